@@ -1,0 +1,74 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+/// Settings of every Swift target. No unsafe flags: a package that uses them cannot be depended on.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// The module that stores spans in its own types needs the supported-experimental lifetime annotations; its users do not.
+let lifetimes: [SwiftSetting] = settings + [.enableExperimentalFeature("Lifetimes")]
+
+let package = Package(
+    name: "balsa",
+    products: [
+        .library(name: "Balsa", targets: ["Balsa"]),
+        .library(name: "BalsaSimulation", targets: ["BalsaSimulation"]),
+        .executable(name: "balsa", targets: ["BalsaCommand"]),
+    ],
+    targets: [
+        // The rooms of Docs/Architecture.md, bottom to top. A module imports what its `dependencies` list and nothing
+        // else; ArchitectureTests holds the import lines against this list.
+        .target(name: "CBalsaPlatform", cSettings: [.define("_GNU_SOURCE")]),
+        .target(name: "BalsaPlatform", dependencies: ["CBalsaPlatform"], swiftSettings: lifetimes),
+        .target(name: "BalsaRaft", swiftSettings: settings),
+        .target(name: "BalsaWire", dependencies: ["BalsaPlatform", "BalsaRaft"], swiftSettings: settings),
+        .target(name: "BalsaLog", dependencies: ["BalsaPlatform", "BalsaRaft", "BalsaWire"], swiftSettings: settings),
+        .target(
+            name: "Balsa",
+            dependencies: ["BalsaPlatform", "BalsaRaft", "BalsaWire", "BalsaLog"],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "BalsaSimulation",
+            dependencies: ["BalsaPlatform", "BalsaRaft", "BalsaWire", "BalsaLog", "Balsa"],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "BalsaCommand",
+            dependencies: ["BalsaPlatform", "BalsaRaft", "Balsa", "BalsaSimulation"],
+            swiftSettings: settings
+        ),
+
+        .testTarget(
+            name: "BalsaPlatformTests",
+            dependencies: ["BalsaPlatform", "CBalsaPlatform"],
+            swiftSettings: settings
+        ),
+        .testTarget(name: "BalsaRaftTests", dependencies: ["BalsaRaft"], swiftSettings: settings),
+        .testTarget(
+            name: "BalsaWireTests",
+            dependencies: ["BalsaWire", "BalsaPlatform", "BalsaRaft"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "BalsaLogTests",
+            dependencies: ["BalsaLog", "BalsaWire", "BalsaPlatform", "BalsaRaft", "BalsaSimulation"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "BalsaTests",
+            dependencies: ["Balsa", "BalsaLog", "BalsaWire", "BalsaPlatform", "BalsaRaft", "BalsaSimulation"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "BalsaSimulationTests",
+            dependencies: ["BalsaSimulation", "Balsa", "BalsaLog", "BalsaWire", "BalsaPlatform", "BalsaRaft"],
+            swiftSettings: settings
+        ),
+        .testTarget(name: "BalsaCommandTests", dependencies: ["BalsaCommand"], swiftSettings: settings),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,91 @@
+/// Encodes binary formats front to back into memory that it owns and that can be reused.
+///
+/// Integers are little-endian. A writer has a limit, in bytes: a write that would pass it throws
+/// ``DecodingError`` with the reason *out of bounds* and changes nothing, so that an oversized value is refused before
+/// it reaches a disk or a peer.
+public struct ByteWriter {
+    /// What has been written so far.
+    public internal(set) var array: [UInt8]
+
+    /// How many bytes may be written in all.
+    public let limit: Int
+
+    /// An empty writer.
+    ///
+    /// - Parameters:
+    ///   - capacity: how many bytes to reserve memory for.
+    ///   - limit: how many bytes may be written in all.
+    public init(capacity: Int = 0, limit: Int = .max) {
+        self.limit = limit
+        array = []
+        array.reserveCapacity(min(capacity, limit))
+    }
+
+    /// The number of bytes written.
+    public var count: Int { array.count }
+
+    /// Forgets what was written and keeps the memory.
+    public mutating func removeAll() {
+        array.removeAll(keepingCapacity: true)
+    }
+
+    @usableFromInline
+    func checkRoom(_ count: Int, _ field: StaticString) throws(DecodingError) {
+        guard count <= limit - array.count else { throw DecodingError(.outOfBounds, field, at: array.count) }
+    }
+
+    /// Appends a little-endian integer.
+    @inlinable
+    public mutating func write<Number: FixedWidthInteger & BitwiseCopyable>(
+        _ value: Number,
+        _ field: StaticString
+    ) throws(DecodingError) {
+        try checkRoom(MemoryLayout<Number>.size, field)
+        append(value)
+    }
+
+    @usableFromInline
+    mutating func append<Number: FixedWidthInteger & BitwiseCopyable>(_ value: Number) {
+        Swift.withUnsafeBytes(of: value.littleEndian) { array.append(contentsOf: $0) }
+    }
+
+    /// Appends a byte.
+    public mutating func uint8(_ value: UInt8, _ field: StaticString) throws(DecodingError) { try write(value, field) }
+    /// Appends two bytes.
+    public mutating func uint16(_ value: UInt16, _ field: StaticString) throws(DecodingError) { try write(value, field) }
+    /// Appends four bytes.
+    public mutating func uint32(_ value: UInt32, _ field: StaticString) throws(DecodingError) { try write(value, field) }
+    /// Appends eight bytes.
+    public mutating func uint64(_ value: UInt64, _ field: StaticString) throws(DecodingError) { try write(value, field) }
+
+    /// Appends raw bytes.
+    public mutating func bytes(_ value: Bytes, _ field: StaticString) throws(DecodingError) {
+        try checkRoom(value.count, field)
+        value.withUnsafeBytes { array.append(contentsOf: $0) }
+    }
+
+    /// Appends raw bytes.
+    public mutating func bytes(_ value: UnsafeRawBufferPointer, _ field: StaticString) throws(DecodingError) {
+        try checkRoom(value.count, field)
+        array.append(contentsOf: value)
+    }
+
+    /// Appends `count` zero bytes.
+    public mutating func zeros(_ count: Int, _ field: StaticString) throws(DecodingError) {
+        try checkRoom(count, field)
+        array.append(contentsOf: repeatElement(0, count: count))
+    }
+
+    /// Writes a little-endian integer over bytes written before, as a length or checksum known only afterwards is.
+    ///
+    /// - Precondition: the bytes have been written.
+    public mutating func overwrite<Number: FixedWidthInteger & BitwiseCopyable>(_ value: Number, at offset: Int) {
+        precondition(offset >= 0 && offset + MemoryLayout<Number>.size <= array.count, "nothing was written there yet")
+        array.withUnsafeMutableBytes { $0.storeBytes(of: value.littleEndian, toByteOffset: offset, as: Number.self) }
+    }
+
+    /// The CRC32C of the bytes `range` written so far.
+    public func checksum(of range: Range<Int>) -> UInt32 {
+        array.withUnsafeBytes { CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[range])) }
+    }
+}

@@ -1,0 +1,77 @@
+/// A file operation that failed: which, on what, and what the system said.
+///
+/// Whether a failed write or sync has taken effect is unknown. After a failed sync the page cache may show bytes that
+/// never reached the disk, and a second sync may succeed without writing them (Rebello et al., ATC 2020); nothing is
+/// therefore retried on that file.
+public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The operations of ``FileSystem`` and ``File``.
+    public enum Operation: String, Sendable {
+        /// Opening or creating a file.
+        case open
+        /// Reading bytes.
+        case read
+        /// Writing bytes.
+        case write
+        /// Making a file's bytes durable.
+        case sync
+        /// Changing a file's size, or asking for it.
+        case size
+        /// Renaming a file.
+        case rename
+        /// Making a hard link.
+        case link
+        /// Removing a file or a directory.
+        case remove
+        /// Listing a directory.
+        case list
+        /// Creating a directory.
+        case createDirectory = "create directory"
+        /// Making a directory's entries durable.
+        case syncDirectory = "sync directory"
+        /// Taking a lock.
+        case lock
+        /// Asking for a file's or a file system's state.
+        case status
+    }
+
+    /// The system's error number, with the few that code decides by as constants.
+    public struct Number: RawRepresentable, Equatable, Sendable {
+        /// The value of `errno`.
+        public let rawValue: Int32
+
+        /// A number by its value.
+        public init(rawValue: Int32) { self.rawValue = rawValue }
+
+        /// `ENOENT`: there is no such file or directory.
+        public static let notFound = Number(rawValue: 2)
+        /// `EIO`: the device failed.
+        public static let inputOutput = Number(rawValue: 5)
+        /// `EAGAIN`: somebody else holds the lock.
+        public static let wouldBlock = Number(rawValue: 11)
+        /// `EEXIST`: it exists already.
+        public static let exists = Number(rawValue: 17)
+        /// `EINVAL`: the arguments do not fit.
+        public static let invalid = Number(rawValue: 22)
+        /// `ENOSPC`: no space is left.
+        public static let noSpace = Number(rawValue: 28)
+        /// `ESHUTDOWN`: the process that asks has ended. Only a simulated file system says so, of a simulated process.
+        public static let ended = Number(rawValue: 108)
+    }
+
+    /// Which operation failed.
+    public let operation: Operation
+    /// The file or directory.
+    public let path: String
+    /// What the system said.
+    public let number: Number
+
+    /// A failed operation.
+    public init(_ operation: Operation, _ path: String, _ number: Number) {
+        self.operation = operation
+        self.path = path
+        self.number = number
+    }
+
+    /// The failure in one line.
+    public var description: String { "\(operation.rawValue) \(path): \(number)" }
+}

@@ -1,0 +1,20 @@
+// What Swift cannot import from the C library or express itself: system calls that Glibc's module map hides, and the
+// CRC32C instructions. Nothing here decides anything.
+#ifndef C_BALSA_PLATFORM_H
+#define C_BALSA_PLATFORM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+// CRC-32C of `length` bytes, continuing from `crc`; 0 to begin with. A null `data` is allowed for length 0.
+uint32_t balsa_crc32c(uint32_t crc, const void *data, size_t length);
+uint32_t balsa_crc32c_table(uint32_t crc, const void *data, size_t length);
+bool balsa_crc32c_has_hardware(void);
+
+// preadv2 with RWF_NOWAIT: returns -1 with EAGAIN where the read would have to wait for the disk.
+ssize_t balsa_pread_nowait(int descriptor, void *buffer, size_t count, off_t offset);
+
+#endif
