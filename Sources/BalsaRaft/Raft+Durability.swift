@@ -1,0 +1,28 @@
+extension Raft {
+    /// A persist, and all before it, are durable.
+    mutating func persisted(through id: PersistID, _ effects: inout Effects) {
+        persists.completed(through: id)
+        guard halt == nil else { return }
+        countOwnVote(&effects)
+        advanceCommit(&effects)
+    }
+
+    /// A checkpoint is in the place of the state, durably, and the shell's log begins behind it.
+    mutating func snapshotInstalled(_ position: LogPosition) {
+        guard installing == position else { return }
+        installing = nil
+        if log.contains(position) {
+            // What follows the checkpoint's last entry here follows it everywhere.
+            log.compact(through: position)
+            persists.covered(through: position.index)
+        } else {
+            // Nothing here is known to agree with the checkpoint, not even an entry of the same index.
+            log.reset(to: position)
+            persists.replaced(by: position.index)
+        }
+        commitIndex = max(commitIndex, position.index)
+        applyIndex = max(applyIndex, position.index)
+        appliedIndex = max(appliedIndex, position.index)
+        if leader != 0, leader != member { send(.appendResponse(.accepted(through: position.index)), to: leader) }
+    }
+}

@@ -1,0 +1,112 @@
+extension Raft {
+    /// Notes that `sender` leads the current term. Returns false where that cannot be.
+    mutating func follow(_ sender: MemberID, _ effects: inout Effects) -> Bool {
+        guard leadership == nil, leader == 0 || leader == sender else {
+            effects.append(.report(.secondLeader(sender, term: term)))
+            return false
+        }
+        campaign = nil
+        leader = sender
+        withholdsUntil = now + options.minElectionTimeout
+        electionDeadline = now + electionTimeout
+        return true
+    }
+
+    /// Takes entries from the leader (Raft, section 5.3).
+    mutating func handleAppend(
+        _ append: Append,
+        entries: [EntryMetadata],
+        from leader: MemberID,
+        _ effects: inout Effects
+    ) {
+        // While a checkpoint replaces the log, there is no log to compare with. The leader will ask again.
+        guard installing == nil else { return }
+        // What is committed here is the same in every leader's log, also where this log does not hold it any more. Only
+        // what comes behind it has to be compared.
+        if append.previous.index >= commitIndex, !log.contains(append.previous) {
+            reject(append, from: leader)
+            return
+        }
+        guard appendNew(append, entries, &effects) else { return }
+        advanceCommit(to: min(append.commit, append.lastIndex))
+        acknowledge(through: append.lastIndex, to: leader)
+    }
+
+    /// Appends those entries that the log does not hold, cutting it off first where it holds others. Returns false where
+    /// that would contradict what is committed.
+    private mutating func appendNew(_ append: Append, _ entries: [EntryMetadata], _ effects: inout Effects) -> Bool {
+        guard let range = append.entries else { return true }
+        var first = range.first
+        if options.plantedBugs.contains(.truncatesWithoutConflict) {
+            if first > commitIndex, first <= log.lastIndex { cut(after: first - 1) }
+        }
+        // An append that is old, repeated or overtaken overlaps the log. The log is cut off only at an entry that really
+        // differs: behind one that agrees may lie entries that were acknowledged since.
+        for entry in entries {
+            guard first <= log.lastIndex else { break }
+            if let term = log.term(at: first), term != entry.term {
+                guard first > commitIndex else {
+                    effects.append(.report(.committedEntryContradicted(first)))
+                    halt = .failed
+                    return false
+                }
+                cut(after: first - 1)
+                break
+            }
+            first += 1
+        }
+        guard first <= range.last.index else { return true }
+        for entry in entries[Int(first - range.first)...] { log.append(entry) }
+        staged.entries = EntryRange(first: first, last: range.last)
+        staged.source = .message
+        return true
+    }
+
+    private mutating func cut(after index: LogIndex) {
+        log.truncate(after: index)
+        persists.truncated(after: index)
+        staged.truncation = index
+    }
+
+    /// Tells the leader where the logs may agree: the last position here at or before the one asked for whose term is not
+    /// above its term. The leader looks from there in the same way, so that a conflict is found in as many questions as
+    /// the logs have differing terms, not entries.
+    private mutating func reject(_ append: Append, from leader: MemberID) {
+        let hint = log.lastPosition(at: append.previous.index, termAtMost: append.previous.term)
+        send(.appendResponse(.rejected(previous: append.previous.index, hint: hint)), to: leader)
+    }
+
+    /// Tells the leader that the logs agree through `index`, which is never more than its append covered: what this log
+    /// holds behind it may be of another leader. It leaves when the log is durable that far.
+    private mutating func acknowledge(through index: LogIndex, to leader: MemberID) {
+        let through = options.plantedBugs.contains(.acknowledgesBeyondSent) ? log.lastIndex : index
+        if staged.isEmpty, durableIndex >= through {
+            send(.appendResponse(.accepted(through: through)), to: leader)
+        } else {
+            sendWhenDurable(.appendResponse(.accepted(through: through)), to: leader)
+        }
+    }
+
+    mutating func handleHeartbeat(_ heartbeat: Heartbeat, from leader: MemberID) {
+        if installing == nil { advanceCommit(to: min(heartbeat.commit, log.lastIndex)) }
+        let response = HeartbeatResponse(round: heartbeat.round, sentAt: heartbeat.sentAt)
+        send(.heartbeatResponse(response), to: leader)
+    }
+
+    /// A checkpoint is there, whole.
+    mutating func handleSnapshot(_ offer: SnapshotOffer, from leader: MemberID, _ effects: inout Effects) {
+        guard installing == nil else { return }
+        guard offer.position.index > commitIndex else {
+            // An older one than what is here, sent twice or overtaken. What is committed here it can only repeat.
+            acknowledge(through: offer.position.index, to: leader)
+            return
+        }
+        installing = offer.position
+        effects.append(.installSnapshot(offer.position))
+    }
+
+    /// Notes that a leader knows this to be committed.
+    private mutating func advanceCommit(to index: LogIndex) {
+        commitIndex = max(commitIndex, index)
+    }
+}

@@ -1,0 +1,144 @@
+/// What a member knows only while it leads.
+struct Leadership: Sendable {
+    /// The other members, ascending.
+    var peers: [Progress]
+    /// The index of the empty entry with which the term began.
+    let firstIndex: LogIndex
+    /// The number of the last round of heartbeats.
+    var round: UInt64 = 0
+    /// When the next round begins at the latest.
+    var nextHeartbeat: Instant
+    /// The reads that wait.
+    var reads = ReadQueue()
+
+    init(peers: [Progress], firstIndex: LogIndex, nextHeartbeat: Instant) {
+        self.peers = peers
+        self.firstIndex = firstIndex
+        self.nextHeartbeat = nextHeartbeat
+    }
+
+    func slot(of member: MemberID) -> Int? { peers.firstIndex { $0.member == member } }
+}
+
+extension Raft {
+    /// Puts the commands of a proposal into the log, all of them or none.
+    mutating func propose(_ proposal: Proposal, _ effects: inout Effects) {
+        precondition(!proposal.byteCounts.isEmpty, "a proposal holds at least one command")
+        if let refusal = proposalRefusal {
+            effects.append(.respond(.proposalRefused(proposal.id, refusal)))
+            return
+        }
+        let first = log.lastIndex + 1
+        for byteCount in proposal.byteCounts {
+            log.append(EntryMetadata(term: term, kind: EntryMetadata.commandKind, byteCount: byteCount))
+        }
+        effects.append(.respond(.proposed(proposal.id, first: first, term: term)))
+        staged.entries = EntryRange(first: first, last: log.last)
+        staged.source = .proposal(proposal.id)
+        replicateToAll(&effects)
+        advanceCommit(&effects)
+    }
+
+    private var proposalRefusal: Refusal? {
+        if let halt { return halt }
+        guard leadership != nil else { return .notLeader(leader: leader) }
+        // Measured, not counted along, so that it can never drift from what the log holds.
+        let uncommitted = log.byteCount(from: commitIndex + 1, through: log.lastIndex)
+        guard uncommitted < options.maxUncommittedBytes, log.lastIndex < largestNumber else { return .overloaded }
+        return nil
+    }
+
+    /// Sends every peer what it has not been sent.
+    mutating func replicateToAll(evenIfEmpty: Bool = false, _ effects: inout Effects) {
+        guard let count = leadership?.peers.count else { return }
+        for slot in 0..<count { replicate(to: slot, evenIfEmpty: evenIfEmpty, &effects) }
+    }
+
+    /// Sends a peer what it has not been sent, as far as its window allows.
+    ///
+    /// - Parameter evenIfEmpty: whether to send an append without entries where there are none to send, or no room in the
+    ///   window. It tells the peer the commit index; and where everything that was on its way is lost, it is what
+    ///   provokes the rejection that says so.
+    mutating func replicate(to slot: Int, evenIfEmpty: Bool, _ effects: inout Effects) {
+        var mayBeEmpty = evenIfEmpty
+        while let progress = leadership?.peers[slot] {
+            let hasRoom = !progress.isPaused
+            guard hasRoom || (mayBeEmpty && progress.mode == .streaming) else { return }
+            guard let previousTerm = log.term(at: progress.next - 1) else {
+                // The log begins behind it.
+                leadership?.peers[slot].awaitSnapshot()
+                effects.append(.sendSnapshot(to: progress.member))
+                return
+            }
+            var entries: EntryRange?
+            if hasRoom, progress.next <= log.lastIndex {
+                let limit = min(options.maxAppendBytes, progress.window.room)
+                let last = log.lastIndex(from: progress.next, within: limit)
+                let position = LogPosition(term: log.term(at: last) ?? term, index: last)
+                entries = EntryRange(first: progress.next, last: position)
+            } else if !mayBeEmpty {
+                return
+            }
+            let previous = LogPosition(term: previousTerm, index: progress.next - 1)
+            let append = Append(previous: previous, entries: entries, commit: commitIndex)
+            send(.append(append), to: progress.member)
+            let bytes = entries.map { log.byteCount(from: $0.first, through: $0.last.index) } ?? 0
+            leadership?.peers[slot].sent(through: append.lastIndex, bytes: bytes)
+            mayBeEmpty = false
+            guard entries != nil else { return }
+        }
+    }
+
+    mutating func handleAppendResponse(_ response: AppendResponse, from peer: MemberID, _ effects: inout Effects) {
+        guard let slot = leadership?.slot(of: peer) else { return }
+        switch response {
+        case .accepted(let index):
+            guard index <= log.lastIndex else {
+                effects.append(.report(.malformedMessage(from: peer)))
+                return
+            }
+            let isNews = leadership?.peers[slot].accepted(through: index) ?? false
+            if index >= log.base.index { leadership?.peers[slot].leaveSnapshot() }
+            if isNews { advanceCommit(&effects) }
+            replicate(to: slot, evenIfEmpty: false, &effects)
+        case .rejected(let previous, let hint):
+            // Below the beginning of this log there is nothing to compare: the peer needs a checkpoint.
+            let agreement =
+                hint.index < log.base.index
+                ? hint.index : log.lastPosition(at: hint.index, termAtMost: hint.term).index
+            if leadership?.peers[slot].rejected(previous: previous, agreement: agreement) == true {
+                replicate(to: slot, evenIfEmpty: true, &effects)
+            }
+        case .stale:
+            // It did its work when its term was looked at.
+            break
+        }
+    }
+
+    /// Commits what a quorum holds durably, this member counting like the others (Raft, sections 5.3 and 5.4.2): an entry of
+    /// an older term is never committed because a quorum holds it, only along with one of the current term.
+    mutating func advanceCommit(_ effects: inout Effects) {
+        guard let leadership else { return }
+        let own = ownDurableIndex
+        let index = configuration.reached { voter in
+            voter == member ? own : leadership.peers.first { $0.member == voter }?.match ?? 0
+        }
+        guard index > commitIndex, index <= log.lastIndex else { return }
+        guard log.term(at: index) == term || options.plantedBugs.contains(.commitsOldTermsByCounting) else { return }
+        commitIndex = index
+        replicateToAll(evenIfEmpty: true, &effects)
+        admitEarlyReads(&effects)
+    }
+
+    mutating func snapshotSent(
+        to peer: MemberID,
+        _ position: LogPosition,
+        succeeded: Bool,
+        _ effects: inout Effects
+    ) {
+        guard let slot = leadership?.slot(of: peer) else { return }
+        leadership?.peers[slot].snapshotSent(through: position.index, succeeded: succeeded)
+        // The question whether it has arrived. The next one follows the answer to a heartbeat.
+        replicate(to: slot, evenIfEmpty: true, &effects)
+    }
+}

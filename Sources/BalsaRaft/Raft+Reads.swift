@@ -1,0 +1,105 @@
+extension Raft {
+    /// Begins a round: every peer is asked whether it still follows. One round serves all reads that wait, and is a
+    /// heartbeat like any other.
+    mutating func startRound(_ effects: inout Effects) {
+        guard var round = leadership?.round else { return }
+        round += 1
+        leadership?.round = round
+        leadership?.nextHeartbeat = now + options.heartbeatInterval
+        leadership?.reads.roundBegins(round)
+        for peer in leadership?.peers ?? [] {
+            // Never more than the peer is known to hold: behind that its log may be another's.
+            let commit = min(peer.match, commitIndex)
+            send(.heartbeat(Heartbeat(round: round, sentAt: now, commit: commit)), to: peer.member)
+        }
+        confirmReads(&effects)
+    }
+
+    mutating func handleHeartbeatResponse(
+        _ response: HeartbeatResponse,
+        from peer: MemberID,
+        _ effects: inout Effects
+    ) {
+        guard let slot = leadership?.slot(of: peer), response.round <= leadership?.round ?? 0 else { return }
+        leadership?.peers[slot].answered(round: response.round, sentAt: min(response.sentAt, now))
+        // The peer can be reached. What it has not acknowledged may be lost; an append, empty if need be, finds out.
+        if let progress = leadership?.peers[slot], progress.match < log.lastIndex || progress.mode != .streaming {
+            replicate(to: slot, evenIfEmpty: true, &effects)
+        }
+        confirmReads(&effects)
+    }
+
+    /// A caller on this member wants to read.
+    mutating func read(_ id: ReadID, _ effects: inout Effects) {
+        if let halt {
+            effects.append(.respond(.readRefused(id, halt)))
+        } else if leadership != nil {
+            admit(id, from: member, &effects)
+        } else if leader != 0 {
+            send(.readRequest(id), to: leader)
+        } else {
+            effects.append(.respond(.readRefused(id, .notLeader(leader: 0))))
+        }
+    }
+
+    mutating func handleReadRequest(_ id: ReadID, from peer: MemberID, _ effects: inout Effects) {
+        if leadership != nil {
+            admit(id, from: peer, &effects)
+        } else {
+            send(.readResponse(id, .refused), to: peer)
+        }
+    }
+
+    private mutating func admit(_ id: ReadID, from requester: MemberID, _ effects: inout Effects) {
+        guard let leadership else { return }
+        guard leadership.reads.count < options.maxPendingReads else {
+            if requester == member {
+                effects.append(.respond(.readRefused(id, .overloaded)))
+            } else {
+                send(.readResponse(id, .refused), to: requester)
+            }
+            return
+        }
+        let hasCommitted = commitIndex >= leadership.firstIndex
+        let isKnown = hasCommitted || options.plantedBugs.contains(.readsBeforeFirstCommit)
+        self.leadership?.reads.add(id, from: requester, index: isKnown ? commitIndex : nil)
+        startRoundIfNeeded(&effects)
+    }
+
+    /// Once an entry of the term is committed, the commit index covers every write that was ever acknowledged.
+    mutating func admitEarlyReads(_ effects: inout Effects) {
+        guard let leadership, commitIndex >= leadership.firstIndex else { return }
+        self.leadership?.reads.admitEarly(index: commitIndex)
+        startRoundIfNeeded(&effects)
+    }
+
+    private mutating func startRoundIfNeeded(_ effects: inout Effects) {
+        if leadership?.reads.needsRound == true { startRound(&effects) }
+    }
+
+    /// Answers the reads whose round a quorum has answered.
+    private mutating func confirmReads(_ effects: inout Effects) {
+        guard let leadership, leadership.reads.count > 0 else { return }
+        let round = configuration.reached { voter in
+            voter == member ? leadership.round : leadership.peers.first { $0.member == voter }?.answeredRound ?? 0
+        }
+        let confirmed = self.leadership?.reads.confirmed(through: round) ?? []
+        for read in confirmed {
+            if read.requester == member {
+                effects.append(.respond(.readReady(read.id, index: read.index)))
+            } else {
+                send(.readResponse(read.id, .index(read.index)), to: read.requester)
+            }
+        }
+        startRoundIfNeeded(&effects)
+    }
+
+    /// Tells whoever waits for a read that it will not be answered here.
+    mutating func refuse(_ read: ReadQueue.Read, _ effects: inout Effects) {
+        if read.requester == member {
+            effects.append(.respond(.readRefused(read.id, .notLeader(leader: leader))))
+        } else {
+            send(.readResponse(read.id, .refused), to: read.requester)
+        }
+    }
+}

@@ -1,0 +1,140 @@
+/// What a leader knows of one peer's log, and how it sends to it.
+///
+/// A peer is *probed*, one append at a time, until a place is found where the logs agree. Then it is *streamed* to:
+/// appends follow each other without waiting, within a window in messages and bytes. A peer that is behind the
+/// beginning of the log gets a *snapshot*, and is probed again behind it.
+struct Progress: Sendable {
+    /// How the leader sends to the peer.
+    enum Mode: Equatable, Sendable {
+        /// One append at a time. After one was sent, the next waits for an answer or for the answer to a heartbeat.
+        case probing(waiting: Bool)
+        /// Append after append, within the window.
+        case streaming
+        /// Nothing, until the shell has handed over a checkpoint.
+        case snapshot
+    }
+
+    let member: MemberID
+
+    /// The highest index at which the peer's log is known to agree, and be durable.
+    private(set) var match: LogIndex = 0
+
+    /// The index of the next entry to send.
+    private(set) var next: LogIndex
+
+    private(set) var mode = Mode.probing(waiting: false)
+
+    /// What was sent and not acknowledged; empty unless streaming.
+    private(set) var window: InflightWindow
+
+    /// The highest round that the peer has answered in this term.
+    private(set) var answeredRound: UInt64 = 0
+
+    /// When the leader had sent the newest heartbeat that the peer has answered. Counting from the sending, not from the
+    /// answer, is what makes a peer's silence visible no later than the peer itself turns to another leader.
+    private(set) var heardAt: Instant
+
+    init(member: MemberID, next: LogIndex, heardAt: Instant, options: RaftOptions) {
+        self.member = member
+        self.next = next
+        self.heardAt = heardAt
+        window = InflightWindow(maxMessages: options.maxInflightMessages, maxBytes: options.maxInflightBytes)
+    }
+
+    /// Whether nothing may be sent now.
+    var isPaused: Bool {
+        switch mode {
+        case .probing(let waiting): waiting
+        case .streaming: window.isFull
+        case .snapshot: true
+        }
+    }
+
+    /// Notes that the entries through `last` were sent.
+    mutating func sent(through last: LogIndex, bytes: UInt64) {
+        switch mode {
+        case .probing:
+            mode = .probing(waiting: true)
+        case .streaming:
+            if last >= next {
+                window.add(through: last, bytes: bytes)
+                next = last + 1
+            }
+        case .snapshot:
+            preconditionFailure("no append is sent to a peer that waits for a checkpoint")
+        }
+    }
+
+    /// Notes that the peer's log agrees through `index`. Returns whether that was news.
+    mutating func accepted(through index: LogIndex) -> Bool {
+        window.release(through: index)
+        let isNews = index > match
+        if isNews { match = index }
+        next = max(next, match + 1)
+        // Any acceptance at or behind what is being probed shows where the logs agree. An old one, from below, does not,
+        // except that it still proves agreement through `match`.
+        if case .probing = mode, isNews || index + 1 >= next { stream() }
+        return isNews
+    }
+
+    /// Notes a rejection of an append behind `previous`; `agreement` is the highest index at which the logs can still agree.
+    /// Returns whether it was news: a rejection that is older than what is known since is not.
+    mutating func rejected(previous: LogIndex, agreement: LogIndex) -> Bool {
+        switch mode {
+        case .snapshot:
+            return false
+        case .streaming:
+            guard previous > match, previous < next else { return false }
+        case .probing:
+            guard previous == next - 1 else { return false }
+        }
+        next = max(min(previous, agreement + 1), match + 1)
+        probe()
+        return true
+    }
+
+    /// Gives up what is on its way: the window is empty and the peer probed from where it is known to agree.
+    mutating func lost() {
+        if case .streaming = mode {
+            next = match + 1
+            probe()
+        }
+    }
+
+    /// Notes the answer to a heartbeat. It shows that the peer can be reached, so that a probe without an answer may be
+    /// sent again.
+    mutating func answered(round: UInt64, sentAt: Instant) {
+        answeredRound = max(answeredRound, round)
+        heardAt = max(heardAt, sentAt)
+        if case .probing = mode { mode = .probing(waiting: false) }
+    }
+
+    /// Nothing is sent until the shell has handed over a checkpoint.
+    mutating func awaitSnapshot() {
+        window.removeAll()
+        mode = .snapshot
+    }
+
+    /// The peer turned out to hold the log from where it begins, with or without a checkpoint.
+    mutating func leaveSnapshot() {
+        if case .snapshot = mode { stream() }
+    }
+
+    /// The checkpoint through `index` is with the peer, or is not. Either way the peer is probed; after a failure only
+    /// once it has answered a heartbeat, so that a broken path is not tried in a loop.
+    mutating func snapshotSent(through index: LogIndex, succeeded: Bool) {
+        guard mode == .snapshot else { return }
+        if succeeded { next = max(index, match) + 1 }
+        mode = .probing(waiting: !succeeded)
+    }
+
+    private mutating func probe() {
+        window.removeAll()
+        mode = .probing(waiting: false)
+    }
+
+    private mutating func stream() {
+        next = match + 1
+        mode = .streaming
+    }
+}
