@@ -126,6 +126,8 @@ extension TimeSpan {
         }
         let whole = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
         let limit = UInt64(Int64.max)
-        self.init(nanoseconds: whole.overflow ? limit : min(limit, whole.partialValue &+ UInt64(attoseconds) / 1_000_000_000))
+        self.init(
+            nanoseconds: whole.overflow ? limit : min(limit, whole.partialValue &+ UInt64(attoseconds) / 1_000_000_000)
+        )
     }
 }

@@ -7,7 +7,9 @@ extension Raft {
         if leadership != nil, state.vote != member || leader != member { return "a leader did not vote for itself" }
         if log.last.term > term { return "the log holds an entry of the future term \(log.last.term)" }
         if !(log.base.index <= appliedIndex && appliedIndex <= applyIndex) { return "applied what was not asked for" }
-        if !(applyIndex <= commitIndex && commitIndex <= log.lastIndex) { return "asked to apply what is not committed" }
+        if !(applyIndex <= commitIndex && commitIndex <= log.lastIndex) {
+            return "asked to apply what is not committed"
+        }
         if durableIndex > log.lastIndex { return "more of the log is durable than there is" }
         if applyIndex > durableIndex, options.plantedBugs.isEmpty { return "asked to apply what is not durable" }
         if durableState.term > term { return "a term that is over is durable" }

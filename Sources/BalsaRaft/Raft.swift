@@ -248,8 +248,10 @@ extension Raft {
 
     /// Changes term and vote, and has them persisted.
     mutating func setState(term: Term, vote: MemberID) {
-        precondition(term > state.term || (term == state.term && (state.vote == 0 || state.vote == vote)),
-            "terms only grow, and a vote is given once a term")
+        precondition(
+            term > state.term || (term == state.term && (state.vote == 0 || state.vote == vote)),
+            "terms only grow, and a vote is given once a term"
+        )
         state = HardState(term: term, vote: vote)
         if !options.plantedBugs.contains(.votesNotPersisted) { staged.isStateChanged = true }
     }
@@ -286,7 +288,9 @@ public struct RecoveredState: Sendable {
 
     func validate() throws(ConfigurationError) {
         guard log.last.term <= hardState.term else {
-            throw ConfigurationError("the log has an entry of term \(log.last.term), the vote is of term \(hardState.term)")
+            throw ConfigurationError(
+                "the log has an entry of term \(log.last.term), the vote is of term \(hardState.term)"
+            )
         }
         guard hardState.term <= largestNumber, log.lastIndex <= largestNumber else {
             throw ConfigurationError("a term or an index is out of bounds")

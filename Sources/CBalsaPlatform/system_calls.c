@@ -1,6 +1,10 @@
 #include "CBalsaPlatform.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#if defined(__linux__)
+#include <sys/random.h>
+#endif
 
 ssize_t balsa_pread_nowait(int descriptor, void *buffer, size_t count, off_t offset) {
 #if defined(__linux__) && defined(RWF_NOWAIT)
@@ -10,5 +14,14 @@ ssize_t balsa_pread_nowait(int descriptor, void *buffer, size_t count, off_t off
     (void)descriptor, (void)buffer, (void)count, (void)offset;
     errno = EAGAIN;
     return -1;
+#endif
+}
+
+ssize_t balsa_random(void *buffer, size_t count) {
+#if defined(__linux__)
+    return getrandom(buffer, count, 0);
+#else
+    arc4random_buf(buffer, count);
+    return (ssize_t)count;
 #endif
 }

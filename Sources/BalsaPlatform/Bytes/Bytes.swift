@@ -1,3 +1,5 @@
+import CBalsaPlatform
+
 /// An immutable run of bytes: the currency of the package for keys, values, commands and encoded entries.
 ///
 /// Up to 15 bytes are stored inline; anything longer is a range of a shared, reference-counted ``Slab``. Copying a value
@@ -71,7 +73,9 @@ public struct Bytes: Sendable {
     public init(slab: Slab, offset: Int, count: Int) {
         precondition(offset >= 0 && count >= 0 && count <= slab.count - offset, "the range lies outside of the slab")
         if count <= Bytes.inlineCapacity {
-            self = slab.withUnsafeBytes { Bytes(copying: UnsafeRawBufferPointer(rebasing: $0[offset..<offset + count])) }
+            self = slab.withUnsafeBytes {
+                Bytes(copying: UnsafeRawBufferPointer(rebasing: $0[offset..<offset + count]))
+            }
         } else {
             self.init(owner: slab, first: UInt64(offset), second: UInt64(count))
         }
@@ -127,8 +131,15 @@ public struct Bytes: Sendable {
 
     /// The same bytes in storage of their own, if they share a larger slab.
     public func compact() -> Bytes {
-        guard let owner, owner.count > count else { return self }
+        // The capacity and not what is filled: that may be growing on another thread.
+        guard let owner, owner.capacity > count else { return self }
         return withUnsafeBytes { Bytes(copying: $0) }
+    }
+
+    /// Where the bytes lie if that is in a slab, valid for as long as this value or another of the slab exists; nil for
+    /// bytes that are stored inline.
+    var sharedAddress: UnsafeRawPointer? {
+        owner.map { UnsafeRawPointer($0.base + Int(first)) }
     }
 
     /// The byte at `position`.
@@ -145,7 +156,9 @@ extension Bytes: Hashable {
     public static func == (left: Bytes, right: Bytes) -> Bool {
         if left.owner == nil, right.owner == nil { return left.first == right.first && left.second == right.second }
         guard left.count == right.count else { return false }
-        return left.withUnsafeBytes { a in right.withUnsafeBytes { b in a.elementsEqual(b) } }
+        return left.withUnsafeBytes { a in
+            right.withUnsafeBytes { b in balsa_compare(a.baseAddress, b.baseAddress, a.count) == 0 }
+        }
     }
 
     /// Feeds the bytes to `hasher`. The result differs between processes and decides nothing that must be repeatable.
@@ -157,7 +170,12 @@ extension Bytes: Hashable {
 extension Bytes: Comparable {
     /// The bytewise order, in which a prefix comes before what it begins.
     public static func < (left: Bytes, right: Bytes) -> Bool {
-        left.withUnsafeBytes { a in right.withUnsafeBytes { b in a.lexicographicallyPrecedes(b) } }
+        left.withUnsafeBytes { a in
+            right.withUnsafeBytes { b in
+                let order = balsa_compare(a.baseAddress, b.baseAddress, min(a.count, b.count))
+                return order == 0 ? a.count < b.count : order < 0
+            }
+        }
     }
 }
 

@@ -44,16 +44,30 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
 
         /// `ENOENT`: there is no such file or directory.
         public static let notFound = Number(rawValue: 2)
+        /// `EINTR`: a signal came before the call did anything.
+        public static let interrupted = Number(rawValue: 4)
         /// `EIO`: the device failed.
         public static let inputOutput = Number(rawValue: 5)
+        /// `EBADF`: the file has been closed.
+        public static let closed = Number(rawValue: 9)
         /// `EAGAIN`: somebody else holds the lock.
         public static let wouldBlock = Number(rawValue: 11)
         /// `EEXIST`: it exists already.
         public static let exists = Number(rawValue: 17)
+        /// `ENOTDIR`: a part of the path is a file.
+        public static let notDirectory = Number(rawValue: 20)
+        /// `EISDIR`: it is a directory.
+        public static let isDirectory = Number(rawValue: 21)
         /// `EINVAL`: the arguments do not fit.
         public static let invalid = Number(rawValue: 22)
         /// `ENOSPC`: no space is left.
         public static let noSpace = Number(rawValue: 28)
+        /// `ENOSYS`: the kernel does not have the call.
+        public static let noSystemCall = Number(rawValue: 38)
+        /// `ENOTEMPTY`: the directory is not empty.
+        public static let notEmpty = Number(rawValue: 39)
+        /// `EOPNOTSUPP`: the file system does not do this.
+        public static let unsupported = Number(rawValue: 95)
         /// `ESHUTDOWN`: the process that asks has ended. Only a simulated file system says so, of a simulated process.
         public static let ended = Number(rawValue: 108)
     }

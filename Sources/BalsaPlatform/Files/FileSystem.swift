@@ -32,7 +32,8 @@ public protocol FileSystem: AnyObject, Sendable {
     /// Whether there is a file or directory of that name.
     func exists(_ path: String) throws(FileError) -> Bool
 
-    /// Gives a file another name, replacing atomically what had that name.
+    /// Gives a file another name, replacing atomically what had that name. Where both are names of the same file
+    /// already, nothing happens, and `source` stays.
     func rename(_ source: String, to target: String) throws(FileError)
 
     /// Gives a file one more name, which must not exist.

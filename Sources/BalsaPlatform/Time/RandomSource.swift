@@ -35,7 +35,10 @@ public struct RandomSource: RandomNumberGenerator, Sendable {
 
     /// A number of `range`.
     public mutating func draw(_ range: ClosedRange<Int>) -> Int {
-        range.lowerBound + Int(below(UInt64(range.upperBound - range.lowerBound) + 1))
+        // Counted with wrap-around, since the width of a range may exceed every `Int`.
+        let width = UInt64(truncatingIfNeeded: range.upperBound &- range.lowerBound)
+        let step = width == .max ? next() : below(width + 1)
+        return range.lowerBound &+ Int(truncatingIfNeeded: step)
     }
 
     /// True with the probability `parts` in `whole`.

@@ -165,7 +165,9 @@ public struct LogOutline: Equatable, Sendable {
     public static func == (left: LogOutline, right: LogOutline) -> Bool {
         guard left.base == right.base, left.count == right.count, left.runs == right.runs else { return false }
         for index in left.base.index...left.lastIndex where index > left.base.index {
-            if left.byteCount(from: index, through: index) != right.byteCount(from: index, through: index) { return false }
+            if left.byteCount(from: index, through: index) != right.byteCount(from: index, through: index) {
+                return false
+            }
         }
         return true
     }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -14,7 +15,15 @@ uint32_t balsa_crc32c(uint32_t crc, const void *data, size_t length);
 uint32_t balsa_crc32c_table(uint32_t crc, const void *data, size_t length);
 bool balsa_crc32c_has_hardware(void);
 
+// memcmp, which does not allow null pointers, where either may be null for length 0.
+static inline int balsa_compare(const void *left, const void *right, size_t length) {
+    return length == 0 ? 0 : memcmp(left, right, length);
+}
+
 // preadv2 with RWF_NOWAIT: returns -1 with EAGAIN where the read would have to wait for the disk.
 ssize_t balsa_pread_nowait(int descriptor, void *buffer, size_t count, off_t offset);
+
+// getrandom, waiting for the kernel's pool: returns how many bytes were filled, or -1 with an error number.
+ssize_t balsa_random(void *buffer, size_t count);
 
 #endif
