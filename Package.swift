@@ -68,7 +68,11 @@ let package = Package(
             dependencies: ["BalsaSimulation", "Balsa", "BalsaLog", "BalsaWire", "BalsaPlatform", "BalsaRaft"],
             swiftSettings: settings
         ),
-        .testTarget(name: "BalsaCommandTests", dependencies: ["BalsaCommand"], swiftSettings: settings),
+        .testTarget(
+            name: "BalsaCommandTests",
+            dependencies: ["BalsaCommand", "BalsaPlatform", "BalsaSimulation"],
+            swiftSettings: settings
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,1 +1,40 @@
-print("balsa")
+import BalsaPlatform
+import Glibc
+
+/// Writes a line to standard error.
+func printError(_ line: String) {
+    var line = line + "\n"
+    line.withUTF8 { _ = write(2, $0.baseAddress, $0.count) }
+}
+
+/// Writes a line to standard output at once, so that a reader of a pipe sees it when it is said.
+func printLine(_ line: String) {
+    print(line)
+    fflush(nil)
+}
+
+let usage = """
+    usage: balsa COMMAND …
+
+    commands:
+      simulate        run members in a simulated world, with faults, and judge what happens
+      check-history   say whether recorded histories are linearizable
+
+    balsa COMMAND --help says more.
+    """
+
+let arguments = Array(CommandLine.arguments.dropFirst(2))
+switch CommandLine.arguments.dropFirst().first {
+case "simulate":
+    exit(Simulate(files: LinuxFileSystem(), print: printLine, printError: printError).run(arguments: arguments))
+case "check-history":
+    exit(CheckHistory(files: LinuxFileSystem(), print: printLine, printError: printError).run(arguments: arguments))
+case "--help", "-h", "help":
+    printLine(usage)
+case nil:
+    printError(usage)
+    exit(2)
+case let unknown?:
+    printError("balsa: there is no command '\(unknown)'; 'balsa --help' lists them")
+    exit(2)
+}

@@ -1,5 +1,5 @@
 /// What a member must never forget: the term it is in and whom it voted for in it.
-public struct HardState: Equatable, Sendable {
+public struct HardState: Hashable, Sendable {
     /// The current term.
     public var term: Term
     /// Whom the member voted for in that term; 0 for nobody.

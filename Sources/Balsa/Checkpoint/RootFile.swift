@@ -1,0 +1,57 @@
+import BalsaPlatform
+import BalsaRaft
+
+/// The file ROOT of a group: which generation of its state is live, and which position of the log it contains
+/// everything through.
+///
+/// It is 48 bytes, replaced as a whole: written under another name, synced, renamed, and the directory synced. A crash
+/// anywhere leaves the old root or the new one. `Docs/CheckpointFormat.md` has the layout.
+struct RootFile: Equatable {
+    static let magic: UInt32 = 0x424c_5352  // "RSLB" on disk
+    static let version: UInt16 = 1
+    static let byteCount = 48
+
+    /// The live generation; generations count up from 1.
+    var generation: UInt64
+    /// The position that the state of the generation contains everything through.
+    var position: LogPosition
+
+    func encoded() throws(DecodingError) -> Bytes {
+        var writer = ByteWriter(capacity: RootFile.byteCount, limit: RootFile.byteCount)
+        try writer.uint32(RootFile.magic, "magic")
+        try writer.uint16(RootFile.version, "version")
+        try writer.uint16(0, "reserved")
+        try writer.uint64(generation, "generation")
+        try writer.uint64(position.term, "term")
+        try writer.uint64(position.index, "index")
+        try writer.zeros(12, "reserved")
+        try writer.uint32(writer.checksum(of: 0..<RootFile.byteCount - 4), "checksum")
+        return Bytes(writer.array)
+    }
+
+    init(generation: UInt64, position: LogPosition) {
+        self.generation = generation
+        self.position = position
+    }
+
+    init(decoding bytes: Bytes) throws(DecodingError) {
+        self = try bytes.withReader { reader throws(DecodingError) in try RootFile(from: &reader) }
+    }
+
+    private init(from reader: inout ByteReader) throws(DecodingError) {
+        guard try reader.uint32("magic") == RootFile.magic else { throw DecodingError(.magic, "magic", at: 0) }
+        guard try reader.uint16("version") <= RootFile.version else { throw DecodingError(.version, "version", at: 4) }
+        try reader.skip(2, "reserved")
+        generation = try reader.uint64("generation")
+        position = LogPosition(term: try reader.uint64("term"), index: try reader.uint64("index"))
+        try reader.skip(12, "reserved")
+        let checksum = reader.checksum(of: 0..<reader.offset)
+        guard try reader.uint32("checksum") == checksum else {
+            throw DecodingError(.checksum, "checksum", at: RootFile.byteCount - 4)
+        }
+        try reader.finish("root")
+        guard generation >= 1, position.index >= 1, position.index <= largestNumber, position.term <= largestNumber else {
+            throw DecodingError(.outOfBounds, "position", at: 8)
+        }
+    }
+}

@@ -1,0 +1,151 @@
+import BalsaLog
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+
+extension Replica {
+    /// Takes over a persist of the core, with the bytes of its entries.
+    func enqueue(_ persist: Persist) {
+        var changes: [PersistPipeline.Change] = []
+        if let index = persist.truncation {
+            changes.append(.truncate(after: index))
+        }
+        if let range = persist.entries {
+            changes.append(.append(entries(of: range, from: persist.source)))
+        }
+        persists.items.append(
+            PersistPipeline.Item(id: persist.id, hardState: persist.hardState, changes: changes, then: persist.then)
+        )
+    }
+
+    /// Takes a change of the log that is no persist of the core, behind all that were asked for before.
+    func enqueue(_ change: PersistPipeline.Change) {
+        persists.items.append(PersistPipeline.Item(id: nil, hardState: nil, changes: [change], then: []))
+    }
+
+    private func entries(of range: EntryRange, from source: EntrySource) -> EntryBatch {
+        let batch: EntryBatch
+        switch source {
+        case .message:
+            guard let arrived = arrived?.entries else { preconditionFailure("the core persists what arrived") }
+            batch = arrived.slice(from: range.first, through: range.last.index)
+        case .proposal:
+            batch = build(range, kind: .command, payloads: proposed)
+        case .noOp:
+            batch = build(range, kind: .noOp, payloads: [Bytes()])
+        case .none:
+            preconditionFailure("entries come from somewhere")
+        }
+        precondition(batch.firstIndex == range.first && batch.last == range.last, "the bytes are those of the entries")
+        return batch
+    }
+
+    /// Encodes entries of this leader: once, for its log, its peers and its state machine.
+    private func build(_ range: EntryRange, kind: EntryKind, payloads: [Bytes]) -> EntryBatch {
+        let previousIndex = range.first - 1
+        guard let previousTerm = raft.log.term(at: previousIndex) else {
+            preconditionFailure("the log holds what comes before its last entries")
+        }
+        let byteCount = payloads.reduce(0) { $0 + EntryHeader.encodedByteCount + $1.count }
+        let previous = LogPosition(term: previousTerm, index: previousIndex)
+        var builder = EntryBatch.Builder(group: Replica.group, previous: previous, capacityBytes: byteCount)
+        let stamp = clock.stamp(at: now)
+        for payload in payloads {
+            builder.append(term: range.last.term, stamp: stamp, kind: kind, payload: payload)
+        }
+        return builder.finish()
+    }
+
+    /// Stages in the log what no vote holds up.
+    func stagePersists() {
+        while persists.voteUnderWay == nil, let slot = persists.firstWaiting {
+            if let state = persists.items[slot].hardState, state != vote.state {
+                let change = vote.change(to: state)
+                persists.voteUnderWay = change
+                persists.nextVoteWrite = change.first
+                return
+            }
+            for change in persists.items[slot].changes { stage(change) }
+            persists.items[slot].changes = []
+            persists.items[slot].mark = log.mark
+        }
+    }
+
+    private func stage(_ change: PersistPipeline.Change) {
+        switch change {
+        case .truncate(let index):
+            metrics.entriesTruncated += Int(clamping: log.last(Replica.group).index - index)
+            log.truncate(Replica.group, after: index)
+        case .append(let batch):
+            onStage?(batch)
+            log.append(batch)
+        case .reset(let base, let stamp):
+            log.reset(Replica.group, to: base, stamp: stamp)
+        case .compact(let position):
+            // The log may have been reset or compacted further since this was asked for.
+            if position.index > log.base(Replica.group).index { log.compact(Replica.group, through: position) }
+        }
+    }
+
+    /// Notes that a write is durable.
+    func written(_ write: ReplicaWrite) {
+        switch write.target {
+        case .log:
+            log.writeFinished(write.write.number)
+            if log.needsSeal { sealDeadline = now + options.sealAfter }
+        case .vote:
+            guard let change = persists.voteUnderWay else { return }
+            if write.write.number == change.first.number {
+                // Only now that one copy is whole is the other one touched.
+                persists.nextVoteWrite = change.second
+            } else {
+                vote.changeFinished()
+                persists.voteUnderWay = nil
+            }
+        }
+    }
+
+    /// Completes the persists that are durable, and sends what waited for them. Returns the last of the core's among them.
+    func releasePersists(_ effects: inout [ReplicaEffect]) -> PersistID? {
+        var last: PersistID?
+        var count = 0
+        while count < persists.items.count, let mark = persists.items[count].mark, mark <= log.durableMark {
+            for message in persists.items[count].then {
+                send(Envelope(group: Replica.group, message: message, entries: nil), &effects)
+            }
+            last = persists.items[count].id ?? last
+            count += 1
+        }
+        persists.items.removeFirst(count)
+        return last
+    }
+
+    /// Hands what the log and the vote want written to the shell, and a background task if there is one.
+    func startWrites(_ effects: inout [ReplicaEffect]) {
+        if let write = persists.nextVoteWrite {
+            persists.nextVoteWrite = nil
+            effects.append(.write(ReplicaWrite(target: .vote, write: write)))
+        }
+        log.noteCommit(Replica.group, raft.commitIndex)
+        while let write = log.nextWrite() {
+            sealDeadline = .never
+            effects.append(.write(ReplicaWrite(target: .log, write: write)))
+        }
+        if !isTaskRunning, now >= taskRetryAt, let task = log.nextTask() {
+            isTaskRunning = true
+            effects.append(.run(task))
+        }
+    }
+
+    /// Whether a task waits only for the time at which a failed one may be tried again.
+    var isTaskBlocked: Bool { !isTaskRunning && now < taskRetryAt }
+
+    /// The stamp of the last entry in the log, or of the checkpoint where the log holds none.
+    func lastStamp() -> UInt64 {
+        let last = raft.log.last
+        guard last.index > raft.log.base.index, let batch = try? read(from: last.index, through: last.index) else {
+            return appliedStamp
+        }
+        return batch.header(at: last.index).stamp
+    }
+}

@@ -1,0 +1,110 @@
+import BalsaLog
+import BalsaPlatform
+import BalsaRaft
+
+/// Everything that can happen to a replica.
+public enum ReplicaInput {
+    /// Bytes of one frame arrived from a peer.
+    case received(Bytes)
+    /// A caller wants a command applied. Answered once by ``ReplicaEffect/reply(_:_:)``.
+    case submit(RequestID, command: Bytes, deadline: Instant)
+    /// A caller wants a linearizable answer. Answered once by ``ReplicaEffect/reply(_:_:)``.
+    case query(RequestID, query: Bytes, deadline: Instant)
+    /// A write is durable.
+    case written(ReplicaWrite)
+    /// A write or its sync failed. Nothing is retried on that file.
+    case writeFailed(ReplicaWrite, FileError)
+    /// A background task is done.
+    case taskFinished(LogTask)
+    /// A background task failed; it is tried again later, with a new task.
+    case taskFailed(LogTask, FileError)
+    /// The transport lost what it had for a peer, or cannot reach it.
+    case peerUnreachable(MemberID)
+    /// The moment that ``ReplicaEffect/wake(at:)`` named has come.
+    case timer
+    /// The store closes: the member gives up leading and every waiting request is answered.
+    case close
+}
+
+/// What a replica wants done. The shell carries out effects in their order; writes and tasks take as long as they take,
+/// and are reported when they are done.
+public enum ReplicaEffect {
+    /// Send the pieces, one behind the other, as one frame to a peer.
+    case send(to: MemberID, [Bytes])
+    /// Begin this write. Others may be under way.
+    case write(ReplicaWrite)
+    /// Begin this task in the background.
+    case run(LogTask)
+    /// Tell a caller.
+    case reply(RequestID, Reply)
+    /// Give ``ReplicaInput/timer`` at this moment, or earlier. It replaces the moment asked for before.
+    case wake(at: Instant)
+    /// The role, the term or the known leader changed.
+    case standing(Standing)
+    /// Something happened that an operator should hear of.
+    case report(Anomaly)
+    /// A frame from a peer could not be decoded and was dropped.
+    case undecodable(DecodingError)
+    /// The replica has failed. It answers every request with *failed* until it is opened anew.
+    case failed(ReplicaError)
+}
+
+/// A write to the log or to the vote, to be made durable.
+public struct ReplicaWrite {
+    enum Target {
+        case log
+        case vote
+    }
+
+    let target: Target
+
+    /// What to write, and where.
+    public let write: DurableWrite
+
+    /// Whether it is a vote. Votes are few and never wait for one another.
+    public var isVote: Bool { target == .vote }
+}
+
+/// Why a replica cannot be opened, or cannot go on.
+public struct ReplicaError: Error, Sendable, CustomStringConvertible {
+    /// The kinds of reason. More may be added.
+    public struct Code: Equatable, Sendable, CustomStringConvertible {
+        /// The kind in words.
+        public let description: String
+
+        private init(_ description: String) { self.description = description }
+
+        /// A file operation failed.
+        public static let file = Code("file operation failed")
+        /// A file holds what it cannot.
+        public static let damaged = Code("damaged")
+        /// Somebody else has opened the directory.
+        public static let locked = Code("locked")
+        /// The state machine refused a committed command, or a checkpoint.
+        public static let stateMachine = Code("state machine")
+        /// The options or the configuration cannot work.
+        public static let invalid = Code("invalid")
+        /// Another leader's entry contradicts what is committed here.
+        public static let contradiction = Code("contradiction")
+    }
+
+    /// The kind of reason.
+    public let code: Code
+    /// The reason in a sentence, with file and place where there is one.
+    public let message: String
+    /// The file operation that failed, where one did.
+    public let file: FileError?
+
+    init(_ code: Code, _ message: String, file: FileError? = nil) {
+        self.code = code
+        self.message = message
+        self.file = file
+    }
+
+    init(_ error: FileError) {
+        self.init(error.number == .wouldBlock ? .locked : .file, error.description, file: error)
+    }
+
+    /// Kind and reason in one line.
+    public var description: String { "\(code): \(message)" }
+}

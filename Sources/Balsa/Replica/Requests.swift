@@ -1,0 +1,79 @@
+import BalsaPlatform
+import BalsaRaft
+
+/// The caller's name for a request; never used twice with one replica.
+public struct RequestID: Hashable, Sendable {
+    /// The number.
+    public var number: UInt64
+
+    /// The request of that number.
+    public init(_ number: UInt64) { self.number = number }
+}
+
+/// What became of a request.
+public enum Reply: Equatable, Sendable {
+    /// A command was applied as the entry of `index`, or a query answered by a state that had applied `index`.
+    case success(Bytes, index: LogIndex)
+    /// It was not, or nobody here knows.
+    case failure(RequestError)
+}
+
+/// Why a request has no result, and whether it may have had an effect all the same.
+public struct RequestError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// Whether the request took effect.
+    public enum Outcome: String, Equatable, Sendable {
+        /// It did not, and never will.
+        case notApplied = "not applied"
+        /// It may have, or may still.
+        case unknown
+    }
+
+    /// What happened. More reasons may be added.
+    public struct Reason: Equatable, Sendable, CustomStringConvertible {
+        /// The reason in words.
+        public let description: String
+
+        private init(_ description: String) { self.description = description }
+
+        /// Another member leads, or nobody that this one knows of.
+        public static let notLeader = Reason("not the leader")
+        /// Too much is waiting already; the same request may be taken a little later.
+        public static let busy = Reason("busy")
+        /// The command is larger than the limit.
+        public static let tooLarge = Reason("too large")
+        /// Another leader put something else in the place of the command.
+        public static let superseded = Reason("superseded by another leader")
+        /// The deadline passed.
+        public static let deadlineExceeded = Reason("deadline exceeded")
+        /// A checkpoint was installed that covers the command's place; its reply is not known here.
+        public static let overtakenByCheckpoint = Reason("overtaken by a checkpoint")
+        /// The query could not be understood.
+        public static let invalidQuery = Reason("invalid query")
+        /// The store was closed.
+        public static let closed = Reason("closed")
+        /// The store has failed and must be opened anew.
+        public static let failed = Reason("failed")
+    }
+
+    /// Whether the request took effect.
+    public let outcome: Outcome
+    /// What happened.
+    public let reason: Reason
+    /// The member that leads, as far as this one knows; 0 where it does not.
+    public let leader: MemberID
+
+    /// An error.
+    public init(_ outcome: Outcome, _ reason: Reason, leader: MemberID = 0) {
+        self.outcome = outcome
+        self.reason = reason
+        self.leader = leader
+    }
+
+    /// Whether the same request may succeed later or on the ``leader``, without having taken effect before.
+    public var isRetriable: Bool {
+        outcome == .notApplied && (reason == .notLeader || reason == .busy || reason == .superseded)
+    }
+
+    /// Reason and outcome in one line.
+    public var description: String { "\(reason) (\(outcome.rawValue))" }
+}

@@ -1,0 +1,130 @@
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+
+/// Opens a log: reads its files, tells a torn tail from damage, and mends the former.
+///
+/// The rules are those of `Docs/LogFormat.md`. First everything is read and nothing is changed:
+///
+/// 1. The directory is listed and every segment's header verified.
+/// 2. The chain of segments is found from its last opening frame backwards: each names the segment before it and where
+///    the log in that ends.
+/// 3. The frames of the chain are walked in order. A frame's records count once a later frame confirms it; until then
+///    it waits.
+/// 4. At the first bad frame, P, everything behind is searched for frames of this life. If one was written when
+///    something behind P was known to be durable, P is damage and the log is refused. Otherwise the log ends at P.
+///
+/// Then the files are mended, so that everything reported is durable, though the page cache may show frames that a
+/// failed sync never wrote. If the last frame is a seal, and nothing follows, it is written and synced once more, and
+/// the log goes on behind it. In all other cases the frames that wait are written once more, as *one* frame, into a new
+/// segment, whose opening frame names the end of what is confirmed; only then is the rest cut and removed. One frame,
+/// because a crash leaves then either all of them in the new place or none. A crash behind any call leaves files from
+/// which the next recovery finds the same log.
+public final class LogRecovery {
+    let fileSystem: any FileSystem
+    let directory: String
+    let options: LogOptions
+    var scan: LogScan
+    private var phase = Phase.list
+    private var repair: LogRepair?
+
+    private enum Phase {
+        case list
+        case headers(Int)
+        case openings(Int)
+        case walk
+        case lookAhead
+        case mend
+        case done
+    }
+
+    /// Begins to open the log in `directory`, which is created if it is not there; its parent must exist.
+    ///
+    /// - Throws: ``LogError`` when an option is outside of its bounds.
+    public init(fileSystem: any FileSystem, directory: String, options: LogOptions) throws(LogError) {
+        try options.validate()
+        self.fileSystem = fileSystem
+        self.directory = directory
+        self.options = options
+        scan = LogScan(directory: directory, options: options)
+    }
+
+    /// Does the next part of the work.
+    ///
+    /// - Parameter budgetBytes: about how many bytes to read or write at most.
+    /// - Returns: whether the log is open.
+    /// - Throws: ``LogError``; the recovery is then over. With the reason *damaged* nothing has been changed.
+    public func step(budgetBytes: Int) throws(LogError) -> Bool {
+        let limit = scan.bytesRead + max(budgetBytes, 1)
+        repeat {
+            switch phase {
+            case .list:
+                try list()
+                phase = .headers(0)
+            case .headers(let position):
+                phase = try scan.readHeader(position, fileSystem) ? .headers(position + 1) : .openings(0)
+            case .openings(let position):
+                if try scan.readOpening(position) {
+                    phase = .openings(position + 1)
+                } else {
+                    try scan.findChain()
+                    phase = .walk
+                }
+            case .walk:
+                if try scan.walk() { phase = .lookAhead }
+            case .lookAhead:
+                if try scan.lookAhead() {
+                    repair = try LogRepair(scan, fileSystem)
+                    phase = .mend
+                }
+            case .mend:
+                if try repair?.step(budgetBytes: budgetBytes) ?? true { phase = .done }
+                if case .done = phase { return true }
+                return false
+            case .done:
+                return true
+            }
+        } while scan.bytesRead < limit
+        return false
+    }
+
+    /// The open log, what it holds of each group, and what was done.
+    ///
+    /// - Precondition: ``step(budgetBytes:)`` has returned true.
+    public func finish() -> (log: Log, groups: [RecoveredGroup], report: RecoveryReport) {
+        guard case .done = phase, let repair, let log = repair.log else {
+            preconditionFailure("recovery is not finished")
+        }
+        return (log, repair.groups, repair.report)
+    }
+
+    private func list() throws(LogError) {
+        try filed { () throws(FileError) in
+            try fileSystem.createDirectory(directory)
+            try fileSystem.syncDirectory(LogRecovery.parent(of: directory))
+        }
+        let names = try filed { () throws(FileError) in try fileSystem.list(directory) }
+        try scan.take(names)
+    }
+
+    /// The directory that holds `path`.
+    private static func parent(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+}
+
+extension Log {
+    /// Opens the log in `directory` at once. What ``LogRecovery`` does in steps.
+    ///
+    /// - Throws: ``LogError`` when the log is damaged, was written by a newer release, or a file operation failed.
+    public static func open(
+        _ fileSystem: any FileSystem,
+        directory: String,
+        options: LogOptions = LogOptions()
+    ) throws(LogError) -> (log: Log, groups: [RecoveredGroup], report: RecoveryReport) {
+        let recovery = try LogRecovery(fileSystem: fileSystem, directory: directory, options: options)
+        while try !recovery.step(budgetBytes: 1 << 20) {}
+        return recovery.finish()
+    }
+}

@@ -1,0 +1,82 @@
+import BalsaPlatform
+
+/// Reads frames of a segment through a window, so that small frames cost one system call together.
+struct SegmentReader {
+    /// What lies where a frame may begin.
+    enum Found {
+        /// A valid frame.
+        case frame(FrameHeader, body: Bytes)
+        /// No valid frame. The header is there if that alone is valid: then a frame was begun here and not finished, or
+        /// has been damaged since.
+        case bad(FrameHeader?)
+    }
+
+    let file: any File
+    let header: SegmentHeader
+    /// Where reading ends: the size of the file.
+    let limit: UInt64
+    private let plantedBugs: LogPlantedBugs
+    private var window = Bytes()
+    private var windowStart: UInt64 = 0
+    /// How many bytes were read from the file.
+    private(set) var bytesRead = 0
+
+    private static let windowBytes: UInt64 = 256 << 10
+
+    init(file: any File, header: SegmentHeader, size: UInt64, plantedBugs: LogPlantedBugs) {
+        self.file = file
+        self.header = header
+        limit = size
+        self.plantedBugs = plantedBugs
+    }
+
+    /// Whether the file has the size that its header says.
+    var isWhole: Bool { limit == header.byteCount }
+
+    /// Whether a frame may begin at `offset`.
+    func mayHoldFrame(at offset: UInt64) -> Bool {
+        offset < limit && limit - offset >= UInt64(FrameHeader.encodedByteCount)
+    }
+
+    /// The frame at `offset`.
+    ///
+    /// The header is verified before its length is believed, and the length is held against the file before anything of
+    /// it is read.
+    mutating func frame(at offset: UInt64) throws(LogError) -> Found {
+        guard let header = try frameHeader(at: offset) else { return .bad(nil) }
+        guard header.usedByteCount <= limit - offset else { return .bad(header) }
+        let body = try bytes(at: offset + UInt64(FrameHeader.encodedByteCount), count: UInt64(header.bodyByteCount))
+        guard CRC32C.checksum(body) == header.bodyChecksum else { return .bad(header) }
+        return .frame(header, body: body)
+    }
+
+    /// The header at `offset`, if its own checksum holds and it belongs there.
+    mutating func frameHeader(at offset: UInt64) throws(LogError) -> FrameHeader? {
+        guard mayHoldFrame(at: offset) else { return nil }
+        let raw = try bytes(at: offset, count: UInt64(FrameHeader.encodedByteCount))
+        guard let found = raw.withUnsafeBytes({ FrameHeader(decoding: $0) }) else { return nil }
+        return belongs(found, at: offset) ? found : nil
+    }
+
+    /// Whether a frame was written at `offset` in the present life of the file. What an earlier life left names another
+    /// segment.
+    private func belongs(_ frame: FrameHeader, at offset: UInt64) -> Bool {
+        let isOfThisLife = frame.place.segment == header.number || plantedBugs.contains(.staleFramesAccepted)
+        return isOfThisLife && frame.place.offset == offset
+    }
+
+    /// The bytes at `offset`, which lie before the limit.
+    mutating func bytes(at offset: UInt64, count: UInt64) throws(LogError) -> Bytes {
+        if offset < windowStart || offset + count > windowStart + UInt64(window.count) {
+            let wanted = Int(min(max(count, SegmentReader.windowBytes), limit - offset))
+            window = try filed { () throws(FileError) in try file.read(wanted, at: offset) }
+            windowStart = offset
+            bytesRead += window.count
+            guard UInt64(window.count) >= count else {
+                throw LogError.damage(file.path, at: offset + UInt64(window.count), "the file ends too early")
+            }
+        }
+        let start = Int(offset - windowStart)
+        return window.slice(start..<start + Int(count))
+    }
+}

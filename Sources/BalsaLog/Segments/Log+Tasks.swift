@@ -1,0 +1,107 @@
+import BalsaPlatform
+import BalsaRaft
+
+/// A segment that has left the log and whose file is still to be removed or recycled.
+struct CondemnedSegment: Equatable, Sendable {
+    var number: UInt64
+    /// The size of the file if it may be recycled, in bytes; 0 if it may only be removed.
+    var recyclableByteCount: UInt64
+}
+
+extension Log {
+    /// The next piece of work on the log's files; nil when there is none, or when one is under way.
+    ///
+    /// A segment for which a frame waits comes first, then dead ones are removed, then spares are made. A dead segment
+    /// that is large enough becomes the next spare.
+    public func nextTask() -> LogTask? {
+        guard task == nil, failure == nil else { return nil }
+        task = makeTask()
+        return task
+    }
+
+    private func makeTask() -> LogTask? {
+        let tooSmall = spares.first.map { $0.byteCount < neededSegmentBytes } ?? true
+        let isWaiting = neededSegmentBytes > 0 && tooSmall
+        let wantsSegment = isWaiting || spares.count < options.sparesWanted
+        let size = max(UInt64(nextSegmentBytes), neededSegmentBytes.roundedUp(to: UInt64(options.sectorBytes)))
+        // A spare that is too small is replaced under its number, by renaming the larger one over it.
+        let replaced = isWaiting ? spares.first?.number : nil
+        let number = replaced ?? (spares.last ?? segments[segments.count - 1]).number + 1
+
+        if wantsSegment, let dead = condemned.first, !taskFailedLast, dead.recyclableByteCount >= size {
+            return makeTask(.recycle(dead.number), number, dead.recyclableByteCount)
+        }
+        if !isWaiting, !condemned.isEmpty {
+            return makeTask(.remove(condemned.map { $0.number }), number, size)
+        }
+        guard wantsSegment else { return nil }
+        nextSegmentBytes = min(2 * nextSegmentBytes, options.largestSegmentBytes)
+        return makeTask(.create, number, size)
+    }
+
+    private func makeTask(_ work: LogTask.Work, _ number: UInt64, _ size: UInt64) -> LogTask {
+        let header = SegmentHeader(number: number, byteCount: size, sectorBytes: UInt32(options.sectorBytes))
+        return LogTask(work, header: header, fileSystem: fileSystem, directory: directory)
+    }
+
+    /// Tells that a task has done all its steps.
+    ///
+    /// - Precondition: it is the task under way.
+    public func taskFinished(_ task: LogTask) {
+        precondition(self.task === task, "one task is under way at a time")
+        self.task = nil
+        taskFailedLast = false
+        switch task.work {
+        case .create:
+            metrics.segmentsCreated += 1
+        case .recycle(let dead):
+            condemned.removeAll { $0.number == dead }
+            metrics.segmentsRecycled += 1
+        case .remove(let numbers):
+            condemned.removeAll { numbers.contains($0.number) }
+            metrics.segmentsRemoved += UInt64(numbers.count)
+        }
+        guard let segment = task.segment else { return }
+        for old in spares where old.number == segment.number { old.file.close() }
+        spares.removeAll { $0.number == segment.number }
+        spares.insert(segment, at: spares.firstIndex { $0.number > segment.number } ?? spares.count)
+    }
+
+    /// Tells that a task has failed. Nothing is lost: ``nextTask()`` offers another one, on a new file.
+    ///
+    /// The exception is a failed sync of the directory. After it nobody can say which names are durable, and to remove
+    /// more segments could leave a hole between those that stay; so the log is over, as after a failed write.
+    ///
+    /// - Precondition: it is the task under way.
+    public func taskFailed(_ task: LogTask, _ error: FileError) {
+        precondition(self.task === task, "one task is under way at a time")
+        self.task = nil
+        // The dead segment may have lost its name, so that it is not tried to be recycled again but removed.
+        taskFailedLast = true
+        if case .recycle(let dead) = task.work {
+            for position in condemned.indices where condemned[position].number == dead {
+                condemned[position].recyclableByteCount = 0
+            }
+        }
+        if error.operation == .syncDirectory { failure = failure ?? error }
+    }
+
+    /// Takes the segments out of the log, from the front, that hold no entry of any group any more.
+    ///
+    /// That has to be durable: the records by which the entries died, and the opening frame of the segment that becomes
+    /// the first, which repeats the state of every group.
+    func findDeadSegments() {
+        guard searchIsDue, durableMark >= lastDeathMark else { return }
+        let floor = oldestLiveSegment()
+        while segments.count > 1, segments[0].number < floor, segments[1].number <= durableThrough.segment {
+            let dead = segments.removeFirst()
+            dead.file.close()
+            let fits = dead.isWhole && dead.sectorBytes == UInt32(options.sectorBytes)
+            let isUsual = dead.byteCount <= UInt64(options.largestSegmentBytes)
+            condemned.append(
+                CondemnedSegment(number: dead.number, recyclableByteCount: fits && isUsual ? dead.byteCount : 0)
+            )
+        }
+        searchIsDue = segments.count > 1 && segments[0].number < floor
+    }
+}

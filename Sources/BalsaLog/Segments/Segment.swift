@@ -1,0 +1,25 @@
+import BalsaPlatform
+
+/// A segment of the log whose file is open.
+struct Segment: Sendable {
+    let number: UInt64
+    let byteCount: UInt64
+    let sectorBytes: UInt32
+    let file: any File
+    /// Where the next frame goes, or, of a segment that is no longer written, where the log in it ends.
+    var end: UInt64
+
+    /// Whether the file has the size that its header says, which one that was cut at a torn tail has not.
+    var isWhole = true
+
+    init(header: SegmentHeader, file: any File) {
+        number = header.number
+        byteCount = header.byteCount
+        sectorBytes = header.sectorBytes
+        self.file = file
+        end = UInt64(header.sectorBytes)
+    }
+
+    /// The bytes behind the last frame.
+    var room: UInt64 { byteCount - end }
+}

@@ -1,0 +1,206 @@
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+
+extension Log {
+    /// Whether something is staged that needs a frame.
+    public var hasStaged: Bool { !staged.isEmpty || sealIsStaged }
+
+    /// Whether the last batch should be sealed: everything is durable, and nothing after it says so.
+    ///
+    /// The caller stages a seal when this has held for 10 ms. Until then damage to the last frames cannot be told from a
+    /// torn write: recovery's blind spot.
+    public var needsSeal: Bool {
+        failure == nil && !lastFrameIsSeal && !sealIsStaged && staged.isEmpty && inFlight.isEmpty
+    }
+
+    /// Stages a seal. It is given up if something else is staged before it is written.
+    public func stageSeal() { sealIsStaged = needsSeal }
+
+    /// The next frame to write: everything that is staged, up to the longest frame.
+    ///
+    /// - Returns: nil when nothing is staged, when as many writes are under way as may be, when the next segment is not
+    ///   ready yet (see ``nextTask()``), and after a failure.
+    public func nextWrite() -> DurableWrite? {
+        guard failure == nil, hasStaged, inFlight.count < options.maxWritesInFlight else { return nil }
+        if staged.isEmpty {
+            guard inFlight.isEmpty else { return nil }
+            if segments[segments.count - 1].room >= UInt64(FrameHeader.encodedByteCount) {
+                return makeFrame(flags: .seal, states: [])
+            }
+        } else {
+            sealIsStaged = false
+            let needed = FrameHeader.encodedByteCount + (staged.first?.firstRecordByteCount ?? 0)
+            if segments[segments.count - 1].room >= UInt64(needed) { return makeFrame(flags: [], states: []) }
+        }
+        return beginSegment()
+    }
+
+    /// Goes on in the next segment, if it is ready.
+    ///
+    /// That waits for all writes under way. Hence everything before a segment is durable when its first frame is written,
+    /// and *durable through* of an opening frame is where the log before it ends.
+    private func beginSegment() -> DurableWrite? {
+        let states = encodedStates()
+        let needed = FrameHeader.encodedByteCount + states.count + (staged.first?.firstRecordByteCount ?? 0)
+        guard let spare = spares.first, spare.room >= UInt64(needed) else {
+            neededSegmentBytes = UInt64(options.sectorBytes) + UInt64(needed)
+            return nil
+        }
+        guard inFlight.isEmpty else { return nil }
+        neededSegmentBytes = 0
+        spares.removeFirst()
+        searchIsDue = true
+        segments.append(spare)
+        return makeFrame(flags: .opening, states: states)
+    }
+
+    /// The states of all groups as the frames built so far leave them.
+    private func encodedStates() -> Bytes {
+        let size = GroupState.encodedByteCount
+        let slab = Slab.filled(capacity: size * groups.elements.count) { target in
+            var count = 0
+            // A group without any record written yet begins with the frames to come.
+            for element in groups.elements where element.written != GroupState() {
+                element.written.encode(
+                    group: element.group,
+                    into: UnsafeMutableRawBufferPointer(rebasing: target[count..<count + size])
+                )
+                count += size
+            }
+            return count
+        }
+        return Bytes(slab: slab, offset: 0, count: slab.count)
+    }
+
+    /// Builds the next frame in the last segment, which has room for its first record.
+    private func makeFrame(flags: FrameFlags, states: Bytes) -> DurableWrite {
+        let active = segments.count - 1
+        let segment = segments[active]
+        let place = LogPlace(segment: segment.number, offset: segment.end)
+        let fixed = FrameHeader.encodedByteCount + states.count
+        let room = Int(min(segment.room, UInt64(max(options.maxFrameBytes, fixed)))) - fixed
+        let (parts, complete) = staged.take(maxBytes: room)
+        var builder = FrameBuilder(place: place, flags: flags, durableThrough: durableThrough)
+        builder.append(states, records: states.count / GroupState.encodedByteCount)
+        for part in parts { append(part, to: &builder) }
+        let left = Int(segment.room) - builder.byteCount
+        let notes = takeCommitNotes(maxBytes: min(left, max(0, options.maxFrameBytes - builder.byteCount)))
+        let pieces = builder.finish(notes: notes, sectorBytes: Int(segment.sectorBytes))
+        segments[active].end += UInt64(builder.paddedByteCount)
+        precondition(segments[active].end <= segment.byteCount, "a frame lies within its segment")
+
+        let number = nextWriteNumber
+        nextWriteNumber += 1
+        let before = inFlight.last?.mark ?? durableMark
+        let frame = FrameInFlight(
+            number: number,
+            end: LogPlace(segment: segment.number, offset: segments[active].end),
+            mark: LogMark(number: before.number + complete)
+        )
+        inFlight.append(frame)
+        lastFrameIsSeal = flags.contains(.seal)
+        sealIsStaged = false
+        metrics.frames += 1
+        metrics.bytes += UInt64(builder.paddedByteCount)
+        if lastFrameIsSeal { metrics.seals += 1 }
+        return DurableWrite(number: number, file: segment.file, offset: place.offset, pieces: pieces)
+    }
+
+    /// Adds an operation to the frame, and to what is known of where entries lie.
+    private func append(_ part: StagedOperation, to builder: inout FrameBuilder) {
+        switch part {
+        case .append(let batch):
+            guard let slot = groups.slot(of: batch.group) else {
+                preconditionFailure("a group is known when it is staged")
+            }
+            var place = builder.nextPlace
+            for index in batch.firstIndex...batch.lastIndex {
+                let byteCount = batch.encodedByteCount(at: index)
+                groups.elements[slot].runs.append(index: index, byteCount: byteCount, place: place)
+                groups.elements[slot].written.append(batch.header(at: index))
+                place.offset += UInt64(byteCount)
+            }
+            builder.append(batch.bytes, records: batch.count)
+        case .control(let record):
+            guard let slot = groups.slot(of: record.group) else {
+                preconditionFailure("a group is known when it is staged")
+            }
+            groups.elements[slot].written.apply(record)
+            // Staging has trimmed the runs of frames built before it; these are of entries staged before and built after.
+            switch record.kind {
+            case .truncation: groups.elements[slot].runs.truncate(after: record.position.index)
+            case .prefixRemoval: groups.elements[slot].runs.compact(through: record.position.index)
+            default: groups.elements[slot].runs.removeAll()
+            }
+            builder.append(record.encoded(), records: 1)
+        }
+    }
+
+    /// Takes as many noted commit indexes as fit, oldest first.
+    private func takeCommitNotes(maxBytes: Int) -> [ControlRecord] {
+        let count = min(newCommits.count, max(0, maxBytes) / EntryHeader.encodedByteCount)
+        var notes: [ControlRecord] = []
+        for group in newCommits.prefix(count) {
+            guard let slot = groups.slot(of: group) else { continue }
+            groups.elements[slot].commitIsNew = false
+            let position = LogPosition(term: 0, index: groups.elements[slot].state.commit)
+            let note = ControlRecord(kind: .commitNote, group: group, position: position)
+            groups.elements[slot].written.apply(note)
+            notes.append(note)
+        }
+        newCommits.removeFirst(count)
+        return notes
+    }
+
+    /// Tells that a write was performed, sync included.
+    ///
+    /// Writes may end in any order. A frame counts as durable when it and all before it have ended.
+    ///
+    /// - Precondition: the write is under way.
+    public func writeFinished(_ number: UInt64) {
+        guard failure == nil else { return }
+        guard let position = inFlight.firstIndex(where: { $0.number == number && !$0.isFinished }) else {
+            preconditionFailure("a write ends once")
+        }
+        metrics.syncs += 1
+        inFlight[position].isFinished = true
+        while let frame = inFlight.first, frame.isFinished {
+            durableThrough = frame.end
+            durableMark = frame.mark
+            inFlight.removeFirst()
+        }
+        evict()
+        findDeadSegments()
+    }
+
+    /// Tells that a write failed. The log is over: it offers no more writes, and nothing more of it becomes durable.
+    ///
+    /// - Precondition: the write is under way.
+    public func writeFailed(_ number: UInt64, _ error: FileError) {
+        precondition(failure != nil || inFlight.contains { $0.number == number && !$0.isFinished }, "a write ends once")
+        failure = failure ?? error
+    }
+
+    /// Forgets the oldest durable batches while there are too many.
+    private func evict() {
+        while cachedHead < cached.count {
+            let batch = cached[cachedHead]
+            guard let slot = groups.slot(of: batch.group) else { preconditionFailure("a cached batch has a group") }
+            // A batch that was truncated or compacted since has left its group already.
+            if groups.elements[slot].recent.firstMark == batch.mark {
+                let isFull = cachedBytes > options.cacheBytes || cached.count - cachedHead > Log.cachedBatchLimit
+                guard isFull, batch.mark <= durableMark.number else { break }
+                cachedBytes -= groups.elements[slot].recent.removeFirst(stagedBy: batch.mark)
+            }
+            cachedHead += 1
+        }
+        if cachedHead > cached.count / 2 {
+            cached.removeSubrange(0..<cachedHead)
+            cachedHead = 0
+        }
+    }
+
+    /// How many batches are in memory at most, however small they are, besides those that are not durable yet.
+    private static let cachedBatchLimit = 65_536
+}

@@ -1,0 +1,114 @@
+import BalsaPlatform
+
+/// Which states of a disk a power loss at this moment may leave, tried out one by one.
+///
+/// All subsets of the pending operations are too many from about twenty on. The ones tried are those in which studies of
+/// crash consistency found nearly all bugs: all, none, every prefix, all but one, only one; beyond them some subsets at
+/// random, and the last write in parts of its sectors.
+struct CrashStates {
+    /// How many subsets are drawn at random.
+    private static let randomSubsets = 32
+    /// How many sectors of the last write are lost, kept and torn singly.
+    private static let sectorsTried = 16
+
+    private let state: DiskState
+    private let operations: [PendingOperation]
+    private let limit: Int
+    private var digests: [UInt64] = []
+    /// The states found, all different.
+    private(set) var images: [DiskImage] = []
+
+    /// Finds up to `limit` states that a power loss may leave of `state`.
+    init(_ state: DiskState, limit: Int) {
+        var state = state
+        state.prepareDurableDigests()
+        self.state = state
+        self.limit = limit
+        operations = state.pendingOperations()
+        tryAll()
+    }
+
+    private mutating func tryAll() {
+        let count = operations.count
+        tryKeeping { _ in false }
+        tryKeeping { _ in true }
+        tryPartsOfLastWrite()
+        for length in 0..<count where !isFull { tryKeeping { $0 < length } }
+        for single in 0..<count where !isFull {
+            tryKeeping { $0 != single }
+            tryKeeping { $0 == single }
+        }
+        var random = RandomSource(seed: UInt64(count))
+        for _ in 0..<CrashStates.randomSubsets where !isFull {
+            var source = random.fork()
+            tryKeeping { _ in source.chance(1, in: 2) }
+        }
+    }
+
+    private var isFull: Bool { images.count >= limit }
+
+    private mutating func tryKeeping(_ isKept: (Int) -> Bool) {
+        add(operations.indices.map { isKept($0) ? .kept : .dropped })
+    }
+
+    /// Tries the last write in parts, once with all other operations and once with none.
+    private mutating func tryPartsOfLastWrite() {
+        let last = operations.lastIndex { (state.pendingWrite($0)?.count ?? 0) > 0 }
+        guard let last, let write = state.pendingWrite(operations[last]) else { return }
+        for part in CrashStates.parts(of: write, in: state) where !isFull {
+            for others in [PowerLossOutcome.kept, .dropped] {
+                var outcomes = operations.map { _ in others }
+                outcomes[last] = part
+                add(outcomes)
+            }
+        }
+    }
+
+    /// What a power loss may leave of a write besides all and nothing.
+    private static func parts(of write: PendingWrite, in state: DiskState) -> [PowerLossOutcome] {
+        var parts: [PowerLossOutcome] = [.sizeOnly]
+        let count = state.sectorCount(of: write)
+        let tried = min(count, sectorsTried)
+        for sector in 0..<tried {
+            parts.append(.sectors(SectorOutcome(keeping: count) { $0 < sector }))
+            parts.append(.sectors(SectorOutcome(keeping: count) { $0 != sector }))
+            parts.append(.sectors(SectorOutcome(keeping: count) { $0 == sector }))
+        }
+        guard state.options.tornSectorsLimit > 0 else { return parts }
+        for sector in 0..<tried {
+            let seed: UInt64? = state.options.tornSectorsHoldGarbage ? UInt64(sector) : nil
+            var torn = SectorOutcome(keeping: count) { $0 < sector }
+            torn.torn = [.init(sector: sector, cut: state.options.sectorBytes / 2 - 1, garbage: seed)]
+            parts.append(.sectors(torn))
+            torn.growsFully = true
+            parts.append(.sectors(torn))
+        }
+        return parts
+    }
+
+    /// Adds the state that `outcomes` lead to, unless it was found before.
+    private mutating func add(_ outcomes: [PowerLossOutcome]) {
+        guard !isFull else { return }
+        var (after, _) = state.afterPowerLoss(operations, outcomes)
+        let digest = after.contentDigest()
+        guard !digests.contains(digest) else { return }
+        digests.append(digest)
+        images.append(DiskImage(after))
+    }
+}
+
+extension SectorOutcome {
+    /// Keeps those of `count` sectors that `isKept` names.
+    init(keeping count: Int, _ isKept: (Int) -> Bool) {
+        kept = [UInt64](repeating: 0, count: (count + 63) / 64)
+        for sector in 0..<count where isKept(sector) { kept[sector / 64] |= 1 << UInt64(sector % 64) }
+    }
+}
+
+extension SimulatedDisk {
+    /// The states that a power loss at this moment may leave, all different, at most `limit` of them.
+    ///
+    /// Nothing kept and everything kept come first, then the last write in parts of its sectors, then every prefix of the
+    /// pending operations, all but one, only one, and some subsets that are always the same. The disk stays as it is.
+    public func crashStates(limit: Int = 1000) -> [DiskImage] { CrashStates(state, limit: limit).images }
+}

@@ -1,0 +1,51 @@
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+
+/// What the group has agreed on, as the judges saw it: the entry of every index that any member has applied.
+struct EntryLedger {
+    struct Entry {
+        var term: Term
+        var checksum: UInt32
+        /// The command; empty for an entry that is none.
+        var payload: Bytes
+        var isCommand: Bool
+        var isAcknowledged = false
+    }
+
+    /// By index, from 1.
+    private(set) var entries: [Entry] = []
+
+    /// The highest index that was applied.
+    var lastIndex: LogIndex { UInt64(entries.count) }
+
+    subscript(index: LogIndex) -> Entry { entries[Int(index) - 1] }
+
+    /// Notes that the entry of an index was applied. Returns a sentence where another one was before.
+    mutating func apply(_ header: EntryHeader, payload: @autoclosure () -> Bytes) -> String? {
+        if header.index <= lastIndex {
+            let known = self[header.index]
+            guard known.term == header.term, known.checksum == header.payloadChecksum else {
+                return "entry \(header.index) of term \(header.term) was applied, of term \(known.term) before"
+            }
+            return nil
+        }
+        guard header.index == lastIndex + 1 else {
+            return "entry \(header.index) was applied, though nobody had applied \(lastIndex + 1)"
+        }
+        entries.append(
+            Entry(
+                term: header.term,
+                checksum: header.payloadChecksum,
+                payload: payload().compact(),
+                isCommand: header.kind == .command
+            )
+        )
+        return nil
+    }
+
+    /// Notes that a client was told of an index.
+    mutating func acknowledge(_ index: LogIndex) {
+        if index >= 1, index <= lastIndex { entries[Int(index) - 1].isAcknowledged = true }
+    }
+}

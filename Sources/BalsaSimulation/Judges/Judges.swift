@@ -1,0 +1,265 @@
+import Balsa
+import BalsaLog
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+
+/// Watches the members of a run and throws a ``Violation`` at the first thing that must not happen.
+///
+/// The judges see what the members send, persist, stage and apply, and their public state; nothing tells them which errors
+/// are planted. What is checked at each event costs amortised constant time; ``sweep(_:at:)`` looks at everything.
+struct Judges {
+    /// What is known of one member over all its processes.
+    private struct Record {
+        /// The highest term that it ever spoke in.
+        var spokenTerm: Term = 0
+        /// The commit index of its process, and the highest one that is certainly on its disk.
+        var commit: LogIndex = 0
+        var durableCommit: LogIndex = 0
+        /// The commit index that each log write under way carries.
+        var commitsUnderWay: [(number: UInt64, commit: LogIndex)] = []
+        var standing = Standing(role: .follower, term: 0, leader: 0)
+    }
+
+    private struct TermAndMember: Hashable {
+        var term: Term
+        var member: MemberID
+    }
+
+    private struct EntryIdentity: Equatable {
+        var checksum: UInt32
+        var previousTerm: Term
+    }
+
+    private(set) var ledger = EntryLedger()
+    private var records: [Record]
+    private var leaders = LookupTable<Term, MemberID>()
+    private var votes = LookupTable<TermAndMember, MemberID>()
+    private var identities = LookupTable<LogPosition, EntryIdentity>()
+    private var digests = LookupTable<LogIndex, UInt64>()
+
+    init(members: Int) {
+        records = Array(repeating: Record(), count: members + 1)
+    }
+
+    // MARK: A member's life
+
+    /// A process has opened its replica.
+    mutating func started(_ id: MemberID, _ replica: Replica, at now: TimeSpan) throws(Violation) {
+        let raft = replica.raft
+        let record = records[Int(id)]
+        if raft.term < record.spokenTerm {
+            throw Violation(
+                .monotoneTerm,
+                "member \(id) came back in term \(raft.term) and had spoken in term \(record.spokenTerm)",
+                at: now
+            )
+        }
+        if raft.commitIndex < record.durableCommit {
+            throw Violation(
+                .monotoneCommit,
+                "member \(id) came back with commit index \(raft.commitIndex), its disk had \(record.durableCommit)",
+                at: now
+            )
+        }
+        records[Int(id)].commit = raft.commitIndex
+        records[Int(id)].standing = raft.currentStanding
+        records[Int(id)].commitsUnderWay = []
+    }
+
+    /// A process has ended.
+    mutating func ended(_ id: MemberID) {
+        records[Int(id)].commitsUnderWay = []
+    }
+
+    /// A replica has made a step.
+    mutating func stepped(_ id: MemberID, _ replica: Replica, at now: TimeSpan) throws(Violation) {
+        if let sentence = replica.raft.brokenInvariant() {
+            throw Violation(.memberState, "member \(id): \(sentence)", at: now)
+        }
+        let commit = replica.raft.commitIndex
+        if commit < records[Int(id)].commit {
+            throw Violation(.monotoneCommit, "member \(id) went from \(records[Int(id)].commit) to \(commit)", at: now)
+        }
+        records[Int(id)].commit = commit
+        let applied = replica.raft.appliedIndex
+        guard replica.failure == nil, applied > 0 else { return }
+        let digest = replica.machine.digest
+        if let known = digests[applied] {
+            if known != digest {
+                throw Violation(.equalStates, "member \(id) has another state at index \(applied)", at: now)
+            }
+        } else {
+            digests.insert(digest, for: applied)
+        }
+    }
+
+    // MARK: What members say
+
+    /// A frame leaves a member.
+    mutating func sent(_ frame: Bytes, at now: TimeSpan) throws(Violation) {
+        let message: Message
+        do {
+            message = try Envelope(decoding: frame, options: WireOptions()).message
+        } catch {
+            throw Violation(.memberState, "a member sent a frame that cannot be decoded: \(error)", at: now)
+        }
+        let member = message.from
+        records[Int(member)].spokenTerm = max(records[Int(member)].spokenTerm, message.term)
+        switch message.body {
+        case .voteRequest:
+            try vote(of: member, for: member, in: message.term, at: now)
+        case .voteResponse(let response) where response.isGranted:
+            try vote(of: member, for: message.to, in: message.term, at: now)
+        default:
+            break
+        }
+    }
+
+    private mutating func vote(
+        of member: MemberID,
+        for candidate: MemberID,
+        in term: Term,
+        at now: TimeSpan
+    ) throws(Violation) {
+        let key = TermAndMember(term: term, member: member)
+        if let other = votes[key] {
+            guard other != candidate else { return }
+            throw Violation(.oneVote, "member \(member) voted in term \(term) for \(other) and \(candidate)", at: now)
+        }
+        votes.insert(candidate, for: key)
+    }
+
+    /// A member's role, term or leader has changed.
+    mutating func standing(
+        _ standing: Standing,
+        of id: MemberID,
+        _ replica: Replica?,
+        _ counters: inout RunCounters,
+        at now: TimeSpan
+    ) throws(Violation) {
+        let before = records[Int(id)].standing
+        records[Int(id)].standing = standing
+        if before.role == .candidate, standing.role != .leader { counters.electionsLost += 1 }
+        guard standing.role == .leader, let replica else { return }
+        counters.electionsWon += 1
+        if let other = leaders[standing.term], other != id {
+            throw Violation(.electionSafety, "members \(other) and \(id) lead term \(standing.term)", at: now)
+        }
+        leaders.insert(id, for: standing.term)
+        try checkCompleteness(id, replica.raft, at: now)
+    }
+
+    private func checkCompleteness(_ id: MemberID, _ raft: Raft, at now: TimeSpan) throws(Violation) {
+        guard ledger.lastIndex > raft.log.base.index else { return }
+        for index in (raft.log.base.index + 1)...ledger.lastIndex {
+            let entry = ledger[index]
+            guard raft.log.term(at: index) != entry.term else { continue }
+            let found = raft.log.term(at: index).map { "one of term \($0)" } ?? "none"
+            throw Violation(
+                entry.isAcknowledged ? .acknowledgedPresent : .leaderCompleteness,
+                "member \(id) leads term \(raft.term); at index \(index) was applied an entry of term \(entry.term), "
+                    + "its log has \(found)",
+                at: now
+            )
+        }
+    }
+
+    /// A member reports what no correct member does.
+    func reported(_ anomaly: Anomaly, by id: MemberID, at now: TimeSpan) throws(Violation) {
+        switch anomaly {
+        case .secondLeader(let other, let term):
+            throw Violation(.electionSafety, "member \(id) sees \(other) lead term \(term) beside another", at: now)
+        case .committedEntryContradicted(let index):
+            throw Violation(
+                .leaderCompleteness,
+                "member \(id) was sent another entry for index \(index), which is committed there",
+                at: now
+            )
+        case .stranger, .malformedMessage:
+            throw Violation(.memberState, "member \(id) was sent what no member sends: \(anomaly)", at: now)
+        case .persistFailed, .persistStalled, .quorumLost:
+            break
+        }
+    }
+
+    // MARK: Logs
+
+    /// A member has entries in its log, durable or not.
+    mutating func staged(_ batch: EntryBatch, by id: MemberID, at now: TimeSpan) throws(Violation) {
+        for index in batch.firstIndex...batch.lastIndex {
+            let header = batch.header(at: index)
+            let identity = EntryIdentity(checksum: header.payloadChecksum, previousTerm: header.previousTerm)
+            if let known = identities[header.position] {
+                if known != identity {
+                    throw Violation(
+                        .logMatching,
+                        "member \(id) has another entry \(header.position) than somebody before",
+                        at: now
+                    )
+                }
+            } else {
+                identities.insert(identity, for: header.position)
+            }
+        }
+    }
+
+    /// A member writes its log, and with it the commit index that it knows.
+    mutating func writes(_ id: MemberID, _ write: ReplicaWrite, commit: LogIndex) {
+        guard !write.isVote else { return }
+        records[Int(id)].commitsUnderWay.append((write.write.number, commit))
+    }
+
+    /// A write is durable.
+    mutating func durable(_ id: MemberID, _ write: ReplicaWrite) {
+        guard !write.isVote else { return }
+        let number = write.write.number
+        guard let slot = records[Int(id)].commitsUnderWay.firstIndex(where: { $0.number == number }) else { return }
+        let commit = records[Int(id)].commitsUnderWay.remove(at: slot).commit
+        // A later frame counts only along with all before it.
+        if slot == 0 { records[Int(id)].durableCommit = max(records[Int(id)].durableCommit, commit) }
+    }
+
+    /// A member has applied entries.
+    mutating func applied(_ batch: EntryBatch, by id: MemberID, at now: TimeSpan) throws(Violation) {
+        for index in batch.firstIndex...batch.lastIndex {
+            if let sentence = ledger.apply(batch.header(at: index), payload: batch.payload(at: index)) {
+                throw Violation(.stateMachineSafety, "member \(id): \(sentence)", at: now)
+            }
+        }
+    }
+
+    /// A client was told the result of what was applied at an index.
+    mutating func acknowledged(_ index: LogIndex) { ledger.acknowledge(index) }
+
+    // MARK: The whole
+
+    /// Looks at all logs: those of any two members agree up to the last entry that they have in common.
+    func sweep(_ members: [SimulatedMember], at now: TimeSpan) throws(Violation) {
+        for (place, first) in members.enumerated() {
+            guard let left = first.process?.replica?.raft.log else { continue }
+            for second in members[(place + 1)...] {
+                guard let right = second.process?.replica?.raft.log else { continue }
+                var index = min(left.lastIndex, right.lastIndex)
+                let base = max(left.base.index, right.base.index)
+                while index > base, left.term(at: index) != right.term(at: index) { index -= 1 }
+                while index > base {
+                    if left.term(at: index) != right.term(at: index) {
+                        throw Violation(
+                            .logMatching,
+                            "members \(first.id) and \(second.id) agree behind index \(index) and not at it",
+                            at: now
+                        )
+                    }
+                    index -= 1
+                }
+            }
+        }
+    }
+}
+
+extension Violation {
+    init(_ invariant: Invariant, _ detail: String, at: TimeSpan) {
+        self.init(invariant: invariant, detail: detail, at: at)
+    }
+}

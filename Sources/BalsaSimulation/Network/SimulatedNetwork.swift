@@ -1,0 +1,89 @@
+import BalsaPlatform
+import BalsaRaft
+
+/// What becomes of the messages between the members: which are lost, and when the others arrive.
+///
+/// Every decision follows from the faults in force and a hash of their salt, the link and the number of the message on
+/// that link. Nothing is drawn, so that a message more or less on one link changes nothing on another.
+struct SimulatedNetwork {
+    /// A disturbance of single messages, `rate` in a thousand.
+    struct Disturbance {
+        let fault: Int
+        let kind: Fault.Kind
+        let rate: UInt64
+        let salt: UInt64
+    }
+
+    /// A message that arrives.
+    struct Arrival {
+        var at: TimeSpan
+        var kind: Fault.Kind?
+    }
+
+    private let salt: UInt64
+    private let delay: TimeSpan
+    private let jitter: TimeSpan
+    private let members: Int
+    private var sent: [UInt64]
+    /// How many faults block a link.
+    private var blocks: [Int]
+    private var disturbances: [Disturbance] = []
+
+    init(_ scenario: Scenario) {
+        salt = RandomSource.mix(scenario.seed ^ 0x6e65_7477_6f72_6b00)
+        delay = scenario.networkDelay
+        jitter = scenario.networkJitter
+        members = Int(scenario.members)
+        sent = Array(repeating: 0, count: (members + 1) * (members + 1))
+        blocks = sent.map { _ in 0 }
+    }
+
+    private func link(_ from: MemberID, _ to: MemberID) -> Int { Int(from) * (members + 1) + Int(to) }
+
+    /// Whether messages from one member to another get nowhere.
+    func isBlocked(_ from: MemberID, _ to: MemberID) -> Bool { blocks[link(from, to)] > 0 }
+
+    /// Blocks a link once more, or once less.
+    mutating func block(_ from: MemberID, _ to: MemberID, by change: Int) { blocks[link(from, to)] += change }
+
+    /// Opens a link, whatever blocked it.
+    mutating func open(_ from: MemberID, _ to: MemberID) { blocks[link(from, to)] = 0 }
+
+    mutating func begin(_ disturbance: Disturbance) { disturbances.append(disturbance) }
+
+    mutating func end(fault: Int) { disturbances.removeAll { $0.fault == fault } }
+
+    mutating func endAll() { disturbances.removeAll() }
+
+    /// When a message that is sent now arrives: not at all, once, or more often. `note` is told of each disturbance.
+    mutating func route(
+        from: MemberID,
+        to: MemberID,
+        at now: TimeSpan,
+        note: (Fault.Kind) -> Void
+    ) -> [Arrival] {
+        let link = link(from, to)
+        sent[link] += 1
+        guard blocks[link] == 0 else { return [] }
+        let chance = RandomSource.mix(salt ^ RandomSource.mix(UInt64(link) << 48 ^ sent[link]))
+        var at = now + delay + TimeSpan(nanoseconds: chance.multipliedFullWidth(by: jitter.nanoseconds + 1).high)
+        var more: [Arrival] = []
+        for disturbance in disturbances {
+            let luck = RandomSource.mix(chance ^ disturbance.salt)
+            guard luck % 1000 < disturbance.rate else { continue }
+            let span = luck >> 16
+            note(disturbance.kind)
+            switch disturbance.kind {
+            case .loss:
+                return more
+            case .duplication:
+                more.append(Arrival(at: at + TimeSpan(nanoseconds: span % 20_000_000), kind: .duplication))
+            case .replay:
+                more.append(Arrival(at: at + TimeSpan(nanoseconds: 100_000_000 + span % 3_000_000_000), kind: .replay))
+            default:
+                at = at + TimeSpan(nanoseconds: span % 100_000_000)
+            }
+        }
+        return [Arrival(at: at, kind: nil)] + more
+    }
+}

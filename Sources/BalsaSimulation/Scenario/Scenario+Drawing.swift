@@ -1,0 +1,107 @@
+import BalsaPlatform
+import BalsaRaft
+
+extension Scenario {
+    /// Draws a scenario from a seed.
+    ///
+    /// Each run gets its own mix of faults (swarm testing, Groce et al., ISSTA 2012): a kind that is left out of a run
+    /// lets the others go deeper. Limits are drawn small, so that borders are met often.
+    ///
+    /// - Parameters:
+    ///   - seed: determines everything.
+    ///   - members: how many members, 1 to 7.
+    ///   - duration: how long clients and faults go on.
+    public init(seed: UInt64, members: UInt64, duration: TimeSpan) {
+        precondition(members >= 1 && members <= 7, "a group has 1 to 7 members")
+        self.init(seed: seed)
+        self.members = members
+        self.duration = duration
+        var root = RandomSource(seed: RandomSource.mix(seed ^ 0x5ce2_a710))
+        // A source for each part, so that a further draw in one does not shift the others.
+        var world = root.fork()
+        var limits = root.fork()
+        var faults = root.fork()
+        drawWorld(&world)
+        drawLimits(&limits)
+        drawFaults(&faults)
+    }
+
+    private mutating func drawWorld(_ random: inout RandomSource) {
+        clients = UInt64(random.draw(4...8))
+        keys = UInt64(random.draw(1...8))
+        thinking = .milliseconds(UInt64(random.pick([20, 60, 100, 200])))
+        valueBytes = UInt64(random.pick([8, 32, 128, 600]))
+        networkDelay = .microseconds(UInt64(random.draw(50...3000)))
+        networkJitter = .microseconds(UInt64(random.pick([100, 1000, 5000, 20000])))
+        writeTime = .microseconds(UInt64(random.draw(5...500)))
+        syncTime = .microseconds(UInt64(random.pick([100, 1000, 5000, 20000])))
+        garbageInTornSectors = random.chance(1, in: 3) ? 1 : 0
+        clockDrift = UInt64(random.pick([0, 0, 10, 50]))
+        var others = memberIDs
+        while others.count > Int(members / 2 + 1), random.chance(3, in: 4) {
+            others.remove(at: Int(random.below(UInt64(others.count))))
+        }
+        core = others.reduce(0) { $0 | Scenario.bit($1) }
+    }
+
+    private mutating func drawLimits(_ random: inout RandomSource) {
+        sectorBytes = UInt64(random.pick([512, 512, 1024, 4096]))
+        smallestSegmentBytes = sectorBytes * UInt64(random.pick([8, 16, 32]))
+        largestSegmentBytes = smallestSegmentBytes * UInt64(random.pick([1, 2, 4]))
+        maxFrameBytes = max(4096, sectorBytes * UInt64(random.pick([2, 4, 8])))
+        maxWritesInFlight = UInt64(random.draw(1...4))
+        checkpointAfterBytes = smallestSegmentBytes * UInt64(random.draw(2...12))
+        logBoundBytes = checkpointAfterBytes * UInt64(random.draw(2...6))
+        logCacheBytes = UInt64(random.pick([0, 2048, 65536]))
+        entriesKept = UInt64(random.pick([0, 1, 10, 100]))
+        maxAppendBytes = UInt64(random.pick([100, 700, 4096]))
+        maxInflightMessages = UInt64(random.pick([1, 2, 8, 64]))
+        maxInflightBytes = UInt64(random.pick([200, 2000, 65536]))
+    }
+
+    private mutating func drawFaults(_ random: inout RandomSource) {
+        let kinds = Fault.Kind.allCases.filter { _ in random.chance(1, in: 2) }
+        for kind in kinds {
+            // A mean time between faults of a kind that brings one to about ten of them into a run of a minute.
+            let mean = UInt64(random.pick([5, 10, 20, 40])) * 1_000_000_000
+            var at = 500_000_000 + random.below(mean)
+            while at < duration.nanoseconds {
+                faults.append(draw(kind, at: TimeSpan(nanoseconds: at), &random))
+                at += mean / 4 + random.below(mean * 3 / 2)
+            }
+        }
+        // By time, and for equal times in the order of the kinds: a total order.
+        let order = faults.indices.sorted { (faults[$0].at.nanoseconds, $0) < (faults[$1].at.nanoseconds, $1) }
+        faults = order.map { faults[$0] }
+    }
+
+    private func draw(_ kind: Fault.Kind, at: TimeSpan, _ random: inout RandomSource) -> Fault {
+        var fault = Fault(at: at, kind: kind)
+        fault.salt = random.next() >> 16
+        fault.member = UInt64(random.draw(1...Int(members)))
+        fault.lasts = .milliseconds(UInt64(random.pick([50, 200, 500, 1000, 3000, 8000])))
+        switch kind {
+        case .kill, .powerLoss, .powerLossOfLeader:
+            fault.lasts = .milliseconds(UInt64(random.pick([1, 20, 100, 400, 1000, 5000])))
+        case .killInCall, .powerLossInCall:
+            fault.lasts = .milliseconds(UInt64(random.pick([1, 20, 100, 400, 1000, 5000])))
+            fault.rate = UInt64(random.draw(1...60))
+        case .partition:
+            fault.member = 0
+            fault.set = 2 * (1 + random.below((1 << members) - 1))
+        case .oneWay:
+            fault.peer = 1 + (fault.member + random.below(max(members - 1, 1))) % members
+        case .loss:
+            fault.member = 0
+            fault.rate = UInt64(random.pick([20, 100, 300]))
+        case .duplication, .replay, .reordering:
+            fault.member = 0
+            fault.rate = UInt64(random.pick([20, 100, 300, 1000]))
+        case .slowDisk:
+            fault.rate = UInt64(random.pick([3, 10, 100]))
+        case .pause, .deaf, .mute, .stalledSync, .failedSync, .failedWrite, .failedRead, .noSpace:
+            break
+        }
+        return fault
+    }
+}

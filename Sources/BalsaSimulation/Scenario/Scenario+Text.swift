@@ -1,0 +1,106 @@
+import Balsa
+import BalsaLog
+import BalsaRaft
+
+/// A property of a scenario as a line of its file: a name and a number.
+private struct ScenarioField {
+    let name: String
+    let read: @Sendable (Scenario) -> UInt64
+    let write: @Sendable (inout Scenario, UInt64) -> Void
+    let range: ClosedRange<UInt64>
+
+    init(
+        _ name: String,
+        _ range: ClosedRange<UInt64>,
+        _ read: @escaping @Sendable (Scenario) -> UInt64,
+        _ write: @escaping @Sendable (inout Scenario, UInt64) -> Void
+    ) {
+        self.name = name
+        self.read = read
+        self.write = write
+        self.range = range
+    }
+}
+
+private let hour: UInt64 = 3_600_000_000_000
+private let megabytes: UInt64 = 64 << 20
+
+private let scenarioFields: [ScenarioField] = [
+    ScenarioField("seed", 0...UInt64.max, { $0.seed }, { $0.seed = $1 }),
+    ScenarioField("members", 1...7, { $0.members }, { $0.members = $1 }),
+    ScenarioField("duration", 0...hour, { $0.duration.nanoseconds }, { $0.duration.nanoseconds = $1 }),
+    ScenarioField("settling", 0...hour, { $0.settling.nanoseconds }, { $0.settling.nanoseconds = $1 }),
+    ScenarioField("core", 0...255, { $0.core }, { $0.core = $1 }),
+    ScenarioField("clients", 1...64, { $0.clients }, { $0.clients = $1 }),
+    ScenarioField("keys", 1...64, { $0.keys }, { $0.keys = $1 }),
+    ScenarioField("thinking", 1...hour, { $0.thinking.nanoseconds }, { $0.thinking.nanoseconds = $1 }),
+    ScenarioField("patience", 1...hour, { $0.patience.nanoseconds }, { $0.patience.nanoseconds = $1 }),
+    ScenarioField("value-bytes", 1...1 << 20, { $0.valueBytes }, { $0.valueBytes = $1 }),
+    ScenarioField("network-delay", 0...hour, { $0.networkDelay.nanoseconds }, { $0.networkDelay.nanoseconds = $1 }),
+    ScenarioField("network-jitter", 0...hour, { $0.networkJitter.nanoseconds }, { $0.networkJitter.nanoseconds = $1 }),
+    ScenarioField("write-time", 0...hour, { $0.writeTime.nanoseconds }, { $0.writeTime.nanoseconds = $1 }),
+    ScenarioField("sync-time", 0...hour, { $0.syncTime.nanoseconds }, { $0.syncTime.nanoseconds = $1 }),
+    ScenarioField("garbage", 0...1, { $0.garbageInTornSectors }, { $0.garbageInTornSectors = $1 }),
+    ScenarioField("clock-drift", 0...500, { $0.clockDrift }, { $0.clockDrift = $1 }),
+    ScenarioField("sector-bytes", 64...65536, { $0.sectorBytes }, { $0.sectorBytes = $1 }),
+    ScenarioField("smallest-segment", 1024...megabytes, { $0.smallestSegmentBytes }, { $0.smallestSegmentBytes = $1 }),
+    ScenarioField("largest-segment", 1024...megabytes, { $0.largestSegmentBytes }, { $0.largestSegmentBytes = $1 }),
+    ScenarioField("max-frame", 512...megabytes, { $0.maxFrameBytes }, { $0.maxFrameBytes = $1 }),
+    ScenarioField("writes-in-flight", 1...64, { $0.maxWritesInFlight }, { $0.maxWritesInFlight = $1 }),
+    ScenarioField("log-bound", 1024...1 << 40, { $0.logBoundBytes }, { $0.logBoundBytes = $1 }),
+    ScenarioField("log-cache", 0...1 << 40, { $0.logCacheBytes }, { $0.logCacheBytes = $1 }),
+    ScenarioField("checkpoint-after", 1024...1 << 40, { $0.checkpointAfterBytes }, { $0.checkpointAfterBytes = $1 }),
+    ScenarioField("entries-kept", 0...1 << 40, { $0.entriesKept }, { $0.entriesKept = $1 }),
+    ScenarioField("max-append", 64...megabytes, { $0.maxAppendBytes }, { $0.maxAppendBytes = $1 }),
+    ScenarioField("inflight-messages", 1...1 << 20, { $0.maxInflightMessages }, { $0.maxInflightMessages = $1 }),
+    ScenarioField("inflight-bytes", 64...1 << 40, { $0.maxInflightBytes }, { $0.maxInflightBytes = $1 }),
+]
+
+extension Scenario {
+    private static var header: String { "balsa-scenario 1" }
+
+    /// The scenario as the text of a file: a header, a line a property, a line a fault. `Docs/ScenarioFormat.md`.
+    public var text: String {
+        var lines = [Scenario.header]
+        for field in scenarioFields { lines.append("\(field.name)=\(field.read(self))") }
+        for fault in faults { lines.append(fault.description) }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// Reads a scenario from the text of a file. Properties that are not named keep their defaults; empty lines and those
+    /// that begin with `#` do not count.
+    ///
+    /// - Throws: ``ScenarioError`` with the line that cannot be read.
+    public init(text: String) throws(ScenarioError) {
+        var lines = text.split(whereSeparator: \.isNewline).filter { !$0.hasPrefix("#") }[...]
+        guard lines.popFirst().map(String.init) == Scenario.header else {
+            throw ScenarioError("the first line of a scenario is \"\(Scenario.header)\"")
+        }
+        self.init(seed: 0)
+        for line in lines {
+            if line.hasPrefix("fault ") {
+                faults.append(try Fault(line: line))
+                continue
+            }
+            let parts = line.split(separator: "=", maxSplits: 1)
+            guard parts.count == 2, let field = scenarioFields.first(where: { $0.name == parts[0] }) else {
+                throw ScenarioError("not a property of a scenario: \(line)")
+            }
+            guard let value = UInt64(parts[1]), field.range.contains(value) else {
+                throw ScenarioError("\(parts[0]) is \(field.range.lowerBound) to \(field.range.upperBound): \(line)")
+            }
+            field.write(&self, value)
+        }
+        try validate()
+    }
+
+    /// Throws a sentence about what cannot be run.
+    func validate() throws(ScenarioError) {
+        for fault in faults {
+            guard fault.member <= members, fault.peer <= members else {
+                throw ScenarioError("there is no such member: \(fault)")
+            }
+        }
+        do { try replicaOptions([]).log.validate() } catch { throw ScenarioError(error.description) }
+    }
+}

@@ -1,0 +1,110 @@
+import Balsa
+import BalsaLog
+import BalsaPlatform
+import BalsaRaft
+
+/// Everything that determines a run: the world's properties, the limits of the members, the load and the faults.
+///
+/// ``Scenario/init(seed:members:duration:)`` draws one from a seed. It can be written to a file and read back, changed in
+/// between, and run again; two runs of equal scenarios are equal in every event.
+public struct Scenario: Equatable, Sendable {
+    /// Where the chances of the run that are no faults come from: network delays, load, election timeouts.
+    public var seed: UInt64
+    /// How many members there are; their ids count from 1.
+    public var members: UInt64 = 3
+    /// How long clients and faults go on.
+    public var duration: TimeSpan = .seconds(60)
+    /// How long, after the faults have stopped, a healthy quorum may take to answer and to agree.
+    public var settling: TimeSpan = .seconds(15)
+    /// Which members are healthy after the faults have stopped, as bits by member id: a quorum.
+    public var core: UInt64 = 0
+
+    /// How many clients there are, each with one request at a time.
+    public var clients: UInt64 = 4
+    /// How many keys they share.
+    public var keys: UInt64 = 4
+    /// The longest pause of a client between two requests.
+    public var thinking: TimeSpan = .milliseconds(100)
+    /// How long a client waits for an answer.
+    public var patience: TimeSpan = .seconds(2)
+    /// The largest value written, in bytes.
+    public var valueBytes: UInt64 = 64
+
+    /// The shortest time of a message on its way, and by how much it varies.
+    public var networkDelay: TimeSpan = .microseconds(500)
+    /// By how much the time of a message on its way varies.
+    public var networkJitter: TimeSpan = .milliseconds(2)
+    /// The longest time of a write into the page cache.
+    public var writeTime: TimeSpan = .microseconds(50)
+    /// The longest time of a sync.
+    public var syncTime: TimeSpan = .milliseconds(3)
+    /// 1 where a torn sector holds garbage.
+    public var garbageInTornSectors: UInt64 = 0
+    /// By how much, in thousandths, the members' clocks run fast or slow.
+    public var clockDrift: UInt64 = 0
+
+    /// The log's sector, in bytes.
+    public var sectorBytes: UInt64 = 512
+    /// The log's smallest segment, in bytes.
+    public var smallestSegmentBytes: UInt64 = 4096
+    /// The log's largest segment, in bytes.
+    public var largestSegmentBytes: UInt64 = 32768
+    /// The log's largest frame, in bytes.
+    public var maxFrameBytes: UInt64 = 8192
+    /// How many log writes may be under way.
+    public var maxWritesInFlight: UInt64 = 2
+    /// The log's bound, in bytes.
+    public var logBoundBytes: UInt64 = 256 << 10
+    /// How much of the log is kept in memory, in bytes.
+    public var logCacheBytes: UInt64 = 16 << 10
+    /// After how much log a checkpoint is taken, in bytes.
+    public var checkpointAfterBytes: UInt64 = 64 << 10
+    /// How many entries are kept behind a checkpoint.
+    public var entriesKept: UInt64 = 20
+    /// The largest append, in bytes.
+    public var maxAppendBytes: UInt64 = 2048
+    /// The most appends on their way to a peer.
+    public var maxInflightMessages: UInt64 = 8
+    /// The most bytes on their way to a peer.
+    public var maxInflightBytes: UInt64 = 8192
+
+    /// What goes wrong, in the order of time.
+    public var faults: [Fault] = []
+
+    /// A scenario in which nothing goes wrong.
+    public init(seed: UInt64) { self.seed = seed }
+
+    /// The bit of a member in ``core`` and ``Fault/set``.
+    public static func bit(_ member: MemberID) -> UInt64 { 1 << member }
+
+    /// All member ids.
+    public var memberIDs: [MemberID] { Array(1...members) }
+
+    /// The limits of the members.
+    func replicaOptions(_ bugs: PlantedBugs) -> ReplicaOptions {
+        var options = ReplicaOptions()
+        options.log.sectorBytes = Int(sectorBytes)
+        options.log.smallestSegmentBytes = Int(smallestSegmentBytes)
+        options.log.largestSegmentBytes = Int(largestSegmentBytes)
+        options.log.maxFrameBytes = Int(maxFrameBytes)
+        options.log.maxWritesInFlight = Int(maxWritesInFlight)
+        options.log.boundBytes = Int(logBoundBytes)
+        options.log.cacheBytes = Int(logCacheBytes)
+        options.checkpointAfterBytes = checkpointAfterBytes
+        options.entriesKeptBehindCheckpoint = entriesKept
+        options.raft.maxAppendBytes = maxAppendBytes
+        options.raft.maxInflightMessages = Int(maxInflightMessages)
+        options.raft.maxInflightBytes = maxInflightBytes
+        options.raft.plantedBugs = bugs.raft
+        options.log.plantedBugs = bugs.log
+        return options
+    }
+}
+
+/// Why a scenario cannot be read or run.
+public struct ScenarioError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The reason in a sentence.
+    public let description: String
+
+    init(_ description: String) { self.description = description }
+}

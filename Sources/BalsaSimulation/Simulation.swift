@@ -1,0 +1,60 @@
+import BalsaPlatform
+import BalsaRaft
+
+/// Runs a group of members in a simulated world and judges what happens.
+///
+/// ```swift
+/// let scenario = Scenario(seed: 42, members: 3, duration: .seconds(60))
+/// let report = Simulation(scenario).run()
+/// if let violation = report.violation { … }
+/// ```
+///
+/// A run is a function of its scenario: it uses no clock, no threads and no randomness of the machine that it runs on, so
+/// that every run can be repeated, elsewhere and later, event by event.
+public struct Simulation {
+    /// What is run.
+    public let scenario: Scenario
+    /// The errors that are planted in the members.
+    public let bugs: PlantedBugs
+    /// How much the search for a linearization may cost.
+    public var limits = LinearizabilityLimits(steps: 2_000_000, configurations: 200_000)
+
+    /// A run of `scenario`.
+    public init(_ scenario: Scenario, bugs: PlantedBugs = []) {
+        self.scenario = scenario
+        self.bugs = bugs
+    }
+
+    /// Runs to the end, or to the first violation.
+    ///
+    /// - Parameter trace: is given a line of text for each event, if it is given. Reading along changes nothing.
+    public func run(trace: ((String) -> Void)? = nil) -> RunReport {
+        let world = World(scenario, bugs: bugs, traceLine: trace)
+        world.run()
+        world.countRunning()
+        var report = RunReport(seed: scenario.seed)
+        judgeHistory(world, &report)
+        report.violation = world.violation
+        report.traceHash = world.trace.value
+        report.events = world.trace.count
+        report.simulated = world.now
+        report.counters.add(world.counters)
+        report.history = world.history
+        return report
+    }
+
+    /// Judges what the clients saw: by the log, and by search.
+    private func judgeHistory(_ world: World, _ report: inout RunReport) {
+        world.judge {
+            try Certificate(history: world.history, ledger: world.judges.ledger).check(at: world.now)
+        }
+        guard world.violation == nil else { return }
+        let checker = LinearizabilityChecker(model: RegisterModel(), limits: limits)
+        switch checker.check(world.history.registerOperations).verdict {
+        case .linearizable: break
+        case .unknown: report.counters.undecided = 1
+        case .notLinearizable(let contradiction):
+            world.judge { throw Violation(.linearizability, contradiction.description, at: world.now) }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+import BalsaRaft
+
+/// What must not happen, and did.
+public struct Violation: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The invariant's name, as `Docs/Invariants.md` lists it.
+    public let invariant: Invariant
+    /// What contradicts it.
+    public let detail: String
+    /// When, in virtual time.
+    public let at: TimeSpan
+
+    /// Invariant, moment and detail in one line.
+    public var description: String { "\(invariant.rawValue) at \(at): \(detail)" }
+}
+
+/// The names of what is judged. `Docs/Invariants.md` says of each what it means.
+public enum Invariant: String, CaseIterable, Sendable {
+    /// At most one leader a term.
+    case electionSafety = "election safety"
+    /// A member votes for one candidate a term, and never forgets whom.
+    case oneVote = "one vote a term"
+    /// A member's term never goes back, not even over a restart.
+    case monotoneTerm = "monotone term"
+    /// A member's commit index never goes back; over a restart not behind what its disk had.
+    case monotoneCommit = "monotone commit"
+    /// Logs with an entry of the same index and term are the same up to it.
+    case logMatching = "log matching"
+    /// A leader's log holds every entry that was ever applied, or begins behind it.
+    case leaderCompleteness = "leader completeness"
+    /// A leader's log holds every entry that was acknowledged to a client, or begins behind it.
+    case acknowledgedPresent = "acknowledged entry present"
+    /// No two members apply different entries of one index.
+    case stateMachineSafety = "state machine safety"
+    /// Members that have applied the same have the same state.
+    case equalStates = "equal states"
+    /// What a member must satisfy by itself between any two events.
+    case memberState = "member state"
+    /// A member can always be opened again, unless its disk was damaged.
+    case recovery = "recovery"
+    /// Log positions respect real time, and replaying the log gives every reply that was given.
+    case certificate = "certificate"
+    /// The clients' history could have come from a single register a key.
+    case linearizability = "linearizability"
+    /// Once the faults have stopped, a healthy quorum answers and agrees within a bound.
+    case liveness = "liveness"
+}
+
+/// What a run did and what was found.
+public struct RunReport: Sendable {
+    /// The seed of its scenario.
+    public let seed: UInt64
+    /// What was violated first, if anything was.
+    public internal(set) var violation: Violation?
+    /// A digest of every event. Equal runs have equal ones.
+    public internal(set) var traceHash: UInt64 = 0
+    /// How many events there were.
+    public internal(set) var events: UInt64 = 0
+    /// How long the run took in virtual time.
+    public internal(set) var simulated = TimeSpan.zero
+    /// What happened, by kind.
+    public internal(set) var counters = RunCounters()
+    /// What the clients asked and were answered.
+    public internal(set) var history = RecordedHistory()
+
+    init(seed: UInt64) { self.seed = seed }
+
+    /// Whether nothing was violated.
+    public var passed: Bool { violation == nil }
+}
+
+/// What happened in a run, or in several, counted.
+public struct RunCounters: Equatable, Sendable {
+    /// Operations that clients were told the result of.
+    public internal(set) var acknowledged = 0
+    /// Operations that certainly have not happened.
+    public internal(set) var refused = 0
+    /// Operations that may have happened.
+    public internal(set) var unknown = 0
+    /// Faults that took effect, by kind; of those that disturb messages, the messages.
+    public internal(set) var faults = [Int](repeating: 0, count: Fault.Kind.allCases.count)
+    /// Elections that were won.
+    public internal(set) var electionsWon = 0
+    /// Elections that somebody ran in and did not win.
+    public internal(set) var electionsLost = 0
+    /// Torn tails that were cut off.
+    public internal(set) var tornTails = 0
+    /// Entries that were cut off because a leader had others.
+    public internal(set) var entriesTruncated = 0
+    /// Processes that ended while a write to the log was under way.
+    public internal(set) var crashesInLogWrite = 0
+    /// Processes that ended while they were being opened.
+    public internal(set) var crashesInRecovery = 0
+    /// Replicas that stopped because of a failed file operation, and were opened again.
+    public internal(set) var reopened = 0
+    /// Checkpoints taken.
+    public internal(set) var checkpointsTaken = 0
+    /// Checkpoints that were installed in the place of a state that was too old.
+    public internal(set) var checkpointsInstalled = 0
+    /// Log segments that were used again.
+    public internal(set) var segmentsRecycled = 0
+    /// Runs whose history was too hard to decide by search; the certificate decides all of them.
+    public internal(set) var undecided = 0
+
+    /// Nothing counted.
+    public init() {}
+
+    /// The count of a kind of fault.
+    public subscript(kind: Fault.Kind) -> Int {
+        get { faults[RunCounters.place(kind)] }
+        set { faults[RunCounters.place(kind)] = newValue }
+    }
+
+    private static func place(_ kind: Fault.Kind) -> Int {
+        guard let place = Fault.Kind.allCases.firstIndex(of: kind) else { preconditionFailure("a kind is one of all") }
+        return place
+    }
+
+    /// All counts with their names, in a fixed order.
+    public var all: [(name: String, count: Int)] {
+        var list: [(String, Int)] = Fault.Kind.allCases.map { ($0.rawValue, self[$0]) }
+        list += [
+            ("elections-won", electionsWon), ("elections-lost", electionsLost), ("torn-tails-cut", tornTails),
+            ("entries-truncated", entriesTruncated), ("crashes-in-log-write", crashesInLogWrite),
+            ("crashes-in-recovery", crashesInRecovery), ("reopened", reopened), ("checkpoints", checkpointsTaken),
+            ("checkpoints-installed", checkpointsInstalled), ("segments-recycled", segmentsRecycled),
+        ]
+        return list
+    }
+
+    /// Adds the counts of another run.
+    public mutating func add(_ other: RunCounters) {
+        acknowledged += other.acknowledged
+        refused += other.refused
+        unknown += other.unknown
+        for place in faults.indices { faults[place] += other.faults[place] }
+        electionsWon += other.electionsWon
+        electionsLost += other.electionsLost
+        tornTails += other.tornTails
+        entriesTruncated += other.entriesTruncated
+        crashesInLogWrite += other.crashesInLogWrite
+        crashesInRecovery += other.crashesInRecovery
+        reopened += other.reopened
+        checkpointsTaken += other.checkpointsTaken
+        checkpointsInstalled += other.checkpointsInstalled
+        segmentsRecycled += other.segmentsRecycled
+        undecided += other.undecided
+    }
+}

@@ -1,0 +1,93 @@
+import Balsa
+import BalsaPlatform
+import BalsaRaft
+
+/// One machine of the simulated world: its disk, which outlives processes, and the process that runs on it, if one does.
+final class SimulatedMember {
+    let id: MemberID
+    let disk: SimulatedDisk
+    var process: SimulatedProcess?
+    /// How often a process was started here.
+    var starts: UInt64 = 0
+
+    // The faults in force.
+    var pausedUntil = TimeSpan.zero
+    var stalledUntil = TimeSpan.zero
+    var noSpaceUntil = TimeSpan.zero
+    var slowness: [(fault: Int, factor: UInt64)] = []
+    var failsNextSync = false
+    var failsNextWrite = false
+    var failsNextRead = false
+    var trap: CrashTrap?
+    /// Numbers the decisions about calls that a fault leaves open.
+    var decisions: UInt64 = 0
+
+    /// What happened to the process while it was paused, in order.
+    var held: [WorldEvent] = []
+
+    init(id: MemberID, disk: SimulatedDisk) {
+        self.id = id
+        self.disk = disk
+    }
+
+    var slowFactor: UInt64 { slowness.reduce(1) { max($0, $1.factor) } }
+
+    /// Ends every fault of the disk and of the process.
+    func heal() {
+        pausedUntil = .zero
+        stalledUntil = .zero
+        noSpaceUntil = .zero
+        slowness = []
+        failsNextSync = false
+        failsNextWrite = false
+        failsNextRead = false
+        trap = nil
+    }
+}
+
+/// Where a process will end: at one of its next file calls.
+struct CrashTrap {
+    /// How many changing calls are still done.
+    var callsLeft: UInt64
+    /// Whether only a write to the log counts, which is then under way when the power goes.
+    var inLogWrite = false
+    let losesPower: Bool
+    let downFor: TimeSpan
+    let salt: UInt64
+}
+
+/// A process on a simulated machine. It is gone for good when it ends; another one is started in its place.
+final class SimulatedProcess {
+    /// Which start of its machine this is.
+    let number: UInt64
+    let files: SimulatedFileSystem
+    var replica: Replica?
+    /// How often it has asked to be woken; only the last time counts.
+    var wakes: UInt64 = 0
+    /// How many log or vote writes are under way.
+    var writesUnderWay = 0
+    private let startedAt: TimeSpan
+    private let clockOrigin: UInt64
+    private let clockRate: UInt64
+
+    /// - Parameter clockRate: how far its clock goes in a thousand nanoseconds.
+    init(number: UInt64, files: SimulatedFileSystem, startedAt: TimeSpan, clockRate: UInt64) {
+        self.number = number
+        self.files = files
+        self.startedAt = startedAt
+        self.clockRate = clockRate
+        clockOrigin = 1_000_000_000 * number
+    }
+
+    /// What its clock shows.
+    func clock(at now: TimeSpan) -> Instant {
+        Instant(nanoseconds: clockOrigin + (now.nanoseconds - startedAt.nanoseconds) * clockRate / 1000)
+    }
+
+    /// When its clock will show `moment`; nil where that is not within a year.
+    func worldTime(of moment: Instant) -> TimeSpan? {
+        guard moment.nanoseconds < 1 << 54 else { return nil }
+        let passed = moment.nanoseconds > clockOrigin ? moment.nanoseconds - clockOrigin : 0
+        return TimeSpan(nanoseconds: startedAt.nanoseconds + (passed * 1000 + clockRate - 1) / clockRate)
+    }
+}

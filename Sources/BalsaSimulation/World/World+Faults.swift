@@ -1,0 +1,158 @@
+import Balsa
+import BalsaPlatform
+import BalsaRaft
+
+extension World {
+    /// Whether a member is healthy after the faults have stopped.
+    func isInCore(_ id: MemberID) -> Bool { scenario.core & Scenario.bit(id) != 0 }
+
+    /// A fault of the scenario begins.
+    func begin(_ index: Int) {
+        let fault = scenario.faults[index]
+        trace.record("fault", member: fault.member, at: now, fault.description)
+        switch fault.kind {
+        case .kill, .powerLoss:
+            let member = member(fault.member)
+            guard member.process != nil else { return }
+            counters[fault.kind] += 1
+            end(member, losesPower: fault.kind == .powerLoss, salt: fault.salt, downFor: fault.lasts)
+        case .killInCall, .powerLossInCall, .powerLossOfLeader:
+            setTrap(fault)
+        case .pause:
+            pause(fault)
+        case .partition, .oneWay, .deaf, .mute:
+            counters[fault.kind] += 1
+            block(fault, by: 1)
+            queue.schedule(.faultEnds(index), at: now + fault.lasts)
+        case .loss, .duplication, .replay, .reordering:
+            network.begin(.init(fault: index, kind: fault.kind, rate: fault.rate, salt: fault.salt))
+            queue.schedule(.faultEnds(index), at: now + fault.lasts)
+        case .slowDisk:
+            counters[fault.kind] += 1
+            member(fault.member).slowness.append((index, fault.rate))
+            queue.schedule(.faultEnds(index), at: now + fault.lasts)
+        case .stalledSync:
+            member(fault.member).stalledUntil = now + fault.lasts
+        case .failedSync:
+            member(fault.member).failsNextSync = true
+        case .failedWrite:
+            member(fault.member).failsNextWrite = true
+        case .failedRead:
+            member(fault.member).failsNextRead = true
+        case .noSpace:
+            member(fault.member).noSpaceUntil = now + fault.lasts
+        }
+    }
+
+    /// A fault of the scenario ends.
+    func end(_ index: Int) {
+        let fault = scenario.faults[index]
+        trace.record("fault-ends", member: fault.member, at: now, fault.kind.rawValue)
+        switch fault.kind {
+        case .partition, .oneWay, .deaf, .mute: block(fault, by: -1)
+        case .slowDisk: member(fault.member).slowness.removeAll { $0.fault == index }
+        default: network.end(fault: index)
+        }
+    }
+
+    private func setTrap(_ fault: Fault) {
+        let isOfLeader = fault.kind == .powerLossOfLeader
+        let target = isOfLeader ? leader : member(fault.member)
+        guard let target, target.trap == nil else { return }
+        target.trap = CrashTrap(
+            callsLeft: fault.rate,
+            inLogWrite: isOfLeader,
+            losesPower: fault.kind != .killInCall,
+            downFor: fault.lasts,
+            salt: fault.salt
+        )
+    }
+
+    /// The member that leads the highest term, if any does.
+    private var leader: SimulatedMember? {
+        let leaders = members.filter { $0.process?.replica?.raft.role == .leader }
+        return leaders.max { ($0.process?.replica?.raft.term ?? 0) < ($1.process?.replica?.raft.term ?? 0) }
+    }
+
+    private func pause(_ fault: Fault) {
+        let member = member(fault.member)
+        guard member.process != nil else { return }
+        counters[.pause] += 1
+        member.pausedUntil = max(member.pausedUntil, now + fault.lasts)
+        queue.schedule(.resume(member.id), at: member.pausedUntil)
+    }
+
+    private func block(_ fault: Fault, by change: Int) {
+        for from in scenario.memberIDs {
+            for to in scenario.memberIDs where from != to {
+                let isHit =
+                    switch fault.kind {
+                    case .partition: (fault.set & Scenario.bit(from) == 0) != (fault.set & Scenario.bit(to) == 0)
+                    case .oneWay: from == fault.member && to == fault.peer
+                    case .deaf: to == fault.member
+                    default: from == fault.member
+                    }
+                if isHit { network.block(from, to, by: change) }
+            }
+        }
+    }
+
+    /// The faults stop. The core is healthy from now on: its members run, their disks are well, nothing comes between
+    /// them. Everything else stays as bad as it is, because a fault that heals by itself hides that nothing else would
+    /// have helped: members outside stay down, and links to them blocked.
+    func stormEnds() {
+        isCalm = true
+        trace.record("calm", member: 0, at: now, "core \(scenario.memberIDs.filter(isInCore))")
+        network.endAll()
+        for id in scenario.memberIDs where isInCore(id) {
+            let member = member(id)
+            member.heal()
+            for other in scenario.memberIDs where other != id && isInCore(other) { network.open(id, other) }
+            if member.process == nil { start(id) }
+            resume(id)
+        }
+        for member in members where !isInCore(member.id) { member.trap = nil }
+        for client in clients.indices { clients[client].answersSinceCalm = 0 }
+    }
+
+    /// Whether everything that is waited for after the storm has happened: every client was answered, twice, and the
+    /// members of the core agree.
+    ///
+    /// A leader outside of the core that a quorum follows may go on leading. A member that it cannot reach, or that cannot
+    /// reach it, then stays behind, which is how Raft is: nobody waits for that member.
+    func checkSettled() {
+        guard isCalm, !isDone, violation == nil, clients.allSatisfy({ $0.hasSettled }) else { return }
+        let leader = leader?.id ?? 0
+        var applied: LogIndex?
+        for id in scenario.memberIDs where isInCore(id) {
+            if leader != 0, network.isBlocked(leader, id) || network.isBlocked(id, leader) { continue }
+            guard let raft = member(id).process?.replica?.raft else { return }
+            guard raft.appliedIndex == raft.commitIndex, raft.commitIndex == applied ?? raft.commitIndex else { return }
+            applied = raft.commitIndex
+        }
+        isDone = true
+        trace.record("settled", member: 0, at: now, "at index \(applied ?? 0)")
+    }
+
+    /// Says who did not answer or agree in time.
+    func livenessViolation() -> Violation {
+        let waiting = clients.filter { !$0.hasSettled }.map { String($0.number) }
+        var states: [String] = []
+        for id in scenario.memberIDs where isInCore(id) {
+            guard let raft = member(id).process?.replica?.raft else {
+                states.append("\(id) is down")
+                continue
+            }
+            states.append(
+                "\(id) is \(raft.role.rawValue) of term \(raft.term), committed \(raft.commitIndex), "
+                    + "applied \(raft.appliedIndex), log to \(raft.log.last)"
+            )
+        }
+        let clients = waiting.isEmpty ? "" : "clients \(waiting.joined(separator: ", ")) wait; "
+        return Violation(
+            .liveness,
+            "\(scenario.settling) after the faults have stopped: \(clients)\(states.joined(separator: "; "))",
+            at: now
+        )
+    }
+}

@@ -1,0 +1,241 @@
+import Balsa
+import BalsaLog
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+
+extension World {
+    /// Starts a process where none runs.
+    func start(_ id: MemberID) {
+        let member = member(id)
+        guard member.process == nil, !isCalm || isInCore(id) else { return }
+        member.starts += 1
+        let drift = RandomSource.mix(scenario.seed ^ id) % (2 * scenario.clockDrift + 1)
+        let process = SimulatedProcess(
+            number: member.starts,
+            files: member.disk.mount(MemberDiskHook(world: self, member: member)),
+            startedAt: now,
+            clockRate: 1000 + drift - scenario.clockDrift
+        )
+        member.process = process
+        trace.record("start", member: id, at: now, "number \(member.starts)")
+        let seed = RandomSource.mix(scenario.seed ^ id << 32 ^ member.starts)
+        effects.removeAll(keepingCapacity: true)
+        do {
+            let replica = try Replica.open(
+                directory: "balsa",
+                fileSystem: process.files,
+                member: id,
+                configuration: try Configuration(voters: scenario.memberIDs),
+                machine: RegisterMachine(),
+                options: scenario.replicaOptions(bugs),
+                seed: seed,
+                at: process.clock(at: now),
+                into: &effects
+            )
+            process.replica = replica
+            listen(to: replica, of: id)
+            counters.tornTails += replica.metrics.recovery.tornTails
+            judge { try judges.started(id, replica, at: now) }
+            afterStep(member, process)
+        } catch let error as ReplicaError {
+            opening(member, process, failedWith: error)
+        } catch {
+            preconditionFailure("the scenario's members are a configuration: \(error)")
+        }
+    }
+
+    /// A process that cannot open its replica has died in a file call, or met a failing disk and is started again; nothing
+    /// in a run damages a disk, so that damage is never the reason.
+    private func opening(_ member: SimulatedMember, _ process: SimulatedProcess, failedWith error: ReplicaError) {
+        if !process.files.isAlive {
+            counters.crashesInRecovery += 1
+            processDied(member)
+        } else {
+            trace.record("open-failed", member: member.id, at: now, error.description)
+            if error.file == nil {
+                judge { throw Violation(.recovery, "member \(member.id) cannot be opened: \(error)", at: now) }
+            }
+            end(member, losesPower: false, salt: 0, downFor: .milliseconds(200))
+        }
+    }
+
+    private func listen(to replica: Replica, of id: MemberID) {
+        replica.onApply = { [unowned self] batch in
+            judge { try judges.applied(batch, by: id, at: now) }
+        }
+        replica.onStage = { [unowned self] batch in
+            judge { try judges.staged(batch, by: id, at: now) }
+        }
+    }
+
+    /// Ends the process of a member; another one is started after a while.
+    func end(_ member: SimulatedMember, losesPower: Bool, salt: UInt64, downFor: TimeSpan) {
+        guard let process = member.process else { return }
+        trace.record("end", member: member.id, at: now, losesPower ? "power" : "process")
+        if process.writesUnderWay > 0 { counters.crashesInLogWrite += 1 }
+        if let replica = process.replica { countReplica(replica) }
+        process.files.kill()
+        member.process = nil
+        member.trap = nil
+        member.pausedUntil = .zero
+        member.held = []
+        if losesPower { member.disk.powerLoss(salt: salt) } else { member.disk.processCrash() }
+        judges.ended(member.id)
+        loseClients(of: member.id)
+        queue.schedule(.start(member.id), at: now + downFor)
+    }
+
+    /// A process has died in a file call; its trap says the rest.
+    func processDied(_ member: SimulatedMember) {
+        let trap = member.trap
+        end(
+            member,
+            losesPower: trap?.losesPower ?? false,
+            salt: trap?.salt ?? 0,
+            downFor: trap?.downFor ?? .milliseconds(100)
+        )
+    }
+
+    private func countReplica(_ replica: Replica) {
+        counters.entriesTruncated += replica.metrics.entriesTruncated
+        counters.checkpointsTaken += replica.metrics.checkpointsTaken
+        counters.checkpointsInstalled += replica.metrics.checkpointsInstalled
+        counters.segmentsRecycled += Int(clamping: replica.logMetrics.segmentsRecycled)
+    }
+
+    /// Adds what the processes that still run have counted.
+    func countRunning() {
+        for member in members { if let replica = member.process?.replica { countReplica(replica) } }
+    }
+
+    /// Handles an event of a process, unless the process has ended or stands still.
+    func handle(_ event: WorldEvent, of id: MemberID, start: UInt64) {
+        let member = member(id)
+        guard let process = member.process, process.number == start, let replica = process.replica else { return }
+        guard member.pausedUntil <= now else {
+            member.held.append(event)
+            return
+        }
+        switch event {
+        case .wake(_, _, let number):
+            // A moment asked for later replaces it.
+            guard number == process.wakes else { return }
+            trace.record("wake", member: id, at: now, "")
+            step(.timer, member, process, replica)
+        case .write(_, _, let write):
+            performWrite(write, member, process, replica)
+        case .synced(_, _, let write, let sync):
+            finishSync(write, sync, member, process, replica)
+        case .task(_, _, let task):
+            performTask(task, member, process, replica)
+        default:
+            preconditionFailure("only a process' own events are handled here")
+        }
+    }
+
+    /// Gives a replica an input and carries out what follows.
+    func step(_ input: ReplicaInput, _ member: SimulatedMember, _ process: SimulatedProcess, _ replica: Replica) {
+        effects.removeAll(keepingCapacity: true)
+        replica.step(input, at: process.clock(at: now), into: &effects)
+        afterStep(member, process)
+    }
+
+    private func afterStep(_ member: SimulatedMember, _ process: SimulatedProcess) {
+        guard process.files.isAlive else {
+            // Whatever it wanted done, it has died.
+            processDied(member)
+            return
+        }
+        guard let replica = process.replica else { return }
+        judge { try judges.stepped(member.id, replica, at: now) }
+        for effect in effects { carryOut(effect, member, process) }
+        if replica.failure != nil, member.process === process {
+            // As an operator, or a supervisor, would.
+            counters.reopened += 1
+            end(member, losesPower: false, salt: 0, downFor: .milliseconds(300))
+        }
+        checkSettled()
+    }
+
+    private func carryOut(_ effect: ReplicaEffect, _ member: SimulatedMember, _ process: SimulatedProcess) {
+        switch effect {
+        case .send(let to, let pieces):
+            send(joined(pieces), from: member.id, to: to)
+        case .write(let write):
+            process.writesUnderWay += 1
+            judges.writes(member.id, write, commit: process.replica?.raft.commitIndex ?? 0)
+            let delay = duration(upTo: scenario.writeTime, member)
+            queue.schedule(.write(member.id, start: process.number, write), at: now + delay)
+        case .run(let task):
+            let delay = duration(upTo: scenario.syncTime, member)
+            queue.schedule(.task(member.id, start: process.number, task), at: now + delay)
+        case .reply(let request, let reply):
+            replied(request, reply)
+        case .wake(let moment):
+            process.wakes += 1
+            if let at = process.worldTime(of: moment) {
+                let event = WorldEvent.wake(member.id, start: process.number, number: process.wakes)
+                queue.schedule(event, at: max(at, now))
+            }
+        case .standing(let standing):
+            trace.record("standing", member: member.id, at: now, "\(standing.role) of term \(standing.term)")
+            judge { try judges.standing(standing, of: member.id, process.replica, &counters, at: now) }
+        case .report(let anomaly):
+            trace.record("report", member: member.id, at: now, "\(anomaly)")
+            judge { try judges.reported(anomaly, by: member.id, at: now) }
+        case .undecodable(let error):
+            judge { throw Violation(.memberState, "member \(member.id) cannot decode a frame: \(error)", at: now) }
+        case .failed(let error):
+            trace.record("failed", member: member.id, at: now, error.description)
+            if error.file == nil {
+                judge { throw Violation(.memberState, "member \(member.id) stopped: \(error)", at: now) }
+            }
+        }
+    }
+
+    private func joined(_ pieces: [Bytes]) -> Bytes {
+        guard pieces.count != 1 else { return pieces[0] }
+        let slab = Slab.make(capacity: pieces.reduce(0) { $0 + $1.count })
+        for piece in pieces { piece.withUnsafeBytes { slab.append($0) } }
+        return Bytes(slab: slab, offset: 0, count: slab.count)
+    }
+
+    private func send(_ frame: Bytes, from: MemberID, to: MemberID) {
+        trace.record("send", member: from, at: now, "to \(to): \(describe(frame))")
+        trace.add(frame)
+        judge { try judges.sent(frame, at: now) }
+        let arrivals = network.route(from: from, to: to, at: now) { counters[$0] += 1 }
+        for arrival in arrivals {
+            queue.schedule(.deliver(from: from, to: to, frame, arrival.kind), at: arrival.at)
+        }
+    }
+
+    func deliver(_ from: MemberID, _ to: MemberID, _ frame: Bytes, _ kind: Fault.Kind?, _ event: WorldEvent) {
+        let member = member(to)
+        guard let process = member.process, let replica = process.replica else { return }
+        guard member.pausedUntil <= now else {
+            member.held.append(event)
+            return
+        }
+        trace.record("receive", member: to, at: now, "from \(from): \(describe(frame))")
+        trace.add(frame)
+        step(.received(frame), member, process, replica)
+    }
+
+    private func describe(_ frame: Bytes) -> String {
+        guard let envelope = try? Envelope(decoding: frame, options: scenario.replicaOptions([]).wire) else {
+            return "\(frame.count) bytes"
+        }
+        return "term \(envelope.message.term) \(envelope.message.body)"
+    }
+
+    /// A process that stood still goes on: with everything that has happened to it since, in order.
+    func resume(_ id: MemberID) {
+        let member = member(id)
+        guard member.pausedUntil <= now else { return }
+        let held = member.held
+        member.held = []
+        for event in held { queue.schedule(event, at: now) }
+    }
+}

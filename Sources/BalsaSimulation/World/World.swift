@@ -1,0 +1,147 @@
+import Balsa
+import BalsaLog
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+
+/// What happens next in a simulated world.
+enum WorldEvent {
+    /// A frame reaches a member.
+    case deliver(from: MemberID, to: MemberID, Bytes, Fault.Kind?)
+    /// A process is woken at the moment that it asked for.
+    case wake(MemberID, start: UInt64, number: UInt64)
+    /// A write of log or vote is handed to the system.
+    case write(MemberID, start: UInt64, ReplicaWrite)
+    /// The device has finished a sync.
+    case synced(MemberID, start: UInt64, ReplicaWrite, SyncInFlight)
+    /// A background task makes its next step.
+    case task(MemberID, start: UInt64, LogTask)
+    /// A client begins its next operation, or tries the present one again.
+    case act(client: Int, attempt: UInt64)
+    /// A client's request reaches a member.
+    case request(client: Int, attempt: UInt64, MemberID)
+    /// A client is told what became of its request.
+    case answer(client: Int, attempt: UInt64, Reply)
+    /// A client loses its patience.
+    case giveUp(client: Int, attempt: UInt64)
+    /// A fault begins or ends.
+    case faultBegins(Int)
+    case faultEnds(Int)
+    /// A process is started where none runs, or goes on where it stood still.
+    case start(MemberID)
+    case resume(MemberID)
+    /// All faults and, later, all patience end.
+    case stormEnds
+    case settled
+}
+
+/// A simulated world: members with their disks, a network, clients, faults and judges, driven by one queue of events in
+/// virtual time.
+///
+/// The members are the real thing: `Replica` with its core and its log, unmodified. The world supplies files, network,
+/// time and randomness, and carries out a replica's effects as the production shell does, only that everything takes the
+/// time that the scenario says. Between two events every process has finished its step.
+///
+/// - this file: the loop;
+/// - `World+Processes`: starting and ending processes, and carrying out their effects;
+/// - `World+Disks`: what becomes of their file calls;
+/// - `World+Faults`: the faults of the scenario, and the calm after them;
+/// - `World+Clients`: the load.
+final class World {
+    let scenario: Scenario
+    let bugs: PlantedBugs
+
+    var queue = EventQueue<WorldEvent>()
+    var now = TimeSpan.zero
+    var members: [SimulatedMember]
+    var network: SimulatedNetwork
+    var clients: [SimulatedClient]
+    var judges: Judges
+    var trace: Trace
+    var counters = RunCounters()
+    var history = RecordedHistory()
+
+    /// What was violated first.
+    var violation: Violation?
+    /// Whether the faults have stopped.
+    var isCalm = false
+    /// Whether everything that was waited for has happened.
+    var isDone = false
+
+    /// Reused for the effects of every step.
+    var effects: [ReplicaEffect] = []
+
+    init(_ scenario: Scenario, bugs: PlantedBugs, traceLine: ((String) -> Void)?) {
+        self.scenario = scenario
+        self.bugs = bugs
+        var diskOptions = DiskOptions()
+        diskOptions.tornSectorsHoldGarbage = scenario.garbageInTornSectors == 1
+        members = scenario.memberIDs.map { SimulatedMember(id: $0, disk: SimulatedDisk(options: diskOptions)) }
+        network = SimulatedNetwork(scenario)
+        var random = RandomSource(seed: RandomSource.mix(scenario.seed ^ 0x636c_6965_6e74_7300))
+        clients = (0..<Int(scenario.clients)).map { SimulatedClient(number: $0, random: random.fork()) }
+        judges = Judges(members: Int(scenario.members))
+        trace = Trace(write: traceLine)
+    }
+
+    func member(_ id: MemberID) -> SimulatedMember { members[Int(id) - 1] }
+
+    /// Runs to the end, or to the first violation.
+    func run() {
+        for member in members { queue.schedule(.start(member.id), at: .zero) }
+        for client in clients.indices { queue.schedule(.act(client: client, attempt: 0), at: .milliseconds(UInt64(client))) }
+        for (index, fault) in scenario.faults.enumerated() { queue.schedule(.faultBegins(index), at: fault.at) }
+        queue.schedule(.stormEnds, at: scenario.duration)
+        queue.schedule(.settled, at: scenario.duration + scenario.settling)
+        while !isDone, violation == nil, let (moment, event) = queue.next() {
+            now = moment
+            handle(event)
+            if trace.count % 4096 == 0 { judge { try judges.sweep(members, at: now) } }
+        }
+        if violation == nil { judge { try judges.sweep(members, at: now) } }
+    }
+
+    private func handle(_ event: WorldEvent) {
+        switch event {
+        case .deliver(let from, let to, let frame, let kind):
+            deliver(from, to, frame, kind, event)
+        case .wake(let id, let start, _), .write(let id, let start, _), .synced(let id, let start, _, _),
+            .task(let id, let start, _):
+            handle(event, of: id, start: start)
+        case .act(let client, let attempt):
+            // Only what was scheduled last counts: a client never has two requests on their way.
+            if clients[client].attempt == attempt { act(client) }
+        case .request(let client, let attempt, let id):
+            request(client, attempt, id, event)
+        case .answer(let client, let attempt, let reply):
+            answer(client, attempt, reply)
+        case .giveUp(let client, let attempt):
+            giveUp(client, attempt)
+        case .faultBegins(let index):
+            if !isCalm { begin(index) }
+        case .faultEnds(let index):
+            if !isCalm { end(index) }
+        case .start(let id):
+            start(id)
+        case .resume(let id):
+            resume(id)
+        case .stormEnds:
+            stormEnds()
+        case .settled:
+            if !isDone { judge { throw livenessViolation() } }
+        }
+    }
+
+    /// Notes the first violation that `check` finds.
+    func judge(_ check: () throws -> Void) {
+        guard violation == nil else { return }
+        do {
+            try check()
+        } catch let found as Violation {
+            violation = found
+            trace.record("violation", member: 0, at: now, found.description)
+        } catch {
+            preconditionFailure("judges throw violations")
+        }
+    }
+}

@@ -1,0 +1,122 @@
+import BalsaPlatform
+import BalsaRaft
+
+// The bodies of the kinds that carry nothing but fields, and the fields that several kinds have. A term or an index is
+// held against its bound here, where it enters, so that nothing behind has to doubt that it can be counted on.
+
+extension Message.Body {
+    /// Decodes the fields of a kind that carries nothing but fields.
+    init(decoding reader: inout ByteReader, kind: WireFrameKind) throws(DecodingError) {
+        switch kind {
+        case .preVoteRequest:
+            self = .preVoteRequest(try VoteRequest(decoding: &reader))
+        case .preVoteResponse:
+            self = .preVoteResponse(try VoteResponse(decoding: &reader))
+        case .voteRequest:
+            self = .voteRequest(try VoteRequest(decoding: &reader))
+        case .voteResponse:
+            self = .voteResponse(try VoteResponse(decoding: &reader))
+        case .appendResponse:
+            self = .appendResponse(try AppendResponse(decoding: &reader))
+        case .heartbeat:
+            self = .heartbeat(try Heartbeat(decoding: &reader))
+        case .heartbeatResponse:
+            self = .heartbeatResponse(try HeartbeatResponse(decoding: &reader))
+        case .readRequest:
+            self = .readRequest(try ReadID(decoding: &reader))
+        case .readResponse:
+            let read = try ReadID(decoding: &reader)
+            self = .readResponse(read, try ReadAnswer(decoding: &reader))
+        default:
+            throw DecodingError(.outOfBounds, "frame kind", at: 6)
+        }
+    }
+}
+
+extension ByteReader {
+    /// The next eight bytes, a term or an index.
+    mutating func boundedNumber(_ field: StaticString) throws(DecodingError) -> UInt64 {
+        let start = offset
+        let number = try uint64(field)
+        guard number <= largestNumber else { throw DecodingError(.outOfBounds, field, at: start) }
+        return number
+    }
+}
+
+extension LogPosition {
+    /// Decodes a term and an index.
+    init(decoding reader: inout ByteReader, _ field: StaticString) throws(DecodingError) {
+        let term = try reader.boundedNumber(field)
+        self.init(term: term, index: try reader.boundedNumber(field))
+    }
+}
+
+extension VoteRequest {
+    fileprivate init(decoding reader: inout ByteReader) throws(DecodingError) {
+        let last = try LogPosition(decoding: &reader, "vote last position")
+        self.init(last: last, campaign: try reader.uint64("vote campaign"))
+    }
+}
+
+extension VoteResponse {
+    fileprivate init(decoding reader: inout ByteReader) throws(DecodingError) {
+        let start = reader.offset
+        let granted = try reader.uint8("vote granted")
+        guard granted <= 1 else { throw DecodingError(.outOfBounds, "vote granted", at: start) }
+        self.init(isGranted: granted == 1, campaign: try reader.uint64("vote campaign"))
+    }
+}
+
+extension AppendResponse {
+    fileprivate init(decoding reader: inout ByteReader) throws(DecodingError) {
+        let start = reader.offset
+        switch try reader.uint8("append answer") {
+        case BodyCode.accepted:
+            self = .accepted(through: try reader.boundedNumber("append accepted index"))
+        case BodyCode.rejected:
+            let previous = try reader.boundedNumber("append rejected index")
+            self = .rejected(previous: previous, hint: try LogPosition(decoding: &reader, "append hint"))
+        case BodyCode.stale:
+            self = .stale
+        default:
+            throw DecodingError(.outOfBounds, "append answer", at: start)
+        }
+    }
+}
+
+extension Heartbeat {
+    fileprivate init(decoding reader: inout ByteReader) throws(DecodingError) {
+        let round = try reader.uint64("heartbeat round")
+        let sentAt = Instant(nanoseconds: try reader.uint64("heartbeat time"))
+        self.init(round: round, sentAt: sentAt, commit: try reader.boundedNumber("heartbeat commit index"))
+    }
+}
+
+extension HeartbeatResponse {
+    fileprivate init(decoding reader: inout ByteReader) throws(DecodingError) {
+        let round = try reader.uint64("heartbeat round")
+        self.init(round: round, sentAt: Instant(nanoseconds: try reader.uint64("heartbeat time")))
+    }
+}
+
+extension ReadID {
+    fileprivate init(decoding reader: inout ByteReader) throws(DecodingError) {
+        let member = try reader.uint64("read member")
+        let nonce = try reader.uint64("read nonce")
+        self.init(member: member, nonce: nonce, number: try reader.uint64("read number"))
+    }
+}
+
+extension ReadAnswer {
+    fileprivate init(decoding reader: inout ByteReader) throws(DecodingError) {
+        let start = reader.offset
+        switch try reader.uint8("read answer") {
+        case BodyCode.readIndex:
+            self = .index(try reader.boundedNumber("read index"))
+        case BodyCode.readRefused:
+            self = .refused
+        default:
+            throw DecodingError(.outOfBounds, "read answer", at: start)
+        }
+    }
+}

@@ -1,0 +1,27 @@
+/// What a wire frame says. `Docs/WireFormat.md` has the body of every kind.
+///
+/// Kinds that this release does not know pass through ``FrameDecoder``, so that they do no harm to the frames behind
+/// them, and are refused where their body would be decoded.
+struct WireFrameKind: RawRepresentable, Equatable, Sendable {
+    /// The kind as it is encoded.
+    let rawValue: UInt8
+
+    static let preVoteRequest = WireFrameKind(rawValue: 1)
+    static let preVoteResponse = WireFrameKind(rawValue: 2)
+    static let voteRequest = WireFrameKind(rawValue: 3)
+    static let voteResponse = WireFrameKind(rawValue: 4)
+    static let append = WireFrameKind(rawValue: 5)
+    static let appendResponse = WireFrameKind(rawValue: 6)
+    static let heartbeat = WireFrameKind(rawValue: 7)
+    static let heartbeatResponse = WireFrameKind(rawValue: 8)
+    static let readRequest = WireFrameKind(rawValue: 9)
+    static let readResponse = WireFrameKind(rawValue: 10)
+    static let snapshot = WireFrameKind(rawValue: 11)
+
+    /// Reserved: a leader hands over to a chosen member.
+    static let timeoutNow = WireFrameKind(rawValue: 12)
+    /// Reserved: a part of a checkpoint, on the bulk connection.
+    static let snapshotChunk = WireFrameKind(rawValue: 13)
+    /// Reserved: the answer to ``snapshotChunk``.
+    static let snapshotChunkResponse = WireFrameKind(rawValue: 14)
+}

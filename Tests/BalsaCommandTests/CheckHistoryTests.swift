@@ -1,0 +1,120 @@
+import BalsaPlatform
+import XCTest
+
+@testable import BalsaCommand
+
+/// The command `check-history`, without a process and without files.
+final class CheckHistoryTests: XCTestCase {
+    private struct Run {
+        var status: Int32 = -1
+        var lines: [String] = []
+        var errors: [String] = []
+    }
+
+    private let files: [(path: String, text: Bytes)] = [
+        (
+            "good",
+            "balsa-history 1\ncall 1 1 1 write \"k\" \"v\"\nreturn 2 1 1 ok\ncall 3 1 2 read \"k\"\nreturn 4 1 2 ok \"v\"\n"
+        ),
+        (
+            "bad",
+            "balsa-history 1\ncall 1 1 1 write \"k\" \"v\"\nreturn 2 1 1 ok\ncall 3 1 2 read \"k\"\nreturn 4 1 2 ok nil\n"
+        ),
+        ("rubbish", "balsa-history 1\nhello\n"),
+        ("-odd", "balsa-history 1\n"),
+        ("register", "INFO jepsen.util - 0 :invoke :read nil\nINFO jepsen.util - 0 :ok :read 3\n"),
+        ("append", "{:process 0, :type :invoke, :f :get, :key \"0\", :value nil}\n"),
+    ]
+
+    private func run(_ arguments: String...) -> Run {
+        var result = Run()
+        let command = CheckHistory(
+            readFile: { [files] path throws(FileError) in
+                guard let file = files.first(where: { $0.path == path }) else {
+                    throw FileError(.open, path, .notFound)
+                }
+                return file.text
+            },
+            print: { result.lines.append($0) },
+            printError: { result.errors.append($0) }
+        )
+        result.status = command.run(arguments: arguments)
+        return result
+    }
+
+    func testEveryHistoryGetsALine() {
+        let run = run("--model", "balsa", "good", "bad", "good")
+        XCTAssertEqual(run.lines, ["good\tlinearizable", "bad\tnot-linearizable", "good\tlinearizable"])
+        XCTAssertEqual(run.errors, [])
+        XCTAssertEqual(run.status, 1)
+    }
+
+    func testAllGoodIsSuccess() {
+        XCTAssertEqual(run("--model", "balsa", "good").status, 0)
+        XCTAssertEqual(run("--model", "kv-append", "append").lines, ["append\tlinearizable"])
+        XCTAssertEqual(run("--model", "register", "register").lines, ["register\tnot-linearizable"])
+    }
+
+    func testABudgetThatIsSpentHasAStatusOfItsOwn() {
+        let unknown = run("--steps", "1", "--model", "balsa", "good")
+        XCTAssertEqual(unknown.lines, ["good\tunknown"])
+        XCTAssertEqual(unknown.status, 3)
+        XCTAssertEqual(run("--model", "balsa", "--steps", "4", "good", "-odd").status, 2, "-odd is not an option")
+    }
+
+    func testAFileThatCannotBeReadDoesNotKeepTheOthersFromBeingChecked() {
+        let missing = run("--model", "balsa", "missing", "good")
+        XCTAssertEqual(missing.lines, ["good\tlinearizable"])
+        XCTAssertEqual(missing.errors.count, 1)
+        XCTAssertTrue(missing.errors[0].contains("missing"), missing.errors[0])
+        XCTAssertEqual(missing.status, 2)
+
+        let rubbish = run("--model", "balsa", "rubbish", "bad")
+        XCTAssertEqual(rubbish.lines, ["bad\tnot-linearizable"])
+        XCTAssertEqual(rubbish.errors.count, 1)
+        XCTAssertTrue(rubbish.errors[0].contains("rubbish: line 2:"), rubbish.errors[0])
+        XCTAssertEqual(rubbish.status, 2)
+    }
+
+    func testAHistoryOfAnotherModelCannotBeRead() {
+        XCTAssertEqual(run("--model", "register", "good").status, 2)
+        XCTAssertEqual(run("--model", "kv-append", "good").status, 2)
+        XCTAssertEqual(run("--model", "balsa", "register").status, 2)
+    }
+
+    func testWrongArgumentsAreToldInOneLine() {
+        let wrong: [[String]] = [
+            [], ["good"], ["--model"], ["--model", "sing", "good"], ["--model", "balsa"],
+            ["--model", "balsa", "--sing"],
+            ["--steps", "0", "--model", "balsa", "good"], ["--steps", "x", "--model", "balsa", "good"],
+        ]
+        for arguments in wrong {
+            var errors: [String] = []
+            let command = CheckHistory(
+                readFile: { path throws(FileError) in throw FileError(.open, path, .notFound) },
+                print: { XCTFail("printed \($0)") },
+                printError: { errors.append($0) }
+            )
+            XCTAssertEqual(command.run(arguments: arguments), 2, "\(arguments)")
+            XCTAssertEqual(errors.count, 1, "\(arguments)")
+        }
+    }
+
+    func testWhatFollowsTwoDashesIsAFile() {
+        XCTAssertEqual(run("--model", "balsa", "--", "-odd").lines, ["-odd\tlinearizable"])
+    }
+
+    func testHelpIsPrintedAndIsSuccess() {
+        let help = run("--help")
+        XCTAssertEqual(help.status, 0)
+        XCTAssertTrue(help.lines.joined().hasPrefix("usage: balsa check-history"))
+        XCTAssertEqual(help.errors, [])
+    }
+
+    func testAnExplanationGoesToStandardError() {
+        let run = run("--model", "balsa", "--explain", "bad")
+        XCTAssertEqual(run.lines, ["bad\tnot-linearizable"])
+        XCTAssertEqual(run.errors.count, 1)
+        XCTAssertTrue(run.errors[0].contains("impossible: [3, 4] client 1: read -> nil"), run.errors[0])
+    }
+}

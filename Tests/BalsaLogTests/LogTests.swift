@@ -1,0 +1,294 @@
+import BalsaPlatform
+import BalsaRaft
+import BalsaSimulation
+import BalsaWire
+import XCTest
+
+@testable import BalsaLog
+
+/// A log without faults: staging, writing, reading, segments.
+final class LogTests: XCTestCase {
+    private let disk = SimulatedDisk()
+
+    private func open(_ options: LogOptions = .tiny) throws -> LogDriver {
+        try LogDriver(disk.mount(), options: options)
+    }
+
+    /// What another process finds in the same files. The first one has nothing under way.
+    private func reopened(_ options: LogOptions = .tiny) throws -> Log {
+        return try Log.open(disk.mount(), directory: "log", options: options).log
+    }
+
+    func testANewLogIsEmptyAndAsksForNothing() throws {
+        let (log, groups, report) = try Log.open(disk.mount(), directory: "log", options: .tiny)
+        XCTAssertEqual(groups, [])
+        XCTAssertEqual(log.knownGroups, [])
+        XCTAssertEqual(log.last(7), .zero)
+        XCTAssertNil(log.nextWrite())
+        XCTAssertFalse(log.needsSeal)
+        XCTAssertEqual(report, RecoveryReport())
+    }
+
+    func testEntriesAreReadableWhenStagedAndThereAfterReopening() throws {
+        let driver = try open()
+        try driver.append(1, term: 1, ["a", "b"])
+        XCTAssertEqual(try contents(of: driver.log)[0].payloads, ["a", "b"])
+        XCTAssertEqual(driver.log.durableMark, .zero)
+        try driver.flush()
+        XCTAssertEqual(driver.log.durableMark, driver.log.mark)
+        XCTAssertEqual(try contents(of: try reopened()), try contents(of: driver.log))
+    }
+
+    func testEverythingStagedGoesIntoOneFrame() throws {
+        let driver = try open()
+        for text in ["a", "b", "c"] { try driver.append(1, term: 1, [text]) }
+        try driver.append(2, term: 5, ["x"])
+        let before = driver.log.metrics.frames
+        try driver.flush()
+        XCTAssertEqual(driver.log.metrics.frames, before + 1)
+    }
+
+    func testABatchThatIsLongerThanAFrameIsSplitBetweenEntries() throws {
+        let driver = try open()
+        let long = String(repeating: "x", count: 150)
+        try driver.append(1, term: 1, [long, long, long, long])
+        let first = try XCTUnwrap(driver.log.nextWrite())
+        XCTAssertLessThanOrEqual(first.byteCount, LogOptions.tiny.maxFrameBytes)
+        try first.perform()
+        driver.log.writeFinished(first.number)
+        XCTAssertEqual(driver.log.durableMark, .zero, "a split operation is durable with its last part")
+        try driver.flush()
+        XCTAssertEqual(driver.log.durableMark, driver.log.mark)
+        XCTAssertEqual(try contents(of: try reopened()), try contents(of: driver.log))
+    }
+
+    func testAnEntryThatIsLongerThanASegmentMakesALongerSegment() throws {
+        let driver = try open()
+        let huge = String(repeating: "y", count: 9_000)
+        try driver.append(1, term: 1, ["a"])
+        try driver.append(1, term: 1, [huge])
+        try driver.append(1, term: 1, ["b"])
+        try driver.flush()
+        XCTAssertEqual(driver.log.durableMark, driver.log.mark)
+        XCTAssertEqual(try contents(of: try reopened())[0].payloads, ["a", huge, "b"])
+    }
+
+    func testTruncationDropsASuffixAndAnotherOneTakesItsPlace() throws {
+        let driver = try open()
+        try driver.append(1, term: 1, ["a", "b", "c"])
+        try driver.flush()
+        try driver.truncate(1, after: 1)
+        XCTAssertEqual(driver.log.last(1), LogPosition(term: 1, index: 1))
+        try driver.append(1, term: 2, ["B"])
+        XCTAssertEqual(try contents(of: driver.log)[0].payloads, ["a", "B"])
+        try driver.flush()
+        XCTAssertEqual(try contents(of: try reopened())[0].payloads, ["a", "B"])
+        XCTAssertEqual(driver.log.metrics.entriesTruncated, 2)
+    }
+
+    func testCompactionAndResetMoveTheBase() throws {
+        let driver = try open()
+        try driver.append(1, term: 1, ["a", "b", "c"])
+        try driver.compact(1, through: LogPosition(term: 1, index: 2))
+        try driver.append(2, term: 1, ["x"])
+        try driver.reset(2, to: LogPosition(term: 4, index: 90))
+        try driver.append(2, term: 4, ["z"])
+        try driver.flush()
+        let again = try reopened()
+        XCTAssertEqual(
+            try contents(of: again),
+            [
+                GroupContent(
+                    group: 1,
+                    base: LogPosition(term: 1, index: 2),
+                    last: LogPosition(term: 1, index: 3),
+                    payloads: ["c"]
+                ),
+                GroupContent(
+                    group: 2,
+                    base: LogPosition(term: 4, index: 90),
+                    last: LogPosition(term: 4, index: 91),
+                    payloads: ["z"]
+                ),
+            ]
+        )
+        XCTAssertThrowsError(try again.entries(1, from: 2, through: 3, maxBytes: 10)) {
+            XCTAssertEqual(($0 as? LogError)?.reason, .noSuchEntries)
+        }
+    }
+
+    func testRecoveryTellsMetadataCommitAndStamp() throws {
+        let driver = try open()
+        driver.log.append(batch(3, after: .zero, term: 2, stamp: 77, ["a", "bc"]))
+        driver.log.noteCommit(3, 1)
+        try driver.flush()
+        disk.processCrash()
+        let groups = try Log.open(disk.mount(), directory: "log", options: .tiny).groups
+        XCTAssertEqual(groups.count, 1)
+        XCTAssertEqual(groups[0].commit, 1)
+        XCTAssertEqual(groups[0].lastStamp, 77)
+        XCTAssertEqual(
+            groups[0].entries,
+            [EntryMetadata(term: 2, kind: 2, byteCount: 57), EntryMetadata(term: 2, kind: 2, byteCount: 58)]
+        )
+    }
+
+    func testACommitIndexAsksForNoFrameAndTravelsWithTheSeal() throws {
+        let driver = try open()
+        try driver.append(1, term: 1, ["a"])
+        try driver.flush()
+        driver.log.noteCommit(1, 1)
+        XCTAssertNil(driver.log.nextWrite())
+        try driver.seal()
+        XCTAssertEqual(try reopened().commit(1), 1)
+    }
+
+    func testWritesThatEndOutOfOrderAreDurableInOrder() throws {
+        let driver = try open()
+        try driver.append(1, term: 1, ["a"])
+        let first = try XCTUnwrap(driver.log.nextWrite())
+        try driver.append(1, term: 1, ["b"])
+        let second = try XCTUnwrap(driver.log.nextWrite())
+        try driver.append(1, term: 1, ["c"])
+        XCTAssertNil(driver.log.nextWrite(), "no more than two writes are under way")
+        try second.perform()
+        driver.log.writeFinished(second.number)
+        XCTAssertEqual(driver.log.durableMark, .zero)
+        try first.perform()
+        driver.log.writeFinished(first.number)
+        XCTAssertEqual(driver.log.durableMark, LogMark(number: 2))
+        XCTAssertFalse(driver.log.needsSeal, "something is staged")
+        try driver.flush()
+        XCTAssertTrue(driver.log.needsSeal)
+        XCTAssertEqual(try contents(of: try reopened())[0].payloads, ["a", "b", "c"])
+    }
+
+    func testAFailedWriteEndsTheLog() throws {
+        let driver = try open()
+        try driver.append(1, term: 1, ["a"])
+        let first = try XCTUnwrap(driver.log.nextWrite())
+        try driver.append(1, term: 1, ["b"])
+        let second = try XCTUnwrap(driver.log.nextWrite())
+        let error = FileError(.sync, "log", .inputOutput)
+        driver.log.writeFailed(first.number, error)
+        XCTAssertEqual(driver.log.failure, error)
+        driver.log.writeFinished(second.number)
+        XCTAssertEqual(driver.log.durableMark, .zero, "nothing becomes durable after a failure")
+        try driver.append(1, term: 1, ["c"])
+        XCTAssertNil(driver.log.nextWrite())
+        XCTAssertNil(driver.log.nextTask())
+        XCTAssertFalse(driver.log.needsSeal)
+    }
+
+    func testOldEntriesAreReadFromFilesAndRecentOnesFromMemory() throws {
+        let driver = try open()
+        for number in 1...20 {
+            try driver.append(1, term: 1, ["entry \(number) " + String(repeating: "-", count: 60)])
+            try driver.flush()
+        }
+        let files = driver.log.metrics.readsFromFile
+        let old = try driver.log.entries(1, from: 2, through: 20, maxBytes: 400)
+        XCTAssertEqual(driver.log.metrics.readsFromFile, files + 1)
+        XCTAssertEqual(old.firstIndex, 2)
+        XCTAssertLessThanOrEqual(old.byteCount, 400)
+        let memory = driver.log.metrics.readsFromMemory
+        XCTAssertEqual(try driver.log.entries(1, from: 20, through: 20, maxBytes: 0).count, 1)
+        XCTAssertEqual(driver.log.metrics.readsFromMemory, memory + 1)
+    }
+
+    func testAReadOfDamagedBytesIsRefused() throws {
+        let driver = try open()
+        for number in 1...20 {
+            try driver.append(1, term: 1, ["entry \(number) " + String(repeating: "-", count: 60)])
+            try driver.flush()
+        }
+        let place = driver.log.groups.elements[0].runs.runs[1].place
+        XCTAssertTrue(disk.corrupt(driver.log.path(place.segment), at: place.offset + 60, mask: 1))
+        XCTAssertThrowsError(try driver.log.entries(1, from: 2, through: 2, maxBytes: 100)) {
+            XCTAssertEqual(($0 as? LogError)?.reason, .damage)
+            XCTAssertEqual(($0 as? LogError)?.path, driver.log.path(place.segment))
+        }
+    }
+
+    func testDeadSegmentsAreRecycledOrRemoved() throws {
+        let driver = try open()
+        for number in 1...60 {
+            try driver.append(1, term: 1, ["entry \(number) " + String(repeating: "-", count: 100)])
+            try driver.flush()
+            if number % 5 == 0 {
+                try driver.compact(1, through: driver.log.last(1))
+                try driver.flush()
+            }
+        }
+        XCTAssertGreaterThan(driver.log.metrics.segmentsRecycled, 0)
+        XCTAssertGreaterThan(driver.log.metrics.segmentsRemoved, 0)
+        XCTAssertLessThan(try disk.mount().list("log").count, 5)
+        XCTAssertEqual(try contents(of: try reopened()), try contents(of: driver.log))
+    }
+
+    func testAGroupThatIsNotCompactedHoldsTheSegments() throws {
+        let driver = try open()
+        try driver.append(9, term: 1, ["holds"])
+        for number in 1...60 {
+            try driver.append(1, term: 1, ["entry \(number) " + String(repeating: "-", count: 100)])
+            try driver.compact(1, through: driver.log.last(1))
+            try driver.flush()
+        }
+        XCTAssertTrue(driver.log.isOverBound)
+        XCTAssertEqual(driver.log.groupHoldingOldestSegment, 9)
+        try driver.compact(9, through: driver.log.last(9))
+        try driver.flush()
+        XCTAssertFalse(driver.log.isOverBound)
+        XCTAssertEqual(try contents(of: try reopened()), try contents(of: driver.log))
+    }
+
+    func testATaskWithoutSpaceIsTriedAgainOnANewFile() throws {
+        let driver = try open()
+        let task = try XCTUnwrap(driver.log.nextTask())
+        XCTAssertNil(driver.log.nextTask(), "one task at a time")
+        _ = try task.step(budgetBytes: 1)
+        _ = try task.step(budgetBytes: 1)
+        driver.log.taskFailed(task, FileError(.write, "x", .noSpace))
+        XCTAssertNil(driver.log.failure)
+        let number = task.header.number
+        let again = try XCTUnwrap(driver.log.nextTask())
+        XCTAssertEqual(again.header.number, number)
+        while try !again.step(budgetBytes: 64) {}
+        driver.log.taskFinished(again)
+        for _ in 1...10 { try driver.append(1, term: 1, [String(repeating: "-", count: 200)]) }
+        try driver.flush()
+        XCTAssertEqual(try contents(of: try reopened()), try contents(of: driver.log))
+    }
+
+    func testWithoutASegmentReadyNothingIsWrittenUntilTheTaskIsDone() throws {
+        let driver = try open()
+        var blocked = false
+        for _ in 1...20 {
+            try driver.append(1, term: 1, [String(repeating: "-", count: 200)])
+            while let write = driver.log.nextWrite() {
+                try write.perform()
+                driver.log.writeFinished(write.number)
+            }
+            blocked = blocked || driver.log.hasStaged
+        }
+        XCTAssertTrue(blocked)
+        try driver.flush()
+        XCTAssertFalse(driver.log.hasStaged)
+        XCTAssertEqual(try contents(of: try reopened())[0].payloads.count, 20)
+    }
+
+    func testOptionsOutsideOfTheirBoundsAreRefused() {
+        let changes: [(inout LogOptions) -> Void] = [
+            { $0.sectorBytes = 100 }, { $0.smallestSegmentBytes = 64 }, { $0.largestSegmentBytes = 64 },
+            { $0.maxFrameBytes = 1 }, { $0.maxWritesInFlight = 0 }, { $0.boundBytes = 0 }, { $0.cacheBytes = -1 },
+            { $0.sparesWanted = -1 },
+        ]
+        for change in changes {
+            var options = LogOptions.tiny
+            change(&options)
+            XCTAssertThrowsError(try Log.open(disk.mount(), directory: "log", options: options)) {
+                XCTAssertEqual(($0 as? LogError)?.reason, .invalidOptions)
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+import XCTest
+
+/// Frames that no honest member has sent: damaged ones, nonsense, and lies under valid checksums.
+final class EnvelopeDamageTests: XCTestCase {
+    private func assertRefused(
+        _ frame: [UInt8],
+        _ reason: DecodingError.Reason,
+        at offset: Int,
+        _ message: String = "",
+        line: UInt = #line
+    ) {
+        XCTAssertThrowsError(try Envelope(decoding: frame), message, line: line) { error in
+            let error = error as? DecodingError
+            XCTAssertEqual(error?.reason, reason, message, line: line)
+            XCTAssertEqual(error?.offset, offset, message, line: line)
+        }
+    }
+
+    func testEveryTruncationIsRefused() throws {
+        for envelope in WireSamples.all {
+            let frame = try envelope.frame()
+            for count in 0..<frame.count {
+                XCTAssertThrowsError(try Envelope(decoding: Array(frame[..<count])), "\(envelope.message.body)") {
+                    XCTAssertEqual(($0 as? DecodingError)?.reason, .truncated, "\(count) bytes")
+                }
+            }
+        }
+    }
+
+    func testEverySingleFlippedBitIsRefused() throws {
+        for envelope in WireSamples.all {
+            let frame = try envelope.frame()
+            for bit in 0..<8 * frame.count {
+                var damaged = frame
+                damaged[bit / 8] ^= 1 << (bit % 8)
+                XCTAssertThrowsError(try Envelope(decoding: damaged), "bit \(bit) of \(envelope.message.body)")
+            }
+        }
+    }
+
+    func testAByteBehindTheFrameIsRefused() throws {
+        for envelope in WireSamples.all {
+            let frame = try envelope.frame()
+            assertRefused(frame + [0], .inconsistent, at: frame.count, "\(envelope.message.body)")
+        }
+    }
+
+    func testRandomBytesAreRefused() {
+        var random = RandomSource(seed: 1)
+        for _ in 0..<5_000 {
+            let garbage = (0..<random.draw(0...300)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+            XCTAssertThrowsError(try Envelope(decoding: garbage))
+        }
+    }
+
+    func testRandomBytesBehindAValidHeaderAreRefusedOrMeanWhatTheyWouldBeEncodedAs() {
+        var random = RandomSource(seed: 2)
+        var accepted = 0
+        for _ in 0..<20_000 {
+            var raw = RawFrame(kind: UInt8(random.draw(0...20)))
+            raw.body = (0..<random.draw(0...60)).map { _ in random.chance(1, in: 2) ? 0 : UInt8(random.draw(0...3)) }
+            guard let envelope = try? Envelope(decoding: raw.bytes) else { continue }
+            accepted += 1
+            XCTAssertEqual(try envelope.frame(), raw.bytes)
+        }
+        XCTAssertGreaterThan(accepted, 100, "the bodies were too wild to test anything")
+    }
+
+    func testDamageUnderNewChecksumsIsRefusedOrMeansWhatItWouldBeEncodedAs() throws {
+        var random = RandomSource(seed: 3)
+        let frames = try WireSamples.all.map { try $0.frame() }
+        for _ in 0..<20_000 {
+            var frame = random.pick(frames)
+            for _ in 0..<random.draw(1...3) {
+                frame[random.draw(0...frame.count - 1)] = random.chance(1, in: 2) ? 0 : UInt8(random.draw(0...255))
+            }
+            RawFrame.seal(&frame)
+            guard let envelope = try? Envelope(decoding: frame) else { continue }
+            XCTAssertEqual(try envelope.frame(), frame)
+        }
+    }
+
+    func testAHandMadeFrameIsAccepted() throws {
+        let expected = Envelope(group: 1, message: Message(from: 2, to: 3, term: 4, body: .appendResponse(.stale)))
+        XCTAssertEqual(try Envelope(decoding: RawFrame().bytes), expected)
+    }
+
+    func testOtherFormatsAndNewerVersionsAreTold() {
+        assertRefused(RawFrame(magic: Array("BALX".utf8)).bytes, .magic, at: 0)
+        assertRefused(RawFrame(version: 2).bytes, .version, at: 4)
+        assertRefused(RawFrame(version: .max).bytes, .version, at: 4)
+        assertRefused(RawFrame(version: 0).bytes, .outOfBounds, at: 4)
+        // A newer version is told even if its checksum lies elsewhere.
+        var newer = RawFrame(version: 2).bytes
+        newer[50] ^= 0xff
+        assertRefused(newer, .version, at: 4)
+    }
+
+    func testUnknownAndReservedKindsAreRefused() {
+        for kind in [0] + Array(UInt8(12)...255) {
+            assertRefused(RawFrame(kind: kind).bytes, .outOfBounds, at: 6, "kind \(kind)")
+        }
+    }
+
+    func testReservedFlagsAreRefused() {
+        for bit in 0..<8 { assertRefused(RawFrame(flags: 1 << bit).bytes, .outOfBounds, at: 7) }
+    }
+
+    func testNobodysFramesAreRefused() {
+        assertRefused(RawFrame(group: 0).bytes, .outOfBounds, at: 8)
+        assertRefused(RawFrame(from: 0).bytes, .outOfBounds, at: 16)
+        assertRefused(RawFrame(to: 0).bytes, .outOfBounds, at: 24)
+        assertRefused(RawFrame(term: largestNumber + 1).bytes, .outOfBounds, at: 32)
+    }
+
+    func testALengthOfTwoGibibytesIsRefusedForItself() {
+        for kind in UInt8(0)...20 {
+            for claim in [UInt32(1) << 31, .max, UInt32(1 << 30) + 1, 65 << 20] {
+                let raw = RawFrame(kind: kind, claimedBodyByteCount: claim)
+                assertRefused(raw.bytes, .outOfBounds, at: 40, "kind \(kind), \(claim) bytes")
+            }
+        }
+    }
+
+    func testLimitsThatMakeNoSenseRefuseAndDoNotTrap() {
+        var options = WireOptions()
+        (options.maxFrameBytes, options.maxCheckpointBytes) = (.min, .min)
+        XCTAssertThrowsError(try Envelope(decoding: Bytes(RawFrame().bytes), options: options))
+        (options.maxFrameBytes, options.maxCheckpointBytes) = (.max, .max)
+        let claim = RawFrame(kind: 11, claimedBodyByteCount: .max)
+        XCTAssertThrowsError(try Envelope(decoding: Bytes(claim.bytes), options: options)) {
+            XCTAssertEqual(($0 as? DecodingError)?.reason, .outOfBounds)
+        }
+    }
+
+    func testCodesOutsideOfTheirRangeAreRefused() {
+        let campaign = RawFrame.bytes(of: UInt64(1))
+        for kind in [UInt8(2), 4] {
+            assertRefused(RawFrame(kind: kind, body: [2] + campaign).bytes, .outOfBounds, at: 52)
+        }
+        for code in [UInt8(0), 4, 255] {
+            assertRefused(RawFrame(kind: 6, body: [code]).bytes, .outOfBounds, at: 52)
+        }
+        let read = [UInt8](repeating: 1, count: 24)
+        for code in [UInt8(0), 3, 255] {
+            assertRefused(RawFrame(kind: 10, body: read + [code]).bytes, .outOfBounds, at: 76)
+        }
+    }
+
+    func testABodyLongerThanItsKindIsRefused() {
+        assertRefused(RawFrame(kind: 6, body: [3, 0]).bytes, .inconsistent, at: 53)
+        assertRefused(RawFrame(kind: 8, body: [UInt8](repeating: 0, count: 17)).bytes, .inconsistent, at: 68)
+    }
+
+    // MARK: An append and its entries
+
+    /// The frame of an append with changed bytes and checksums that fit.
+    private func append(
+        after previous: LogPosition = LogPosition(term: 2, index: 9),
+        _ change: (inout [UInt8]) -> Void
+    ) throws -> [UInt8] {
+        var frame = try WireSamples.append(WireSamples.entries(after: previous, payloads: [3, 4])).frame()
+        change(&frame)
+        RawFrame.seal(&frame)
+        return frame
+    }
+
+    func testEntriesThatDoNotBeginBehindThePreviousPositionAreRefused() throws {
+        assertRefused(try append { $0[52] += 1 }, .inconsistent, at: 52, "previous term")
+        assertRefused(try append { $0[60] += 1 }, .inconsistent, at: 52, "previous index")
+        assertRefused(try append { $0[60] -= 1 }, .inconsistent, at: 52, "previous index")
+    }
+
+    func testEntriesThatDoNotEndWhereTheMessageSaysAreRefused() throws {
+        assertRefused(try append { $0[76] += 1 }, .inconsistent, at: 52, "last term")
+        assertRefused(try append { $0[84] += 1 }, .inconsistent, at: 52, "last index")
+        assertRefused(try append { $0[84] -= 1 }, .inconsistent, at: 52, "last index")
+        assertRefused(try append { $0[84] = 0 }, .inconsistent, at: 76, "a last index before the first")
+    }
+
+    func testAnnouncedEntriesThatDoNotComeAreRefused() throws {
+        let frame = try append { frame in
+            frame.removeSubrange(92...)
+            frame.replaceSubrange(40..<44, with: RawFrame.bytes(of: UInt32(40)))
+        }
+        assertRefused(frame, .inconsistent, at: 76)
+    }
+
+    func testEntriesOfAnotherGroupAreRefused() throws {
+        assertRefused(try append { $0[8] ^= 1 }, .inconsistent, at: 92)
+    }
+
+    func testDamageWithinAnEntryIsRefusedAtItsPlaceInTheFrame() throws {
+        // Under checksums of the frame that fit: the entries' own checksums tell.
+        assertRefused(try append { $0[92 + 56 + 1] ^= 1 }, .checksum, at: 92 + 56)
+        assertRefused(try append { $0[92 + 40] ^= 1 }, .checksum, at: 92 + 52)
+        let second = 92 + 56 + 3
+        assertRefused(try append { $0[second + 8] ^= 1 }, .checksum, at: second + 52)
+    }
+
+    func testEntriesThatDoNotFollowEachOtherAreRefused() throws {
+        let first = WireSamples.entries(after: LogPosition(term: 2, index: 9), payloads: [3])
+        let strangers = [
+            WireSamples.entries(after: LogPosition(term: 3, index: 11), payloads: [4]),
+            WireSamples.entries(after: LogPosition(term: 2, index: 10), payloads: [4]),
+            first,
+        ]
+        for stranger in strangers {
+            var raw = RawFrame(kind: 5, group: first.group)
+            raw.body = [UInt8](try WireSamples.append(first).frame()[52..<92])
+            raw.body.replaceSubrange(24..<32, with: RawFrame.bytes(of: stranger.last.term))
+            raw.body.replaceSubrange(32..<40, with: RawFrame.bytes(of: stranger.last.index))
+            raw.body += [UInt8](first.bytes) + [UInt8](stranger.bytes)
+            XCTAssertThrowsError(try Envelope(decoding: raw.bytes)) {
+                XCTAssertEqual(($0 as? DecodingError)?.reason, .inconsistent)
+            }
+        }
+    }
+
+    func testAnEntryThatIsCutOffIsRefused() throws {
+        for missing in 1..<60 {
+            let frame = try append { frame in
+                frame.removeLast(missing)
+                frame.replaceSubrange(40..<44, with: RawFrame.bytes(of: UInt32(frame.count - 52)))
+            }
+            XCTAssertThrowsError(try Envelope(decoding: frame), "\(missing) bytes") {
+                XCTAssertEqual(($0 as? DecodingError)?.reason, .truncated, "\(missing) bytes")
+            }
+        }
+    }
+}
