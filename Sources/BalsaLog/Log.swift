@@ -31,7 +31,8 @@ public struct LogMark: Hashable, Comparable, Sendable {
 /// What was staged is read back at once by ``entries(_:from:through:maxBytes:)``, durable or not.
 ///
 /// A log belongs to one thread at a time. It is opened by ``LogRecovery``, and dropped after a failed write: then the
-/// member opens it anew, which rewrites what the failed sync left in doubt.
+/// member opens it anew, which rewrites what the failed sync left in doubt. Files close with the last write or task that
+/// refers to them.
 public final class Log {
     /// The limits.
     public let options: LogOptions
@@ -104,10 +105,6 @@ public final class Log {
         self.segments = segments
         self.durableThrough = durableThrough
         nextSegmentBytes = min(2 * options.smallestSegmentBytes, options.largestSegmentBytes)
-    }
-
-    deinit {
-        for segment in segments + spares { segment.file.close() }
     }
 
     /// The groups that the log knows, in the order of their numbers.

@@ -143,6 +143,19 @@ final class LogTests: XCTestCase {
         XCTAssertEqual(try reopened().commit(1), 1)
     }
 
+    func testACommitIndexIsNotWrittenBeforeTheEntriesThatItIsOf() throws {
+        let driver = try open()
+        let long = String(repeating: "-", count: 300)
+        try driver.append(1, term: 1, [long, long])
+        try driver.truncate(1, after: 0)
+        try driver.append(1, term: 2, [long, long])
+        driver.log.noteCommit(1, 2)
+        let first = try XCTUnwrap(driver.log.nextWrite())
+        try first.perform()
+        driver.log.writeFinished(first.number)
+        XCTAssertEqual(try reopened().commit(1), 0, "the entries of term 1 were never committed")
+    }
+
     func testWritesThatEndOutOfOrderAreDurableInOrder() throws {
         let driver = try open()
         try driver.append(1, term: 1, ["a"])
@@ -224,6 +237,45 @@ final class LogTests: XCTestCase {
         XCTAssertGreaterThan(driver.log.metrics.segmentsRemoved, 0)
         XCTAssertLessThan(try disk.mount().list("log").count, 5)
         XCTAssertEqual(try contents(of: try reopened()), try contents(of: driver.log))
+    }
+
+    func testADeadSegmentStaysUntilTheNextOneHasADurableOpeningFrame() throws {
+        let driver = try open()
+        try driver.append(1, term: 1, [String(repeating: "-", count: 200)])
+        try driver.append(1, term: 1, [String(repeating: "-", count: 200)])
+        try driver.compact(1, through: driver.log.last(1))
+        try driver.flush()
+        XCTAssertEqual(driver.log.segments.map { $0.number }, [1])
+        try driver.append(1, term: 1, [String(repeating: "-", count: 400)])
+        let opening = try XCTUnwrap(driver.log.nextWrite())
+        XCTAssertEqual(opening.file.path, driver.log.path(2))
+        try driver.append(1, term: 1, ["x"])
+        let second = try XCTUnwrap(driver.log.nextWrite())
+        try second.perform()
+        driver.log.writeFinished(second.number)
+        XCTAssertEqual(driver.log.segments.map { $0.number }, [1, 2])
+        try opening.perform()
+        driver.log.writeFinished(opening.number)
+        XCTAssertEqual(driver.log.segments.map { $0.number }, [2])
+        try driver.flush()
+        XCTAssertFalse(try disk.mount().exists(driver.log.path(1)))
+        XCTAssertEqual(try contents(of: try reopened()), try contents(of: driver.log))
+    }
+
+    func testADamagedOpeningFrameIsNotTakenForAnUnfinishedOneWhenAllBeforeItIsGone() throws {
+        let driver = try open()
+        for _ in 1...2 { try driver.append(1, term: 1, [String(repeating: "-", count: 200)]) }
+        try driver.compact(1, through: driver.log.last(1))
+        try driver.flush()
+        try driver.append(1, term: 1, [String(repeating: "-", count: 400)])
+        try driver.flush()
+        XCTAssertEqual(driver.log.segments.map { $0.number }, [2])
+        // No other frame confirms this one, or tells of it.
+        disk.corrupt(driver.log.path(2), at: 70, mask: 1)
+        XCTAssertThrowsError(try reopened()) {
+            XCTAssertEqual(($0 as? LogError)?.reason, .damage)
+            XCTAssertEqual(($0 as? LogError)?.offset, 64)
+        }
     }
 
     func testAGroupThatIsNotCompactedHoldsTheSegments() throws {

@@ -124,12 +124,13 @@ extension Replica {
     func startWrites(_ effects: inout [ReplicaEffect]) {
         if let write = persists.nextVoteWrite {
             persists.nextVoteWrite = nil
-            effects.append(.write(ReplicaWrite(target: .vote, write: write)))
+            effects.append(.write(ReplicaWrite(target: .vote, write: write, commit: 0)))
         }
         log.noteCommit(Replica.group, raft.commitIndex)
         while let write = log.nextWrite() {
             sealDeadline = .never
-            effects.append(.write(ReplicaWrite(target: .log, write: write)))
+            let commit = log.writtenCommit(Replica.group)
+            effects.append(.write(ReplicaWrite(target: .log, write: write, commit: commit)))
         }
         if !isTaskRunning, now >= taskRetryAt, let task = log.nextTask() {
             isTaskRunning = true

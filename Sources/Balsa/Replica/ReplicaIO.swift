@@ -61,6 +61,9 @@ public struct ReplicaWrite {
     /// What to write, and where.
     public let write: DurableWrite
 
+    /// The commit index that the disk knows once the write is durable; 0 for a vote.
+    package let commit: LogIndex
+
     /// Whether it is a vote. Votes are few and never wait for one another.
     public var isVote: Bool { target == .vote }
 }

@@ -34,7 +34,7 @@ struct GroupState: Equatable, Sendable {
     private static let payloadByteCount = 24
 
     /// Writes the record into the first bytes of `target`.
-    func encode(group: GroupID, into target: UnsafeMutableRawBufferPointer) {
+    private func encode(group: GroupID, into target: UnsafeMutableRawBufferPointer) {
         let start = EntryHeader.encodedByteCount
         target.storeBytes(of: base.index.littleEndian, toByteOffset: start, as: UInt64.self)
         target.storeBytes(of: base.term.littleEndian, toByteOffset: start + 8, as: UInt64.self)
@@ -54,6 +54,22 @@ struct GroupState: Equatable, Sendable {
     }
 
     init() {}
+
+    /// The states as an opening frame holds them: by the numbers of their groups, without those that hold nothing yet.
+    ///
+    /// - Returns: the records and their number.
+    static func encode(_ states: [(group: GroupID, state: GroupState)]) -> (bytes: Bytes, records: Int) {
+        let told = states.filter { $0.state != GroupState() }
+        let slab = Slab.filled(capacity: encodedByteCount * told.count) { target in
+            for (position, element) in told.enumerated() {
+                let start = position * encodedByteCount
+                let part = UnsafeMutableRawBufferPointer(rebasing: target[start..<start + encodedByteCount])
+                element.state.encode(group: element.group, into: part)
+            }
+            return target.count
+        }
+        return (Bytes(slab: slab, offset: 0, count: slab.count), told.count)
+    }
 
     /// The state that a record of that header and payload holds, or nil where it holds none.
     init?(header: EntryHeader, payload: UnsafeRawBufferPointer) {

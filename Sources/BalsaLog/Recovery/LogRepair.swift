@@ -72,7 +72,7 @@ struct LogRepair {
             flags: .opening,
             durableThrough: scan.confirmed
         )
-        builder.append(states, records: states.count / GroupState.encodedByteCount)
+        builder.append(states.bytes, records: states.records)
         for frame in scan.waiting {
             try replay.apply(frame, directory: scan.directory, movedTo: builder.nextPlace)
             builder.append(frame.records, records: Int(frame.recordCount))

@@ -181,17 +181,7 @@ struct LogReplay: Sendable {
     }
 
     /// The states of all groups, as an opening frame repeats them.
-    func encodedStates() -> Bytes {
-        let size = GroupState.encodedByteCount
-        let slab = Slab.filled(capacity: size * groups.elements.count) { target in
-            var count = 0
-            for element in groups.elements where element.log.state != GroupState() {
-                let part = UnsafeMutableRawBufferPointer(rebasing: target[count..<count + size])
-                element.log.state.encode(group: element.log.group, into: part)
-                count += size
-            }
-            return count
-        }
-        return Bytes(slab: slab, offset: 0, count: slab.count)
+    func encodedStates() -> (bytes: Bytes, records: Int) {
+        GroupState.encode(groups.elements.map { ($0.log.group, $0.log.state) })
     }
 }

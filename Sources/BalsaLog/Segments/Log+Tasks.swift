@@ -95,7 +95,6 @@ extension Log {
         let floor = oldestLiveSegment()
         while segments.count > 1, segments[0].number < floor, segments[1].number <= durableThrough.segment {
             let dead = segments.removeFirst()
-            dead.file.close()
             let fits = dead.isWhole && dead.sectorBytes == UInt32(options.sectorBytes)
             let isUsual = dead.byteCount <= UInt64(options.largestSegmentBytes)
             condemned.append(

@@ -26,12 +26,12 @@ extension Log {
         if staged.isEmpty {
             guard inFlight.isEmpty else { return nil }
             if segments[segments.count - 1].room >= UInt64(FrameHeader.encodedByteCount) {
-                return makeFrame(flags: .seal, states: [])
+                return makeFrame(flags: .seal, states: (Bytes(), 0))
             }
         } else {
             sealIsStaged = false
             let needed = FrameHeader.encodedByteCount + (staged.first?.firstRecordByteCount ?? 0)
-            if segments[segments.count - 1].room >= UInt64(needed) { return makeFrame(flags: [], states: []) }
+            if segments[segments.count - 1].room >= UInt64(needed) { return makeFrame(flags: [], states: (Bytes(), 0)) }
         }
         return beginSegment()
     }
@@ -41,8 +41,9 @@ extension Log {
     /// That waits for all writes under way. Hence everything before a segment is durable when its first frame is written,
     /// and *durable through* of an opening frame is where the log before it ends.
     private func beginSegment() -> DurableWrite? {
-        let states = encodedStates()
-        let needed = FrameHeader.encodedByteCount + states.count + (staged.first?.firstRecordByteCount ?? 0)
+        // As the frames built so far leave them, without what is staged.
+        let states = GroupState.encode(groups.elements.map { ($0.group, $0.written) })
+        let needed = FrameHeader.encodedByteCount + states.bytes.count + (staged.first?.firstRecordByteCount ?? 0)
         guard let spare = spares.first, spare.room >= UInt64(needed) else {
             neededSegmentBytes = UInt64(options.sectorBytes) + UInt64(needed)
             return nil
@@ -55,34 +56,16 @@ extension Log {
         return makeFrame(flags: .opening, states: states)
     }
 
-    /// The states of all groups as the frames built so far leave them.
-    private func encodedStates() -> Bytes {
-        let size = GroupState.encodedByteCount
-        let slab = Slab.filled(capacity: size * groups.elements.count) { target in
-            var count = 0
-            // A group without any record written yet begins with the frames to come.
-            for element in groups.elements where element.written != GroupState() {
-                element.written.encode(
-                    group: element.group,
-                    into: UnsafeMutableRawBufferPointer(rebasing: target[count..<count + size])
-                )
-                count += size
-            }
-            return count
-        }
-        return Bytes(slab: slab, offset: 0, count: slab.count)
-    }
-
     /// Builds the next frame in the last segment, which has room for its first record.
-    private func makeFrame(flags: FrameFlags, states: Bytes) -> DurableWrite {
+    private func makeFrame(flags: FrameFlags, states: (bytes: Bytes, records: Int)) -> DurableWrite {
         let active = segments.count - 1
         let segment = segments[active]
         let place = LogPlace(segment: segment.number, offset: segment.end)
-        let fixed = FrameHeader.encodedByteCount + states.count
+        let fixed = FrameHeader.encodedByteCount + states.bytes.count
         let room = Int(min(segment.room, UInt64(max(options.maxFrameBytes, fixed)))) - fixed
         let (parts, complete) = staged.take(maxBytes: room)
         var builder = FrameBuilder(place: place, flags: flags, durableThrough: durableThrough)
-        builder.append(states, records: states.count / GroupState.encodedByteCount)
+        builder.append(states.bytes, records: states.records)
         for part in parts { append(part, to: &builder) }
         let left = Int(segment.room) - builder.byteCount
         let notes = takeCommitNotes(maxBytes: min(left, max(0, options.maxFrameBytes - builder.byteCount)))
@@ -138,7 +121,11 @@ extension Log {
     }
 
     /// Takes as many noted commit indexes as fit, oldest first.
+    ///
+    /// Only the frame that completes everything staged may hold them: an index was noted of the log as it was then, and
+    /// in a frame before that it could be taken for a promise of entries that a staged truncation drops.
     private func takeCommitNotes(maxBytes: Int) -> [ControlRecord] {
+        guard staged.isEmpty else { return [] }
         let count = min(newCommits.count, max(0, maxBytes) / EntryHeader.encodedByteCount)
         var notes: [ControlRecord] = []
         for group in newCommits.prefix(count) {

@@ -10,6 +10,8 @@ struct EntryLedger {
         /// The command; empty for an entry that is none.
         var payload: Bytes
         var isCommand: Bool
+        /// The lowest term in which a member was when it applied the entry: it was committed in that term or before.
+        var appliedTerm: Term
         var isAcknowledged = false
     }
 
@@ -22,12 +24,13 @@ struct EntryLedger {
     subscript(index: LogIndex) -> Entry { entries[Int(index) - 1] }
 
     /// Notes that the entry of an index was applied. Returns a sentence where another one was before.
-    mutating func apply(_ header: EntryHeader, payload: @autoclosure () -> Bytes) -> String? {
+    mutating func apply(_ header: EntryHeader, payload: @autoclosure () -> Bytes, in term: Term) -> String? {
         if header.index <= lastIndex {
             let known = self[header.index]
             guard known.term == header.term, known.checksum == header.payloadChecksum else {
                 return "entry \(header.index) of term \(header.term) was applied, of term \(known.term) before"
             }
+            entries[Int(header.index) - 1].appliedTerm = min(known.appliedTerm, term)
             return nil
         }
         guard header.index == lastIndex + 1 else {
@@ -38,7 +41,8 @@ struct EntryLedger {
                 term: header.term,
                 checksum: header.payloadChecksum,
                 payload: payload().compact(),
-                isCommand: header.kind == .command
+                isCommand: header.kind == .command,
+                appliedTerm: term
             )
         )
         return nil

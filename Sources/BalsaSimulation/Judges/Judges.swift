@@ -154,7 +154,9 @@ struct Judges {
         guard ledger.lastIndex > raft.log.base.index else { return }
         for index in (raft.log.base.index + 1)...ledger.lastIndex {
             let entry = ledger[index]
-            guard raft.log.term(at: index) != entry.term else { continue }
+            // A candidate that stood still may take office in a term that is over. It owes only what was committed before
+            // its term; what was first applied in this term or a later one it may never have seen.
+            guard entry.appliedTerm < raft.term, raft.log.term(at: index) != entry.term else { continue }
             let found = raft.log.term(at: index).map { "one of term \($0)" } ?? "none"
             throw Violation(
                 entry.isAcknowledged ? .acknowledgedPresent : .leaderCompleteness,
@@ -204,10 +206,10 @@ struct Judges {
         }
     }
 
-    /// A member writes its log, and with it the commit index that it knows.
-    mutating func writes(_ id: MemberID, _ write: ReplicaWrite, commit: LogIndex) {
+    /// A member writes its log.
+    mutating func writes(_ id: MemberID, _ write: ReplicaWrite) {
         guard !write.isVote else { return }
-        records[Int(id)].commitsUnderWay.append((write.write.number, commit))
+        records[Int(id)].commitsUnderWay.append((write.write.number, write.commit))
     }
 
     /// A write is durable.
@@ -220,10 +222,11 @@ struct Judges {
         if slot == 0 { records[Int(id)].durableCommit = max(records[Int(id)].durableCommit, commit) }
     }
 
-    /// A member has applied entries.
-    mutating func applied(_ batch: EntryBatch, by id: MemberID, at now: TimeSpan) throws(Violation) {
+    /// A member has applied entries, in its present term.
+    mutating func applied(_ batch: EntryBatch, by id: MemberID, in term: Term, at now: TimeSpan) throws(Violation) {
         for index in batch.firstIndex...batch.lastIndex {
-            if let sentence = ledger.apply(batch.header(at: index), payload: batch.payload(at: index)) {
+            let header = batch.header(at: index)
+            if let sentence = ledger.apply(header, payload: batch.payload(at: index), in: term) {
                 throw Violation(.stateMachineSafety, "member \(id): \(sentence)", at: now)
             }
         }

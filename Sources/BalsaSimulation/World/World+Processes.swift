@@ -61,8 +61,8 @@ extension World {
     }
 
     private func listen(to replica: Replica, of id: MemberID) {
-        replica.onApply = { [unowned self] batch in
-            judge { try judges.applied(batch, by: id, at: now) }
+        replica.onApply = { [unowned self, unowned replica] batch in
+            judge { try judges.applied(batch, by: id, in: replica.raft.term, at: now) }
         }
         replica.onStage = { [unowned self] batch in
             judge { try judges.staged(batch, by: id, at: now) }
@@ -164,7 +164,7 @@ extension World {
             send(joined(pieces), from: member.id, to: to)
         case .write(let write):
             process.writesUnderWay += 1
-            judges.writes(member.id, write, commit: process.replica?.raft.commitIndex ?? 0)
+            judges.writes(member.id, write)
             let delay = duration(upTo: scenario.writeTime, member)
             queue.schedule(.write(member.id, start: process.number, write), at: now + delay)
         case .run(let task):

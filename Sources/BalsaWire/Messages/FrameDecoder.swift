@@ -73,7 +73,6 @@ public struct FrameDecoder: ~Copyable {
                 }
             }
             self.partial = Slab.make(capacity: headerByteCount)
-            expected = nil
             return 0
         }
         let wanted = (expected ?? headerByteCount) - partial.count

@@ -130,9 +130,11 @@ final class EnvelopeDamageTests: XCTestCase {
         (options.maxFrameBytes, options.maxCheckpointBytes) = (.min, .min)
         XCTAssertThrowsError(try Envelope(decoding: Bytes(RawFrame().bytes), options: options))
         (options.maxFrameBytes, options.maxCheckpointBytes) = (.max, .max)
-        let claim = RawFrame(kind: 11, claimedBodyByteCount: .max)
-        XCTAssertThrowsError(try Envelope(decoding: Bytes(claim.bytes), options: options)) {
-            XCTAssertEqual(($0 as? DecodingError)?.reason, .outOfBounds)
+        for kind in [UInt8(6), 11] {
+            let claim = RawFrame(kind: kind, claimedBodyByteCount: (1 << 30) + 100)
+            XCTAssertThrowsError(try Envelope(decoding: Bytes(claim.bytes), options: options)) {
+                XCTAssertEqual(($0 as? DecodingError)?.reason, .outOfBounds)
+            }
         }
     }
 
@@ -147,6 +149,28 @@ final class EnvelopeDamageTests: XCTestCase {
         let read = [UInt8](repeating: 1, count: 24)
         for code in [UInt8(0), 3, 255] {
             assertRefused(RawFrame(kind: 10, body: read + [code]).bytes, .outOfBounds, at: 76)
+        }
+    }
+
+    func testTermsAndIndexesBeyondTheirBoundAreRefusedWhereTheyStand() {
+        let beyond = RawFrame.bytes(of: largestNumber + 1)
+        let accepted: [UInt8] = [1] + [UInt8](repeating: 0, count: 8)
+        let rejected: [UInt8] = [2] + [UInt8](repeating: 0, count: 24)
+        let read = [UInt8](repeating: 0, count: 24) + [1] + [UInt8](repeating: 0, count: 8)
+        let zeros = [UInt8](repeating: 0, count: 40)
+        /// Bodies that would be accepted, and where in them a term or an index stands.
+        let bodies: [(kind: UInt8, body: [UInt8], bounded: [Int])] = [
+            (1, Array(zeros[..<24]), [0, 8]), (3, Array(zeros[..<24]), [0, 8]), (5, zeros, [0, 8, 16, 24, 32]),
+            (6, accepted, [1]), (6, rejected, [1, 9, 17]), (7, Array(zeros[..<24]), [16]), (10, read, [25]),
+            (11, Array(zeros[..<16]), [0, 8]),
+        ]
+        for (kind, body, bounded) in bodies {
+            XCTAssertNoThrow(try Envelope(decoding: RawFrame(kind: kind, body: body).bytes), "kind \(kind)")
+            for offset in bounded {
+                var raw = RawFrame(kind: kind, body: body)
+                raw.body.replaceSubrange(offset..<offset + 8, with: beyond)
+                assertRefused(raw.bytes, .outOfBounds, at: 52 + offset, "kind \(kind)")
+            }
         }
     }
 
