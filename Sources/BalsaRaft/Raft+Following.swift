@@ -27,9 +27,11 @@ extension Raft {
             reject(append, from: leader)
             return
         }
+        let lastBefore = log.lastIndex
         guard appendNew(append, entries, &effects) else { return }
         advanceCommit(to: min(append.commit, append.lastIndex))
-        acknowledge(through: append.lastIndex, to: leader)
+        let isBroken = options.plantedBugs.contains(.acknowledgesBeyondSent)
+        acknowledge(through: isBroken ? max(lastBefore, append.lastIndex) : append.lastIndex, to: leader)
     }
 
     /// Appends those entries that the log does not hold, cutting it off first where it holds others. Returns false where
@@ -79,11 +81,10 @@ extension Raft {
     /// Tells the leader that the logs agree through `index`, which is never more than its append covered: what this log
     /// holds behind it may be of another leader. It leaves when the log is durable that far.
     private mutating func acknowledge(through index: LogIndex, to leader: MemberID) {
-        let through = options.plantedBugs.contains(.acknowledgesBeyondSent) ? log.lastIndex : index
-        if staged.isEmpty, durableIndex >= through {
-            send(.appendResponse(.accepted(through: through)), to: leader)
+        if staged.isEmpty, durableIndex >= index {
+            send(.appendResponse(.accepted(through: index)), to: leader)
         } else {
-            sendWhenDurable(.appendResponse(.accepted(through: through)), to: leader)
+            sendWhenDurable(.appendResponse(.accepted(through: index)), to: leader)
         }
     }
 

@@ -60,7 +60,8 @@ package struct RaftPlantedBugs: OptionSet, Sendable {
     package static let commitsOldTermsByCounting = RaftPlantedBugs(rawValue: 1 << 2)
     /// A follower cuts its log off behind `previous` whenever entries arrive.
     package static let truncatesWithoutConflict = RaftPlantedBugs(rawValue: 1 << 3)
-    /// A follower acknowledges all of its log instead of what the append covered.
+    /// A follower acknowledges through the index at which its log ended before the append, where that is higher than what
+    /// the append covered.
     package static let acknowledgesBeyondSent = RaftPlantedBugs(rawValue: 1 << 4)
     /// A leader answers reads before an entry of its own term is committed.
     package static let readsBeforeFirstCommit = RaftPlantedBugs(rawValue: 1 << 5)

@@ -86,8 +86,14 @@ public final class Replica {
         metrics.recovery = parts.report
     }
 
-    /// The commit index, the applied index, the role: see ``raft``. These are the log's counters.
+    /// The log's counters.
     public var logMetrics: LogMetrics { log.metrics }
+    /// The highest index known to be committed.
+    public var commitIndex: LogIndex { raft.commitIndex }
+    /// The index through which the state contains everything.
+    public var appliedIndex: LogIndex { raft.appliedIndex }
+    /// What must hold between any two steps; nil where it does, else a sentence about what does not.
+    public func brokenInvariant() -> String? { raft.brokenInvariant() }
 
     /// Begins to take part. Called once, before any step.
     func start(at now: Instant, into effects: inout [ReplicaEffect]) {

@@ -88,6 +88,13 @@ struct Progress: Sendable {
         case .probing:
             guard previous == next - 1 else { return false }
         }
+        guard previous > match else {
+            // A rejection that was overtaken by an acceptance, or of a peer that has lost what it had acknowledged. To
+            // answer at once could go on for ever, at the speed of the network; the next heartbeat is soon enough.
+            window.removeAll()
+            mode = .probing(waiting: true)
+            return false
+        }
         next = max(min(previous, agreement + 1), match + 1)
         probe()
         return true

@@ -74,15 +74,15 @@ struct Judges {
 
     /// A replica has made a step.
     mutating func stepped(_ id: MemberID, _ replica: Replica, at now: TimeSpan) throws(Violation) {
-        if let sentence = replica.raft.brokenInvariant() {
+        if let sentence = replica.brokenInvariant() {
             throw Violation(.memberState, "member \(id): \(sentence)", at: now)
         }
-        let commit = replica.raft.commitIndex
+        let commit = replica.commitIndex
         if commit < records[Int(id)].commit {
             throw Violation(.monotoneCommit, "member \(id) went from \(records[Int(id)].commit) to \(commit)", at: now)
         }
         records[Int(id)].commit = commit
-        let applied = replica.raft.appliedIndex
+        let applied = replica.appliedIndex
         guard replica.failure == nil, applied > 0 else { return }
         let digest = replica.machine.digest
         if let known = digests[applied] {

@@ -18,6 +18,9 @@ public struct Fault: Equatable, Sendable {
         case powerLossInCall = "power-loss-in-call"
         /// The machine of the leader of the moment loses power while it writes its log.
         case powerLossOfLeader = "power-loss-of-leader"
+        /// For a while, every member that takes office is cut off from the others a moment later: logs that differ in many
+        /// terms, as in figure 8 of the Raft paper, come from nothing else.
+        case coups
         /// A process stands still, its clock does not.
         case pause
         /// No message passes between the members of `set` and the others.

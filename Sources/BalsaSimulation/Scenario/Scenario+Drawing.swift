@@ -97,6 +97,10 @@ extension Scenario {
         case .duplication, .replay, .reordering:
             fault.member = 0
             fault.rate = UInt64(random.pick([20, 100, 300, 1000]))
+        case .coups:
+            fault.member = 0
+            fault.lasts = .milliseconds(UInt64(random.pick([3000, 8000, 15000])))
+            fault.rate = UInt64(random.pick([200, 600, 2000]))
         case .slowDisk:
             fault.rate = UInt64(random.pick([3, 10, 100]))
         case .pause, .deaf, .mute, .stalledSync, .failedSync, .failedWrite, .failedRead, .noSpace:

@@ -27,6 +27,9 @@ extension World {
         case .loss, .duplication, .replay, .reordering:
             network.begin(.init(fault: index, kind: fault.kind, rate: fault.rate, salt: fault.salt))
             queue.schedule(.faultEnds(index), at: now + fault.lasts)
+        case .coups:
+            coups.append(index)
+            queue.schedule(.faultEnds(index), at: now + fault.lasts)
         case .slowDisk:
             counters[fault.kind] += 1
             member(fault.member).slowness.append((index, fault.rate))
@@ -50,8 +53,31 @@ extension World {
         trace.record("fault-ends", member: fault.member, at: now, fault.kind.rawValue)
         switch fault.kind {
         case .partition, .oneWay, .deaf, .mute: block(fault, by: -1)
+        case .coups: coups.removeAll { $0 == index }
         case .slowDisk: member(fault.member).slowness.removeAll { $0.fault == index }
         default: network.end(fault: index)
+        }
+    }
+
+    /// A member has taken office. While coups last it is cut off soon, for `rate` milliseconds: sometimes before anybody has
+    /// heard of it, sometimes after the first of its entries was acknowledged.
+    func tookOffice(_ id: MemberID) {
+        guard let index = coups.first, !isCalm else { return }
+        let fault = scenario.faults[index]
+        counters[.coups] += 1
+        let luck = RandomSource.mix(fault.salt ^ RandomSource.mix(UInt64(counters[.coups])))
+        let trip = scenario.networkDelay + scenario.networkJitter + scenario.syncTime
+        let wait = TimeSpan(nanoseconds: luck.multipliedFullWidth(by: 3 * trip.nanoseconds).high)
+        queue.schedule(.cutOff(id, by: 1), at: now + wait)
+        queue.schedule(.cutOff(id, by: -1), at: now + wait + .milliseconds(fault.rate))
+    }
+
+    /// A member is cut off from the others, or not any more.
+    func cutOff(_ id: MemberID, by change: Int) {
+        guard !isCalm else { return }
+        for other in scenario.memberIDs where other != id {
+            network.block(id, other, by: change)
+            network.block(other, id, by: change)
         }
     }
 

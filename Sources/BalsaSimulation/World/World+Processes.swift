@@ -181,6 +181,7 @@ extension World {
         case .standing(let standing):
             trace.record("standing", member: member.id, at: now, "\(standing.role) of term \(standing.term)")
             judge { try judges.standing(standing, of: member.id, process.replica, &counters, at: now) }
+            if standing.role == .leader { tookOffice(member.id) }
         case .report(let anomaly):
             trace.record("report", member: member.id, at: now, "\(anomaly)")
             judge { try judges.reported(anomaly, by: member.id, at: now) }

@@ -27,6 +27,8 @@ enum WorldEvent {
     /// A fault begins or ends.
     case faultBegins(Int)
     case faultEnds(Int)
+    /// A member is cut off from the others, or not any more.
+    case cutOff(MemberID, by: Int)
     /// A process is started where none runs, or goes on where it stood still.
     case start(MemberID)
     case resume(MemberID)
@@ -63,6 +65,8 @@ final class World {
 
     /// What was violated first.
     var violation: Violation?
+    /// The coups in force, oldest first.
+    var coups: [Int] = []
     /// Whether the faults have stopped.
     var isCalm = false
     /// Whether everything that was waited for has happened.
@@ -96,6 +100,7 @@ final class World {
         while !isDone, violation == nil, let (moment, event) = queue.next() {
             now = moment
             handle(event)
+            judge { try checkProgress() }
             if trace.count % 4096 == 0 { judge { try judges.sweep(members, at: now) } }
         }
         if violation == nil { judge { try judges.sweep(members, at: now) } }
@@ -121,6 +126,8 @@ final class World {
             if !isCalm { begin(index) }
         case .faultEnds(let index):
             if !isCalm { end(index) }
+        case .cutOff(let id, let change):
+            cutOff(id, by: change)
         case .start(let id):
             start(id)
         case .resume(let id):
@@ -130,6 +137,13 @@ final class World {
         case .settled:
             if !isDone { judge { throw livenessViolation() } }
         }
+    }
+
+    /// Throws where events follow each other without end: so many never belong to so little time.
+    private func checkProgress() throws(Violation) {
+        let limit = 1_000_000 + now.nanoseconds / 1_000_000 * 200
+        guard trace.count > limit else { return }
+        throw Violation(.liveness, "\(trace.count) events in \(now): something goes on without end", at: now)
     }
 
     /// Notes the first violation that `check` finds.

@@ -148,6 +148,25 @@ struct RandomSchedule {
         }
     }
 
+    /// Ends the storm for all but a minority, which can at most be heard, or hear: the others must serve all the same.
+    mutating func recoverWithoutAMinority() {
+        let count = (cluster.ids.count - 1) / 2
+        let lost = cluster.ids.shuffled(using: &dice).prefix(count)
+        let kind = dice.below(3)
+        cuts.removeAll()
+        cluster.heal(for: .zero)
+        cluster.isCut = { from, to in
+            (kind != 1 && lost.contains(from)) || (kind != 2 && lost.contains(to))
+        }
+        cluster.pass(.seconds(4))
+        guard let leader = cluster.leaders.first(where: { !lost.contains($0) }) else {
+            return XCTFail("the majority without \(lost) has no leader")
+        }
+        cluster.propose(to: leader)
+        cluster.pass(.milliseconds(200))
+        XCTAssertEqual(cluster[leader].raft.commitIndex, cluster[leader].log.lastIndex, "the majority commits")
+    }
+
     /// Ends the storm. The group must come to one leader, one log and one commit index, and serve again.
     mutating func recover() {
         cuts.removeAll()

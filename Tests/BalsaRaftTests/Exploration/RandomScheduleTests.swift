@@ -12,6 +12,7 @@ final class RandomScheduleTests: XCTestCase {
         for seed in seeds {
             var schedule = try RandomSchedule(size: size, seed: seed)
             try schedule.run(steps: steps)
+            if seed % 2 == 0 { schedule.recoverWithoutAMinority() }
             schedule.recover()
             commits += schedule.cluster.judge.commitIndex
             reads += schedule.answeredReads

@@ -53,6 +53,7 @@ struct TestCluster {
     }
 
     /// Does something with one member, and puts what it sends on the way.
+    @discardableResult
     mutating func with<Result>(_ id: MemberID, _ body: (inout TestMember) throws -> Result) rethrows -> Result {
         let slot = Int(id) - 1
         members[slot].now = max(members[slot].now, now)

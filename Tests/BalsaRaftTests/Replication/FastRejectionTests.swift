@@ -25,6 +25,7 @@ final class FastRejectionTests: XCTestCase {
             commit: one.compacted
         )
         if one.compacted > 0 { follower.compact(through: one.compacted) }
+        leader.pass(leader.options.heartbeatInterval)
         leader.hearHeartbeatAnswers(from: [2])
         let question = try XCTUnwrap(leader.sent.last { $0.message.to == 2 })
         let last = LogPosition(term: one.leading.last ?? 0, index: LogIndex(one.leading.count))
