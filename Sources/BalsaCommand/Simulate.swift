@@ -76,8 +76,10 @@ struct Simulate {
         guard let path = arguments.shrinkFile else { return }
         let shrunk = Shrinker(scenario, bugs: bugs, invariant: violation.invariant).shrink { printError($0) }
         try write(shrunk.text, to: path)
-        print("shrunk to \(shrunk.faults.count) faults in \(shrunk.duration): balsa simulate --scenario \(path)"
-            + (arguments.breakName.map { " --break \($0)" } ?? ""))
+        print(
+            "shrunk to \(shrunk.faults.count) faults in \(shrunk.duration): balsa simulate --scenario \(path)"
+                + (arguments.breakName.map { " --break \($0)" } ?? "")
+        )
     }
 
     private func replay(_ scenario: Scenario, _ arguments: SimulateArguments) -> String {

@@ -49,7 +49,9 @@ struct SimulateArguments: Equatable {
                 wantsHelp = true
                 return
             }
-            guard SimulateArguments.options.contains(option) else { throw Failure(line: "unknown argument '\(option)'") }
+            guard SimulateArguments.options.contains(option) else {
+                throw Failure(line: "unknown argument '\(option)'")
+            }
             guard let value = rest.popFirst() else { throw Failure(line: "\(option) needs a value") }
             if ["--seed", "--seeds", "--scenario"].contains(option) {
                 guard !hasRuns else { throw Failure(line: "only one of --seed, --seeds and --scenario can be given") }

@@ -23,6 +23,7 @@ extension Raft {
         commitIndex = max(commitIndex, position.index)
         applyIndex = max(applyIndex, position.index)
         appliedIndex = max(appliedIndex, position.index)
+        guard halt == nil else { return }
         if leader != 0, leader != member { send(.appendResponse(.accepted(through: position.index)), to: leader) }
     }
 }

@@ -83,7 +83,7 @@ extension Raft {
             let append = Append(previous: previous, entries: entries, commit: commitIndex)
             send(.append(append), to: progress.member)
             let bytes = entries.map { log.byteCount(from: $0.first, through: $0.last.index) } ?? 0
-            leadership?.peers[slot].sent(through: append.lastIndex, bytes: bytes)
+            leadership?.peers[slot].sent(through: append.lastIndex, bytes: bytes, at: now)
             mayBeEmpty = false
             guard entries != nil else { return }
         }

@@ -161,7 +161,8 @@ public struct Raft: Sendable {
             appliedIndex = max(appliedIndex, index)
         case .compacted(let position):
             precondition(position.index <= appliedIndex, "only what is applied is dropped from the log")
-            log.compact(through: position)
+            // A checkpoint that was installed meanwhile may cover more.
+            if position.index > log.base.index { log.compact(through: position) }
         case .snapshotSent(let peer, let position, let succeeded):
             snapshotSent(to: peer, position, succeeded: succeeded, &effects)
         case .snapshotInstalled(let position):
@@ -187,6 +188,10 @@ public struct Raft: Sendable {
     /// Turns what the step has collected into effects: first what is to be persisted, because the bytes of entries must be
     /// in the shell's hands before messages name them; then what may be sent beside it; then what may be applied.
     private mutating func finishStep(_ effects: inout Effects) {
+        if isPersistStalled, staged.holdsOnlyMessages {
+            // They would pile up behind a disk that does not answer. Whoever waits for them asks again.
+            staged.then.removeAll()
+        }
         if !staged.isEmpty {
             let id = persists.issue(
                 hardState: staged.isStateChanged ? state : nil,
@@ -312,7 +317,10 @@ struct StagedPersist: Sendable {
     var source = EntrySource.none
     var then: [Message] = []
 
-    var isEmpty: Bool { !isStateChanged && truncation == nil && entries == nil && then.isEmpty }
+    var isEmpty: Bool { holdsOnlyMessages && then.isEmpty }
+
+    /// Whether nothing is to be written, whatever waits for what was written before.
+    var holdsOnlyMessages: Bool { !isStateChanged && truncation == nil && entries == nil }
 
     /// The persist, leaving nothing staged.
     mutating func take(id: PersistID, state: HardState) -> Persist {

@@ -3,7 +3,7 @@ public struct RaftOptions: Sendable {
     /// The shortest time without a leader after which a member campaigns; 300 ms. For this long a voter that heard a leader
     /// refuses to help another, and a leader that did not hear from a quorum resigns.
     public var minElectionTimeout: TimeSpan = .milliseconds(300)
-    /// The longest time; 600 ms. Each member draws one in between, anew for every term.
+    /// The longest time; 600 ms. Each member draws one in between, anew whenever it campaigns, votes or gives up office.
     public var maxElectionTimeout: TimeSpan = .milliseconds(600)
     /// How often a leader shows that it lives; 50 ms.
     public var heartbeatInterval: TimeSpan = .milliseconds(50)

@@ -50,7 +50,8 @@ struct RootFile: Equatable {
             throw DecodingError(.checksum, "checksum", at: RootFile.byteCount - 4)
         }
         try reader.finish("root")
-        guard generation >= 1, position.index >= 1, position.index <= largestNumber, position.term <= largestNumber else {
+        guard generation >= 1, position.index >= 1, position.index <= largestNumber, position.term <= largestNumber
+        else {
             throw DecodingError(.outOfBounds, "position", at: 8)
         }
     }

@@ -32,7 +32,10 @@ extension Replica {
     /// Sends the live checkpoint to a peer that the log cannot serve.
     func sendCheckpoint(to peer: MemberID, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
         guard let checkpoint = try checkpoints.load() else {
-            throw ReplicaError(.damaged, "the log begins behind \(raft.log.base), and no checkpoint covers what was before")
+            throw ReplicaError(
+                .damaged,
+                "the log begins behind \(raft.log.base), and no checkpoint covers what was before"
+            )
         }
         let offer = SnapshotOffer(position: checkpoint.position)
         let message = Message(from: member, to: peer, term: raft.term, body: .snapshot(offer))
@@ -63,7 +66,9 @@ extension Replica {
         try checkpoints.publish(checkpoint)
         do { try machine.restore(checkpoint.state) } catch { throw ReplicaError(.stateMachine, error.description) }
         appliedStamp = checkpoint.stamp
-        enqueue(raft.log.contains(position) ? .compact(through: position) : .reset(to: position, stamp: checkpoint.stamp))
+        enqueue(
+            raft.log.contains(position) ? .compact(through: position) : .reset(to: position, stamp: checkpoint.stamp)
+        )
         metrics.checkpointsInstalled += 1
         requests.overtaken(through: position.index, &effects)
         tell(.snapshotInstalled(position))

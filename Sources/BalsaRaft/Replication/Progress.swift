@@ -34,6 +34,9 @@ struct Progress: Sendable {
     /// answer, is what makes a peer's silence visible no later than the peer itself turns to another leader.
     private(set) var heardAt: Instant
 
+    /// When the last append was sent to the peer.
+    private var lastAppendAt = Instant.zero
+
     init(member: MemberID, next: LogIndex, heardAt: Instant, options: RaftOptions) {
         self.member = member
         self.next = next
@@ -51,7 +54,8 @@ struct Progress: Sendable {
     }
 
     /// Notes that the entries through `last` were sent.
-    mutating func sent(through last: LogIndex, bytes: UInt64) {
+    mutating func sent(through last: LogIndex, bytes: UInt64, at now: Instant) {
+        lastAppendAt = now
         switch mode {
         case .probing:
             mode = .probing(waiting: true)
@@ -86,14 +90,9 @@ struct Progress: Sendable {
         case .streaming:
             guard previous > match, previous < next else { return false }
         case .probing:
-            guard previous == next - 1 else { return false }
-        }
-        guard previous > match else {
-            // A rejection that was overtaken by an acceptance, or of a peer that has lost what it had acknowledged. To
-            // answer at once could go on for ever, at the speed of the network; the next heartbeat is soon enough.
-            window.removeAll()
-            mode = .probing(waiting: true)
-            return false
+            // A rejection of what was acknowledged was overtaken, or the peer has lost its disk. Asking the same again at once would go on for
+            // ever; the answer to the next heartbeat is soon enough.
+            guard previous > match, previous == next - 1 else { return false }
         }
         next = max(min(previous, agreement + 1), match + 1)
         probe()
@@ -102,18 +101,26 @@ struct Progress: Sendable {
 
     /// Gives up what is on its way: the window is empty and the peer probed from where it is known to agree.
     mutating func lost() {
+        lastAppendAt = .zero
         if case .streaming = mode {
             next = match + 1
             probe()
         }
     }
 
-    /// Notes the answer to a heartbeat. It shows that the peer can be reached, so that a probe without an answer may be
-    /// sent again.
+    /// Notes the answer to a heartbeat.
     mutating func answered(round: UInt64, sentAt: Instant) {
         answeredRound = max(answeredRound, round)
         heardAt = max(heardAt, sentAt)
+    }
+
+    /// Whether a peer that can be reached and owes an answer is to be asked again, because nothing was sent to it for
+    /// `interval`. Rounds for reads are answered many times a millisecond, while a disk takes its time: without the pause
+    /// every one of those answers would send a probe again with all its entries.
+    mutating func asksAgain(at now: Instant, after interval: TimeSpan) -> Bool {
+        guard now >= lastAppendAt + interval else { return false }
         if case .probing = mode { mode = .probing(waiting: false) }
+        return true
     }
 
     /// Nothing is sent until the shell has handed over a checkpoint.

@@ -62,7 +62,8 @@ struct Certificate {
             guard let before = highest else { continue }
             if answer.index < before.index || (answer.index == before.index && !answer.isRead) {
                 throw Contradiction(
-                    description: "operation \(answer.place + 1) was decided at index \(answer.index), though it was called "
+                    description:
+                        "operation \(answer.place + 1) was decided at index \(answer.index), though it was called "
                         + "after operation \(before.place + 1) had returned, which was decided at \(before.index)"
                 )
             }
@@ -72,7 +73,9 @@ struct Certificate {
     private func operation(_ answer: Answer) -> RecordedHistory.Operation { history.operations[answer.place] }
 
     private func checkReplay() throws(Contradiction) {
-        let answers = answers.sorted { ($0.index, $0.isRead ? 1 : 0, $0.place) < ($1.index, $1.isRead ? 1 : 0, $1.place) }
+        let answers = answers.sorted {
+            ($0.index, $0.isRead ? 1 : 0, $0.place) < ($1.index, $1.isRead ? 1 : 0, $1.place)
+        }
         var rest = answers[...]
         let model = RegisterModel()
         var states = LookupTable<Bytes, Bytes?>()
@@ -117,7 +120,9 @@ struct Certificate {
         }
         let operation = operations[Int(command.operation) - 1]
         guard operation.key == command.key, operation.input == command.input else {
-            throw Contradiction(description: "the command at index \(index) is not what operation \(command.operation) asked")
+            throw Contradiction(
+                description: "the command at index \(index) is not what operation \(command.operation) asked"
+            )
         }
         if operation.outcome == .failed {
             throw Contradiction(
@@ -148,7 +153,8 @@ struct Certificate {
         }
         guard let decided, decided.operation == UInt64(answer.place + 1), decided.output == answer.output else {
             throw Contradiction(
-                description: "operation \(answer.place + 1) was answered \(answer.output) at index \(answer.index), which "
+                description:
+                    "operation \(answer.place + 1) was answered \(answer.output) at index \(answer.index), which "
                     + "does not follow from the log"
             )
         }

@@ -18,6 +18,8 @@ public struct Fault: Equatable, Sendable {
         case powerLossInCall = "power-loss-in-call"
         /// The machine of the leader of the moment loses power while it writes its log.
         case powerLossOfLeader = "power-loss-of-leader"
+        /// All machines lose power at once, while the leader of the moment writes its log; they start again one by one.
+        case blackout
         /// For a while, every member that takes office is cut off from the others a moment later: logs that differ in many
         /// terms, as in figure 8 of the Raft paper, come from nothing else.
         case coups
@@ -82,7 +84,8 @@ extension Fault: CustomStringConvertible {
     public var description: String {
         var text = "fault \(at.nanoseconds) \(kind.rawValue)"
         let fields: [(String, UInt64)] = [
-            ("member", member), ("peer", peer), ("set", set), ("lasts", lasts.nanoseconds), ("rate", rate), ("salt", salt),
+            ("member", member), ("peer", peer), ("set", set), ("lasts", lasts.nanoseconds), ("rate", rate),
+            ("salt", salt),
         ]
         for (name, value) in fields where value != 0 { text += " \(name)=\(value)" }
         return text
@@ -91,7 +94,8 @@ extension Fault: CustomStringConvertible {
     /// Reads a line of a scenario file.
     init(line: Substring) throws(ScenarioError) {
         let words = line.split(separator: " ")
-        guard words.count >= 3, words[0] == "fault", let at = UInt64(words[1]), let kind = Kind(rawValue: String(words[2]))
+        guard words.count >= 3, words[0] == "fault", let at = UInt64(words[1]),
+            let kind = Kind(rawValue: String(words[2]))
         else { throw ScenarioError("not a fault: \(line)") }
         self.init(at: TimeSpan(nanoseconds: at), kind: kind)
         for word in words.dropFirst(3) {

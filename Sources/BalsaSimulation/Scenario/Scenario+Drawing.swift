@@ -70,9 +70,24 @@ extension Scenario {
                 at += mean / 4 + random.below(mean * 3 / 2)
             }
         }
+        drawLastBlow(&random)
         // By time, and for equal times in the order of the kinds: a total order.
         let order = faults.indices.sorted { (faults[$0].at.nanoseconds, $0) < (faults[$1].at.nanoseconds, $1) }
         faults = order.map { faults[$0] }
+    }
+
+    /// Often something is still wrong when the storm ends, and stays so: outside of the core it is not mended.
+    private mutating func drawLastBlow(_ random: inout RandomSource) {
+        guard random.chance(2, in: 3), duration > .seconds(3) else { return }
+        let kinds: [Fault.Kind] = [.deaf, .deaf, .oneWay, .mute, .partition, .pause, .powerLoss]
+        let before = TimeSpan.milliseconds(UInt64(random.draw(50...2500)))
+        let at = TimeSpan(nanoseconds: duration.nanoseconds - before.nanoseconds)
+        var fault = draw(random.pick(kinds), at: at, &random)
+        fault.lasts = .seconds(60)
+        let outside = memberIDs.filter { core & Scenario.bit($0) == 0 }
+        if fault.member != 0, let victim = outside.first { fault.member = victim }
+        if fault.peer == fault.member { fault.peer = 1 + fault.member % members }
+        faults.append(fault)
     }
 
     private func draw(_ kind: Fault.Kind, at: TimeSpan, _ random: inout RandomSource) -> Fault {
@@ -81,7 +96,7 @@ extension Scenario {
         fault.member = UInt64(random.draw(1...Int(members)))
         fault.lasts = .milliseconds(UInt64(random.pick([50, 200, 500, 1000, 3000, 8000])))
         switch kind {
-        case .kill, .powerLoss, .powerLossOfLeader:
+        case .kill, .powerLoss, .powerLossOfLeader, .blackout:
             fault.lasts = .milliseconds(UInt64(random.pick([1, 20, 100, 400, 1000, 5000])))
         case .killInCall, .powerLossInCall:
             fault.lasts = .milliseconds(UInt64(random.pick([1, 20, 100, 400, 1000, 5000])))

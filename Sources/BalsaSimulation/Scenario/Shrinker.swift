@@ -46,7 +46,9 @@ public struct Shrinker {
 
     /// Ends the run soon after the failure. A liveness failure needs its time, and keeps it.
     private mutating func shortenToFailure() {
-        guard invariant != .liveness, let failure = failure(of: scenario), failure.at < scenario.duration else { return }
+        guard invariant != .liveness, let failure = failure(of: scenario), failure.at < scenario.duration else {
+            return
+        }
         var candidate = scenario
         candidate.duration = failure.at + .milliseconds(1)
         candidate.faults.removeAll { $0.at > failure.at }

@@ -51,6 +51,8 @@ struct CrashTrap {
     var callsLeft: UInt64
     /// Whether only a write to the log counts, which is then under way when the power goes.
     var inLogWrite = false
+    /// Whether the other machines lose power as well.
+    var hitsAll = false
     let losesPower: Bool
     let downFor: TimeSpan
     let salt: UInt64

@@ -19,7 +19,8 @@ struct Trace {
     var value: UInt64 { digest.value }
 
     /// Records an event.
-    mutating func record(_ kind: StaticString, member: MemberID, at now: TimeSpan, _ detail: @autoclosure () -> String) {
+    mutating func record(_ kind: StaticString, member: MemberID, at now: TimeSpan, _ detail: @autoclosure () -> String)
+    {
         count += 1
         digest.add(now.nanoseconds)
         digest.add(member)

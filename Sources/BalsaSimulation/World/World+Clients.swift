@@ -17,6 +17,7 @@ extension World {
         }
         guard let pending = clients[client].pending else { return }
         guard now < pending.deadline else {
+            clients[client].leader = 0
             finish(client, .failed)
             return
         }
@@ -82,7 +83,9 @@ extension World {
         trace.record("request", member: id, at: now, "client \(client) operation \(pending.operation)")
         trace.add(pending.operation)
         let name = RequestID(UInt64(client) << 48 | attempt)
-        let left = TimeSpan(nanoseconds: pending.deadline.nanoseconds - min(pending.deadline.nanoseconds, now.nanoseconds))
+        let left = TimeSpan(
+            nanoseconds: pending.deadline.nanoseconds - min(pending.deadline.nanoseconds, now.nanoseconds)
+        )
         let deadline = process.clock(at: now) + left
         if pending.input == .read {
             step(.query(name, query: pending.key, deadline: deadline), member, process, replica)
@@ -141,9 +144,12 @@ extension World {
 
     /// A client has waited long enough for a member that has its request.
     func giveUp(_ client: Int, _ attempt: UInt64) {
-        guard clients[client].attempt == attempt, let pending = clients[client].pending, pending.acceptedBy != nil else {
+        guard clients[client].attempt == attempt, let pending = clients[client].pending, pending.acceptedBy != nil
+        else {
             return
         }
+        // Whoever it asked keeps silent; the next one may not.
+        clients[client].leader = 0
         finish(client, pending.input == .read ? .failed : .unknown)
     }
 

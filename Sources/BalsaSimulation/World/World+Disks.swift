@@ -71,7 +71,8 @@ extension World {
     }
 
     /// The bytes of a write are handed to the system, and the device begins to make them durable.
-    func performWrite(_ write: ReplicaWrite, _ member: SimulatedMember, _ process: SimulatedProcess, _ replica: Replica) {
+    func performWrite(_ write: ReplicaWrite, _ member: SimulatedMember, _ process: SimulatedProcess, _ replica: Replica)
+    {
         trace.record("write", member: member.id, at: now, write.isVote ? "vote" : "log")
         do {
             try write.write.write()
@@ -79,8 +80,8 @@ extension World {
             let delay = duration(upTo: scenario.syncTime, member)
             queue.schedule(.synced(member.id, start: process.number, write, sync), at: now + delay)
             if let trap = member.trap, trap.inLogWrite, !write.isVote {
-                counters[.powerLossOfLeader] += 1
-                end(member, losesPower: true, salt: trap.salt, downFor: trap.downFor)
+                let moment = TimeSpan(nanoseconds: trap.salt % (delay.nanoseconds + 1))
+                queue.schedule(.powerCut(member.id, start: process.number), at: now + moment)
             }
         } catch {
             writeFailed(write, error, member, process, replica)

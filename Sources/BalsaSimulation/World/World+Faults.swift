@@ -16,7 +16,7 @@ extension World {
             guard member.process != nil else { return }
             counters[fault.kind] += 1
             end(member, losesPower: fault.kind == .powerLoss, salt: fault.salt, downFor: fault.lasts)
-        case .killInCall, .powerLossInCall, .powerLossOfLeader:
+        case .killInCall, .powerLossInCall, .powerLossOfLeader, .blackout:
             setTrap(fault)
         case .pause:
             pause(fault)
@@ -59,6 +59,18 @@ extension World {
         }
     }
 
+    /// The power goes while a member's log is being written: its own, or that of all.
+    func powerCut(_ id: MemberID, start: UInt64) {
+        let target = member(id)
+        guard target.process?.number == start, let trap = target.trap, trap.inLogWrite, !isCalm else { return }
+        counters[trap.hitsAll ? .blackout : .powerLossOfLeader] += 1
+        for member in trap.hitsAll ? members : [target] {
+            let salt = RandomSource.mix(trap.salt ^ member.id)
+            let wait = trap.hitsAll ? TimeSpan(nanoseconds: salt % 2_000_000_000) : .zero
+            end(member, losesPower: true, salt: salt, downFor: trap.downFor + wait)
+        }
+    }
+
     /// A member has taken office. While coups last it is cut off soon, for `rate` milliseconds: sometimes before anybody has
     /// heard of it, sometimes after the first of its entries was acknowledged.
     func tookOffice(_ id: MemberID) {
@@ -82,12 +94,13 @@ extension World {
     }
 
     private func setTrap(_ fault: Fault) {
-        let isOfLeader = fault.kind == .powerLossOfLeader
+        let isOfLeader = fault.kind == .powerLossOfLeader || fault.kind == .blackout
         let target = isOfLeader ? leader : member(fault.member)
         guard let target, target.trap == nil else { return }
         target.trap = CrashTrap(
             callsLeft: fault.rate,
             inLogWrite: isOfLeader,
+            hitsAll: fault.kind == .blackout,
             losesPower: fault.kind != .killInCall,
             downFor: fault.lasts,
             salt: fault.salt

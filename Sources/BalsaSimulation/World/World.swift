@@ -29,6 +29,8 @@ enum WorldEvent {
     case faultEnds(Int)
     /// A member is cut off from the others, or not any more.
     case cutOff(MemberID, by: Int)
+    /// The power goes while a member's log is being written.
+    case powerCut(MemberID, start: UInt64)
     /// A process is started where none runs, or goes on where it stood still.
     case start(MemberID)
     case resume(MemberID)
@@ -93,7 +95,9 @@ final class World {
     /// Runs to the end, or to the first violation.
     func run() {
         for member in members { queue.schedule(.start(member.id), at: .zero) }
-        for client in clients.indices { queue.schedule(.act(client: client, attempt: 0), at: .milliseconds(UInt64(client))) }
+        for client in clients.indices {
+            queue.schedule(.act(client: client, attempt: 0), at: .milliseconds(UInt64(client)))
+        }
         for (index, fault) in scenario.faults.enumerated() { queue.schedule(.faultBegins(index), at: fault.at) }
         queue.schedule(.stormEnds, at: scenario.duration)
         queue.schedule(.settled, at: scenario.duration + scenario.settling)
@@ -128,6 +132,8 @@ final class World {
             if !isCalm { end(index) }
         case .cutOff(let id, let change):
             cutOff(id, by: change)
+        case .powerCut(let id, let start):
+            powerCut(id, start: start)
         case .start(let id):
             start(id)
         case .resume(let id):

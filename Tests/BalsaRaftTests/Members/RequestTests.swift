@@ -55,6 +55,15 @@ final class RequestTests: XCTestCase {
         XCTAssertNil(member.installing)
     }
 
+    func testAMemberThatIsClosedWhileItInstallsACheckpointStaysSilent() throws {
+        var member = try TestMember.follower(term: 1)
+        member.hear(.snapshot(SnapshotOffer(position: .at(1, 9))), from: 2, term: 1)
+        member.step(.close)
+        member.finishInstall()
+        XCTAssertTrue(isSilent(&member))
+        XCTAssertEqual(member.raft.log.base, .at(1, 9), "but knows where its log begins")
+    }
+
     func testWhatWasUnderWayWhenTheMemberClosedStillBecomesDurable() throws {
         var member = try TestMember.follower(term: 1)
         member.holdsPersists = true
