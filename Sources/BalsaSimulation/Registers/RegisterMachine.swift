@@ -24,6 +24,7 @@ public final class RegisterMachine: StateMachine {
     /// A machine whose registers hold nothing.
     public init() {}
 
+    /// Applies committed entries; see ``StateMachine``.
     public func apply(_ entries: EntryBatch, reply: (LogIndex, Bytes) -> Void) throws(StateMachineError) {
         for index in entries.firstIndex...entries.lastIndex {
             switch entries.header(at: index).kind {
@@ -56,6 +57,7 @@ public final class RegisterMachine: StateMachine {
         }
     }
 
+    /// The value of the register whose key is `query`, encoded.
     public func answer(_ query: Bytes) throws(StateMachineError) -> Bytes {
         RegisterAnswer.encode(.value(value(of: query)))
     }
@@ -90,6 +92,7 @@ public final class RegisterMachine: StateMachine {
         return digest.value
     }
 
+    /// All registers that hold a value, by key.
     public func checkpoint() -> Bytes {
         var writer = ByteWriter()
         do {
@@ -106,6 +109,7 @@ public final class RegisterMachine: StateMachine {
         return Bytes(writer.array)
     }
 
+    /// Puts the registers of a checkpoint in the place of those that there are.
     public func restore(_ checkpoint: Bytes) throws(StateMachineError) {
         registers = []
         digest = 0

@@ -5,8 +5,10 @@ import BalsaRaft
 ///
 /// The judges do not know which of them is in force. `Docs/PlantedBugs.md` names for each the invariant that finds it.
 public struct PlantedBugs: OptionSet, Sendable {
+    /// A bit for each error.
     public let rawValue: UInt32
 
+    /// The errors whose bits are set.
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 
     /// Their names, as the command line has them.

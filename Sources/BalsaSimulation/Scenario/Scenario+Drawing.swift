@@ -29,7 +29,7 @@ extension Scenario {
     private mutating func drawWorld(_ random: inout RandomSource) {
         clients = UInt64(random.draw(4...8))
         keys = UInt64(random.draw(1...8))
-        thinking = .milliseconds(UInt64(random.pick([20, 60, 100, 200])))
+        thinking = .milliseconds(UInt64(random.pick([10, 30, 60, 100])))
         valueBytes = UInt64(random.pick([8, 32, 128, 600]))
         networkDelay = .microseconds(UInt64(random.draw(50...3000)))
         networkJitter = .microseconds(UInt64(random.pick([100, 1000, 5000, 20000])))
@@ -63,7 +63,9 @@ extension Scenario {
         let kinds = Fault.Kind.allCases.filter { _ in random.chance(1, in: 2) }
         for kind in kinds {
             // A mean time between faults of a kind that brings one to about ten of them into a run of a minute.
-            let mean = UInt64(random.pick([5, 10, 20, 40])) * 1_000_000_000
+            // While coups last hardly anybody is answered, so that they are rarer.
+            let means: [UInt64] = kind == .coups ? [20, 40] : [5, 10, 20, 40]
+            let mean = random.pick(means) * 1_000_000_000
             var at = 500_000_000 + random.below(mean)
             while at < duration.nanoseconds {
                 faults.append(draw(kind, at: TimeSpan(nanoseconds: at), &random))
@@ -114,8 +116,8 @@ extension Scenario {
             fault.rate = UInt64(random.pick([20, 100, 300, 1000]))
         case .coups:
             fault.member = 0
-            fault.lasts = .milliseconds(UInt64(random.pick([3000, 8000, 15000])))
-            fault.rate = UInt64(random.pick([200, 600, 2000]))
+            fault.lasts = .milliseconds(UInt64(random.pick([2000, 4000, 8000])))
+            fault.rate = UInt64(random.pick([200, 600, 1500]))
         case .slowDisk:
             fault.rate = UInt64(random.pick([3, 10, 100]))
         case .pause, .deaf, .mute, .stalledSync, .failedSync, .failedWrite, .failedRead, .noSpace:
