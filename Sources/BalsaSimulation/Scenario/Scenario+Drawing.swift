@@ -64,7 +64,7 @@ extension Scenario {
         for kind in kinds {
             // A mean time between faults of a kind that brings one to about ten of them into a run of a minute.
             // While coups last hardly anybody is answered, so that they are rarer.
-            let means: [UInt64] = kind == .coups ? [20, 40] : [5, 10, 20, 40]
+            let means: [UInt64] = kind == .coups ? [15, 30] : [5, 10, 20, 40]
             let mean = random.pick(means) * 1_000_000_000
             var at = 500_000_000 + random.below(mean)
             while at < duration.nanoseconds {
@@ -116,8 +116,8 @@ extension Scenario {
             fault.rate = UInt64(random.pick([20, 100, 300, 1000]))
         case .coups:
             fault.member = 0
-            fault.lasts = .milliseconds(UInt64(random.pick([2000, 4000, 8000])))
-            fault.rate = UInt64(random.pick([200, 600, 1500]))
+            fault.lasts = .milliseconds(UInt64(random.pick([4000, 8000, 12000])))
+            fault.rate = UInt64(random.pick([400, 600, 900]))
         case .slowDisk:
             fault.rate = UInt64(random.pick([3, 10, 100]))
         case .pause, .deaf, .mute, .stalledSync, .failedSync, .failedWrite, .failedRead, .noSpace:
