@@ -126,7 +126,9 @@ extension Replica {
             persists.nextVoteWrite = nil
             effects.append(.write(ReplicaWrite(target: .vote, write: write, commit: 0)))
         }
-        log.noteCommit(Replica.group, raft.commitIndex)
+        // While changes are held back by a vote, the core's log is ahead of the disk's: what is committed there may still be
+        // another entry here, which a note would turn into a committed one after a crash.
+        if persists.firstWaiting == nil { log.noteCommit(Replica.group, raft.commitIndex) }
         while let write = log.nextWrite() {
             sealDeadline = .never
             let commit = log.writtenCommit(Replica.group)
