@@ -1,0 +1,61 @@
+import BalsaRaft
+import XCTest
+
+@testable import BalsaSimulation
+
+/// The tester is tested: each planted error is found in its shrunk scenario, by name, and the scenario passes without it.
+final class PlantedBugTests: XCTestCase {
+    private func check(_ name: String, _ text: String, _ invariants: [Invariant], line: UInt = #line) throws {
+        let scenario = try Scenario(text: text)
+        let bug = try XCTUnwrap(PlantedBugs(name: name), line: line)
+        let broken = Simulation(scenario, bugs: bug).run()
+        let found = try XCTUnwrap(broken.violation, "\(name) was not found", line: line)
+        XCTAssertTrue(invariants.contains(found.invariant), "found by \(found)", line: line)
+        let sound = Simulation(scenario).run()
+        XCTAssertNil(sound.violation, "without the error", line: line)
+        XCTAssertGreaterThan(sound.counters.acknowledged, 0, line: line)
+    }
+
+    func testAVoteThatIsNotPersistedIsFound() throws {
+        try check("vote-not-persisted", ShrunkScenarios.voteNotPersisted, [.recovery, .monotoneTerm, .oneVote])
+    }
+
+    func testAnAcknowledgementBeforeTheLeadersOwnSyncIsFound() throws {
+        let invariants: [Invariant] = [.acknowledgedPresent, .leaderCompleteness, .stateMachineSafety]
+        try check("ack-before-own-sync", ShrunkScenarios.ackBeforeOwnSync, invariants)
+    }
+
+    func testAnOldEntryThatIsCommittedByCountingIsFound() throws {
+        let invariants: [Invariant] = [.acknowledgedPresent, .leaderCompleteness, .stateMachineSafety]
+        try check("commit-old-term-by-counting", ShrunkScenarios.commitOldTermByCounting, invariants)
+    }
+
+    func testTruncationWithoutConflictIsFound() throws {
+        let invariants: [Invariant] = [.acknowledgedPresent, .leaderCompleteness, .stateMachineSafety, .liveness]
+        try check("truncate-without-conflict", ShrunkScenarios.truncateWithoutConflict, invariants)
+    }
+
+    func testAnAcknowledgementOfMoreThanWasSentIsFound() throws {
+        let invariants: [Invariant] = [.memberState, .acknowledgedPresent, .leaderCompleteness, .stateMachineSafety]
+        try check("acknowledge-beyond-sent", ShrunkScenarios.acknowledgeBeyondSent, invariants)
+    }
+
+    func testAReadBeforeTheFirstCommitOfTheTermIsFound() throws {
+        let invariants: [Invariant] = [.certificate, .linearizability]
+        try check("read-before-first-commit", ShrunkScenarios.readBeforeFirstCommit, invariants)
+    }
+
+    func testWithholdingWithoutCheckQuorumIsFound() throws {
+        try check("withhold-without-check-quorum", ShrunkScenarios.withholdWithoutCheckQuorum, [.liveness])
+    }
+
+    func testAStaleSuffixAfterRecyclingIsFound() throws {
+        try check("stale-suffix-after-recycling", ShrunkScenarios.staleSuffixAfterRecycling, [.recovery, .memberState])
+    }
+
+    func testTheJudgesAreNotToldWhichErrorIsPlanted() {
+        XCTAssertEqual(PlantedBugs.names.count, 8)
+        for (name, bug) in PlantedBugs.names { XCTAssertEqual(PlantedBugs(name: name), bug) }
+        XCTAssertNil(PlantedBugs(name: "none"))
+    }
+}
