@@ -1,0 +1,195 @@
+import BalsaLog
+import BalsaPlatform
+import BalsaRaft
+import BalsaSimulation
+import BalsaWire
+import XCTest
+
+@testable import Balsa
+
+/// What may not be said before something is durable, and what happens when it cannot become durable.
+final class ReplicaDurabilityTests: XCTestCase {
+    func testNothingIsAcknowledgedBeforeItsLogWriteIsReported() throws {
+        let group = ReplicaGroup(members: 1)
+        _ = try group.start()
+        group.host(1).holdsWrites = true
+        let write = group.write(1, "k", "v")
+        group.advance(by: .milliseconds(200))
+        XCTAssertNil(group.host(1).reply(to: write))
+        XCTAssertNil(group.host(1).machine?.value(of: "k"))
+        XCTAssertEqual(group.host(1).held.filter { !$0.isVote }.count, 1)
+        group.releaseWrites(1)
+        XCTAssertEqual(group.host(1).reply(to: write), .written(2))
+    }
+
+    func testFollowersAcknowledgeOnlyWhatIsDurableOnThem() throws {
+        let group = ReplicaGroup(members: 3)
+        let leader = try group.start()
+        group.advance(by: .milliseconds(100))
+        let followers = group.hosts.filter { $0.id != leader }
+        for host in followers { host.holdsWrites = true }
+        let write = group.write(leader, "k", "v")
+        group.settle()
+        XCTAssertEqual(group.host(leader).replica?.commitIndex, 1, "it is durable on the leader alone")
+        XCTAssertNil(group.host(leader).reply(to: write))
+        group.releaseWrites(followers[0].id)
+        XCTAssertEqual(group.host(leader).reply(to: write), .written(2), "two of three are a majority")
+        XCTAssertFalse(followers[1].held.isEmpty)
+    }
+
+    func testWhatWasAcknowledgedSurvivesAPowerLoss() throws {
+        for salt in 0..<20 as Range<UInt64> {
+            let group = ReplicaGroup(members: 1)
+            _ = try group.start()
+            let write = group.write(1, "k", "v")
+            group.settle()
+            XCTAssertEqual(group.host(1).reply(to: write), .written(2))
+            group.host(1).holdsWrites = true
+            group.write(1, "k", "unacknowledged")
+            group.settle()
+            group.crash(1, powerLoss: salt)
+            group.host(1).holdsWrites = false
+            try group.open(1)
+            _ = try group.elect()
+            let read = group.read(1, "k")
+            group.settle()
+            guard case .success(let value, _)? = group.host(1).reply(to: read) else { return XCTFail("no answer") }
+            XCTAssertEqual(value, Bytes([1] + Array("v".utf8)), "salt \(salt): what was held was never written")
+        }
+    }
+
+    /// A candidate's vote for itself is durable in both copies before it asks anybody.
+    func testACandidateWritesItsVoteInTwoHalvesBeforeItAsks() throws {
+        let group = ReplicaGroup(members: 3)
+        for host in group.hosts { try group.open(host.id) }
+        for host in group.hosts { host.holdsWrites = true }
+        var candidate: ReplicaHost?
+        while candidate == nil, group.now < Instant(nanoseconds: 5_000_000_000) {
+            group.advance(by: .milliseconds(10))
+            candidate = group.hosts.first { !$0.held.isEmpty }
+        }
+        let host = try XCTUnwrap(candidate)
+        XCTAssertEqual(host.replica?.raft.role, .candidate)
+        XCTAssertTrue(host.held.count == 1 && host.held[0].isVote, "the second half waits for the first")
+        XCTAssertEqual(host.held[0].write.offset, 0)
+        XCTAssertFalse(host.saysSomethingOf(term: 1))
+        group.releaseWrite(host.id)
+        XCTAssertTrue(host.held.count == 1 && host.held[0].isVote)
+        XCTAssertEqual(host.held[0].write.offset, 4_096)
+        XCTAssertFalse(host.saysSomethingOf(term: 1), "one copy is not enough")
+        group.releaseWrite(host.id)
+        XCTAssertTrue(host.saysSomethingOf(term: 1))
+
+        // The voters write theirs before they answer.
+        let voter = try XCTUnwrap(group.hosts.first { $0.id != host.id })
+        XCTAssertTrue(voter.held.count == 1 && voter.held[0].isVote)
+        XCTAssertFalse(voter.saysSomethingOf(term: 1))
+        group.releaseWrite(voter.id)
+        XCTAssertFalse(voter.saysSomethingOf(term: 1))
+        group.releaseWrite(voter.id)
+        XCTAssertTrue(voter.saysSomethingOf(term: 1))
+        XCTAssertEqual(host.replica?.raft.role, .leader)
+    }
+
+    /// An entry that were durable without its term could be followed by another of the same term after a crash.
+    func testTheVoteIsDurableBeforeTheFirstEntryOfItsTermIsWritten() throws {
+        let group = ReplicaGroup(members: 1)
+        group.host(1).holdsWrites = true
+        try group.open(1)
+        group.settle()
+        XCTAssertEqual(group.host(1).held.map(\.isVote), [true])
+        group.releaseWrite(1)
+        XCTAssertEqual(group.host(1).held.map(\.isVote), [true])
+        group.releaseWrite(1)
+        group.settle()
+        XCTAssertEqual(group.host(1).held.map(\.isVote), [false])
+    }
+
+    func testAFailedLogWriteStopsTheReplicaAndAnswersEverybody() throws {
+        let group = ReplicaGroup(members: 3)
+        let leader = try group.start()
+        let host = group.host(leader)
+        group.advance(by: .milliseconds(100))
+        group.isolate(leader)
+        host.holdsWrites = true
+        let write = group.write(leader, "k", "v")
+        let read = group.read(leader, "k")
+        let held = try XCTUnwrap(host.held.first { !$0.isVote })
+        group.step(leader, .writeFailed(held, FileError(.sync, held.write.file.path, .inputOutput)))
+        let failure = try XCTUnwrap(host.replica?.failure)
+        XCTAssertEqual(failure.code, .file)
+        XCTAssertTrue(failure.message.contains(held.write.file.path), failure.message)
+        XCTAssertEqual(host.reply(to: write), .failed(.unknown, .failed), "it may be on the disk, and on others'")
+        XCTAssertEqual(host.reply(to: read), .failed(.notApplied, .failed))
+
+        let (sent, writes) = (host.sent.count, host.held.count)
+        let late = group.write(leader, "k", "w")
+        let lateRead = group.read(leader, "k")
+        group.step(leader, .written(held))
+        group.isolate()
+        group.advance(by: .seconds(2))
+        XCTAssertEqual(host.reply(to: late), .failed(.notApplied, .failed))
+        XCTAssertEqual(host.reply(to: lateRead), .failed(.notApplied, .failed))
+        XCTAssertEqual(host.sent.count, sent, "it says nothing any more")
+        XCTAssertEqual(host.held.count, writes, "and writes nothing")
+        XCTAssertEqual(host.replies.count, 4)
+
+        // The others go on without it, and opened again it takes part.
+        XCTAssertNotEqual(group.hosts.first { $0.replica?.raft.role == .leader && $0.id != leader }?.id, nil)
+        group.crash(leader, powerLoss: nil)
+        host.holdsWrites = false
+        try group.open(leader)
+        group.advance(by: .seconds(2))
+        XCTAssertEqual(host.machine?.digest, group.host(leader % 3 + 1).machine?.digest)
+    }
+
+    func testAFailedVoteWriteStopsTheReplicaBeforeItPromisesAnything() throws {
+        let group = ReplicaGroup(members: 1)
+        group.host(1).holdsWrites = true
+        try group.open(1)
+        group.settle()
+        let vote = try XCTUnwrap(group.host(1).held.first)
+        group.step(1, .writeFailed(vote, FileError(.write, vote.write.file.path, .noSpace)))
+        XCTAssertTrue(group.host(1).replica?.failure?.message.contains("VOTE") ?? false)
+        let write = group.write(1, "k", "v")
+        XCTAssertEqual(group.host(1).reply(to: write), .failed(.notApplied, .failed))
+    }
+
+    /// Whatever is held, cut off, waited for and crashed: what a living replica was asked, it answers once. The group checks
+    /// with every answer that it is the first.
+    func testEveryRequestIsAnsweredExactlyOnce() throws {
+        for seed in 1...6 as ClosedRange<UInt64> {
+            var random = RandomSource(seed: seed)
+            let group = ReplicaGroup(members: 3)
+            group.options.checkpointAfterBytes = 4_096
+            group.options.entriesKeptBehindCheckpoint = 5
+            _ = try group.start()
+            for _ in 0..<250 {
+                let id = UInt64(random.draw(1...3))
+                switch random.below(20) {
+                case 0..<7: group.write(id, "k", Bytes("\(random.next())"), within: .milliseconds(random.below(2_000)))
+                case 7..<11: group.read(id, "k", within: .milliseconds(random.below(2_000)))
+                case 11..<16: group.advance(by: .milliseconds(random.below(200)))
+                case 16: group.isolate(id)
+                case 17: group.isolate()
+                case 18: group.host(id).holdsWrites ? group.releaseWrites(id) : (group.host(id).holdsWrites = true)
+                default:
+                    group.crash(id, powerLoss: random.chance(1, in: 2) ? random.next() : nil)
+                    group.host(id).holdsWrites = false
+                    try group.open(id)
+                }
+            }
+            for host in group.hosts { group.step(host.id, .close) }
+            group.settle()
+            for host in group.hosts { XCTAssertEqual(host.open, [], "seed \(seed), member \(host.id)") }
+            XCTAssertTrue(
+                group.hosts.contains { $0.replies.contains { if case .success = $0.reply { true } else { false } } }
+            )
+        }
+    }
+}
+
+extension ReplicaHost {
+    /// Whether a message of a term has left.
+    fileprivate func saysSomethingOf(term: Term) -> Bool { sent.contains { $0.message.term == term } }
+}
