@@ -157,6 +157,7 @@ final class ReplicaGroup {
 
     /// Lets the oldest write go that is held, or all of them along with those that follow.
     func releaseWrite(_ id: MemberID) {
+        guard !host(id).held.isEmpty else { return XCTFail("no write of member \(id) is held") }
         work.append(.write(id, start: host(id).starts, host(id).held.removeFirst()))
         settle()
     }
