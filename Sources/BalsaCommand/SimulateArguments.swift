@@ -59,7 +59,9 @@ struct SimulateArguments: Equatable {
             }
             try take(option, value)
         }
-        guard hasRuns else { throw Failure(line: "one of --seed, --seeds and --scenario is needed") }
+        guard hasRuns || breakName == "help" else {
+            throw Failure(line: "one of --seed, --seeds and --scenario is needed")
+        }
     }
 
     private static let options = [

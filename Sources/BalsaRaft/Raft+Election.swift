@@ -67,6 +67,7 @@ extension Raft {
     /// Asks for votes in a new term. The member's own vote counts only once it is durable, as everybody's does; the
     /// questions leave behind the same persist.
     mutating func startElection(_ effects: inout Effects) {
+        guard term < largestNumber else { return }
         leader = 0
         lastCampaign += 1
         campaign = Campaign(role: .candidate, number: lastCampaign)
@@ -96,7 +97,8 @@ extension Raft {
     /// Answers a question for a vote in the current term (Raft, sections 5.2 and 5.4.1). A vote is given once a term, to a
     /// candidate whose log is at least as up to date, and leaves when it is durable.
     mutating func answerVote(_ request: VoteRequest, from candidate: MemberID, _ effects: inout Effects) {
-        let isFree = state.vote == 0 || state.vote == candidate
+        // Once somebody leads the term, a vote in it can only be late.
+        let isFree = (state.vote == 0 && leader == 0) || state.vote == candidate
         let isGranted = !isWithholding && isFree && request.last >= log.last
         if isGranted {
             campaign = nil

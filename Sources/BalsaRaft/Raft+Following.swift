@@ -97,6 +97,8 @@ extension Raft {
     /// A checkpoint is there, whole.
     mutating func handleSnapshot(_ offer: SnapshotOffer, from leader: MemberID, _ effects: inout Effects) {
         guard installing == nil else { return }
+        // A checkpoint must not be in place before the term of its entries is: it is offered again.
+        guard !staged.isStateChanged, !persists.isStatePending else { return }
         guard offer.position.index > commitIndex else {
             // An older one than what is here, sent twice or overtaken. What is committed here it can only repeat.
             acknowledge(through: offer.position.index, to: leader)

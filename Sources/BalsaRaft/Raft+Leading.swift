@@ -66,7 +66,9 @@ extension Raft {
             guard hasRoom || (mayBeEmpty && progress.mode == .streaming) else { return }
             guard let previousTerm = log.term(at: progress.next - 1) else {
                 // The log begins behind it.
-                leadership?.peers[slot].awaitSnapshot()
+                guard leadership?.peers[slot].awaitSnapshot(at: now, every: options.minElectionTimeout) == true else {
+                    return
+                }
                 effects.append(.sendSnapshot(to: progress.member))
                 return
             }

@@ -28,7 +28,9 @@ public struct RaftOptions: Sendable {
 
     /// Throws a sentence about the first value that cannot work.
     public func validate() throws(ConfigurationError) {
-        guard heartbeatInterval > .zero else { throw ConfigurationError("the heartbeat interval must be positive") }
+        guard heartbeatInterval > .zero, heartbeatInterval <= .seconds(3600) else {
+            throw ConfigurationError("the heartbeat interval must be positive and at most an hour")
+        }
         guard heartbeatInterval * 2 <= minElectionTimeout else {
             throw ConfigurationError("the minimum election timeout must be at least two heartbeat intervals")
         }

@@ -157,4 +157,27 @@ final class VoteFileTests: XCTestCase {
         XCTAssertEqual(file.failure, error)
         XCTAssertEqual(file.state, HardState(term: 3, vote: 2), "nothing is promised")
     }
+
+    /// The process that creates the file may die before its name is durable. A later one that promises something must not
+    /// lose it with the name.
+    func testAPromiseOutlivesADeathWhileTheFileIsCreatedAndThenAPowerLoss() throws {
+        let promised = HardState(term: 5, vote: 2)
+        try SimulatedDisk().forEachCrashPoint { files in
+            _ = try VoteFile.create(files, directory: ".", group: 5)
+        } check: { crashed, point in
+            let files = crashed.mount()
+            let isThere = try files.exists("./VOTE")
+            var vote =
+                try isThere
+                ? VoteFile.open(files, directory: ".", group: 5) : VoteFile.create(files, directory: ".", group: 5)
+            let change = vote.change(to: promised)
+            try change.first.perform()
+            try change.second.perform()
+            vote.changeFinished()
+            for image in crashed.crashStates(limit: 60) {
+                let last = try VoteFile.open(SimulatedDisk(image).mount(), directory: ".", group: 5)
+                XCTAssertEqual(last.state, promised, "\(point)")
+            }
+        }
+    }
 }

@@ -131,8 +131,21 @@ final class ScenarioTests: XCTestCase {
         for line in ["fault 1 kill member=4", "fault 1 one-way member=1 peer=4"] {
             XCTAssertEqual(refusal("\(line)\n"), "there is no such member: \(line)")
         }
-        XCTAssertEqual(refusal("core=6\nmembers=4\nfault 1 kill member=4\n"), "accepted")
-        XCTAssertEqual(refusal("fault 1 kill member=4\ncore=6\nmembers=4\n"), "accepted", "the order of lines is free")
+        XCTAssertEqual(refusal("core=14\nmembers=4\nfault 1 kill member=4\n"), "accepted")
+        XCTAssertEqual(refusal("fault 1 kill member=4\ncore=14\nmembers=4\n"), "accepted", "the order of lines is free")
+    }
+
+    func testACoreThatIsNoMajorityOfTheMembersIsRefused() {
+        for core in [2, 8, 17, 30] {
+            XCTAssertTrue(refusal("core=\(core)\n").hasPrefix("core is a majority"), "\(core)")
+        }
+    }
+
+    func testAFaultThatHitsNobodyOrNeverEndsIsRefused() {
+        XCTAssertTrue(refusal("fault 1 kill\n").hasPrefix("which member?"))
+        for field in ["lasts=18446744073709551615", "rate=18446744073709551615"] {
+            XCTAssertTrue(refusal("fault 1 pause member=1 \(field)\n").hasPrefix("at and lasts"), field)
+        }
     }
 
     func testLimitsThatContradictEachOtherAreRefusedWithTheRule() {

@@ -11,14 +11,15 @@ struct CheckpointStore {
     private let directory: String
     private(set) var root: RootFile?
 
-    /// Reads ROOT and removes what is not live. The directory must exist.
+    /// Reads ROOT, and makes durable that it is what it is: whoever published it may have died before its name was. The
+    /// directory must exist.
     init(opening directory: String, in fileSystem: any FileSystem) throws(ReplicaError) {
         self.directory = directory
         self.fileSystem = fileSystem
         let path = directory + "/ROOT"
         do {
             root = try fileSystem.exists(path) ? try CheckpointStore.readRoot(path, in: fileSystem) : nil
-            try removeOrphans()
+            try fileSystem.syncDirectory(directory)
         } catch let error as FileError {
             throw ReplicaError(error)
         } catch let error as DecodingError {
@@ -34,10 +35,15 @@ struct CheckpointStore {
         return try RootFile(decoding: try file.read(RootFile.byteCount + 1, at: 0))
     }
 
-    private func removeOrphans() throws(FileError) {
-        let live = root.map { name(of: $0.generation) }
-        for name in try fileSystem.list(directory) where name != live {
-            if name.hasPrefix("state-") || name == "ROOT.new" { try fileSystem.remove(directory + "/" + name) }
+    /// Removes what is not live. Only once everything was verified: what looks left over may be what a lost root named.
+    func removeOrphans() throws(ReplicaError) {
+        do throws(FileError) {
+            let live = root.map { name(of: $0.generation) }
+            for name in try fileSystem.list(directory) where name != live {
+                if name.hasPrefix("state-") || name == "ROOT.new" { try fileSystem.remove(directory + "/" + name) }
+            }
+        } catch {
+            throw ReplicaError(error)
         }
     }
 
@@ -67,24 +73,41 @@ struct CheckpointStore {
         }
     }
 
-    /// Makes a checkpoint the live one. When it returns, it is, durably; when it throws, either may be.
-    mutating func publish(_ checkpoint: CheckpointFile) throws(ReplicaError) {
-        let generation = (root?.generation ?? 0) + 1
+    /// Writes a checkpoint beside the live one, which stays that. Where it throws, nothing has changed, and the same may be
+    /// tried again later: there may be space again.
+    func prepare(_ checkpoint: CheckpointFile) throws(ReplicaError) {
+        let path = path(of: nextGeneration)
         do {
-            let encoded = try checkpoint.encoded()
-            try write(encoded, to: path(of: generation))
+            try write(try checkpoint.encoded(), to: path)
             try fileSystem.syncDirectory(directory)
-            let newRoot = RootFile(generation: generation, position: checkpoint.position)
-            try write(try newRoot.encoded(), to: directory + "/ROOT.new")
-            try fileSystem.rename(directory + "/ROOT.new", to: directory + "/ROOT")
-            try fileSystem.syncDirectory(directory)
-            root = newRoot
-            if generation > 1 { try fileSystem.remove(path(of: generation - 1)) }
+            try write(try nextRoot(checkpoint).encoded(), to: directory + "/ROOT.new")
         } catch let error as FileError {
             throw ReplicaError(error)
         } catch {
             throw ReplicaError(.invalid, "the checkpoint cannot be encoded: \(error)")
         }
+    }
+
+    /// Makes the checkpoint that was prepared the live one. When it returns, it is, durably; when it throws, either may be.
+    mutating func publish(_ checkpoint: CheckpointFile) throws(ReplicaError) {
+        let before = root
+        do throws(FileError) {
+            try fileSystem.rename(directory + "/ROOT.new", to: directory + "/ROOT")
+            try fileSystem.syncDirectory(directory)
+            root = nextRoot(checkpoint)
+            // What cannot be removed now is removed when the store is opened.
+            if let before, try fileSystem.exists(path(of: before.generation)) {
+                try fileSystem.remove(path(of: before.generation))
+            }
+        } catch {
+            throw ReplicaError(error)
+        }
+    }
+
+    private var nextGeneration: UInt64 { (root?.generation ?? 0) + 1 }
+
+    private func nextRoot(_ checkpoint: CheckpointFile) -> RootFile {
+        RootFile(generation: nextGeneration, position: checkpoint.position)
     }
 
     /// Writes a new file and syncs it. A leftover of that name is replaced.

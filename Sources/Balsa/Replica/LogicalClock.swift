@@ -20,7 +20,8 @@ struct LogicalClock {
     /// The stamp of an entry that is made now. It never falls.
     mutating func stamp(at now: Instant) -> UInt64 {
         let (sum, overflow) = origin.addingReportingOverflow((now - since).nanoseconds)
-        last = max(last, overflow ? .max : sum)
+        // The format has no larger stamps. It is reached after 146 years.
+        last = max(last, overflow ? largestNumber : min(sum, largestNumber))
         return last
     }
 }

@@ -12,13 +12,22 @@ extension Replica {
         let written = log.metrics.bytes - logBytesAtCheckpoint
         let index = raft.appliedIndex
         let live = checkpoints.root?.position.index ?? 0
-        guard written >= options.checkpointAfterBytes || log.isOverBound, index > live else { return }
+        guard written >= options.checkpointAfterBytes || log.isOverBound, index > live, now >= checkpointRetryAt else {
+            return
+        }
         guard let term = raft.log.term(at: index) else { return }
         let position = LogPosition(term: term, index: index)
+        let checkpoint = CheckpointFile(position: position, stamp: appliedStamp, state: machine.checkpoint())
+        do throws(ReplicaError) {
+            try checkpoints.prepare(checkpoint)
+        } catch {
+            // Most likely there is no space. What is there stays, and more may come.
+            metrics.checkpointsFailed += 1
+            checkpointRetryAt = now + options.deadlineGranularity * 10
+            return
+        }
+        try checkpoints.publish(checkpoint)
         logBytesAtCheckpoint = log.metrics.bytes
-        try checkpoints.publish(
-            CheckpointFile(position: position, stamp: appliedStamp, state: machine.checkpoint())
-        )
         metrics.checkpointsTaken += 1
         let kept = log.isOverBound ? 0 : options.entriesKeptBehindCheckpoint
         let first = raft.log.base.index
@@ -30,26 +39,30 @@ extension Replica {
     }
 
     /// Sends the live checkpoint to a peer that the log cannot serve.
-    func sendCheckpoint(to peer: MemberID, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
-        guard let checkpoint = try checkpoints.load() else {
-            throw ReplicaError(
-                .damaged,
-                "the log begins behind \(raft.log.base), and no checkpoint covers what was before"
-            )
+    func sendCheckpoint(to peer: MemberID, _ effects: inout [ReplicaEffect]) {
+        let checkpoint: CheckpointFile
+        do throws(ReplicaError) {
+            guard let live = try checkpoints.load() else {
+                throw ReplicaError(.damaged, "no checkpoint covers what was before \(raft.log.base)")
+            }
+            checkpoint = live
+        } catch {
+            // This member leads well without it, and the next checkpoint may be read.
+            metrics.checkpointsFailed += 1
+            tell(.snapshotSent(to: peer, position: raft.log.base, succeeded: false))
+            return
         }
         let offer = SnapshotOffer(position: checkpoint.position)
         let message = Message(from: member, to: peer, term: raft.term, body: .snapshot(offer))
-        do {
-            let bytes = try checkpoint.encoded()
-            send(Envelope(group: Replica.group, message: message, entries: nil, checkpoint: bytes), &effects)
-            metrics.checkpointsSent += 1
-        } catch {
-            throw ReplicaError(.invalid, "the checkpoint cannot be encoded: \(error)")
+        var isSent = false
+        if let bytes = try? checkpoint.encoded() {
+            isSent = send(Envelope(group: Replica.group, message: message, entries: nil, checkpoint: bytes), &effects)
         }
-        tell(.snapshotSent(to: peer, position: checkpoint.position, succeeded: true))
+        if isSent { metrics.checkpointsSent += 1 } else { metrics.checkpointsFailed += 1 }
+        tell(.snapshotSent(to: peer, position: checkpoint.position, succeeded: isSent))
     }
 
-    /// Puts the checkpoint that arrived in the place of the state: published on disk first, then in memory, then the log
+    /// Puts the checkpoint that arrived in the place of the state: in memory first, then published on disk, then the log
     /// begins behind it. A crash before ROOT is published leaves the state as it was; one behind it is made good when the
     /// replica is opened.
     func installCheckpoint(_ position: LogPosition, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
@@ -63,8 +76,10 @@ extension Replica {
             tell(.snapshotFailed(position))
             return
         }
-        try checkpoints.publish(checkpoint)
+        // First into memory: a checkpoint that this release cannot read must not take the place of one that it can.
         do { try machine.restore(checkpoint.state) } catch { throw ReplicaError(.stateMachine, error.description) }
+        try checkpoints.prepare(checkpoint)
+        try checkpoints.publish(checkpoint)
         appliedStamp = checkpoint.stamp
         enqueue(
             raft.log.contains(position) ? .compact(through: position) : .reset(to: position, stamp: checkpoint.stamp)

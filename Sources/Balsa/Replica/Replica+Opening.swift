@@ -66,6 +66,7 @@ extension Replica {
         options: ReplicaOptions,
         seed: UInt64
     ) throws(ReplicaError) -> OpenedParts {
+        try options.validate()
         let groupDirectory = "\(directory)/groups/\(group)"
         let lock = try prepareDirectories(directory, groupDirectory, in: fileSystem)
         let checkpoints = try CheckpointStore(opening: groupDirectory, in: fileSystem)
@@ -77,6 +78,7 @@ extension Replica {
         let recovered = opened.groups.first { $0.group == group }
         let vote = try openVote(groupDirectory, in: fileSystem, mustExist: recovered != nil || checkpoint != nil)
         let outline = try reconcile(recovered, with: checkpoint, log: opened.log)
+        try checkpoints.removeOrphans()
         let applied = checkpoint?.position.index ?? 0
         let state = RecoveredState(
             hardState: vote.state,
@@ -195,7 +197,8 @@ extension Replica {
 
 extension ReplicaError {
     init(_ error: LogError) {
-        self.init(error.cause == nil ? .damaged : .file, error.description, file: error.cause)
+        let code: Code = error.reason == .invalidOptions ? .invalid : error.cause == nil ? .damaged : .file
+        self.init(code, error.description, file: error.cause)
     }
 
     init(_ error: VoteError) {

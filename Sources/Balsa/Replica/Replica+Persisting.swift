@@ -5,13 +5,13 @@ import BalsaWire
 
 extension Replica {
     /// Takes over a persist of the core, with the bytes of its entries.
-    func enqueue(_ persist: Persist) {
+    func enqueue(_ persist: Persist) throws(ReplicaError) {
         var changes: [PersistPipeline.Change] = []
         if let index = persist.truncation {
             changes.append(.truncate(after: index))
         }
         if let range = persist.entries {
-            changes.append(.append(entries(of: range, from: persist.source)))
+            changes.append(.append(try entries(of: range, from: persist.source)))
         }
         persists.items.append(
             PersistPipeline.Item(id: persist.id, hardState: persist.hardState, changes: changes, then: persist.then)
@@ -23,15 +23,19 @@ extension Replica {
         persists.items.append(PersistPipeline.Item(id: nil, hardState: nil, changes: [change], then: []))
     }
 
-    private func entries(of range: EntryRange, from source: EntrySource) -> EntryBatch {
+    private func entries(of range: EntryRange, from source: EntrySource) throws(ReplicaError) -> EntryBatch {
         let batch: EntryBatch
         switch source {
         case .message:
             guard let arrived = arrived?.entries else { preconditionFailure("the core persists what arrived") }
-            batch = arrived.slice(from: range.first, through: range.last.index)
+            let slice = arrived.slice(from: range.first, through: range.last.index)
+            // A small part of a large frame does not keep all of it in memory.
+            batch = slice.byteCount * 2 < arrived.byteCount ? slice.compact() : slice
         case .proposal:
             batch = build(range, kind: .command, payloads: proposed)
         case .noOp:
+            // The first entry of a leader: its logical time begins here, behind the last stamp in its log.
+            clock.begin(at: now, after: try stamp(before: range.first))
             batch = build(range, kind: .noOp, payloads: [Bytes()])
         case .none:
             preconditionFailure("entries come from somewhere")
@@ -127,8 +131,9 @@ extension Replica {
             effects.append(.write(ReplicaWrite(target: .vote, write: write, commit: 0)))
         }
         // While changes are held back by a vote, the core's log is ahead of the disk's: what is committed there may still be
-        // another entry here, which a note would turn into a committed one after a crash.
-        if persists.firstWaiting == nil { log.noteCommit(Replica.group, raft.commitIndex) }
+        // another entry here, which a note would turn into a committed one after a crash. What is durable of the core's
+        // log is the same on disk.
+        log.noteCommit(Replica.group, min(raft.commitIndex, raft.durableIndex))
         while let write = log.nextWrite() {
             sealDeadline = .never
             let commit = log.writtenCommit(Replica.group)
@@ -143,12 +148,9 @@ extension Replica {
     /// Whether a task waits only for the time at which a failed one may be tried again.
     var isTaskBlocked: Bool { !isTaskRunning && now < taskRetryAt }
 
-    /// The stamp of the last entry in the log, or of the checkpoint where the log holds none.
-    func lastStamp() -> UInt64 {
-        let last = raft.log.last
-        guard last.index > raft.log.base.index, let batch = try? read(from: last.index, through: last.index) else {
-            return appliedStamp
-        }
-        return batch.header(at: last.index).stamp
+    /// The stamp of the last entry before `index`, or of the state where the log holds none: then all is applied.
+    private func stamp(before index: LogIndex) throws(ReplicaError) -> UInt64 {
+        guard index - 1 > raft.log.base.index else { return appliedStamp }
+        return try read(from: index - 1, through: index - 1).header(at: index - 1).stamp
     }
 }

@@ -1,3 +1,4 @@
+import BalsaLog
 import BalsaPlatform
 import BalsaRaft
 import BalsaWire
@@ -70,7 +71,7 @@ extension Replica {
     func apply(through position: LogPosition, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
         var next = raft.appliedIndex + 1
         while next <= position.index {
-            let batch = try read(from: next, through: position.index)
+            let batch = try page(from: next, through: position.index)
             var replies = effects
             effects.removeAll()
             do {
@@ -90,6 +91,15 @@ extension Replica {
             next = batch.lastIndex + 1
         }
         tell(.applied(through: position.index))
+    }
+
+    /// The entries from `first` on, a page of them: after a restart all of the log may be waiting.
+    private func page(from first: LogIndex, through last: LogIndex) throws(ReplicaError) -> EntryBatch {
+        do throws(LogError) {
+            return try log.entries(Replica.group, from: first, through: last, maxBytes: 1 << 20)
+        } catch {
+            throw ReplicaError(error)
+        }
     }
 
     /// Answers the queries whose index is applied.

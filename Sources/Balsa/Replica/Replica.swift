@@ -55,6 +55,8 @@ public final class Replica {
     var isTaskRunning = false
     /// When a task that failed may be tried again.
     var taskRetryAt = Instant.zero
+    /// When a checkpoint that failed may be tried again.
+    var checkpointRetryAt = Instant.zero
 
     // Time.
     var now = Instant.zero
@@ -219,20 +221,19 @@ public final class Replica {
         case .send(let message):
             try send(message, &effects)
         case .persist(let persist):
-            enqueue(persist)
+            try enqueue(persist)
             stagePersists()
         case .apply(let position):
             try apply(through: position, &effects)
         case .respond(let response):
             respond(response, &effects)
         case .sendSnapshot(let peer):
-            try sendCheckpoint(to: peer, &effects)
+            sendCheckpoint(to: peer, &effects)
         case .installSnapshot(let position):
             try installCheckpoint(position, &effects)
         case .wake(let moment):
             raftDeadline = moment
         case .standing(let standing):
-            if standing.role == .leader { clock.begin(at: now, after: lastStamp()) }
             effects.append(.standing(standing))
         case .report(let anomaly):
             effects.append(.report(anomaly))
@@ -252,12 +253,15 @@ public final class Replica {
         send(Envelope(group: Replica.group, message: message, entries: entries), &effects)
     }
 
-    func send(_ envelope: Envelope, _ effects: inout [ReplicaEffect]) {
-        do {
+    /// Sends a frame. Returns false where it is larger than a frame may be, which no waiting would mend.
+    @discardableResult
+    func send(_ envelope: Envelope, _ effects: inout [ReplicaEffect]) -> Bool {
+        do throws(DecodingError) {
             effects.append(.send(to: envelope.message.to, try envelope.encoded(options: options.wire)))
+            return true
         } catch {
-            // Larger than a frame may be: nothing that waiting would mend.
             metrics.framesTooLarge += 1
+            return false
         }
     }
 
@@ -312,6 +316,8 @@ public struct ReplicaMetrics: Sendable {
     public internal(set) var commandsApplied = 0
     /// Checkpoints taken.
     public internal(set) var checkpointsTaken = 0
+    /// Checkpoints that could not be written, read or sent. They are tried again.
+    public internal(set) var checkpointsFailed = 0
     /// Checkpoints sent to peers.
     public internal(set) var checkpointsSent = 0
     /// Checkpoints installed.

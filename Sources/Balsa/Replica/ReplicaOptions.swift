@@ -27,4 +27,20 @@ public struct ReplicaOptions: Sendable {
 
     /// The defaults.
     public init() {}
+
+    /// Throws a sentence about the first limit that does not fit the others.
+    public func validate() throws(ReplicaError) {
+        do throws(ConfigurationError) { try raft.validate() } catch { throw ReplicaError(.invalid, error.description) }
+        do throws(LogError) { try log.validate() } catch { throw ReplicaError(.invalid, error.description) }
+        let frame = wire.maxFrameBytes - WireOptions.roomForFields
+        guard maxCommandBytes >= 0, maxCommandBytes + EntryHeader.encodedByteCount <= frame else {
+            throw ReplicaError(.invalid, "a command of \(maxCommandBytes) bytes does not fit into a wire frame")
+        }
+        guard raft.maxAppendBytes <= UInt64(max(0, frame)) else {
+            throw ReplicaError(.invalid, "an append of \(raft.maxAppendBytes) bytes does not fit into a wire frame")
+        }
+        guard deadlineGranularity > .zero, maxWaitingBytes > 0 else {
+            throw ReplicaError(.invalid, "the granularity of deadlines and the room for requests must be positive")
+        }
+    }
 }

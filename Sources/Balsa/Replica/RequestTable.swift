@@ -23,6 +23,9 @@ struct RequestTable {
         var index: LogIndex?
     }
 
+    /// What a request counts beside its bytes, so that empty ones are bounded as well.
+    static let overheadBytes = 64
+
     /// Commands in the log, by index; of those with the same index, older terms first.
     private var commands: [Command] = []
     private var queries: [Query] = []
@@ -39,17 +42,17 @@ struct RequestTable {
             index: position.index,
             term: position.term,
             deadline: deadline,
-            byteCount: byteCount
+            byteCount: byteCount + RequestTable.overheadBytes
         )
         commands.insert(command, at: place)
-        waitingBytes += byteCount
+        waitingBytes += byteCount + RequestTable.overheadBytes
         nextExpiry = min(nextExpiry, deadline)
     }
 
     /// Notes a query that waits for its index.
     mutating func add(_ id: RequestID, query: Bytes, read: ReadID, deadline: Instant) {
         queries.append(Query(id: id, read: read, query: query, deadline: deadline))
-        waitingBytes += query.count
+        waitingBytes += query.count + RequestTable.overheadBytes
         nextExpiry = min(nextExpiry, deadline)
     }
 
@@ -108,7 +111,7 @@ struct RequestTable {
     mutating func refused(_ read: ReadID, _ error: RequestError, _ effects: inout [ReplicaEffect]) {
         guard let slot = queries.firstIndex(where: { $0.read == read }) else { return }
         let query = queries.remove(at: slot)
-        waitingBytes -= query.query.count
+        waitingBytes -= query.query.count + RequestTable.overheadBytes
         effects.append(.reply(query.id, .failure(error)))
     }
 
@@ -116,7 +119,7 @@ struct RequestTable {
     mutating func takeAnswerable(at index: LogIndex) -> (id: RequestID, query: Bytes)? {
         guard let slot = queries.firstIndex(where: { $0.index.map { $0 <= index } ?? false }) else { return nil }
         let query = queries.remove(at: slot)
-        waitingBytes -= query.query.count
+        waitingBytes -= query.query.count + RequestTable.overheadBytes
         return (query.id, query.query)
     }
 
@@ -130,7 +133,7 @@ struct RequestTable {
         }
         commands.removeAll { $0.deadline <= now }
         for query in queries where query.deadline <= now {
-            waitingBytes -= query.query.count
+            waitingBytes -= query.query.count + RequestTable.overheadBytes
             effects.append(.reply(query.id, .failure(RequestError(.notApplied, .deadlineExceeded))))
         }
         queries.removeAll { $0.deadline <= now }

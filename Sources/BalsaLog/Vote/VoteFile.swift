@@ -88,7 +88,12 @@ public struct VoteFile: Sendable {
         let path = path(in: directory)
         let isThere = try filed(path) { () throws(FileError) in try fileSystem.exists(path) }
         guard isThere else { throw VoteError(.missing, path: path) }
-        let file = try filed(path) { () throws(FileError) in try fileSystem.open(path, .readWrite) }
+        let file = try filed(path) { () throws(FileError) in
+            // Whoever created the file may have died before its name was durable. A vote whose name a power loss takes away
+            // is forgotten, whatever was synced in it.
+            try fileSystem.syncDirectory(directory)
+            return try fileSystem.open(path, .readWrite)
+        }
         let copies = try readCopies(file)
         guard let newest = newer(copies[0], copies[1]) else { throw VoteError(.damage, path: path) }
         guard newest.group == group else { throw VoteError(.wrongGroup, path: path) }

@@ -12,6 +12,9 @@ final class LinuxFile: File {
 
     private let descriptor: Int32
 
+    // The first failure of a sync.
+    private let failedSync = Locked<FileError?>(nil)
+
     // Twice the number of calls under way, plus 1 once the file has been closed.
     private let uses = Atomic<Int>(0)
 
@@ -118,9 +121,19 @@ final class LinuxFile: File {
         }
     }
 
+    /// Syncs of one file take turns, and after one has failed all others do: the system tells a failed write to one sync
+    /// alone, which need not be the one that waited for it.
     func sync() throws(FileError) {
-        try use(.sync) { descriptor throws(FileError) in
-            _ = try SystemCall.run(.sync, on: path) { Int(fdatasync(descriptor)) }
+        try failedSync.withLock { failure throws(FileError) in
+            if let failure { throw failure }
+            do throws(FileError) {
+                try use(.sync) { descriptor throws(FileError) in
+                    _ = try SystemCall.run(.sync, on: path) { Int(fdatasync(descriptor)) }
+                }
+            } catch {
+                failure = error
+                throw error
+            }
         }
     }
 

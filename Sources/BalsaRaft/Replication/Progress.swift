@@ -34,6 +34,9 @@ struct Progress: Sendable {
     /// answer, is what makes a peer's silence visible no later than the peer itself turns to another leader.
     private(set) var heardAt: Instant
 
+    /// When a checkpoint was last asked for.
+    private var lastSnapshotAt: Instant?
+
     /// When the last append was sent to the peer.
     private var lastAppendAt = Instant.zero
 
@@ -123,10 +126,15 @@ struct Progress: Sendable {
         return true
     }
 
-    /// Nothing is sent until the shell has handed over a checkpoint.
-    mutating func awaitSnapshot() {
+    /// Nothing is sent until the shell has handed over a checkpoint. Returns false where one was asked for less than
+    /// `interval` ago: it may be on its way, or being installed, or have been lost, and the answer to a later heartbeat is
+    /// soon enough to tell.
+    mutating func awaitSnapshot(at now: Instant, every interval: TimeSpan) -> Bool {
+        if let last = lastSnapshotAt, now < last + interval { return false }
+        lastSnapshotAt = now
         window.removeAll()
         mode = .snapshot
+        return true
     }
 
     /// The peer turned out to hold the log from where it begins, with or without a checkpoint.

@@ -18,6 +18,9 @@ struct EntryLedger {
     /// By index, from 1.
     private(set) var entries: [Entry] = []
 
+    /// The highest stamp of an entry that was applied: logical time never falls along the log.
+    private var lastStamp: UInt64 = 0
+
     /// The highest index that was applied.
     var lastIndex: LogIndex { UInt64(entries.count) }
 
@@ -33,6 +36,10 @@ struct EntryLedger {
             entries[Int(header.index) - 1].appliedTerm = min(known.appliedTerm, term)
             return nil
         }
+        guard header.stamp >= lastStamp else {
+            return "entry \(header.index) has the stamp \(header.stamp), an earlier one \(lastStamp)"
+        }
+        lastStamp = header.stamp
         guard header.index == lastIndex + 1 else {
             return "entry \(header.index) was applied, though nobody had applied \(lastIndex + 1)"
         }

@@ -53,6 +53,14 @@ public struct Fault: Equatable, Sendable {
         case failedRead = "failed-read"
         /// Writes of a member find no space.
         case noSpace = "no-space"
+
+        /// Whether it hits the one member that it names.
+        var hitsOne: Bool {
+            switch self {
+            case .powerLossOfLeader, .blackout, .coups, .partition, .loss, .duplication, .replay, .reordering: false
+            default: true
+            }
+        }
     }
 
     /// When it begins.

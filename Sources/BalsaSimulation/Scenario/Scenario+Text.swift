@@ -91,15 +91,26 @@ extension Scenario {
             }
             field.write(&self, value)
         }
+        // Unless it says otherwise, everybody is healthy in the end.
+        if core == 0 { core = memberIDs.reduce(0) { $0 | Scenario.bit($1) } }
         try validate()
     }
 
     /// Throws a sentence about what cannot be run.
     func validate() throws(ScenarioError) {
         for fault in faults {
+            guard fault.at <= .seconds(3600), fault.lasts <= .seconds(3600), fault.rate <= 1_000_000 else {
+                throw ScenarioError("at and lasts are at most an hour, rate at most 1000000: \(fault)")
+            }
+            guard fault.member > 0 || !fault.kind.hitsOne else { throw ScenarioError("which member? \(fault)") }
             guard fault.member <= members, fault.peer <= members else {
                 throw ScenarioError("there is no such member: \(fault)")
             }
+        }
+        let known = memberIDs.reduce(0) { $0 | Scenario.bit($1) }
+        let healthy = memberIDs.count { core & Scenario.bit($0) != 0 }
+        guard core & ~known == 0, healthy > members / 2 else {
+            throw ScenarioError("core is a majority of the members, as bits by member id: core=\(core)")
         }
         do { try replicaOptions([]).log.validate() } catch { throw ScenarioError(error.description) }
     }

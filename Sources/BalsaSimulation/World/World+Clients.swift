@@ -104,6 +104,12 @@ extension World {
     func replied(_ request: RequestID, _ reply: Reply) {
         let client = Int(request.number >> 48)
         let attempt = request.number & (1 << 48 - 1)
+        if clients[client].repliedAttempt == attempt {
+            judge {
+                throw Violation(.memberState, "request \(attempt) of client \(client) was answered twice", at: now)
+            }
+        }
+        clients[client].repliedAttempt = attempt
         queue.schedule(.answer(client: client, attempt: attempt, reply), at: now + trip(client))
     }
 

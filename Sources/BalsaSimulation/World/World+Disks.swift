@@ -38,7 +38,7 @@ extension World {
             member.trap = trap
         }
         switch call.operation {
-        case .sync where member.failsNextSync:
+        case .sync where member.failsNextSync, .syncDirectory where member.failsNextSync:
             member.failsNextSync = false
             counters[.failedSync] += 1
             return .fail(.inputOutput)

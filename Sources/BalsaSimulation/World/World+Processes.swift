@@ -53,7 +53,7 @@ extension World {
             processDied(member)
         } else {
             trace.record("open-failed", member: member.id, at: now, error.description)
-            if error.file == nil {
+            if error.file == nil || error.file?.number == .notFound {
                 judge { throw Violation(.recovery, "member \(member.id) cannot be opened: \(error)", at: now) }
             }
             end(member, losesPower: false, salt: 0, downFor: .milliseconds(200))

@@ -1,0 +1,148 @@
+import BalsaLog
+import BalsaPlatform
+import BalsaRaft
+import BalsaSimulation
+import BalsaWire
+import XCTest
+
+@testable import Balsa
+
+/// The order in which things become durable, where two files depend on each other.
+final class ReplicaOrderTests: XCTestCase {
+    /// The checkpoint is published before the term of the leader that sent it is durable.
+    func testACheckpointOfANewTermIsNotPublishedBeforeTheTermIsDurable() throws {
+        let group = ReplicaGroup(members: 3)
+        try group.open(1)
+        group.settle()
+        group.host(1).holdsWrites = true
+        let position = LogPosition(term: 5, index: 60)
+        let state = RegisterMachine().checkpoint()
+        let checkpoint = try CheckpointFile(position: position, stamp: 7, state: state).encoded()
+        let message = Message(from: 2, to: 1, term: 5, body: .snapshot(SnapshotOffer(position: position)))
+        let envelope = Envelope(group: 1, message: message, checkpoint: checkpoint)
+        let pieces = try envelope.encoded(options: WireOptions())
+        group.step(1, .received(Bytes(pieces.flatMap { [UInt8]($0) })))
+        group.settle()
+        group.crash(1, powerLoss: nil)
+        group.host(1).holdsWrites = false
+        XCTAssertNoThrow(try group.open(1), "nothing is damaged")
+    }
+
+    /// A root that is lost is damage, and the checkpoint is what it could be mended from.
+    func testARefusedOpeningRemovesNothing() throws {
+        let group = ReplicaGroup(members: 1)
+        group.options.checkpointAfterBytes = 4_096
+        group.options.entriesKeptBehindCheckpoint = 0
+        _ = try group.start()
+        group.writeMany(1, 60)
+        group.crash(1, powerLoss: nil)
+        let files = group.host(1).disk.mount()
+        try files.remove("balsa/groups/1/ROOT")
+        let names = try files.list("balsa/groups/1")
+        XCTAssertThrowsError(try group.open(1))
+        XCTAssertEqual(try files.list("balsa/groups/1"), names)
+    }
+
+    func testLogOptionsThatCannotWorkAreInvalidAndNotDamage() throws {
+        let group = ReplicaGroup(members: 1)
+        group.options.log.maxWritesInFlight = 0
+        XCTAssertThrowsError(try group.open(1)) { XCTAssertEqual(($0 as? ReplicaError)?.code, .invalid) }
+    }
+
+    /// Whoever published a checkpoint may have died before the name of ROOT was durable. The next process must not take
+    /// away what the old name stands for while that is so.
+    func testACheckpointOutlivesADeathWhileItIsPublishedAndThenAPowerLoss() throws {
+        let disk = SimulatedDisk()
+        let files = disk.mount()
+        try files.createDirectory("group")
+        try files.syncDirectory(".")
+        var store = try CheckpointStore(opening: "group", in: files)
+        try publish(1, &store)
+        try disk.forEachCrashPoint { files in
+            var store = try CheckpointStore(opening: "group", in: files)
+            try publish(2, &store)
+        } check: { crashed, point in
+            let next = try CheckpointStore(opening: "group", in: crashed.mount())
+            try next.removeOrphans()
+            for image in crashed.crashStates(limit: 60) {
+                let last = try CheckpointStore(opening: "group", in: SimulatedDisk(image).mount())
+                XCTAssertNotNil(try last.load(), "\(point)")
+            }
+        }
+    }
+
+    private func publish(_ index: LogIndex, _ store: inout CheckpointStore) throws {
+        let checkpoint = CheckpointFile(position: LogPosition(term: 1, index: index), stamp: 0, state: "state")
+        try store.prepare(checkpoint)
+        try store.publish(checkpoint)
+    }
+
+    /// While a vote is written, changes of the log wait for it, and the core's commit index is ahead of the disk. A note of
+    /// it would declare committed what is about to be cut off.
+    func testACommitIndexIsNotNotedForWhatAVoteHoldsBack() throws {
+        let group = ReplicaGroup(members: 3)
+        try group.open(1)
+        group.advance(by: .milliseconds(1))
+        try group.hear(from: 2, term: 1, previous: .zero, terms: [1, 1, 1], commit: 1)
+        group.settle()
+        group.host(1).holdsWrites = true
+        // A leader of a new term has another third entry, and has committed it.
+        try group.hear(from: 3, term: 2, previous: LogPosition(term: 1, index: 2), terms: [2], commit: 3)
+        XCTAssertEqual(group.host(1).replica?.commitIndex, 3)
+        XCTAssertTrue(group.host(1).held.allSatisfy(\.isVote), "the log waits for the vote")
+        // The log rests, and its seal is written, while the vote is still on its way.
+        group.advance(by: .milliseconds(20))
+        for write in group.host(1).held where !write.isVote { try write.write.perform() }
+        group.crash(1, powerLoss: nil)
+        group.host(1).holdsWrites = false
+        try group.open(1)
+        group.settle()
+        XCTAssertEqual(group.host(1).replica?.raft.log.term(at: 3), 1, "the old entry is still there")
+        XCTAssertLessThanOrEqual(group.host(1).replica?.commitIndex ?? 0, 2, "and not committed")
+        XCTAssertLessThanOrEqual(group.host(1).replica?.appliedIndex ?? 0, 2)
+    }
+
+    /// The no-op is the first entry that a leader stamps, and its stamp is behind those of the leader before.
+    func testStampsGrowAlongTheLogOverRestarts() throws {
+        let group = ReplicaGroup(members: 1)
+        for _ in 0..<3 {
+            try group.open(1)
+            _ = try group.elect()
+            group.writeMany(1, 2)
+            group.settle()
+            group.advance(by: .milliseconds(100))
+            group.crash(1, powerLoss: nil)
+        }
+        try group.open(1)
+        group.settle()
+        let replica = try XCTUnwrap(group.host(1).replica)
+        let entries = try replica.log.entries(1, from: 1, through: replica.raft.log.lastIndex, maxBytes: .max)
+        let stamps = (entries.firstIndex...entries.lastIndex).map { entries.header(at: $0).stamp }
+        XCTAssertEqual(stamps, stamps.sorted())
+        XCTAssertEqual(stamps.first, 0, "logical time begins with the group")
+        XCTAssertLessThan(stamps.last ?? 0, 10_000_000_000)
+    }
+}
+
+extension ReplicaGroup {
+    /// Gives member 1 an append of a peer that does not exist, with empty commands of these terms.
+    fileprivate func hear(
+        from peer: MemberID,
+        term: Term,
+        previous: LogPosition,
+        terms: [Term],
+        commit: LogIndex
+    ) throws {
+        var builder = EntryBatch.Builder(group: 1, previous: previous, capacityBytes: 1_000)
+        for term in terms {
+            let command = RegisterCommand(operation: term, key: "k", input: .delete)
+            builder.append(term: term, stamp: 0, kind: .command, payload: command.encoded())
+        }
+        let entries = builder.finish()
+        let range = EntryRange(first: entries.firstIndex, last: entries.last)
+        let append = Append(previous: previous, entries: range, commit: commit)
+        let message = Message(from: peer, to: 1, term: term, body: .append(append))
+        let pieces = try Envelope(group: 1, message: message, entries: entries).encoded(options: WireOptions())
+        step(1, .received(Bytes(pieces.flatMap { [UInt8]($0) })))
+    }
+}
