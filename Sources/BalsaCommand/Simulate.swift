@@ -29,6 +29,8 @@ struct Simulate {
             return try runAll(parsed)
         } catch let error as FileError {
             printError("balsa simulate: \(error)")
+        } catch let error as SimulateArguments.Failure {
+            printError("balsa simulate: \(error.line)")
         } catch let error as ScenarioError {
             printError("balsa simulate: \(parsed.scenarioFile ?? "scenario"): \(error)")
         } catch {
@@ -90,7 +92,7 @@ struct Simulate {
             let milliseconds = arguments.duration.nanoseconds / 1_000_000
             what = "--seed \(scenario.seed) --members \(scenario.members) --duration \(milliseconds)ms"
         }
-        return "balsa simulate \(what)" + (arguments.breakName.map { " --break \($0)" } ?? "")
+        return "swift run -c release balsa simulate \(what)" + (arguments.breakName.map { " --break \($0)" } ?? "")
     }
 
     private func read(_ path: String) throws -> String {

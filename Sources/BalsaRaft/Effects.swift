@@ -144,7 +144,7 @@ public enum Anomaly: Equatable, Sendable {
     case secondLeader(MemberID, term: Term)
     /// A leader sent another entry for an index that is committed here. The member stops: one of the two has lost data.
     case committedEntryContradicted(LogIndex)
-    /// Leadership ended because a persist failed.
+    /// A persist failed. The member serves no more.
     case persistFailed
     /// Leadership ended because a persist was outstanding for a minimum election timeout.
     case persistStalled

@@ -11,8 +11,8 @@ extension Raft {
             return "asked to apply what is not committed"
         }
         if durableIndex > log.lastIndex { return "more of the log is durable than there is" }
-        if applyIndex > durableIndex, options.plantedBugs.isEmpty { return "asked to apply what is not durable" }
-        if durableState.term > term { return "a term that is over is durable" }
+        if applyIndex > durableIndex { return "asked to apply what is not durable" }
+        if durableState.term > term { return "a term that was never reached is durable" }
         if !staged.isEmpty || !outbox.isEmpty { return "a step left work behind" }
         for peer in leadership?.peers ?? [] {
             if peer.match >= peer.next { return "peer \(peer.member) is sent what it holds" }

@@ -15,7 +15,10 @@
 /// - `Raft+Following`: appends, heartbeats and checkpoints from a leader;
 /// - `Raft+Leading`: proposals, replication, commit;
 /// - `Raft+Reads`: rounds of confirmation, for reads and for the leader itself;
-/// - `Raft+Durability`: what the shell reports of disk and checkpoints.
+/// - `Raft+Durability`: what the shell reports of disk and checkpoints;
+/// - `Raft+Invariants`: what must hold between any two steps.
+///
+/// A *snapshot*, as the literature and the messages have it, is the same as a *checkpoint*.
 public struct Raft: Sendable {
     /// This member.
     public let member: MemberID
@@ -55,7 +58,7 @@ public struct Raft: Sendable {
     var withholdsUntil = Instant.never
     /// When a member that hears nothing campaigns.
     var electionDeadline = Instant.never
-    /// The timeout drawn for this term.
+    /// The timeout that was drawn last.
     var electionTimeout = TimeSpan.zero
     var jitter: Jitter
     /// The moment for which the shell was last asked to wake the core.

@@ -17,8 +17,8 @@ struct OpenedParts {
 extension Replica {
     /// Opens the replica in `directory`, which is created where it does not exist, and begins to take part.
     ///
-    /// When it returns, everything that the replica holds is durable, and what a crash had left half done is finished or
-    /// undone.
+    /// When it returns, everything that the replica holds is durable, in the log or in the checkpoint, and what a crash had
+    /// left half done is finished or undone; that the log begins behind a checkpoint may still be on its way to the disk.
     ///
     /// - Parameters:
     ///   - directory: where the replica's files are. Nothing else may be there.

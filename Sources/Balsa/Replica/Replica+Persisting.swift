@@ -145,7 +145,7 @@ extension Replica {
         }
     }
 
-    /// Whether a task waits only for the time at which a failed one may be tried again.
+    /// Whether a task, if there is one to do, waits for the time at which one may be tried again after a failure.
     var isTaskBlocked: Bool { !isTaskRunning && now < taskRetryAt }
 
     /// The stamp of the last entry before `index`, or of the state where the log holds none: then all is applied.

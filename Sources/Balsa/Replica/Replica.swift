@@ -7,8 +7,8 @@ import BalsaWire
 ///
 /// Like the core that it contains, a replica decides and does not wait: it takes one ``ReplicaInput`` at a time with the
 /// present moment and appends ``ReplicaEffect``s. It reads and writes files itself where that is part of a step; writes
-/// and syncs of log and vote, and background tasks, are effects that take their time. The production shell and the
-/// simulation carry out the same effects; there is no third kind of replica.
+/// and syncs of log and vote, and background tasks, are effects that take their time. A production shell,
+/// which is still to come, and the simulation carry out the same effects; there is no third kind of replica.
 ///
 /// The parts:
 ///
@@ -283,6 +283,7 @@ public final class Replica {
         guard failure == nil else { return }
         var deadline = min(raftDeadline, sealDeadline, requests.nextExpiry)
         if isTaskBlocked { deadline = min(deadline, taskRetryAt) }
+        if checkpointRetryAt > now { deadline = min(deadline, checkpointRetryAt) }
         if deadline < armed {
             armed = deadline
             effects.append(.wake(at: deadline))
@@ -293,6 +294,14 @@ public final class Replica {
     private func fail(_ error: ReplicaError, _ effects: inout [ReplicaEffect]) {
         guard failure == nil else { return }
         failure = error
+        // What the core has to say of it is still heard; what it wants done is not.
+        for effect in raftEffects.list {
+            switch effect {
+            case .report(let anomaly): effects.append(.report(anomaly))
+            case .standing(let standing): effects.append(.standing(standing))
+            default: break
+            }
+        }
         raftEffects.removeAll()
         requests.failAll(.failed, &effects)
         effects.append(.failed(error))

@@ -22,7 +22,8 @@ public enum ReplicaInput {
     case peerUnreachable(MemberID)
     /// The moment that ``ReplicaEffect/wake(at:)`` named has come.
     case timer
-    /// The store closes: the member gives up leading and every waiting request is answered.
+    /// The store closes: the member gives up leading and every waiting request is answered. Files and lock are given up
+    /// with the replica itself, which the shell releases only once all writes and tasks under way have ended.
     case close
 }
 
@@ -64,7 +65,7 @@ public struct ReplicaWrite {
     /// The commit index that the disk knows once the write is durable; 0 for a vote.
     package let commit: LogIndex
 
-    /// Whether it is a vote. Votes are few and never wait for one another.
+    /// Whether it is a vote. At most one write of a vote is under way.
     public var isVote: Bool { target == .vote }
 }
 

@@ -22,7 +22,8 @@ public struct ReplicaOptions: Sendable {
     public var entriesKeptBehindCheckpoint: UInt64 = 10_000
     /// How long the log rests before its last batch is sealed; 10 ms.
     public var sealAfter: TimeSpan = .milliseconds(10)
-    /// How often requests are looked at whose deadline may have passed; 100 ms.
+    /// How often requests are looked at whose deadline may have passed; 100 ms. It is also the pause before a background task
+    /// that failed is tried again; a checkpoint that failed waits ten times as long.
     public var deadlineGranularity: TimeSpan = .milliseconds(100)
 
     /// The defaults.

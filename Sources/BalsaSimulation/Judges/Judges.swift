@@ -7,7 +7,8 @@ import BalsaWire
 /// Watches the members of a run and throws a ``Violation`` at the first thing that must not happen.
 ///
 /// The judges see what the members send, persist, stage and apply, and their public state; nothing tells them which errors
-/// are planted. What is checked at each event costs amortised constant time; ``sweep(_:at:)`` looks at everything.
+/// are planted. What is checked at each event costs amortised constant time, but for the log of a member that takes office,
+/// which is looked at whole; ``sweep(_:at:)`` looks at everything.
 struct Judges {
     /// What is known of one member over all its processes.
     private struct Record {
@@ -250,7 +251,7 @@ struct Judges {
                     if left.term(at: index) != right.term(at: index) {
                         throw Violation(
                             .logMatching,
-                            "members \(first.id) and \(second.id) agree behind index \(index) and not at it",
+                            "members \(first.id) and \(second.id) agree after index \(index) and not at it",
                             at: now
                         )
                     }

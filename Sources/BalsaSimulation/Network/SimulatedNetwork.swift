@@ -14,12 +14,6 @@ struct SimulatedNetwork {
         let salt: UInt64
     }
 
-    /// A message that arrives.
-    struct Arrival {
-        var at: TimeSpan
-        var kind: Fault.Kind?
-    }
-
     private let salt: UInt64
     private let delay: TimeSpan
     private let jitter: TimeSpan
@@ -61,13 +55,13 @@ struct SimulatedNetwork {
         to: MemberID,
         at now: TimeSpan,
         note: (Fault.Kind) -> Void
-    ) -> [Arrival] {
+    ) -> [TimeSpan] {
         let link = link(from, to)
         sent[link] += 1
         guard blocks[link] == 0 else { return [] }
         let chance = RandomSource.mix(salt ^ RandomSource.mix(UInt64(link) << 48 ^ sent[link]))
         var at = now + delay + TimeSpan(nanoseconds: chance.multipliedFullWidth(by: jitter.nanoseconds + 1).high)
-        var more: [Arrival] = []
+        var more: [TimeSpan] = []
         for disturbance in disturbances {
             let luck = RandomSource.mix(chance ^ disturbance.salt)
             guard luck % 1000 < disturbance.rate else { continue }
@@ -77,13 +71,13 @@ struct SimulatedNetwork {
             case .loss:
                 return more
             case .duplication:
-                more.append(Arrival(at: at + TimeSpan(nanoseconds: span % 20_000_000), kind: .duplication))
+                more.append(at + TimeSpan(nanoseconds: span % 20_000_000))
             case .replay:
-                more.append(Arrival(at: at + TimeSpan(nanoseconds: 100_000_000 + span % 3_000_000_000), kind: .replay))
+                more.append(at + TimeSpan(nanoseconds: 100_000_000 + span % 3_000_000_000))
             default:
                 at = at + TimeSpan(nanoseconds: span % 100_000_000)
             }
         }
-        return [Arrival(at: at, kind: nil)] + more
+        return [at] + more
     }
 }

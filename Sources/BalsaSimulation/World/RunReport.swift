@@ -25,9 +25,9 @@ public enum Invariant: String, CaseIterable, Sendable {
     case monotoneCommit = "monotone commit"
     /// Logs with an entry of the same index and term are the same up to it.
     case logMatching = "log matching"
-    /// A leader's log holds every entry that was ever applied, or begins behind it.
+    /// A leader's log holds every entry that was applied in an earlier term, or begins behind it.
     case leaderCompleteness = "leader completeness"
-    /// A leader's log holds every entry that was acknowledged to a client, or begins behind it.
+    /// The same of an entry that was acknowledged to a client.
     case acknowledgedPresent = "acknowledged entry present"
     /// No two members apply different entries of one index.
     case stateMachineSafety = "state machine safety"

@@ -86,7 +86,7 @@ final class SimulatedProcess {
         Instant(nanoseconds: clockOrigin + (now.nanoseconds - startedAt.nanoseconds) * clockRate / 1000)
     }
 
-    /// When its clock will show `moment`; nil where that is not within a year.
+    /// When its clock will show `moment`; nil for readings of 208 days and more, which no run reaches.
     func worldTime(of moment: Instant) -> TimeSpan? {
         guard moment.nanoseconds < 1 << 54 else { return nil }
         let passed = moment.nanoseconds > clockOrigin ? moment.nanoseconds - clockOrigin : 0

@@ -12,9 +12,6 @@ struct Trace {
 
     init(write: ((String) -> Void)?) { self.write = write }
 
-    /// Whether lines are wanted. Text is made only then.
-    var isRead: Bool { write != nil }
-
     /// The digest of what was recorded so far.
     var value: UInt64 { digest.value }
 

@@ -208,11 +208,11 @@ extension World {
         judge { try judges.sent(frame, at: now) }
         let arrivals = network.route(from: from, to: to, at: now) { counters[$0] += 1 }
         for arrival in arrivals {
-            queue.schedule(.deliver(from: from, to: to, frame, arrival.kind), at: arrival.at)
+            queue.schedule(.deliver(from: from, to: to, frame), at: arrival)
         }
     }
 
-    func deliver(_ from: MemberID, _ to: MemberID, _ frame: Bytes, _ kind: Fault.Kind?, _ event: WorldEvent) {
+    func deliver(_ from: MemberID, _ to: MemberID, _ frame: Bytes, _ event: WorldEvent) {
         let member = member(to)
         guard let process = member.process, let replica = process.replica else { return }
         guard member.pausedUntil <= now else {

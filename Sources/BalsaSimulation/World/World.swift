@@ -7,7 +7,7 @@ import BalsaWire
 /// What happens next in a simulated world.
 enum WorldEvent {
     /// A frame reaches a member.
-    case deliver(from: MemberID, to: MemberID, Bytes, Fault.Kind?)
+    case deliver(from: MemberID, to: MemberID, Bytes)
     /// A process is woken at the moment that it asked for.
     case wake(MemberID, start: UInt64, number: UInt64)
     /// A write of log or vote is handed to the system.
@@ -34,16 +34,16 @@ enum WorldEvent {
     /// A process is started where none runs, or goes on where it stood still.
     case start(MemberID)
     case resume(MemberID)
-    /// All faults and, later, all patience end.
+    /// All faults end; and, later, the time by which everybody should have been answered.
     case stormEnds
-    case settled
+    case settlingEnds
 }
 
 /// A simulated world: members with their disks, a network, clients, faults and judges, driven by one queue of events in
 /// virtual time.
 ///
 /// The members are the real thing: `Replica` with its core and its log, unmodified. The world supplies files, network,
-/// time and randomness, and carries out a replica's effects as the production shell does, only that everything takes the
+/// time and randomness, and carries out a replica's effects as a production shell will, only that everything takes the
 /// time that the scenario says. Between two events every process has finished its step.
 ///
 /// - this file: the loop;
@@ -100,7 +100,7 @@ final class World {
         }
         for (index, fault) in scenario.faults.enumerated() { queue.schedule(.faultBegins(index), at: fault.at) }
         queue.schedule(.stormEnds, at: scenario.duration)
-        queue.schedule(.settled, at: scenario.duration + scenario.settling)
+        queue.schedule(.settlingEnds, at: scenario.duration + scenario.settling)
         while !isDone, violation == nil, let (moment, event) = queue.next() {
             now = moment
             handle(event)
@@ -112,8 +112,8 @@ final class World {
 
     private func handle(_ event: WorldEvent) {
         switch event {
-        case .deliver(let from, let to, let frame, let kind):
-            deliver(from, to, frame, kind, event)
+        case .deliver(let from, let to, let frame):
+            deliver(from, to, frame, event)
         case .wake(let id, let start, _), .write(let id, let start, _), .synced(let id, let start, _, _),
             .task(let id, let start, _):
             handle(event, of: id, start: start)
@@ -140,7 +140,7 @@ final class World {
             resume(id)
         case .stormEnds:
             stormEnds()
-        case .settled:
+        case .settlingEnds:
             if !isDone { judge { throw livenessViolation() } }
         }
     }

@@ -27,7 +27,7 @@ final class PlantedBugTests: XCTestCase {
     }
 
     func testAnAcknowledgementBeforeTheLeadersOwnSyncIsFound() throws {
-        let invariants: [Invariant] = [.acknowledgedPresent, .leaderCompleteness, .stateMachineSafety]
+        let invariants: [Invariant] = [.memberState, .acknowledgedPresent, .leaderCompleteness, .stateMachineSafety]
         try check("ack-before-own-sync", ShrunkScenarios.ackBeforeOwnSync, invariants)
     }
 
