@@ -174,4 +174,15 @@ final class VoteTests: XCTestCase {
             XCTAssertEqual(member.takeSent().contains(where: isGrant), isGranted)
         }
     }
+
+    /// Somebody leads the term already, so the request can only be late. To grant it would hold back, behind a write of the
+    /// vote, what that leader sends.
+    func testALateRequestInATermThatIsLedGetsNoVote() throws {
+        var member = try TestMember.follower(term: 1)
+        member.hearHeartbeat(from: 3, term: 2, round: 1)
+        member.pass(.milliseconds(301))
+        XCTAssertEqual(member.raft.currentStanding, Standing(role: .follower, term: 2, leader: 3))
+        member.hear(.voteRequest(VoteRequest(last: .at(2, 9), campaign: 1)), from: 2, term: 2)
+        XCTAssertEqual(member.raft.vote, 0)
+    }
 }

@@ -186,6 +186,22 @@ final class SnapshotTests: XCTestCase {
         XCTAssertEqual(cluster[1].raft.role, .leader, "it is still in touch")
     }
 
+    /// A probe that is rejected may only mean that the checkpoint takes its time. To send it again at once would send it at
+    /// the speed of the network.
+    func testACheckpointIsNotSentAgainAtOnce() throws {
+        var cluster = try clusterWithAnEmptyMember()
+        cluster.isCut = { _, _ in false }
+        cluster.movesSnapshots = false
+        cluster.pass(.milliseconds(100))
+        XCTAssertEqual(cluster[1].wantedSnapshots, [3])
+        cluster.handOverSnapshot(from: 1, to: 3)
+        cluster.drop { if case .snapshot = $0.body { true } else { false } }
+        cluster.pass(.milliseconds(150))
+        XCTAssertEqual(cluster[1].wantedSnapshots, [])
+        cluster.pass(.milliseconds(400))
+        XCTAssertEqual(cluster[1].wantedSnapshots, [3])
+    }
+
     func testACheckpointThatGotLostIsSentAgain() throws {
         var cluster = try clusterWithAnEmptyMember()
         cluster.isCut = { _, _ in false }
