@@ -15,6 +15,7 @@ let package = Package(
     name: "balsa",
     products: [
         .library(name: "Balsa", targets: ["Balsa"]),
+        .library(name: "BalsaLSM", targets: ["BalsaLSM"]),
         .library(name: "BalsaSimulation", targets: ["BalsaSimulation"]),
         .executable(name: "balsa", targets: ["BalsaCommand"]),
     ],
@@ -26,14 +27,18 @@ let package = Package(
         .target(name: "BalsaRaft", swiftSettings: settings),
         .target(name: "BalsaWire", dependencies: ["BalsaPlatform", "BalsaRaft"], swiftSettings: settings),
         .target(name: "BalsaLog", dependencies: ["BalsaPlatform", "BalsaRaft", "BalsaWire"], swiftSettings: settings),
+        .target(name: "BalsaLSM", dependencies: ["CBalsaPlatform", "BalsaPlatform"], swiftSettings: settings),
+        .target(name: "BalsaKeyValue", dependencies: ["BalsaPlatform", "BalsaLSM"], swiftSettings: settings),
         .target(
             name: "Balsa",
-            dependencies: ["BalsaPlatform", "BalsaRaft", "BalsaWire", "BalsaLog"],
+            dependencies: ["BalsaPlatform", "BalsaRaft", "BalsaWire", "BalsaLog", "BalsaLSM", "BalsaKeyValue"],
             swiftSettings: settings
         ),
         .target(
             name: "BalsaSimulation",
-            dependencies: ["BalsaPlatform", "BalsaRaft", "BalsaWire", "BalsaLog", "Balsa"],
+            dependencies: [
+                "BalsaPlatform", "BalsaRaft", "BalsaWire", "BalsaLog", "BalsaLSM", "BalsaKeyValue", "Balsa",
+            ],
             swiftSettings: settings
         ),
         .executableTarget(
@@ -59,13 +64,29 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
+            name: "BalsaLSMTests",
+            dependencies: ["BalsaLSM", "CBalsaPlatform", "BalsaPlatform", "BalsaSimulation"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "BalsaKeyValueTests",
+            dependencies: ["BalsaKeyValue", "BalsaLSM", "BalsaPlatform", "BalsaSimulation"],
+            swiftSettings: settings
+        ),
+        .testTarget(
             name: "BalsaTests",
-            dependencies: ["Balsa", "BalsaLog", "BalsaWire", "BalsaPlatform", "BalsaRaft", "BalsaSimulation"],
+            dependencies: [
+                "Balsa", "BalsaKeyValue", "BalsaLSM", "BalsaLog", "BalsaWire", "BalsaPlatform", "BalsaRaft",
+                "BalsaSimulation",
+            ],
             swiftSettings: settings
         ),
         .testTarget(
             name: "BalsaSimulationTests",
-            dependencies: ["BalsaSimulation", "Balsa", "BalsaLog", "BalsaWire", "BalsaPlatform", "BalsaRaft"],
+            dependencies: [
+                "BalsaSimulation", "Balsa", "BalsaKeyValue", "BalsaLSM", "BalsaLog", "BalsaWire", "BalsaPlatform",
+                "BalsaRaft",
+            ],
             swiftSettings: settings
         ),
         .testTarget(

@@ -10,6 +10,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "balsa_memory.h"
+
 // CRC-32C of `length` bytes, continuing from `crc`; 0 to begin with. A null `data` is allowed for length 0.
 uint32_t balsa_crc32c(uint32_t crc, const void *data, size_t length);
 uint32_t balsa_crc32c_table(uint32_t crc, const void *data, size_t length);

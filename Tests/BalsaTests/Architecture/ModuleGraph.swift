@@ -31,14 +31,18 @@ enum ModuleGraph {
         Module(name: "BalsaRaft", imports: [], isDeterministic: true),
         Module(name: "BalsaWire", imports: ["BalsaPlatform", "BalsaRaft"], isDeterministic: true),
         Module(name: "BalsaLog", imports: ["BalsaPlatform", "BalsaRaft", "BalsaWire"], isDeterministic: true),
+        Module(name: "BalsaLSM", imports: ["CBalsaPlatform", "BalsaPlatform"], isDeterministic: true),
+        Module(name: "BalsaKeyValue", imports: ["BalsaPlatform", "BalsaLSM"], isDeterministic: true),
         Module(
             name: "Balsa",
-            imports: ["BalsaPlatform", "BalsaRaft", "BalsaWire", "BalsaLog"],
+            imports: ["BalsaPlatform", "BalsaRaft", "BalsaWire", "BalsaLog", "BalsaLSM", "BalsaKeyValue"],
             isDeterministic: true
         ),
         Module(
             name: "BalsaSimulation",
-            imports: ["BalsaPlatform", "BalsaRaft", "BalsaWire", "BalsaLog", "Balsa"],
+            imports: [
+                "BalsaPlatform", "BalsaRaft", "BalsaWire", "BalsaLog", "BalsaLSM", "BalsaKeyValue", "Balsa",
+            ],
             isDeterministic: true
         ),
         Module(

@@ -1,0 +1,2 @@
+/// The key-value state machine over the storage engine.
+enum Placeholder {}

@@ -1,0 +1,55 @@
+import BalsaPlatform
+
+/// Why the engine cannot do what it was asked.
+public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The kinds of reason. More may be added.
+    public struct Code: Equatable, Sendable, CustomStringConvertible {
+        /// The code in words.
+        public let description: String
+
+        private init(_ description: String) { self.description = description }
+
+        /// A file operation failed; the error says which. The engine goes on where that is safe: see ``StorageEngine``.
+        public static let file = Code("file operation failed")
+        /// Bytes on disk are not what was written. The description names the file and the place.
+        public static let damaged = Code("damaged")
+        /// An argument or an option is outside of its limits. Nothing has happened.
+        public static let invalid = Code("invalid")
+        /// The revision asked for is below the retention mark: its data may be gone.
+        public static let compacted = Code("compacted")
+        /// The answer needs the disk, and the caller asked not to wait for it. Ask again where waiting is allowed.
+        public static let wouldWait = Code("would wait")
+        /// Another engine has the directory open.
+        public static let locked = Code("locked")
+        /// An earlier failure stopped the engine; it must be opened anew.
+        public static let failed = Code("failed")
+        /// The engine was closed.
+        public static let closed = Code("closed")
+        /// The files were written by a newer release.
+        public static let upgradeRequired = Code("upgrade required")
+    }
+
+    /// The kind of reason.
+    public let code: Code
+    /// The failed file operation, if there is one.
+    public let cause: FileError?
+    /// What happened, in a sentence that names the file.
+    public let description: String
+
+    /// An error.
+    public init(_ code: Code, _ description: String, cause: FileError? = nil) {
+        self.code = code
+        self.description = "\(code): \(description)"
+        self.cause = cause
+    }
+
+    /// The error of a file operation.
+    public init(_ error: FileError) {
+        self.init(.file, error.description, cause: error)
+    }
+
+    /// The error of bytes that could not be decoded.
+    public init(_ error: BalsaPlatform.DecodingError, in path: String) {
+        self.init(error.reason == .version ? .upgradeRequired : .damaged, "\(path): \(error)")
+    }
+}
