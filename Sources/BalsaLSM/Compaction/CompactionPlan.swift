@@ -1,0 +1,26 @@
+import BalsaPlatform
+
+/// A compaction that is to be done: which tables are merged, and where the result goes.
+struct CompactionPlan {
+    /// The level that the compaction makes smaller.
+    let level: Int
+    /// The tables of that level.
+    let inputs: [TableHandle]
+    /// The level that the result goes to.
+    let outputLevel: Int
+    /// The tables of that level that have a key in common with the inputs.
+    let overlapping: [TableHandle]
+    /// The tables of the level below the result, within the same keys: an output does not span too many of them.
+    let below: [TableHandle]
+    /// What a table may weigh on the level below before it ends, in bytes.
+    let maxOverlapBytes: UInt64
+    /// Whether the tables are only given another level.
+    let isMove: Bool
+
+    /// All tables that are read.
+    var allInputs: [TableHandle] { inputs + overlapping }
+    /// How long they are, in bytes.
+    var inputByteCount: UInt64 { allInputs.reduce(0) { $0 + $1.metadata.byteCount } }
+    /// How many entries they hold.
+    var inputEntryCount: UInt64 { allInputs.reduce(0) { $0 + $1.metadata.entryCount } }
+}

@@ -1,0 +1,100 @@
+import BalsaPlatform
+
+/// A cursor over the tables of a level below the first, or over any other sorted and disjoint tables, one behind the other.
+///
+/// A table is opened for reading when the cursor gets there. All versions of all keys are visited, in the order of entries.
+struct LevelCursor {
+    private let tables: UnsafeBufferPointer<TableSlot>
+    private let fillsCache: Bool
+    private let waiting: Waiting
+    private var index = 0
+    private var cursor: TableCursor
+    /// Whether the cursor is in one of the tables, and not before or behind all of them.
+    private var isInside = false
+
+    /// A cursor over `tables`, of which there are some, which are sorted and disjoint, and which outlive it.
+    init(_ tables: UnsafeBufferPointer<TableSlot>, fillsCache: Bool, waiting: Waiting) {
+        precondition(!tables.isEmpty, "a level without tables is left out")
+        self.tables = tables
+        self.fillsCache = fillsCache
+        self.waiting = waiting
+        cursor = tables[0].table.takeUnretainedValue().makeCursor(fillsCache: fillsCache)
+        cursor.waiting = waiting
+    }
+
+    /// Whether the cursor is at an entry.
+    var isValid: Bool { isInside && cursor.isValid }
+    /// The entry's user key, lent until the cursor moves.
+    var key: UnsafeRawBufferPointer { cursor.key }
+    /// The entry's trailer.
+    var trailer: Trailer { cursor.trailer }
+    /// The entry's value, lent until the cursor moves.
+    var value: UnsafeRawBufferPointer { cursor.value }
+
+    // MARK: Moving
+
+    /// Goes to the first entry.
+    mutating func seekToFirst() throws(EngineError) {
+        enter(0)
+        if isInside { try cursor.seekToFirst() }
+        try skipEmptyForward()
+    }
+
+    /// Goes to the last entry.
+    mutating func seekToLast() throws(EngineError) {
+        enter(tables.count - 1)
+        if isInside { try cursor.seekToLast() }
+        try skipEmptyBackward()
+    }
+
+    /// Goes to the first entry that is not before `key` and `trailer`.
+    mutating func seek(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(EngineError) {
+        enter(tables.firstIndex(notEndingBefore: key))
+        if isInside { try cursor.seek(key, trailer) }
+        try skipEmptyForward()
+    }
+
+    /// Goes to the last entry with a user key before `key`.
+    mutating func seekBefore(_ key: UnsafeRawBufferPointer) throws(EngineError) {
+        enter(tables.firstIndex(beginningFrom: key) - 1)
+        if isInside { try cursor.seekBefore(key) }
+        try skipEmptyBackward()
+    }
+
+    /// Goes to the next entry.
+    mutating func next() throws(EngineError) {
+        try cursor.next()
+        if !isValid { try skipEmptyForward() }
+    }
+
+    /// Goes to the entry before.
+    mutating func previous() throws(EngineError) {
+        try cursor.previous()
+        if !isValid { try skipEmptyBackward() }
+    }
+
+    // MARK: Tables
+
+    private mutating func enter(_ newIndex: Int) {
+        isInside = tables.indices.contains(newIndex)
+        guard isInside, index != newIndex else { return }
+        index = newIndex
+        cursor = tables[index].table.takeUnretainedValue().makeCursor(fillsCache: fillsCache)
+        cursor.waiting = waiting
+    }
+
+    /// Goes on to later tables until the cursor is at an entry; a table may hold nothing but range tombstones.
+    private mutating func skipEmptyForward() throws(EngineError) {
+        while isInside, !cursor.isValid {
+            enter(index + 1)
+            if isInside { try cursor.seekToFirst() }
+        }
+    }
+
+    private mutating func skipEmptyBackward() throws(EngineError) {
+        while isInside, !cursor.isValid {
+            enter(index - 1)
+            if isInside { try cursor.seekToLast() }
+        }
+    }
+}

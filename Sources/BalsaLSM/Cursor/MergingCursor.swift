@@ -1,0 +1,260 @@
+import BalsaPlatform
+
+/// Which part of the keys a cursor is about.
+struct KeyBounds {
+    /// The lowest key; nil for all.
+    var from: Bytes?
+    /// The key that all lie below; nil for all.
+    var to: Bytes?
+    /// How many bytes all keys between the bounds have in common.
+    let sharedPrefixBytes: Int
+
+    init(from: Bytes? = nil, to: Bytes? = nil) {
+        self.from = from
+        self.to = to
+        guard let from, let to else {
+            sharedPrefixBytes = 0
+            return
+        }
+        sharedPrefixBytes = from.withUnsafeBytes { from in
+            to.withUnsafeBytes { KeyBytes.commonPrefix(from, $0, from: 0) }
+        }
+    }
+
+    /// Whether `key` lies below the upper bound.
+    @inline(__always)
+    func isBelowEnd(_ key: UnsafeRawBufferPointer) -> Bool {
+        guard let to else { return true }
+        return to.withUnsafeBytes { KeyOrder.compare(key, $0) < 0 }
+    }
+
+    /// Whether `key` is not below the lower bound.
+    @inline(__always)
+    func isFromStart(_ key: UnsafeRawBufferPointer) -> Bool {
+        guard let from else { return true }
+        return from.withUnsafeBytes { KeyOrder.compare(key, $0) >= 0 }
+    }
+
+    /// Whether a table with these bounds has anything between the bounds.
+    func overlaps(_ range: KeyRange) -> Bool {
+        if let from, range.isBefore(from) { return false }
+        if let to, range.smallest >= to { return false }
+        return true
+    }
+}
+
+/// Merges memtables, tables and levels into one order of entries, in one direction at a time.
+///
+/// A tournament of losers: each step replays one path of it, from the leaf of the source that has moved to the root. The
+/// key of each source is remembered beside it with its first eight bytes behind what all keys have in common, so that most
+/// comparisons are of two numbers. Sources are struct cursors in memory of the merger's own, told apart by their number
+/// and not by a type, so that a step makes no dynamic call and counts no reference.
+///
+/// A direction lasts until the next seek. Turning around by moving every source past the current entry is where such
+/// cursors go wrong; whoever wants the other direction seeks.
+struct MergingCursor: ~Copyable {
+    /// Where a source is.
+    private struct Leaf {
+        var key: UnsafeRawBufferPointer
+        var head: UInt64
+        var trailer: UInt64
+        var isValid: Bool
+    }
+
+    private let memtables: UnsafeMutableBufferPointer<MemtableCursor>
+    private let tables: UnsafeMutableBufferPointer<TableCursor>
+    private let levels: UnsafeMutableBufferPointer<LevelCursor>
+    private let leaves: UnsafeMutableBufferPointer<Leaf>
+    /// The loser of the match at each inner node.
+    private let losers: UnsafeMutableBufferPointer<Int>
+    /// The winner of each match, while all of them are played.
+    private let winners: UnsafeMutableBufferPointer<Int>
+    private let bounds: KeyBounds
+    private var winner = 0
+    private var isForward = true
+
+    /// A merger of cursors whose sources outlive it.
+    init(memtables: [MemtableCursor], tables: [TableCursor], levels: [LevelCursor], bounds: KeyBounds) {
+        self.memtables = MergingCursor.buffer(memtables)
+        self.tables = MergingCursor.buffer(tables)
+        self.levels = MergingCursor.buffer(levels)
+        self.bounds = bounds
+        let count = memtables.count + tables.count + levels.count
+        let nowhere = Leaf(key: UnsafeRawBufferPointer(start: nil, count: 0), head: 0, trailer: 0, isValid: false)
+        leaves = MergingCursor.buffer([Leaf](repeating: nowhere, count: max(count, 1)))
+        losers = MergingCursor.buffer([Int](repeating: 0, count: max(count, 1)))
+        winners = MergingCursor.buffer([Int](repeating: 0, count: 2 * count))
+    }
+
+    private static func buffer<Element>(_ elements: [Element]) -> UnsafeMutableBufferPointer<Element> {
+        let buffer = UnsafeMutableBufferPointer<Element>.allocate(capacity: elements.count)
+        _ = buffer.initialize(from: elements)
+        return buffer
+    }
+
+    deinit {
+        memtables.deinitialize().deallocate()
+        tables.deinitialize().deallocate()
+        levels.deinitialize().deallocate()
+        leaves.deinitialize().deallocate()
+        losers.deinitialize().deallocate()
+        winners.deinitialize().deallocate()
+    }
+
+    private var sourceCount: Int { memtables.count + tables.count + levels.count }
+
+    // MARK: The entry
+
+    /// Whether the cursor is at an entry.
+    var isValid: Bool { leaves[winner].isValid }
+    /// The entry's user key, lent until the cursor moves.
+    var key: UnsafeRawBufferPointer { leaves[winner].key }
+    /// The entry's trailer.
+    var trailer: Trailer { Trailer(rawValue: leaves[winner].trailer) }
+    /// The entry's value, lent until the cursor moves.
+    var value: UnsafeRawBufferPointer {
+        if winner < memtables.count { return memtables[winner].value }
+        let index = winner - memtables.count
+        return index < tables.count ? tables[index].value : levels[index - tables.count].value
+    }
+
+    // MARK: Moving
+
+    /// Goes to the first entry within the bounds, and forward from there.
+    mutating func seekToFirst() throws(EngineError) {
+        if let from = bounds.from {
+            try from.withUnsafeBytes { from throws(EngineError) in try seek(from, Trailer(rawValue: .max)) }
+            return
+        }
+        isForward = true
+        for index in memtables.indices { memtables[index].seekToFirst() }
+        for index in tables.indices { try tables[index].seekToFirst() }
+        for index in levels.indices { try levels[index].seekToFirst() }
+        playAll()
+    }
+
+    /// Goes to the last entry within the bounds, and backward from there.
+    mutating func seekToLast() throws(EngineError) {
+        if let to = bounds.to {
+            try to.withUnsafeBytes { to throws(EngineError) in try seekBefore(to) }
+            return
+        }
+        isForward = false
+        for index in memtables.indices { memtables[index].seekToLast() }
+        for index in tables.indices { try tables[index].seekToLast() }
+        for index in levels.indices { try levels[index].seekToLast() }
+        playAll()
+    }
+
+    /// Goes to the first entry that is not before `key` and `trailer`, and forward from there.
+    ///
+    /// - Precondition: the key is not below the lower bound.
+    mutating func seek(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(EngineError) {
+        isForward = true
+        for index in memtables.indices { memtables[index].seek(key, trailer) }
+        for index in tables.indices { try tables[index].seek(key, trailer) }
+        for index in levels.indices { try levels[index].seek(key, trailer) }
+        playAll()
+    }
+
+    /// Goes to the last entry with a user key before `key`, and backward from there.
+    ///
+    /// - Precondition: the key is not above the upper bound.
+    mutating func seekBefore(_ key: UnsafeRawBufferPointer) throws(EngineError) {
+        isForward = false
+        for index in memtables.indices { memtables[index].seekBefore(key) }
+        for index in tables.indices { try tables[index].seekBefore(key) }
+        for index in levels.indices { try levels[index].seekBefore(key) }
+        playAll()
+    }
+
+    /// Goes to the next entry in the direction of the last seek.
+    ///
+    /// - Precondition: the cursor is valid.
+    mutating func advance() throws(EngineError) {
+        let source = winner
+        if source < memtables.count {
+            if isForward { memtables[source].next() } else { memtables[source].previous() }
+        } else if source - memtables.count < tables.count {
+            let index = source - memtables.count
+            if isForward { try tables[index].next() } else { try tables[index].previous() }
+        } else {
+            let index = source - memtables.count - tables.count
+            if isForward { try levels[index].next() } else { try levels[index].previous() }
+        }
+        load(source)
+        replay(source)
+    }
+
+    // MARK: The tournament
+
+    /// Notes where a source is. One that has left the bounds has come to its end.
+    @inline(__always)
+    private func load(_ source: Int) {
+        if source < memtables.count {
+            guard memtables[source].isValid else { return invalidate(source) }
+            store(source, memtables[source].key, memtables[source].trailer)
+        } else if source - memtables.count < tables.count {
+            let index = source - memtables.count
+            guard tables[index].isValid else { return invalidate(source) }
+            store(source, tables[index].key, tables[index].trailer)
+        } else {
+            let index = source - memtables.count - tables.count
+            guard levels[index].isValid else { return invalidate(source) }
+            store(source, levels[index].key, levels[index].trailer)
+        }
+    }
+
+    @inline(__always)
+    private func invalidate(_ source: Int) { leaves[source].isValid = false }
+
+    @inline(__always)
+    private func store(_ source: Int, _ key: UnsafeRawBufferPointer, _ trailer: Trailer) {
+        guard isForward ? bounds.isBelowEnd(key) : bounds.isFromStart(key) else { return invalidate(source) }
+        let skipped = bounds.sharedPrefixBytes
+        // Between the bounds every key has the shared prefix, so that there is nothing before what is skipped.
+        let head = KeyOrder.head64(key.baseAddress.map { $0 + skipped }, key.count - skipped)
+        leaves[source] = Leaf(key: key, head: head, trailer: trailer.rawValue, isValid: true)
+    }
+
+    /// Whether the entry of the source `left` comes before that of `right` in the direction of the cursor.
+    @inline(__always)
+    private func wins(_ left: Int, _ right: Int) -> Bool {
+        let a = leaves.baseAddress.unsafelyUnwrapped + left
+        let b = leaves.baseAddress.unsafelyUnwrapped + right
+        guard a.pointee.isValid, b.pointee.isValid else { return a.pointee.isValid }
+        if a.pointee.head != b.pointee.head { return (a.pointee.head < b.pointee.head) == isForward }
+        let order = KeyOrder.compare(a.pointee.key, b.pointee.key)
+        if order != 0 { return (order < 0) == isForward }
+        // Newest first, which is by descending trailer.
+        return (a.pointee.trailer > b.pointee.trailer) == isForward
+    }
+
+    /// Loads every source and plays all matches.
+    private mutating func playAll() {
+        let count = sourceCount
+        for source in 0..<count { load(source) }
+        winner = 0
+        guard count > 1 else { return }
+        for source in 0..<count { winners[count + source] = source }
+        for node in (1..<count).reversed() {
+            let (left, right) = (winners[2 * node], winners[2 * node + 1])
+            let leftWins = wins(left, right)
+            winners[node] = leftWins ? left : right
+            losers[node] = leftWins ? right : left
+        }
+        winner = winners[1]
+    }
+
+    /// Plays the matches of a source that has moved.
+    @inline(__always)
+    private mutating func replay(_ source: Int) {
+        var champion = source
+        var node = (sourceCount + source) / 2
+        while node >= 1 {
+            if wins(losers[node], champion) { swap(&losers[node], &champion) }
+            node /= 2
+        }
+        winner = champion
+    }
+}

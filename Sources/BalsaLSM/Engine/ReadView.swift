@@ -1,0 +1,107 @@
+import BalsaPlatform
+
+/// Everything that a reader looks at, as of one moment. Immutable but for the active memtable, which only grows.
+///
+/// The engine publishes a view by one atomic pointer. A point read pins an epoch and uses the view without counting a
+/// reference; a cursor holds it.
+final class ReadView: @unchecked Sendable {
+    /// Where new writes go.
+    let memtable: Memtable
+    /// The memtables that wait for their flush, newest first.
+    let sealed: [Memtable]
+    /// The tables.
+    let version: Version
+    /// All memtables, newest first, for searches that count no references.
+    private let memtables: UnsafeMutableBufferPointer<Unmanaged<Memtable>>
+
+    init(memtable: Memtable, sealed: [Memtable], version: Version) {
+        self.memtable = memtable
+        self.sealed = sealed
+        self.version = version
+        memtables = .allocate(capacity: 1 + sealed.count)
+        memtables.initializeElement(at: 0, to: .passUnretained(memtable))
+        for (index, memtable) in sealed.enumerated() {
+            memtables.initializeElement(at: 1 + index, to: .passUnretained(memtable))
+        }
+    }
+
+    deinit { memtables.deallocate() }
+
+    /// The newest entry of `key` up to `sequence`, in all sources from the newest down.
+    ///
+    /// The first source that says anything of the key, be it by an entry or a range tombstone, has the last word: what
+    /// older sources say is older. Within one source the higher sequence number wins, and the entry where they are equal.
+    ///
+    /// Nothing here is generic: a call across modules would make the types of its results at run time.
+    ///
+    /// - Parameter body: gets the value and the sequence number of a put; not called for a key without a value.
+    func find(
+        _ key: UnsafeRawBufferPointer,
+        at sequence: SequenceNumber,
+        waiting: Waiting,
+        _ body: (UnsafeRawBufferPointer, SequenceNumber) -> Void
+    ) throws(EngineError) {
+        for memtable in memtables {
+            let (hit, tombstone) = memtable._withUnsafeGuaranteedRef {
+                ($0.find(key, at: sequence), $0.covering(key, at: sequence))
+            }
+            if let hit, hit.trailer.sequence >= tombstone {
+                if hit.trailer.kind == .put { body(hit.value, hit.trailer.sequence) }
+                return
+            }
+            if tombstone > 0 { return }
+        }
+        let hash = Table.hash(key)
+        for slot in version.slots(of: 0) where slot.concerns(key) {
+            if try slot.find(key, at: sequence, hash: hash, waiting: waiting, body) { return }
+        }
+        for level in 1..<max(1, version.levelCount) {
+            guard let slot = version.slots(of: level).slot(for: key) else { continue }
+            if try slot.pointee.find(key, at: sequence, hash: hash, waiting: waiting, body) { return }
+        }
+    }
+}
+
+extension TableSlot {
+    /// Whether the key lies within the table's bounds.
+    @inline(__always)
+    func concerns(_ key: UnsafeRawBufferPointer) -> Bool {
+        KeyOrder.compare(smallest, key) <= 0 && !ends(before: key)
+    }
+
+    /// Finds what the table says of `key` at `sequence`, and calls `body` if that is a value.
+    ///
+    /// The filter knows of entries and not of tombstones, which are asked first.
+    ///
+    /// - Returns: whether the table says anything of the key.
+    @inline(__always)
+    func find(
+        _ key: UnsafeRawBufferPointer,
+        at sequence: SequenceNumber,
+        hash: UInt64,
+        waiting: Waiting,
+        _ body: (UnsafeRawBufferPointer, SequenceNumber) -> Void
+    ) throws(EngineError) -> Bool {
+        let tombstone = covering(key, at: sequence)
+        guard hasEntries else { return tombstone > 0 }
+        // The standard library's call does not pass on what kind of error is thrown.
+        let outcome: Result<Bool?, EngineError> = table._withUnsafeGuaranteedRef { table in
+            do throws(EngineError) {
+                let isSaid: Bool? = try table.find(key, at: sequence, hash: hash, waiting: waiting) {
+                    trailer,
+                    value throws(EngineError) -> Bool in
+                    guard trailer.sequence >= tombstone else { return true }
+                    switch trailer.kind {
+                    case .put: body(value, trailer.sequence)
+                    case .deletion: break
+                    case .rangeDeletion, nil:
+                        throw EngineError(.damaged, "\(table.metadata.fileName) holds an entry of no known kind")
+                    }
+                    return true
+                }
+                return .success(isSaid)
+            } catch { return .failure(error) }
+        }
+        return try outcome.get() ?? (tombstone > 0)
+    }
+}

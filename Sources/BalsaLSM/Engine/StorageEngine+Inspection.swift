@@ -1,0 +1,42 @@
+import BalsaPlatform
+
+extension StorageEngine {
+    /// Figures as of now.
+    public var metrics: EngineMetrics {
+        let view = retainedView()
+        var metrics = withShared { shared in
+            var metrics = shared.metrics
+            metrics.sealsWaiting = shared.seals.count
+            return metrics
+        }
+        metrics.levels = view.version.levels.map { tables in
+            var level = EngineMetrics.Level()
+            for table in tables {
+                level.tableCount += 1
+                level.byteCount += table.metadata.byteCount
+                level.entryCount += table.metadata.entryCount
+            }
+            return level
+        }
+        let held = snapshots.sequences()
+        metrics.memtableBytes = view.memtable.byteCount
+        metrics.snapshotCount = snapshots.count
+        metrics.oldestSnapshot = held.first
+        metrics.cacheBytes = cache.byteCount
+        metrics.cacheHits = cache.hits
+        metrics.cacheMisses = cache.misses
+        metrics.filesToRemove = removals.count
+        return metrics
+    }
+
+    /// What is wrong with the levels; nil where nothing is. Costs no reads.
+    public func checkInvariants() -> String? { retainedView().version.checkInvariants() }
+
+    /// Reads every block of every table and verifies it.
+    ///
+    /// - Throws: *damaged* with the name of the file.
+    public func verifyAll() throws(EngineError) {
+        try checkOpen()
+        for table in retainedView().version.levels.joined() { try table.table.verify() }
+    }
+}

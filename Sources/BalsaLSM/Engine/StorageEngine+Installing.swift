@@ -1,0 +1,127 @@
+import BalsaPlatform
+
+/// What an edit of the manifest comes from.
+enum EditKind {
+    /// The flush of the oldest seal, which wrote so many bytes.
+    case flush(UInt64)
+    /// A compaction.
+    case compaction(CompactionJob)
+    /// A move of a table.
+    case move
+}
+
+extension StorageEngine {
+    /// Makes an edit durable, and then the version that follows from it the current one.
+    ///
+    /// The order is what a crash is survived by: the tables have been synced; their names are made durable; the edit is
+    /// written and synced; and only then are tables that it removes let go. Where the write of the edit fails, it may be in
+    /// the manifest or not: the job is undone, its files are held, and a new manifest decides.
+    ///
+    /// - Parameter added: the open tables that the edit adds, but for those that it moves.
+    func install(_ edit: VersionEdit, added: [TableHandle], kind: EditKind) throws(EngineError) {
+        let names = added.map(\.metadata.fileName)
+        var edit = edit
+        edit.nextFileNumber = withShared { $0.nextFileNumber }
+        var state = worker.state
+        do throws(EngineError) {
+            // What contradicts itself is refused before it is durable.
+            if let fault = state.apply(edit) {
+                throw EngineError(.failed, "an edit of the manifest is wrong: \(fault)")
+            }
+            if !added.isEmpty, !options.plantedBugs.contains(.directorySyncLeftOut) {
+                try filed { () throws(FileError) in try fileSystem.syncDirectory(directory) }
+            }
+        } catch {
+            for name in names { removals.add(name) }
+            throw error
+        }
+        do throws(EngineError) {
+            try worker.manifest.append(edit)
+        } catch {
+            worker.isManifestUncertain = true
+            worker.heldFiles += names
+            withShared { $0.wantsManifest = true }
+            throw error
+        }
+        worker.state = state
+        publish(edit, added: added, kind: kind)
+    }
+
+    /// Makes the version after a durable edit the current one.
+    private func publish(_ edit: VersionEdit, added: [TableHandle], kind: EditKind) {
+        // Held until the tables that go know that they do.
+        let before = retainedView()
+        for removed in edit.removed where !edit.added.contains(where: { $0.table.number == removed.number }) {
+            before.version.levels[removed.level].first { $0.metadata.number == removed.number }?.retire()
+        }
+        let version = before.version.applying(edit, added: added)
+        let wantsCompaction = CompactionPolicy.wantsCompaction(of: version, options)
+        let wantsManifest = worker.isManifestTooLong(options)
+        let manifestBytes = worker.manifest.byteCount
+        withShared { shared in
+            let view = unretainedView.takeUnretainedValue()
+            var sealed = view.sealed
+            if case .flush = kind {
+                let seal = shared.seals.removeFirst()
+                if seal.memtable != nil { sealed.removeLast() }
+            }
+            publish(ReadView(memtable: view.memtable, sealed: sealed, version: version))
+            if let seal = edit.seal {
+                shared.durableSeal = seal
+                shared.wantsLogRemoval = commitLog != nil
+            }
+            shared.wantsCompaction = wantsCompaction
+            shared.wantsManifest = wantsManifest
+            shared.metrics.count(kind, edit)
+            shared.metrics.manifestBytes = manifestBytes
+        }
+        epochs.collect()
+    }
+
+    /// Writes a manifest anew and makes it the live one. After that it is certain what the manifest says.
+    func replaceManifest() throws(EngineError) {
+        let number = takeFileNumber()
+        worker.state.nextFileNumber = withShared { $0.nextFileNumber }
+        let manifest: Manifest
+        do throws(EngineError) {
+            manifest = try Manifest.begin(
+                worker.state,
+                number: number,
+                engineID: engineID,
+                directory: directory,
+                fileSystem: fileSystem
+            )
+        } catch {
+            // CURRENT may name either. Both say the same, as long as nothing more is written to the old one.
+            worker.isManifestUncertain = true
+            worker.heldFiles.append(EngineFileName.manifestName(number))
+            withShared { $0.wantsManifest = true }
+            throw error
+        }
+        worker.manifest.close()
+        removals.add(EngineFileName.manifestName(worker.manifest.number))
+        for name in worker.heldFiles { removals.add(name) }
+        worker.manifest = manifest
+        worker.heldFiles = []
+        worker.isManifestUncertain = false
+        withShared { $0.wantsManifest = false }
+    }
+}
+
+extension EngineMetrics {
+    fileprivate mutating func count(_ kind: EditKind, _ edit: VersionEdit) {
+        switch kind {
+        case .flush(let byteCount):
+            if byteCount > 0 { flushes += 1 }
+            flushedBytes += byteCount
+        case .compaction(let job):
+            compactions += 1
+            compactedBytesIn += job.plan.inputByteCount
+            compactedBytesOut += edit.added.reduce(0) { $0 + $1.table.byteCount }
+            entriesDropped += job.entriesDropped
+        case .move:
+            compactions += 1
+            moves += 1
+        }
+    }
+}

@@ -1,0 +1,184 @@
+import BalsaPlatform
+
+extension StorageEngine {
+    /// Opens the engine in `directory`, which is created where it does not exist.
+    ///
+    /// When it returns, everything up to ``durableSeal`` is there, verified as far as indexes, filters and range tombstones
+    /// go, and durable under the names that it has; a manifest of this opening's own is the live one. Files that a crash left
+    /// half made are removed by background work, and only because all others have been found whole.
+    ///
+    /// - Parameters:
+    ///   - directory: where the engine's files are. Other files there are left alone.
+    ///   - fileSystem: the files.
+    ///   - options: the limits.
+    /// - Throws: *locked*, *damaged* with the name of the file, *upgrade required*, *invalid* for options outside of their
+    ///   limits, or the error of a file. The directory holds what it held, as far as a later opening can tell.
+    public static func open(
+        _ directory: String,
+        fileSystem: any FileSystem,
+        options: EngineOptions = EngineOptions()
+    ) throws(EngineError) -> StorageEngine {
+        try options.validate()
+        let lock = try prepare(directory, fileSystem)
+        do throws(EngineError) {
+            let engine = StorageEngine(try open(directory, fileSystem, options, lock))
+            if options.hasWriteAheadLog { try engine.openLog() }
+            return engine
+        } catch {
+            lock.release()
+            throw error
+        }
+    }
+
+    /// Makes the directory and its name durable, and takes the lock in it.
+    private static func prepare(_ directory: String, _ fileSystem: any FileSystem) throws(EngineError) -> any FileLock {
+        do throws(FileError) {
+            try fileSystem.createDirectory(directory)
+            // At every opening: whoever made the directory may have died before its name was durable.
+            try fileSystem.syncDirectory(parent(of: directory))
+            return try fileSystem.lock(directory + "/" + EngineFileName.lockName)
+        } catch {
+            guard error.operation != .lock || error.number != .wouldBlock else {
+                throw EngineError(.locked, "another engine has \(directory) open", cause: error)
+            }
+            throw EngineError(error)
+        }
+    }
+
+    /// The directory that `path` lies in.
+    static func parent(of path: String) -> String {
+        let trimmed = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+        guard let slash = trimmed.lastIndex(of: "/") else { return "." }
+        return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
+    }
+
+    private static func open(
+        _ directory: String,
+        _ fileSystem: any FileSystem,
+        _ options: EngineOptions,
+        _ lock: any FileLock
+    ) throws(EngineError) -> OpenedEngine {
+        let names = try filed { () throws(FileError) in try fileSystem.list(directory) }
+        guard options.hasWriteAheadLog || !names.contains(where: { EngineFileName($0) == .log }) else {
+            // Without the log, batches that were acknowledged would be missing, and later ones would be there.
+            throw EngineError(.invalid, "\(directory) has a write-ahead log, and the options say that it has none")
+        }
+        let found = try ManifestReader.read(directory: directory, names: names, fileSystem: fileSystem)
+        var state = found?.state ?? ManifestState()
+        let engineID = found?.engineID ?? newEngineID(directory)
+        // A name of a file may have become durable without the edit that would have said that the number is taken.
+        for case let number? in names.map({ EngineFileName($0).number }) {
+            guard number < .max else { throw EngineError(.damaged, "\(directory) holds a file of the last number") }
+            if found != nil { state.nextFileNumber = max(state.nextFileNumber, number + 1) }
+        }
+        let epochs = Epochs()
+        let cache = BlockCache(capacityBytes: options.cacheBytes, epochs: epochs)
+        let removals = FileRemovals()
+        let version = try openTables(of: state, directory, fileSystem, options, cache, removals)
+        let number = state.nextFileNumber
+        state.nextFileNumber += 1
+        try removeUnfinishedCreation(found == nil, directory, names, fileSystem)
+        let manifest = try Manifest.begin(
+            state,
+            number: number,
+            engineID: engineID,
+            directory: directory,
+            fileSystem: fileSystem
+        )
+        addOrphans(names, state, manifest, to: removals)
+        return OpenedEngine(
+            directory: directory,
+            fileSystem: fileSystem,
+            options: options,
+            engineID: engineID,
+            lock: lock,
+            epochs: epochs,
+            cache: cache,
+            removals: removals,
+            manifest: manifest,
+            state: state,
+            version: version
+        )
+    }
+
+    /// Removes the manifest of a creation that a crash has ended: the one that is made now has the same number.
+    private static func removeUnfinishedCreation(
+        _ isCreation: Bool,
+        _ directory: String,
+        _ names: [String],
+        _ fileSystem: any FileSystem
+    ) throws(EngineError) {
+        let name = EngineFileName.manifestName(1)
+        guard isCreation, names.contains(name) else { return }
+        try filed { () throws(FileError) in try fileSystem.remove(directory + "/" + name) }
+    }
+
+    /// Opens every table of `state`, and with that verifies it.
+    private static func openTables(
+        of state: ManifestState,
+        _ directory: String,
+        _ fileSystem: any FileSystem,
+        _ options: EngineOptions,
+        _ cache: BlockCache,
+        _ removals: FileRemovals
+    ) throws(EngineError) -> Version {
+        var levels: [[TableHandle]] = []
+        for tables in state.levels {
+            var handles: [TableHandle] = []
+            for metadata in tables {
+                handles.append(try openTable(metadata, directory, fileSystem, cache, removals))
+            }
+            levels.append(handles)
+        }
+        // Tables below the last level of the options are read as before; compactions go no deeper.
+        while levels.count < options.levels { levels.append([]) }
+        return Version(levels: levels, floor: state.floor)
+    }
+
+    /// Opens a table that the manifest names, or is about to.
+    static func openTable(
+        _ metadata: TableMetadata,
+        _ directory: String,
+        _ fileSystem: any FileSystem,
+        _ cache: BlockCache,
+        _ removals: FileRemovals
+    ) throws(EngineError) -> TableHandle {
+        do throws(EngineError) {
+            let table = try Table.open(
+                directory: directory,
+                metadata: metadata,
+                fileSystem: fileSystem,
+                cache: cache
+            )
+            return TableHandle(table, removals: removals)
+        } catch {
+            guard error.cause?.number == .notFound else { throw error }
+            throw EngineError(.damaged, "\(directory)/\(metadata.fileName) is missing", cause: error.cause)
+        }
+    }
+
+    /// Notes the files of this engine that nothing names any more.
+    private static func addOrphans(
+        _ names: [String],
+        _ state: ManifestState,
+        _ manifest: Manifest,
+        to removals: FileRemovals
+    ) {
+        let live = state.levels.joined().map(\.number).sorted()
+        for name in names {
+            switch EngineFileName(name) {
+            case .table(let number):
+                if !live.contains(number) { removals.add(name) }
+            case .manifest(let number):
+                if number != manifest.number { removals.add(name) }
+            case .log, .current, .preparedCurrent, .foreign: break
+            }
+        }
+    }
+
+    /// A number for an engine that is created in `directory`.
+    private static func newEngineID(_ directory: String) -> UInt64 {
+        // It keeps apart the files of engines that lie beside each other, for which their names are enough.
+        directory.utf8.reduce(RandomSource.mix(1)) { RandomSource.mix($0 ^ UInt64($1)) }
+    }
+}

@@ -1,0 +1,212 @@
+import BalsaPlatform
+
+extension StorageEngine {
+    /// Whether a call of ``work(budget:)`` would have something to do.
+    public var hasWork: Bool {
+        removals.count > 0
+            || withShared { !$0.seals.isEmpty || $0.wantsManifest || $0.wantsCompaction || $0.wantsLogRemoval }
+    }
+
+    /// What is being worked on at this moment; nil between two calls of ``work(budget:)``.
+    package var currentWork: WorkKind? { withShared { $0.currentWork } }
+
+    /// Does a bounded part of the background work: flushes first, then compactions.
+    ///
+    /// A step that fails undoes what its job had done, and is begun anew by a later call: no failure of a file, a full disk
+    /// among them, keeps the engine from going on when its cause is gone. A caller that gets an error waits a while before it
+    /// tries again.
+    ///
+    /// - Parameter budget: about how many bytes of input to work through; at least one step is done.
+    /// - Returns: what was done.
+    /// - Throws: what went wrong. The engine holds what it held, and can be read and written.
+    /// - Precondition: no other call of this method is under way.
+    public func work(budget: Int) throws(EngineError) -> WorkResult {
+        try checkOpen()
+        withShared { shared in
+            precondition(!shared.isWorking, "one thread at a time does an engine's background work")
+            shared.isWorking = true
+        }
+        defer {
+            withShared { shared in
+                shared.isWorking = false
+                shared.currentWork = nil
+            }
+        }
+        epochs.collect()
+        do throws(EngineError) {
+            guard let kind = try step(budget: max(budget, 1)) else { return .idle }
+            return .worked(kind)
+        } catch {
+            withShared { $0.metrics.failures += 1 }
+            throw error
+        }
+    }
+
+    private func step(budget: Int) throws(EngineError) -> WorkKind? {
+        // Removals come first because they may be what makes room for the others.
+        if !worker.hasRemovalFailed, let name = removals.first { return try remove(name) }
+        if worker.isManifestUncertain || worker.isManifestTooLong(options) {
+            note(.manifest)
+            try replaceManifest()
+            withShared { $0.metrics.manifests += 1 }
+            return .manifest
+        }
+        if let seal = withShared({ $0.seals.first }) {
+            note(.flush)
+            try flush(seal, budget: budget)
+            return .flush
+        }
+        if !worker.hasRemovalFailed, try removeLogFilesIfWanted() { return .removal }
+        if try compact(budget: budget) { return .compaction }
+        if let name = removals.first { return try remove(name) }
+        return try removeLogFilesIfWanted() ? .removal : nil
+    }
+
+    private func removeLogFilesIfWanted() throws(EngineError) -> Bool {
+        guard withShared({ $0.wantsLogRemoval }) else { return false }
+        note(.removal)
+        worker.hasRemovalFailed = true
+        try removeLogFiles()
+        worker.hasRemovalFailed = false
+        return true
+    }
+
+    private func note(_ kind: WorkKind) { withShared { $0.currentWork = kind } }
+
+    // MARK: Removing
+
+    private func remove(_ name: String) throws(EngineError) -> WorkKind {
+        note(.removal)
+        do throws(FileError) {
+            try fileSystem.remove(directory + "/" + name)
+        } catch  where error.number == .notFound {
+            // An earlier attempt may have got as far as the removal and not been told so.
+        } catch {
+            worker.hasRemovalFailed = true
+            removals.postpone(name)
+            throw EngineError(error)
+        }
+        worker.hasRemovalFailed = false
+        removals.drop(name)
+        return .removal
+    }
+
+    // MARK: Flushing
+
+    private var factory: TableFactory {
+        TableFactory(
+            directory: directory,
+            fileSystem: fileSystem,
+            options: options,
+            engineID: engineID,
+            takeNumber: { [unowned self] in takeFileNumber() }
+        )
+    }
+
+    /// Goes on with the flush of the oldest seal. Seals are flushed in their order and never past one that failed: the
+    /// record of a later one would say that the earlier one's writes are in tables.
+    private func flush(_ seal: SealedMemtable, budget: Int) throws(EngineError) {
+        withShared { _ in seal.isInFlush = true }
+        var edit = VersionEdit()
+        edit.seal = seal.record
+        guard let memtable = seal.memtable else {
+            try install(edit, added: [], kind: .flush(0))
+            return
+        }
+        let job = worker.flush ?? FlushJob(seal, memtable, factory)
+        worker.flush = job
+        var handles: [TableHandle] = []
+        do throws(EngineError) {
+            guard let table = try job.step(budget: budget) else { return }
+            handles = [try StorageEngine.openTable(table, directory, fileSystem, cache, removals)]
+            edit.added = [VersionEdit.Placed(level: 0, table: table)]
+        } catch {
+            job.abandon()
+            worker.flush = nil
+            if let name = job.fileName { removals.add(name) }
+            throw error
+        }
+        worker.flush = nil
+        try install(edit, added: handles, kind: .flush(handles.reduce(0) { $0 + $1.metadata.byteCount }))
+    }
+
+    // MARK: Compacting
+
+    /// Goes on with the compaction under way, or begins the next one.
+    ///
+    /// - Returns: whether there was anything to do.
+    private func compact(budget: Int) throws(EngineError) -> Bool {
+        if worker.compaction == nil {
+            let version = retainedView().version
+            guard let plan = CompactionPolicy(version, options).next(after: worker.compactionCursors) else {
+                withShared { $0.wantsCompaction = false }
+                return false
+            }
+            note(.compaction)
+            if plan.isMove {
+                try move(plan)
+                return true
+            }
+            worker.compaction = CompactionJob(
+                plan,
+                version: version,
+                mark: compactionMark,
+                snapshots: snapshots.sequences(),
+                factory: factory
+            )
+        }
+        note(.compaction)
+        guard let job = worker.compaction else { return false }
+        var handles: [TableHandle] = []
+        let tables: [TableMetadata]
+        do throws(EngineError) {
+            guard let finished = try job.step(budget: budget) else { return true }
+            tables = finished
+            for table in tables {
+                handles.append(try StorageEngine.openTable(table, directory, fileSystem, cache, removals))
+            }
+        } catch {
+            job.abandon()
+            worker.compaction = nil
+            for name in job.fileNames { removals.add(name) }
+            throw error
+        }
+        worker.compaction = nil
+        try install(job.edit(tables, options), added: handles, kind: .compaction(job))
+        worker.noteCompaction(of: job.plan.level, through: KeyRange.covering(job.plan.inputs)?.largest)
+        return true
+    }
+
+    /// Up to where a compaction may drop what is hidden.
+    private var compactionMark: SequenceNumber {
+        if options.plantedBugs.contains(.compactionBeyondDurableMark) { return retentionMark }
+        return durableSeal?.retentionMark ?? 0
+    }
+
+    /// Gives a table another level.
+    private func move(_ plan: CompactionPlan) throws(EngineError) {
+        var edit = VersionEdit()
+        for table in plan.inputs {
+            edit.removed.append(VersionEdit.Removed(level: plan.level, number: table.metadata.number))
+            edit.added.append(VersionEdit.Placed(level: plan.outputLevel, table: table.metadata))
+        }
+        try install(edit, added: [], kind: .move)
+        worker.noteCompaction(of: plan.level, through: KeyRange.covering(plan.inputs)?.largest)
+    }
+}
+
+extension CompactionJob {
+    /// What the manifest says when the compaction has made `tables`.
+    fileprivate func edit(_ tables: [TableMetadata], _ options: EngineOptions) -> VersionEdit {
+        var edit = VersionEdit()
+        edit.removed += plan.inputs.map { VersionEdit.Removed(level: plan.level, number: $0.metadata.number) }
+        edit.removed += plan.overlapping.map {
+            VersionEdit.Removed(level: plan.outputLevel, number: $0.metadata.number)
+        }
+        edit.added = tables.map { VersionEdit.Placed(level: plan.outputLevel, table: $0) }
+        // The error that can be built in does not know that it drops too much.
+        let dropsKnowingly = !options.plantedBugs.contains(.compactionBeyondDurableMark)
+        if dropsKnowingly, entriesDropped > 0 || dropsTombstones { edit.floor = mark }
+        return edit
+    }
+}

@@ -1,0 +1,173 @@
+import BalsaPlatform
+import CBalsaPlatform
+
+/// An ordered key-value store in one directory: a log-structured merge tree.
+///
+/// Writes go to a memtable. A full memtable is *sealed* with a record of its owner's, and flushed to a table by background
+/// work; compactions merge tables into deeper levels. The manifest says which tables there are and up to where everything
+/// is in them (``durableSeal``): that is what a crash leaves, whatever else had been written.
+///
+/// ```
+/// apply ──▶ memtable ──seal──▶ sealed memtables ──flush──▶ level 0 ──compaction──▶ level 1 … n
+/// get, cursors: the newest answer of all of them, from left to right
+/// ```
+///
+/// - One thread at a time writes: ``apply(_:sequence:)``, ``seal(_:)``, ``advanceRetentionMark(to:)``.
+/// - One thread at a time works: ``work(budget:)``. Nothing happens in the background by itself, so that a simulation can
+///   decide about every step.
+/// - Any thread reads, at any time, and waits for neither of the two.
+///
+/// Every sequence number up to the retention mark of the last durable seal may be compacted away. A snapshot keeps its own.
+public final class StorageEngine: @unchecked Sendable {
+    /// What readers load, each in a cache line of its own.
+    private enum Cell {
+        static let view = 0
+        static let lastSequence = 64
+        static let retentionMark = 128
+        static let isClosed = 192
+        static let byteCount = 256
+    }
+
+    /// What the writer and the worker share, under the lock.
+    struct Shared {
+        /// The memtables that wait for their flush, oldest first.
+        var seals: [SealedMemtable] = []
+        /// The record of the last flush whose edit is durable.
+        var durableSeal: SealRecord?
+        /// All files with this number or a higher one are yet to be made.
+        var nextFileNumber: UInt64 = 1
+        var metrics = EngineMetrics()
+        var isWorking = false
+        var currentWork: WorkKind?
+        /// Whether the levels ask for a compaction, or one has begun.
+        var wantsCompaction = false
+        /// Whether files of the write-ahead log may have become superfluous.
+        var wantsLogRemoval = false
+        /// Whether the manifest is to be written anew.
+        var wantsManifest = false
+    }
+
+    /// The engine's directory.
+    public let directory: String
+    let fileSystem: any FileSystem
+    let options: EngineOptions
+    /// A number of the engine's own, which never changes.
+    let engineID: UInt64
+    let epochs: Epochs
+    let cache: BlockCache
+    let removals: FileRemovals
+    let snapshots = SnapshotRegistry()
+    private let fileLock: any FileLock
+    private let cells: UnsafeMutableRawPointer
+    private let lock = Lock()
+    private var shared: Shared
+    /// The memtable that the writer writes to; the same as in the view. The writer's own.
+    var activeMemtable: Memtable
+    /// What only the worker touches.
+    var worker: Worker
+    /// The write-ahead log of an engine that stands alone. Set before anybody else has the engine.
+    var commitLog: CommitLog?
+
+    init(_ parts: OpenedEngine) {
+        directory = parts.directory
+        fileSystem = parts.fileSystem
+        options = parts.options
+        engineID = parts.engineID
+        epochs = parts.epochs
+        cache = parts.cache
+        removals = parts.removals
+        fileLock = parts.lock
+        worker = Worker(manifest: parts.manifest, state: parts.state)
+        shared = Shared()
+        shared.durableSeal = parts.state.seal
+        shared.nextFileNumber = parts.state.nextFileNumber
+        shared.wantsCompaction = CompactionPolicy.wantsCompaction(of: parts.version, options)
+        activeMemtable = Memtable()
+        cells = .allocate(byteCount: Cell.byteCount, alignment: 64)
+        cells.initializeMemory(as: UInt8.self, repeating: 0, count: Cell.byteCount)
+        let view = ReadView(memtable: activeMemtable, sealed: [], version: parts.version)
+        balsa_store_64(cells + Cell.view, UInt64(UInt(bitPattern: Unmanaged.passRetained(view).toOpaque())))
+        balsa_store_64(cells + Cell.lastSequence, parts.state.seal?.sequence ?? 0)
+        balsa_store_64(cells + Cell.retentionMark, parts.state.seal?.retentionMark ?? 0)
+    }
+
+    deinit {
+        close()
+        takeView().release()
+        cells.deallocate()
+        // Blocks of tables that go now are retired, and nobody is left to collect them later.
+        epochs.collect()
+    }
+
+    // MARK: Shared state
+
+    /// Calls `body` with what the writer and the worker share, alone.
+    func withShared<Value, Failure: Error>(
+        _ body: (inout Shared) throws(Failure) -> Value
+    ) throws(Failure) -> Value {
+        try lock.withLock { () throws(Failure) in try body(&shared) }
+    }
+
+    /// A number that no file has had.
+    func takeFileNumber() -> UInt64 {
+        withShared { shared in
+            shared.nextFileNumber += 1
+            return shared.nextFileNumber - 1
+        }
+    }
+
+    /// The number of the newest batch that readers see, or of a later seal.
+    public internal(set) var lastSequence: SequenceNumber {
+        get { balsa_load_acquire_64(cells + Cell.lastSequence) }
+        set { balsa_store_release_64(cells + Cell.lastSequence, newValue) }
+    }
+
+    /// The newest retention mark: reads below it are refused. Set by the writer.
+    public internal(set) var retentionMark: SequenceNumber {
+        get { balsa_load_acquire_64(cells + Cell.retentionMark) }
+        set { balsa_store_release_64(cells + Cell.retentionMark, newValue) }
+    }
+
+    /// Throws where the engine has been closed.
+    func checkOpen() throws(EngineError) {
+        guard balsa_load_acquire_64(cells + Cell.isClosed) == 0 else {
+            throw EngineError(.closed, "the engine in \(directory) has been closed")
+        }
+    }
+
+    /// Gives the directory back. Cursors and snapshots may still be used; everything else throws. Memtables that have not
+    /// been flushed are lost, as in a crash. Closing twice has no effect.
+    ///
+    /// Neither the writer nor the worker may be in a call.
+    public func close() {
+        guard balsa_fetch_add_64(cells + Cell.isClosed, 1) == 0 else { return }
+        worker.abandon()
+        closeLog()
+        fileLock.release()
+        epochs.collect()
+    }
+
+    // MARK: The view
+
+    private func takeView() -> Unmanaged<ReadView> {
+        guard let pointer = UnsafeRawPointer(bitPattern: UInt(balsa_load_64(cells + Cell.view))) else {
+            preconditionFailure("an engine has a view from its beginning to its end")
+        }
+        return Unmanaged.fromOpaque(pointer)
+    }
+
+    /// The current view, for callers with a pin or with the lock.
+    @inline(__always)
+    var unretainedView: Unmanaged<ReadView> { takeView() }
+
+    /// The current view, with a reference.
+    func retainedView() -> ReadView { epochs.withPin { takeView().takeUnretainedValue() } }
+
+    /// Makes `view` the one that readers find. Called with the lock.
+    func publish(_ view: ReadView) {
+        let old = takeView()
+        balsa_store_64(cells + Cell.view, UInt64(UInt(bitPattern: Unmanaged.passRetained(view).toOpaque())))
+        // A reader may just have loaded the old pointer and not used it yet.
+        epochs.retire(old.takeRetainedValue())
+    }
+}

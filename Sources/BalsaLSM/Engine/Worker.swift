@@ -1,0 +1,47 @@
+import BalsaPlatform
+
+/// What the background work has under way, and what it alone knows.
+struct Worker {
+    /// The live manifest.
+    var manifest: Manifest
+    /// What it says.
+    var state: ManifestState
+    /// Whether it is unknown what the live manifest says, because a write to it or its replacement failed. Nothing is
+    /// written to it then, and nothing is removed that either outcome needs, until a new one has taken its place.
+    var isManifestUncertain = false
+    /// Files that go as soon as the manifest is certain again: the uncertain outcome may name them.
+    var heldFiles: [String] = []
+    /// Whether the last removal of a file failed. Other work goes first then.
+    var hasRemovalFailed = false
+    var flush: FlushJob?
+    var compaction: CompactionJob?
+    /// For each level the highest key that its last compaction has reached.
+    var compactionCursors: [Bytes?] = []
+
+    init(manifest: Manifest, state: ManifestState) {
+        self.manifest = manifest
+        self.state = state
+    }
+
+    /// Whether the edits behind the image have become too long.
+    func isManifestTooLong(_ options: EngineOptions) -> Bool {
+        let edits = manifest.byteCount - manifest.imageByteCount
+        // An image that is longer than the limit alone would have the manifest written anew at every edit.
+        return edits >= max(UInt64(options.manifestBytes), manifest.imageByteCount)
+    }
+
+    /// Gives up everything that is under way. What has been written of it is removed at the next opening.
+    mutating func abandon() {
+        flush?.abandon()
+        compaction?.abandon()
+        flush = nil
+        compaction = nil
+        manifest.close()
+    }
+
+    /// Notes how far the compactions of a level have got.
+    mutating func noteCompaction(of level: Int, through key: Bytes?) {
+        while compactionCursors.count <= level { compactionCursors.append(nil) }
+        compactionCursors[level] = key
+    }
+}

@@ -1,0 +1,196 @@
+import BalsaPlatform
+
+/// Writes that become visible together, under one sequence number.
+///
+/// A batch is one encoded buffer, which ``removeAll()`` empties and keeps, so that a batch that is used again costs no
+/// memory. The same bytes go to a write-ahead log, behind their count:
+///
+/// ```
+/// count u32 | { kind u8 | key bytes u32 | value bytes u32 | key | value }
+/// ```
+///
+/// A range deletion has its start as key and its end, which is excluded, as value. A key is written at most once in a
+/// batch: two writes of one key with one sequence number have no order. A range deletion hides strictly older writes, and so
+/// none of its own batch.
+public struct WriteBatch: Sendable {
+    static let headerBytes = 4
+    static let operationHeaderBytes = 9
+
+    /// The encoded form.
+    private var storage: [UInt8]
+    /// How many writes there are.
+    public private(set) var count = 0
+    /// How many of the writes are range deletions.
+    private(set) var rangeDeletionCount = 0
+    private(set) var longestKeyBytes = 0
+    private(set) var longestValueBytes = 0
+
+    /// An empty batch.
+    public init() { storage = [UInt8](repeating: 0, count: WriteBatch.headerBytes) }
+
+    /// Whether there are no writes.
+    public var isEmpty: Bool { count == 0 }
+
+    /// How long the batch is, in bytes of keys, values and overhead.
+    public var byteCount: Int { storage.count }
+
+    /// Forgets the writes and keeps the memory.
+    public mutating func removeAll() {
+        storage.removeSubrange(WriteBatch.headerBytes...)
+        (count, rangeDeletionCount, longestKeyBytes, longestValueBytes) = (0, 0, 0, 0)
+        storeCount()
+    }
+
+    // MARK: Writing
+
+    /// Gives `key` the value `value`.
+    public mutating func put(_ key: Bytes, _ value: Bytes) {
+        key.withUnsafeBytes { key in value.withUnsafeBytes { append(.put, WriteBatch.nothing, key, $0) } }
+    }
+
+    /// Gives the key `prefix` followed by `key` the value `value`.
+    public mutating func put(
+        prefix: UnsafeRawBufferPointer,
+        key: UnsafeRawBufferPointer,
+        value: UnsafeRawBufferPointer
+    ) {
+        append(.put, prefix, key, value)
+    }
+
+    /// Takes its value from `key`, whether it has one or not.
+    public mutating func delete(_ key: Bytes) {
+        key.withUnsafeBytes { append(.deletion, WriteBatch.nothing, $0, WriteBatch.nothing) }
+    }
+
+    /// Takes its value from the key `prefix` followed by `key`, whether it has one or not.
+    public mutating func delete(prefix: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer) {
+        append(.deletion, prefix, key, WriteBatch.nothing)
+    }
+
+    /// Takes their values from the keys from `start` up to `end`, which is excluded. Does nothing where there are no such
+    /// keys because `end` is not above `start`.
+    public mutating func deleteRange(from start: Bytes, to end: Bytes) {
+        guard start < end else { return }
+        start.withUnsafeBytes { start in
+            end.withUnsafeBytes { append(.rangeDeletion, WriteBatch.nothing, start, $0) }
+        }
+    }
+
+    /// As ``deleteRange(from:to:)`` of `prefix` followed by `start` up to `end`, which is the whole key.
+    public mutating func deleteRange(
+        prefix: UnsafeRawBufferPointer,
+        from start: UnsafeRawBufferPointer,
+        to end: UnsafeRawBufferPointer
+    ) {
+        let sizeBefore = storage.count
+        append(.rangeDeletion, prefix, start, end)
+        // The start lies in two pieces, and is compared where it has become one.
+        let isEmpty = storage.withUnsafeBytes { raw in
+            let first = sizeBefore + WriteBatch.operationHeaderBytes
+            let middle = first + prefix.count + start.count
+            let key = UnsafeRawBufferPointer(rebasing: raw[first..<middle])
+            return KeyOrder.compare(key, UnsafeRawBufferPointer(rebasing: raw[middle...])) >= 0
+        }
+        guard isEmpty else { return }
+        storage.removeSubrange(sizeBefore...)
+        count -= 1
+        rangeDeletionCount -= 1
+        storeCount()
+    }
+
+    private static var nothing: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
+
+    private mutating func append(
+        _ kind: ValueKind,
+        _ prefix: UnsafeRawBufferPointer,
+        _ key: UnsafeRawBufferPointer,
+        _ value: UnsafeRawBufferPointer
+    ) {
+        let keyBytes = prefix.count + key.count
+        precondition(keyBytes < 1 << 31 && value.count < 1 << 31, "keys and values of gigabytes are never written")
+        storage.append(kind.rawValue)
+        withUnsafeBytes(of: UInt32(keyBytes).littleEndian) { storage.append(contentsOf: $0) }
+        withUnsafeBytes(of: UInt32(value.count).littleEndian) { storage.append(contentsOf: $0) }
+        storage.append(contentsOf: prefix)
+        storage.append(contentsOf: key)
+        storage.append(contentsOf: value)
+        note(kind, keyBytes: keyBytes, valueBytes: value.count)
+        storeCount()
+    }
+
+    private mutating func note(_ kind: ValueKind, keyBytes: Int, valueBytes: Int) {
+        count += 1
+        longestKeyBytes = max(longestKeyBytes, keyBytes)
+        if kind == .rangeDeletion {
+            rangeDeletionCount += 1
+            longestKeyBytes = max(longestKeyBytes, valueBytes)
+        } else {
+            longestValueBytes = max(longestValueBytes, valueBytes)
+        }
+    }
+
+    private mutating func storeCount() {
+        storage.withUnsafeMutableBytes { $0.storeBytes(of: UInt32(count).littleEndian, as: UInt32.self) }
+    }
+
+    // MARK: Reading
+
+    /// Calls `body` with the encoded form.
+    package func withEncoded<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try storage.span.bytes.withUnsafeBytes(body)
+    }
+
+    /// The batch that `encoded` is the encoded form of.
+    ///
+    /// - Throws: ``DecodingError`` for bytes that are none.
+    package init(decoding encoded: UnsafeRawBufferPointer) throws(DecodingError) {
+        storage = [UInt8](encoded)
+        var reader = ByteReader(encoded.bytes)
+        let expected = try reader.uint32("count")
+        while reader.remaining > 0 {
+            let place = reader.offset
+            guard let kind = ValueKind(rawValue: try reader.uint8("kind")) else {
+                throw DecodingError(.outOfBounds, "kind", at: place)
+            }
+            let keyBytes = Int(try reader.uint32("key bytes"))
+            let valueBytes = Int(try reader.uint32("value bytes"))
+            let start = reader.offset
+            try reader.skip(keyBytes, "key")
+            try reader.skip(valueBytes, "value")
+            let key = UnsafeRawBufferPointer(rebasing: encoded[start..<start + keyBytes])
+            let value = UnsafeRawBufferPointer(rebasing: encoded[start + keyBytes..<reader.offset])
+            guard kind != .deletion || valueBytes == 0, kind != .rangeDeletion || KeyOrder.compare(key, value) < 0
+            else {
+                throw DecodingError(.inconsistent, "value", at: start)
+            }
+            note(kind, keyBytes: keyBytes, valueBytes: valueBytes)
+        }
+        guard count == Int(expected) else { throw DecodingError(.inconsistent, "count", at: 0) }
+    }
+
+    /// Calls `body` with each write, in the order in which they were added. A range deletion's end comes as its value.
+    @inline(__always)
+    func visit(_ body: (ValueKind, UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void) {
+        storage.withUnsafeBytes { raw in
+            var offset = WriteBatch.headerBytes
+            while offset < raw.count {
+                let kind = ValueKind(rawValue: raw[offset])
+                let keyBytes = Int(UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: offset + 1, as: UInt32.self)))
+                let valueBytes = Int(
+                    UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: offset + 5, as: UInt32.self))
+                )
+                let key = offset + WriteBatch.operationHeaderBytes
+                let value = key + keyBytes
+                offset = value + valueBytes
+                guard let kind else { preconditionFailure("a batch holds what was appended or checked") }
+                body(
+                    kind,
+                    UnsafeRawBufferPointer(rebasing: raw[key..<value]),
+                    UnsafeRawBufferPointer(rebasing: raw[value..<offset])
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+import BalsaPlatform
+import CBalsaPlatform
+
+/// Walks over the entries of a table in their order, all versions of all keys, in both directions.
+///
+/// Key and value are lent until the cursor moves. The cursor holds the block that it is in; it needs no pin, and the
+/// block stays valid when the cache drops it and when the table is closed. Moving costs no allocation but for a block that
+/// is read, or a key longer than all before.
+///
+/// A copy shares the memory in which the key is put together with the original: only one of them may be used.
+struct TableCursor {
+    /// Whether moves may wait for the disk.
+    var waiting = Waiting.allowed
+
+    private let table: Table
+    private let fillsCache: Bool
+    /// The block that the cursor is in. It may keep one when it is invalid, to find the way back without the cache.
+    private var block: Block?
+    private var view: BlockView?
+    private var number = -1
+    /// Where in the block; at least ``count`` or negative where the cursor is invalid.
+    private var position = -1
+    private var count = 0
+
+    /// Where the key is put together from the block's prefix and the entry's rest.
+    private var keyMemory: RawMemory
+    private var keyCount = 0
+
+    /// The trailer of the entry, while the cursor is valid.
+    private(set) var trailer = Trailer(rawValue: 0)
+    /// The value of the entry, while the cursor is valid; lent until the cursor moves.
+    private(set) var value = UnsafeRawBufferPointer(start: nil, count: 0)
+
+    init(_ table: Table, fillsCache: Bool) {
+        self.table = table
+        self.fillsCache = fillsCache
+        keyMemory = RawMemory(count: 64)
+    }
+
+    /// Whether the cursor is at an entry.
+    var isValid: Bool { position >= 0 }
+
+    /// The key of the entry, while the cursor is valid; lent until the cursor moves.
+    var key: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: keyMemory.base, count: keyCount) }
+
+    // MARK: Moving
+
+    /// Moves to the first entry; invalid where there is none.
+    mutating func seekToFirst() throws(EngineError) {
+        try settle(at: 0) { _ in 0 }
+    }
+
+    /// Moves to the last entry; invalid where there is none.
+    mutating func seekToLast() throws(EngineError) {
+        try settle(at: table.index.count - 1) { view in view.count - 1 }
+    }
+
+    /// Moves to the first entry that is not before (`key`, `trailer`); invalid where there is none.
+    mutating func seek(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(EngineError) {
+        let number = table.index.find(key, trailer)
+        try settle(at: number) { view in view.lowerBound(key, trailer) }
+    }
+
+    /// Moves to the last entry whose key is before `key`; invalid where there is none.
+    mutating func seekBefore(_ key: UnsafeRawBufferPointer) throws(EngineError) {
+        // The entry behind it is the first of `key` or of what follows, the trailer being the one before all others.
+        let newest = Trailer(rawValue: .max)
+        let number = table.index.find(key, newest)
+        guard number < table.index.count else { return try seekToLast() }
+        try settle(at: number) { view in view.lowerBound(key, newest) - 1 }
+    }
+
+    /// Moves to the next entry; becomes invalid behind the last.
+    ///
+    /// - Precondition: the cursor is valid.
+    /// - Throws: the cursor has not moved then, so that the move can be tried again.
+    mutating func next() throws(EngineError) {
+        precondition(position >= 0, "only a valid cursor can move on")
+        guard position + 1 < count else { return try step(to: number + 1) { _ in 0 } }
+        position += 1
+        show()
+    }
+
+    /// Moves to the previous entry; becomes invalid before the first.
+    ///
+    /// - Precondition: the cursor is valid.
+    /// - Throws: the cursor has not moved then, so that the move can be tried again.
+    mutating func previous() throws(EngineError) {
+        precondition(position >= 0, "only a valid cursor can move back")
+        guard position > 0 else { return try step(to: number - 1) { view in view.count - 1 } }
+        position -= 1
+        show()
+    }
+
+    // MARK: Parts
+
+    /// Goes into the block with this number and to the position that `choose` says; into a neighbour where that lies
+    /// just outside of the block.
+    private mutating func settle(at number: Int, _ choose: (BlockView) -> Int) throws(EngineError) {
+        position = -1
+        guard number >= 0, number < table.index.count else { return }
+        let block = try load(number)
+        // Chosen before anything is taken: the key that is looked for may be the one that this cursor has lent.
+        let chosen = choose(block.view)
+        if chosen < 0 {
+            try step(to: number - 1) { view in view.count - 1 }
+        } else if chosen >= block.view.count {
+            try step(to: number + 1) { _ in 0 }
+        } else {
+            take(block, number)
+            position = chosen
+            show()
+        }
+    }
+
+    /// Goes into the block with this number, if there is one, and to the position that `choose` says.
+    private mutating func step(to number: Int, _ choose: (BlockView) -> Int) throws(EngineError) {
+        guard number >= 0, number < table.index.count else {
+            position = -1
+            return
+        }
+        let block = try load(number)
+        take(block, number)
+        position = choose(block.view)
+        show()
+    }
+
+    /// The block with this number. The cursor stays as it is.
+    private func load(_ number: Int) throws(EngineError) -> Block {
+        if number == self.number, let block { return block }
+        return try table.block(number, waiting, fillsCache: fillsCache)
+    }
+
+    /// Goes over to a block.
+    private mutating func take(_ block: Block, _ number: Int) {
+        guard number != self.number else { return }
+        let view = block.view
+        if block.maxKeyBytes > keyMemory.count { keyMemory = RawMemory(count: max(block.maxKeyBytes, 256)) }
+        keyMemory.base.copyMemory(from: view.prefix, byteCount: view.prefixLength)
+        self.block = block
+        self.view = view
+        self.number = number
+        count = view.count
+    }
+
+    /// Puts the key together and notes where the value lies.
+    @inline(__always)
+    private mutating func show() {
+        guard let view else { return }
+        let entry = view.entry(position)
+        (keyMemory.base + view.prefixLength).copyMemory(from: entry.suffix, byteCount: entry.suffixLength)
+        keyCount = view.prefixLength + entry.suffixLength
+        trailer = entry.trailer
+        value = entry.value
+        if position + 2 < count { balsa_prefetch(view.entries + view.offset(position + 2)) }
+    }
+}

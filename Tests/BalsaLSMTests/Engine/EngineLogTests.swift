@@ -1,0 +1,142 @@
+import BalsaPlatform
+import BalsaSimulation
+import XCTest
+
+@testable import BalsaLSM
+
+/// Engines that stand alone, with a write-ahead log.
+final class EngineLogTests: XCTestCase {
+    private var options: EngineOptions {
+        var options = EngineOptions.tiny
+        options.hasWriteAheadLog = true
+        return options
+    }
+
+    private func batch(_ key: String, _ value: String) -> WriteBatch {
+        var batch = WriteBatch()
+        batch.put(key.bytes, value.bytes)
+        return batch
+    }
+
+    private func pairs(_ engine: StorageEngine) throws -> [String] {
+        var cursor = try engine.makeCursor()
+        return try EngineFixture.forward(&cursor)
+    }
+
+    func testAnUnsyncedBatchSurvivesTheEndOfTheProcessAndASyncedOneAPowerLoss() throws {
+        let disk = SimulatedDisk()
+        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options)
+        let first = try engine.write(batch("a", "1"), syncing: true)
+        XCTAssertEqual(engine.commitState(of: first), .pending)
+        try engine.waitForCommit(of: first)
+        XCTAssertEqual(engine.commitState(of: first), .durable)
+        let second = try engine.write(batch("b", "2"), syncing: false)
+        XCTAssertEqual(engine.commitState(of: second), .pending)
+        XCTAssertEqual(try pairs(engine), ["a=1", "b=2"])
+        for image in disk.crashStates(limit: 100) {
+            let again = try StorageEngine.open("engine", fileSystem: SimulatedDisk(image).mount(), options: options)
+            XCTAssertTrue([["a=1"], ["a=1", "b=2"]].contains(try pairs(again)))
+        }
+        disk.processCrash()
+        let again = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options)
+        XCTAssertEqual(try pairs(again), ["a=1", "b=2"])
+        XCTAssertEqual(again.lastSequence, 2)
+    }
+
+    func testALongLogBecomesSeveralMemtablesAndIsRemovedWhenTheyAreFlushed() throws {
+        let disk = SimulatedDisk()
+        var engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options)
+        for number in 100..<300 {
+            _ = try engine.write(batch("k\(number)", String(repeating: "-", count: 100)), syncing: false)
+        }
+        XCTAssertGreaterThan(engine.metrics.sealsWaiting, 2)
+        XCTAssertEqual(engine.pressure, .stopped)
+        engine.close()
+        engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options)
+        XCTAssertGreaterThan(engine.metrics.sealsWaiting, 2)
+        XCTAssertEqual(try pairs(engine).count, 200)
+        while try engine.work(budget: 1 << 20) != .idle {}
+        XCTAssertEqual(engine.pressure, .none)
+        XCTAssertFalse(engine.hasWork)
+        let logs = try disk.mount().list("engine").filter { $0.hasPrefix("wal-") }
+        XCTAssertLessThanOrEqual(logs.count, 2, "\(logs)")
+        engine.close()
+        engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options)
+        XCTAssertEqual(try pairs(engine).count, 200)
+        XCTAssertEqual(engine.lastSequence, 200)
+        _ = try engine.write(batch("k", "v"), syncing: true)
+        XCTAssertEqual(try engine.get("k")?.sequence, 201)
+    }
+
+    func testAfterAFailedSyncNothingIsWrittenAnyMore() throws {
+        final class Failing: DiskHook {
+            var isArmed = false
+            func answer(_ call: DiskCall) -> DiskAnswer {
+                isArmed && call.operation == .sync && call.path.contains("wal-") ? .fail(.inputOutput) : .proceed
+            }
+        }
+        let hook = Failing()
+        let disk = SimulatedDisk()
+        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(hook), options: options)
+        try engine.waitForCommit(of: try engine.write(batch("a", "1"), syncing: true))
+        hook.isArmed = true
+        let ticket = try engine.write(batch("b", "2"), syncing: true)
+        XCTAssertThrowsError(try engine.waitForCommit(of: ticket))
+        hook.isArmed = false
+        for _ in 0..<3 { XCTAssertThrowsError(try engine.write(batch("c", "3"), syncing: true)) }
+        XCTAssertThrowsError(try engine.waitForCommit(of: ticket))
+        XCTAssertEqual(try engine.get("a")?.value, "1")
+        XCTAssertNil(try engine.get("c"))
+        disk.processCrash()
+        let again = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options)
+        XCTAssertEqual(try again.get("a")?.value, "1")
+    }
+
+    func testTheTwoKindsOfEngineAreNotMixed() throws {
+        let disk = SimulatedDisk()
+        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options)
+        XCTAssertThrowsError(try engine.apply(batch("a", "1"), sequence: 1)) {
+            XCTAssertEqual(($0 as? EngineError)?.code, .invalid)
+        }
+        _ = try engine.write(batch("a", "1"), syncing: true)
+        engine.close()
+        XCTAssertThrowsError(try StorageEngine.open("engine", fileSystem: disk.mount(), options: .tiny)) {
+            XCTAssertEqual(($0 as? EngineError)?.code, .invalid)
+        }
+        let other = try StorageEngine.open("other", fileSystem: disk.mount(), options: .tiny)
+        XCTAssertThrowsError(try other.write(batch("a", "1"), syncing: true)) {
+            XCTAssertEqual(($0 as? EngineError)?.code, .invalid)
+        }
+    }
+
+    func testACrashAtEveryCallLeavesAPrefixWithEverythingThatWasDurable() throws {
+        var durable: SequenceNumber = 0
+        var written: SequenceNumber = 0
+        var small = options
+        small.memtableBytes = 1
+        var states = 0
+        try SimulatedDisk().forEachCrashPoint { files in
+            (durable, written) = (0, 0)
+            let engine = try StorageEngine.open("engine", fileSystem: files, options: small)
+            for number in 1...5 as ClosedRange<UInt64> {
+                written = number
+                let ticket = try engine.write(batch("k\(number)", "v"), syncing: true)
+                if number != 3 {
+                    try engine.waitForCommit(of: ticket)
+                    durable = number
+                }
+                if number == 4 { while try engine.work(budget: 1 << 20) != .idle {} }
+            }
+        } check: { crashed, point in
+            for image in crashed.crashStates(limit: 10) {
+                states += 1
+                let engine = try StorageEngine.open("engine", fileSystem: SimulatedDisk(image).mount(), options: small)
+                let found = try pairs(engine)
+                XCTAssertTrue((durable...max(durable, written)).contains(UInt64(found.count)), "\(point): \(found)")
+                XCTAssertEqual(found, (1..<found.count + 1).map { "k\($0)=v" }, "\(point)")
+                XCTAssertEqual(engine.lastSequence, UInt64(found.count), "\(point)")
+            }
+        }
+        XCTAssertGreaterThan(states, 300)
+    }
+}

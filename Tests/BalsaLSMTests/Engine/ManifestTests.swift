@@ -1,0 +1,194 @@
+import BalsaPlatform
+import BalsaSimulation
+import XCTest
+
+@testable import BalsaLSM
+
+/// The files MANIFEST and CURRENT, byte by byte.
+final class ManifestTests: XCTestCase {
+    private func table(_ number: UInt64, _ smallest: Bytes, _ largest: Bytes, sequences: ClosedRange<UInt64>)
+        -> TableMetadata
+    {
+        TableMetadata(
+            number: number,
+            id: number * 1_000,
+            byteCount: 77,
+            smallest: smallest,
+            largest: largest,
+            largestIsExclusive: number % 2 == 0,
+            smallestSequence: sequences.lowerBound,
+            largestSequence: sequences.upperBound,
+            entryCount: 5,
+            deletionCount: 2,
+            rangeDeletionCount: 1
+        )
+    }
+
+    /// An edit with everything in it.
+    private var fullEdit: VersionEdit {
+        var edit = VersionEdit()
+        edit.removed = [VersionEdit.Removed(level: 1, number: 3)]
+        edit.added = [
+            VersionEdit.Placed(level: 0, table: table(8, "", "\u{7f}", sequences: 5...9)),
+            VersionEdit.Placed(level: 15, table: table(9, "a key of more than fifteen bytes", "b", sequences: 1...1)),
+        ]
+        edit.seal = SealRecord(sequence: 9, term: 2, stamp: 3, retentionMark: 4, systemState: "state")
+        edit.nextFileNumber = 10
+        edit.floor = 4
+        return edit
+    }
+
+    func testAnEditIsWhatItWasAfterEncodingAndDecoding() throws {
+        XCTAssertEqual(try VersionEdit(decoding: fullEdit.encoded()), fullEdit)
+        XCTAssertEqual(try VersionEdit(decoding: VersionEdit().encoded()), VersionEdit())
+    }
+
+    func testEveryTruncatedEditIsRefusedOrShorter() throws {
+        let encoded = try fullEdit.encoded()
+        for count in 0..<encoded.count {
+            // An edit has no length of its own: the record around it does. Cut between two fields it is another edit.
+            if let shorter = try? VersionEdit(decoding: encoded.slice(0..<count)) {
+                XCTAssertNotEqual(shorter, fullEdit)
+            }
+        }
+    }
+
+    func testUnknownFieldsAndImpossibleNumbersAreRefused() {
+        func reason(_ bytes: [UInt8]) -> BalsaPlatform.DecodingError.Reason? {
+            do { _ = try VersionEdit(decoding: Bytes(bytes)) } catch { return error.reason }
+            return nil
+        }
+        XCTAssertEqual(reason([200]), .version)
+        XCTAssertEqual(reason([1, 16] + [UInt8](repeating: 0, count: 8)), .outOfBounds)
+        XCTAssertEqual(reason([1, 0, 1]), .truncated)
+        // A state of four gigabytes that is not there.
+        XCTAssertEqual(reason([3] + [UInt8](repeating: 0, count: 32) + [0xff, 0xff, 0xff, 0xff]), .truncated)
+    }
+
+    func testTheBytesOfAManifestAreThoseOfTheFormatPage() throws {
+        var state = ManifestState()
+        state.nextFileNumber = 2
+        let manifest = try Manifest.image(of: state, number: 1, engineID: 0x0807_0605_0403_0201)
+        XCTAssertEqual(
+            [UInt8](manifest).map { $0 < 16 ? "0" + String($0, radix: 16) : String($0, radix: 16) }.joined(),
+            golden
+        )
+        let current = CurrentFile(manifestNumber: 1, engineID: 0x0807_0605_0403_0201)
+        XCTAssertEqual(try CurrentFile(decoding: current.encoded()), current)
+    }
+
+    /// The header of the file, the header of the first record, and two fields: the next file number and the floor.
+    private var golden: String {
+        "42414c53414d414e01000000000000000100000000000000010203040506070800000000d5b74690"
+            + "4d5245431200000028000000000000004d69b961bc3320f9"
+            + "040200000000000000" + "050000000000000000"
+    }
+
+    /// A disk with an engine whose manifest holds an image and three edits.
+    private func written() throws -> (disk: SimulatedDisk, manifest: String) {
+        let fixture = try EngineFixture()
+        for number in 1...3 {
+            try fixture.put("k\(number)".bytes, "v".bytes)
+            try fixture.flush()
+        }
+        let manifest = "engine/" + (try XCTUnwrap(try fixture.files("MANIFEST-").first))
+        fixture.disk.processCrash()
+        return (fixture.disk, manifest)
+    }
+
+    private func open(_ disk: SimulatedDisk) throws(EngineError) -> StorageEngine {
+        var options = EngineOptions.tiny
+        options.levelZeroTables = 8
+        options.levelZeroTablesToPause = 16
+        return try StorageEngine.open("engine", fileSystem: disk.mount(), options: options)
+    }
+
+    func testEveryFlippedBitIsRefusedOrCostsTheLastRecordAlone() throws {
+        let (disk, manifest) = try written()
+        let bytes = try XCTUnwrap(disk.contents(of: manifest))
+        let image = disk.snapshot()
+        var refused = 0
+        var shortened = 0
+        for offset in bytes.indices {
+            for bit in 0..<8 where (offset + bit) % 3 == 0 {
+                let flipped = SimulatedDisk(image)
+                flipped.corrupt(manifest, at: UInt64(offset), mask: 1 << UInt8(bit))
+                do throws(EngineError) {
+                    // The last record cannot be told from one that was never finished.
+                    let engine = try open(flipped)
+                    XCTAssertEqual(engine.durableSeal?.sequence, 2, "byte \(offset), bit \(bit)")
+                    shortened += 1
+                } catch {
+                    XCTAssertEqual(error.code, .damaged, "byte \(offset), bit \(bit)")
+                    refused += 1
+                }
+            }
+        }
+        XCTAssertGreaterThan(refused, 2 * shortened)
+        XCTAssertGreaterThan(shortened, 100)
+    }
+
+    func testEveryTruncationCostsWhatItCutsOff() throws {
+        let (disk, manifest) = try written()
+        let bytes = try XCTUnwrap(disk.contents(of: manifest))
+        let image = disk.snapshot()
+        var seen: [UInt64] = []
+        for count in bytes.indices {
+            let cut = SimulatedDisk(image)
+            try cut.mount().open(manifest, .readWrite).setSize(UInt64(count))
+            do {
+                let sequence = try open(cut).durableSeal?.sequence ?? 0
+                if seen.last != sequence { seen.append(sequence) }
+            } catch { XCTAssertEqual(error.code, .damaged) }
+        }
+        XCTAssertEqual(seen, [0, 1, 2])
+    }
+
+    func testGarbageBehindTheLastRecordIsDropped() throws {
+        for garbage in [[UInt8](repeating: 0, count: 5_000), Array("MREC".utf8), [1, 2, 3]] {
+            let (disk, manifest) = try written()
+            let end = UInt64(try XCTUnwrap(disk.contents(of: manifest)).count)
+            try disk.mount().open(manifest, .readWrite).write(Bytes(garbage), at: end)
+            XCTAssertEqual(try open(disk).durableSeal?.sequence, 3)
+        }
+    }
+
+    func testEveryFlippedBitOfCurrentIsRefused() throws {
+        let (disk, _) = try written()
+        let image = disk.snapshot()
+        for offset in 0..<CurrentFile.byteCount {
+            for bit in 0..<8 {
+                let flipped = SimulatedDisk(image)
+                flipped.corrupt("engine/CURRENT", at: UInt64(offset), mask: 1 << UInt8(bit))
+                XCTAssertThrowsError(try open(flipped)) { XCTAssertEqual(($0 as? EngineError)?.code, .damaged) }
+            }
+        }
+    }
+
+    func testAManifestOfAnotherEngineIsRefused() throws {
+        let (disk, manifest) = try written()
+        let other = try EngineFixture(disk: disk, options: .tiny)
+        other.engine.close()
+        let stranger = try StorageEngine.open("other", fileSystem: disk.mount(), options: .tiny)
+        stranger.close()
+        let strange = try XCTUnwrap(disk.contents(of: "other/MANIFEST-1"))
+        let files = disk.mount()
+        for name in try files.list("engine") where name.hasPrefix("MANIFEST-") { try files.remove("engine/" + name) }
+        let current = try CurrentFile(decoding: Bytes(try XCTUnwrap(disk.contents(of: "engine/CURRENT"))))
+        let live = "engine/" + EngineFileName.manifestName(current.manifestNumber)
+        try files.open(live, .create).write(Bytes(strange), at: 0)
+        XCTAssertThrowsError(try open(disk)) { XCTAssertEqual(($0 as? EngineError)?.code, .damaged) }
+        XCTAssertNotEqual(live, manifest)
+    }
+
+    func testANewerFormatIsAnUpgradeAndNoDamage() throws {
+        // The version field of CURRENT with a checksum that fits.
+        var bytes = [UInt8](try CurrentFile(manifestNumber: 1, engineID: 2).encoded())
+        bytes[8] = 2
+        let checksum = bytes[0..<32].withUnsafeBytes { CRC32C.checksum($0) }
+        withUnsafeBytes(of: checksum.littleEndian) { raw in for index in 0..<4 { bytes[32 + index] = raw[index] } }
+        XCTAssertThrowsError(try CurrentFile(decoding: Bytes(bytes))) {
+            XCTAssertEqual(($0 as? BalsaPlatform.DecodingError)?.reason, .version)
+        }
+    }
+}

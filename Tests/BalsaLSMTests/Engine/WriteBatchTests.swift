@@ -1,0 +1,101 @@
+import BalsaPlatform
+import XCTest
+
+@testable import BalsaLSM
+
+/// Batches and their encoded form.
+final class WriteBatchTests: XCTestCase {
+    private func texts(_ batch: WriteBatch) -> [String] {
+        var found: [String] = []
+        batch.visit { kind, key, value in
+            found.append("\(kind) \(Bytes(copying: key)) \(Bytes(copying: value))")
+        }
+        return found
+    }
+
+    private var sample: WriteBatch {
+        var batch = WriteBatch()
+        batch.put("key", "a value that is longer than fifteen bytes")
+        batch.delete("")
+        batch.deleteRange(from: "a", to: "b")
+        return batch
+    }
+
+    private func encoded(_ batch: WriteBatch) -> [UInt8] { batch.withEncoded { [UInt8]($0) } }
+
+    func testWritesAreInTheirOrder() {
+        let batch = sample
+        XCTAssertEqual(
+            texts(batch),
+            ["put key a value that is longer than fifteen bytes", "deletion  ", "rangeDeletion a b"]
+        )
+        XCTAssertEqual(batch.count, 3)
+        XCTAssertEqual(batch.rangeDeletionCount, 1)
+        XCTAssertEqual(batch.longestKeyBytes, 3)
+        XCTAssertEqual(batch.longestValueBytes, 41)
+    }
+
+    func testTheEncodedFormIsThatOfTheComment() {
+        var batch = WriteBatch()
+        batch.put("k", "vw")
+        XCTAssertEqual(encoded(batch), [1, 0, 0, 0, 1, 1, 0, 0, 0, 2, 0, 0, 0] + Array("kvw".utf8))
+        XCTAssertEqual(batch.byteCount, 16)
+    }
+
+    func testAnEmptiedBatchIsAsNew() {
+        var batch = sample
+        batch.removeAll()
+        XCTAssertTrue(batch.isEmpty)
+        XCTAssertEqual(encoded(batch), encoded(WriteBatch()))
+        XCTAssertEqual(batch.longestKeyBytes, 0)
+    }
+
+    func testKeysInTwoPiecesAreKeysInOne() {
+        var pieces = WriteBatch()
+        var whole = WriteBatch()
+        let values: [[UInt8]] = [Array("pre".utf8), Array("key".utf8), Array("value".utf8), Array("preky".utf8)]
+        values[0].withUnsafeBytes { prefix in
+            values[1].withUnsafeBytes { key in
+                values[2].withUnsafeBytes { pieces.put(prefix: prefix, key: key, value: $0) }
+                pieces.delete(prefix: prefix, key: key)
+                values[3].withUnsafeBytes { pieces.deleteRange(prefix: prefix, from: key, to: $0) }
+                // What begins behind its end deletes nothing.
+                values[0].withUnsafeBytes { pieces.deleteRange(prefix: prefix, from: key, to: $0) }
+            }
+        }
+        whole.put("prekey", "value")
+        whole.delete("prekey")
+        whole.deleteRange(from: "prekey", to: "preky")
+        whole.deleteRange(from: "prekey", to: "pre")
+        whole.deleteRange(from: "prekey", to: "prekey")
+        XCTAssertEqual(encoded(pieces), encoded(whole))
+        XCTAssertEqual(pieces.count, 3)
+    }
+
+    func testDecodingGivesTheBatchBack() throws {
+        for batch in [sample, WriteBatch()] {
+            let decoded = try encoded(batch).withUnsafeBytes { try WriteBatch(decoding: $0) }
+            XCTAssertEqual(texts(decoded), texts(batch))
+            XCTAssertEqual(decoded.count, batch.count)
+            XCTAssertEqual(decoded.longestValueBytes, batch.longestValueBytes)
+            XCTAssertEqual(decoded.rangeDeletionCount, batch.rangeDeletionCount)
+        }
+    }
+
+    func testEveryTruncationIsRefusedAndNoFlippedBitTraps() {
+        let bytes = encoded(sample)
+        for count in 0..<bytes.count {
+            XCTAssertThrowsError(try bytes[..<count].withUnsafeBytes { try WriteBatch(decoding: $0) })
+        }
+        var accepted = 0
+        for bit in 0..<8 * bytes.count {
+            var flipped = bytes
+            flipped[bit / 8] ^= 1 << UInt8(bit % 8)
+            guard let batch = flipped.withUnsafeBytes({ try? WriteBatch(decoding: $0) }) else { continue }
+            // The checksum around a batch is that of the log. What is accepted here can be walked through.
+            XCTAssertEqual(texts(batch).count, batch.count)
+            accepted += 1
+        }
+        XCTAssertLessThan(accepted, 8 * 48)
+    }
+}

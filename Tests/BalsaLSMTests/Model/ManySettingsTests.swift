@@ -1,0 +1,76 @@
+import BalsaLSM
+import BalsaPlatform
+import XCTest
+
+/// The same operations under many options, beside a model: nothing of what an engine does below may show above.
+enum ModelCheck {
+    /// Runs lists of operations under settings that are drawn from seeds.
+    ///
+    /// - Returns: how many runs there were, and how many flushes, compactions and faults in them.
+    static func run(
+        operationSeed: UInt64,
+        operationCount: Int,
+        settingSeeds: ClosedRange<UInt64>,
+        faultsOneIn: UInt64 = 0
+    ) throws -> (flushes: UInt64, compactions: UInt64, faults: Int) {
+        var source = OperationSource(seed: operationSeed)
+        let operations = source.operations(operationCount)
+        var first: [String]?
+        var total: (flushes: UInt64, compactions: UInt64, faults: Int) = (0, 0, 0)
+        for seed in settingSeeds {
+            let settings = ModelSettings(seed: seed, faultsOneIn: faultsOneIn)
+            let place = "operations \(operationSeed), settings \(seed): \(settings)"
+            let run = try ModelRun(settings, seed: seed)
+            do {
+                try run.run(operations)
+            } catch {
+                XCTFail("\(place): \(error)")
+            }
+            if !run.problems.isEmpty { XCTFail("\(place):\n" + run.problems.prefix(3).joined(separator: "\n")) }
+            if first == nil { first = run.history }
+            XCTAssertTrue(run.history == first, "\(place) can be told from other settings")
+            total.flushes += run.metrics.flushes
+            total.compactions += run.metrics.compactions
+            total.faults += run.faultCount
+        }
+        return total
+    }
+}
+
+final class ManySettingsTests: XCTestCase {
+    func testManySettingsGiveTheSameAnswers() throws {
+        let done = try ModelCheck.run(operationSeed: 1, operationCount: 120, settingSeeds: 1...30)
+        XCTAssertGreaterThan(done.flushes, 100)
+        XCTAssertGreaterThan(done.compactions, 50)
+    }
+}
+
+final class MoreSettingsTests: XCTestCase {
+    func testManySettingsGiveTheSameAnswers() throws {
+        _ = try ModelCheck.run(operationSeed: 2, operationCount: 120, settingSeeds: 101...130)
+    }
+}
+
+final class StillMoreSettingsTests: XCTestCase {
+    func testManySettingsGiveTheSameAnswers() throws {
+        _ = try ModelCheck.run(operationSeed: 3, operationCount: 120, settingSeeds: 201...230)
+    }
+}
+
+final class LongModelTests: XCTestCase {
+    func testALongRunUnderFewSettings() throws {
+        _ = try ModelCheck.run(operationSeed: 4, operationCount: 500, settingSeeds: 301...306)
+    }
+}
+
+final class FaultyModelTests: XCTestCase {
+    func testWorkThatFailsIsDoneAgain() throws {
+        let done = try ModelCheck.run(
+            operationSeed: 5,
+            operationCount: 120,
+            settingSeeds: 401...425,
+            faultsOneIn: 12
+        )
+        XCTAssertGreaterThan(done.faults, 100)
+    }
+}

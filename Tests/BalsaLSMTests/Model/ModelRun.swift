@@ -1,0 +1,341 @@
+import BalsaPlatform
+import BalsaSimulation
+
+@testable import BalsaLSM
+
+/// Runs operations against an engine under given settings, beside the model, and holds every answer against it.
+///
+/// It does what a replica does: it seals when the engine asks for it, lets work be done when it likes, and after a crash it
+/// applies again what lies behind the last durable seal.
+final class ModelRun {
+    /// A cursor that stays while other things happen, and what it should see.
+    private final class HeldCursor {
+        var cursor: EngineCursor
+        let expected: [ModelPair]
+
+        init(_ cursor: consuming EngineCursor, expected: [ModelPair]) {
+            self.cursor = cursor
+            self.expected = expected
+        }
+    }
+
+    private struct AppliedBatch {
+        var writes: [ModelWrite]
+        var sequence: SequenceNumber
+    }
+
+    private static let directory = "data/engine"
+
+    private let settings: ModelSettings
+    private let disk: SimulatedDisk
+    private var random: RandomSource
+    private var faults: RandomFaults
+    private var engine: StorageEngine
+    private var model = EngineModel()
+
+    private var applied: [AppliedBatch] = []
+    /// The records of all seals, in order.
+    private var seals: [SealRecord] = []
+    private var lastSequence: SequenceNumber = 0
+    private var mark: SequenceNumber = 0
+    private var snapshots: [EngineSnapshot] = []
+    private var held: HeldCursor?
+    private var checkpoints = 0
+    /// What was not as it should be.
+    private(set) var problems: [String] = []
+    /// What the client has seen, the same under all settings.
+    private(set) var history: [String] = []
+
+    init(_ settings: ModelSettings, seed: UInt64) throws {
+        self.settings = settings
+        random = RandomSource(seed: seed)
+        disk = SimulatedDisk()
+        let files = disk.mount()
+        try files.createDirectory("data")
+        try files.syncDirectory("/")
+        faults = RandomFaults(seed: seed, oneIn: settings.faultsOneIn)
+        engine = try StorageEngine.open(
+            ModelRun.directory,
+            fileSystem: disk.mount(faults),
+            options: settings.options
+        )
+    }
+
+    /// How many calls were made to fail.
+    var faultCount: Int { faults.count }
+    /// The engine's figures.
+    var metrics: EngineMetrics { engine.metrics }
+
+    /// Does one operation after the other, and then looks at everything.
+    func run(_ operations: [ModelOperation]) throws {
+        for operation in operations {
+            try perform(operation)
+            if random.below(100) < settings.workPercent { try work() }
+        }
+        try finish()
+    }
+
+    private func finish() throws {
+        held = nil
+        while try work(failing: false) {}
+        try checkEverything("at the end")
+        snapshots = []
+        while try work(failing: false) {}
+        try checkEverything("with nothing held")
+        try engine.verifyAll()
+    }
+
+    /// Compares all that can be read, at every sequence number.
+    private func checkEverything(_ place: String) throws {
+        expect(engine.checkInvariants(), nil, place)
+        for sequence in mark...max(mark, lastSequence) {
+            expect(try engine.pairs(at: sequence), model.pairs(at: sequence), "\(place), at \(sequence)")
+        }
+        expect(engine.floor <= engine.durableSeal?.retentionMark ?? 0, "the floor is above the mark \(place)")
+    }
+
+    /// Notes a problem where two things are not the same.
+    private func expect<Value: Equatable>(_ found: Value, _ expected: Value, _ what: @autoclosure () -> String) {
+        if found != expected { problems.append("\(what()): \(found) in place of \(expected)") }
+    }
+
+    /// Notes a problem where something does not hold.
+    private func expect(_ holds: Bool, _ what: @autoclosure () -> String) {
+        if !holds { problems.append(what()) }
+    }
+
+    /// Notes a problem where a call does not throw what it should.
+    private func expect(throws code: EngineError.Code, _ what: String, _ call: () throws(EngineError) -> Void) {
+        do throws(EngineError) {
+            try call()
+            problems.append("\(what) succeeds")
+        } catch {
+            expect(error.code, code, what)
+        }
+    }
+
+    // MARK: The shell
+
+    /// Does a step of background work. Where a call was made to fail it may fail as a whole.
+    ///
+    /// - Returns: whether there was anything to do.
+    @discardableResult
+    private func work(failing: Bool = true) throws -> Bool {
+        let before = faults.count
+        faults.isArmed = failing
+        defer { faults.isArmed = false }
+        do {
+            let result = try engine.work(budget: random.pick(settings.budgets))
+            expect(engine.checkInvariants(), nil, "invariants")
+            return result != .idle
+        } catch {
+            guard faults.count > before, error.code == .file else { throw error }
+            expect(engine.checkInvariants(), nil, "invariants")
+            return true
+        }
+    }
+
+    private func seal(at sequence: SequenceNumber) throws {
+        let record = SealRecord(
+            sequence: sequence,
+            term: UInt64(seals.count),
+            stamp: sequence &* 7,
+            // While batches are applied again, they have not reached the mark yet.
+            retentionMark: min(mark, sequence),
+            systemState: Bytes("state \(seals.count)")
+        )
+        try engine.seal(record)
+        seals.append(record)
+        lastSequence = sequence
+    }
+
+    private func apply(_ batch: AppliedBatch) throws {
+        // A shell that goes on writing would make the engine hold more and more; it waits for the work. A long job among
+        // many failures would never come to its end.
+        var steps = 0
+        while engine.pressure == .stopped {
+            steps += 1
+            guard try work(failing: steps < 30) else {
+                return problems.append("there is nothing to do, and yet the pressure is up")
+            }
+        }
+        try engine.apply(WriteBatch(batch.writes), sequence: batch.sequence)
+        expect(engine.lastSequence, batch.sequence, "last sequence")
+        if engine.wantsSeal { try seal(at: batch.sequence) }
+    }
+
+    /// Ends the engine's life, and opens it again.
+    private func restart() throws {
+        held = nil
+        snapshots = []
+        let durable = engine.durableSeal
+        switch random.pick(settings.endings) {
+        case .close: engine.close()
+        case .processCrash: disk.processCrash()
+        case .powerLoss: disk.powerLoss(salt: random.next())
+        }
+        faults = RandomFaults(seed: random.next(), oneIn: settings.faultsOneIn)
+        engine = try StorageEngine.open(
+            ModelRun.directory,
+            fileSystem: disk.mount(faults),
+            options: settings.options
+        )
+        let found = engine.durableSeal
+        expect(found?.sequence ?? 0 >= durable?.sequence ?? 0, "a durable seal is lost")
+        if let found { expect(seals.contains(found), "\(found) was never sealed") }
+        let base = found?.sequence ?? 0
+        expect(try engine.pairs(), model.pairs(at: base), "behind a restart, at \(base)")
+        // Until the writes behind it are applied again, its own mark counts.
+        if let found {
+            for at in [found.retentionMark, (found.retentionMark + base) / 2] {
+                expect(try engine.pairs(at: at), model.pairs(at: at), "behind a restart at \(base), at \(at)")
+            }
+        }
+        // Those behind the recovered one are made again, when the engine asks for them.
+        let last = lastSequence
+        seals = found.map { [$0] } ?? []
+        engine.advanceRetentionMark(to: min(mark, base))
+        for batch in applied where batch.sequence > base { try apply(batch) }
+        if last > engine.lastSequence { try seal(at: last) }
+        lastSequence = last
+        engine.advanceRetentionMark(to: mark)
+    }
+
+    /// Makes a checkpoint, and looks at it by another engine.
+    private func checkpoint() throws {
+        checkpoints += 1
+        let directory = "data/checkpoint-\(checkpoints)"
+        guard let seal = engine.durableSeal else {
+            // Before the first seal there is nothing that a checkpoint could hold.
+            return expect(throws: .invalid, "a checkpoint of nothing") { () throws(EngineError) in
+                try engine.checkpoint(to: directory)
+            }
+        }
+        try engine.checkpoint(to: directory)
+        let files = disk.mount()
+        let copy = try StorageEngine.open(directory, fileSystem: files, options: settings.options)
+        expect(copy.durableSeal, seal, "the seal of a checkpoint")
+        expect(try copy.pairs(), model.pairs(at: seal.sequence), "a checkpoint")
+        expect(copy.checkInvariants(), nil, "invariants of a checkpoint")
+        copy.close()
+        for name in try files.list(directory) { try files.remove(directory + "/" + name) }
+        try files.remove(directory)
+    }
+
+    // MARK: The client
+
+    private func perform(_ operation: ModelOperation) throws {
+        switch operation {
+        case .write(let writes, let gap):
+            let batch = AppliedBatch(writes: writes, sequence: lastSequence + gap)
+            model.apply(writes, sequence: batch.sequence)
+            applied.append(batch)
+            try apply(batch)
+            lastSequence = batch.sequence
+        case .seal(let gap): try seal(at: lastSequence + gap)
+        case .advanceMark(let part):
+            mark += (lastSequence - mark) * part / 1_000
+            engine.advanceRetentionMark(to: mark)
+        case .get(let key, let moment): try get(key, moment)
+        case .getBelowMark(let key, let distance):
+            guard mark >= distance else { return }
+            expect(throws: .compacted, "a read below the mark") { () throws(EngineError) in
+                _ = try engine.get(key, at: mark - distance)
+            }
+        case .scan(let start, let end, let moment, let isBackward):
+            let expected = model.pairs(from: start, to: end, at: sequence(moment))
+            var cursor = try cursor(from: start, to: end, moment)
+            let found = try isBackward ? cursor.pairsBackward() : cursor.pairs()
+            see("scan", found, expected)
+        case .walk(let steps, let start, let end, let moment):
+            let expected = model.pairs(from: start, to: end, at: sequence(moment))
+            var cursor = try cursor(from: start, to: end, moment)
+            try walk(&cursor, steps, expected)
+        case .takeSnapshot: snapshots.append(engine.snapshot())
+        case .releaseSnapshot(let index):
+            if !snapshots.isEmpty { snapshots.remove(at: index % snapshots.count).close() }
+        case .holdCursor:
+            let expected = model.pairs(at: lastSequence)
+            held = HeldCursor(try engine.makeCursor(), expected: expected)
+        case .readHeldCursor:
+            guard let held else { return }
+            see("held", try held.cursor.pairs(), held.expected)
+        case .restart: try restart()
+        case .checkpoint: try checkpoint()
+        }
+    }
+
+    /// Compares what was seen with what should be.
+    private func see(_ what: String, _ found: [ModelPair], _ expected: [ModelPair]) {
+        expect(found, expected, "\(what), the \(history.count). answer")
+        history.append("\(what) \(found)")
+    }
+
+    private func sequence(_ moment: ModelOperation.Moment) -> SequenceNumber {
+        switch moment {
+        case .now: return lastSequence
+        case .old(let part): return mark + (lastSequence - mark) * part / 1_000
+        case .snapshot(let index):
+            return snapshots.isEmpty ? lastSequence : snapshots[index % snapshots.count].sequence
+        }
+    }
+
+    private func get(_ key: Bytes, _ moment: ModelOperation.Moment) throws {
+        let at = sequence(moment)
+        let found: (value: Bytes, sequence: SequenceNumber)?
+        switch moment {
+        case .now: found = try engine.get(key)
+        case .old: found = try engine.get(key, at: at)
+        case .snapshot(let index):
+            found =
+                snapshots.isEmpty
+                ? try engine.get(key) : try engine.get(key, in: snapshots[index % snapshots.count])
+        }
+        let pairs = found.map { [ModelPair(key: key, value: $0.value, sequence: $0.sequence)] } ?? []
+        see("get", pairs, model.pair(key, at: at).map { [$0] } ?? [])
+    }
+
+    private func cursor(
+        from start: Bytes?,
+        to end: Bytes?,
+        _ moment: ModelOperation.Moment
+    ) throws -> EngineCursor {
+        switch moment {
+        case .now: return try engine.makeCursor(from: start, to: end)
+        case .old: return try engine.makeCursor(from: start, to: end, at: sequence(moment))
+        case .snapshot(let index):
+            guard !snapshots.isEmpty else { return try engine.makeCursor(from: start, to: end) }
+            return try engine.makeCursor(from: start, to: end, in: snapshots[index % snapshots.count])
+        }
+    }
+
+    private func walk(_ cursor: inout EngineCursor, _ steps: [ModelOperation.Step], _ expected: [ModelPair]) throws {
+        // Where the model's cursor is; nil for nowhere.
+        var place: Int?
+        for step in steps {
+            switch step {
+            case .first:
+                try cursor.seekToFirst()
+                place = expected.isEmpty ? nil : 0
+            case .last:
+                try cursor.seekToLast()
+                place = expected.isEmpty ? nil : expected.count - 1
+            case .seek(let key):
+                try cursor.seek(key)
+                place = expected.firstIndex { $0.key >= key }
+            case .seekBefore(let key):
+                try cursor.seekBefore(key)
+                place = expected.lastIndex { $0.key < key }
+            case .next:
+                guard let before = place else { continue }
+                try cursor.next()
+                place = before + 1 < expected.count ? before + 1 : nil
+            case .previous:
+                guard let before = place else { continue }
+                try cursor.previous()
+                place = before > 0 ? before - 1 : nil
+            }
+            see("\(step)", cursor.pair.map { [$0] } ?? [], place.map { [expected[$0]] } ?? [])
+        }
+    }
+}

@@ -1,0 +1,106 @@
+import BalsaPlatform
+import XCTest
+
+final class BackgroundThreadTests: XCTestCase {
+    /// A count that a test waits for, however long the machine takes.
+    private final class Counter: @unchecked Sendable {
+        private let condition = Condition()
+        private var count = 0
+
+        var value: Int { condition.withLock { count } }
+
+        func increment() -> Int {
+            condition.withLock {
+                count += 1
+                condition.notifyAll()
+                return count
+            }
+        }
+
+        func wait(for wanted: Int) {
+            condition.withLock { while count < wanted { condition.wait() } }
+        }
+    }
+
+    func testItStepsAsLongAsThereIsWorkAndThenSleepsUntilItIsWoken() throws {
+        let steps = Counter()
+        let thread = try BackgroundThread { steps.increment() % 5 == 0 ? .wait : .again }
+        steps.wait(for: 5)
+        thread.wake()
+        steps.wait(for: 10)
+        thread.stop()
+        XCTAssertEqual(steps.value, 10)
+    }
+
+    func testAWakeningDuringAStepIsNotForgotten() throws {
+        let steps = Counter()
+        let mayEnd = Counter()
+        let thread = try BackgroundThread {
+            let step = steps.increment()
+            if step == 1 { mayEnd.wait(for: 1) }
+            return .wait
+        }
+        steps.wait(for: 1)
+        thread.wake()
+        _ = mayEnd.increment()
+        steps.wait(for: 2)
+        thread.stop()
+        XCTAssertEqual(steps.value, 2)
+    }
+
+    func testNoStepBeginsOnceItHasBeenStopped() throws {
+        let steps = Counter()
+        let thread = try BackgroundThread {
+            _ = steps.increment()
+            return .again
+        }
+        steps.wait(for: 3)
+        thread.stop()
+        let done = steps.value
+        thread.wake()
+        thread.stop()
+        XCTAssertEqual(steps.value, done)
+    }
+
+    func testItEndsWithItsOwner() throws {
+        final class Work: @unchecked Sendable {}
+        let steps = Counter()
+        weak var held: Work?
+        do {
+            let work = Work()
+            held = work
+            let thread = try BackgroundThread {
+                withExtendedLifetime(work) { _ = steps.increment() }
+                return .wait
+            }
+            steps.wait(for: 1)
+            withExtendedLifetime(thread) {}
+        }
+        XCTAssertNil(held, "the thread has ended, and what it worked on is free")
+    }
+
+    func testThreadsHandOverUnderACondition() throws {
+        let condition = Condition()
+        // Touched with the condition held.
+        final class Table: @unchecked Sendable {
+            var turn = 0
+            var order: [Int] = []
+        }
+        let table = Table()
+        @Sendable func takeTurn(_ me: Int) -> Int {
+            condition.withLock {
+                while table.turn != me { condition.wait() }
+                table.order.append(me)
+                table.turn = 1 - me
+                condition.notifyAll()
+                return table.order.count
+            }
+        }
+        let other = try BackgroundThread { takeTurn(1) < 200 ? .again : .wait }
+        for _ in 0..<100 { _ = takeTurn(0) }
+        // The hundredth turn of the other is the last one.
+        condition.withLock { while table.order.count < 200 { condition.wait() } }
+        other.stop()
+        XCTAssertEqual(table.order, (0..<200).map { $0 % 2 })
+    }
+}
