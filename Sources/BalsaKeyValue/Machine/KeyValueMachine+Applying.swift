@@ -1,0 +1,180 @@
+import BalsaLSM
+import BalsaPlatform
+
+extension KeyValueMachine {
+    /// Executes the command that `raw` is, as the entry `index`, unless its session says that it is not to be.
+    func execute(_ raw: UnsafeRawBufferPointer, at index: UInt64) throws(KeyValueError) -> CommandReply {
+        let command: CommandLayout
+        do { command = try CommandLayout(of: raw) } catch { throw KeyValueError(error, at: index) }
+        switch command.kind {
+        case .openSession:
+            state.sessions.open(index: index, stamp: state.position.stamp)
+            return CommandReply(.sessionOpened, revision: index)
+        case .closeSession:
+            let wasOpen = state.sessions.close(command.identity.session)
+            return CommandReply(wasOpen ? .applied : .sessionExpired, revision: index)
+        default:
+            guard command.identity.session != .none else { return try perform(command, raw, at: index) }
+            return try performOnce(command, raw, at: index)
+        }
+    }
+
+    private func performOnce(
+        _ command: CommandLayout,
+        _ raw: UnsafeRawBufferPointer,
+        at index: UInt64
+    ) throws(KeyValueError) -> CommandReply {
+        let admission = state.sessions.admit(
+            command.identity,
+            lowest: command.lowestOutstanding,
+            index: index,
+            stamp: state.position.stamp
+        )
+        switch admission {
+        case .refused(let outcome):
+            return CommandReply(outcome, revision: index)
+        case .repeated(let reply) where !options.plantedBugs.contains(.deduplicationOff):
+            return reply
+        case .execute, .repeated:
+            let reply = try perform(command, raw, at: index)
+            state.sessions.store(reply, to: command.identity)
+            return reply
+        }
+    }
+
+    /// Does what a command says, with the reply. A refused command changes nothing.
+    private func perform(
+        _ command: CommandLayout,
+        _ raw: UnsafeRawBufferPointer,
+        at index: UInt64
+    ) throws(KeyValueError) -> CommandReply {
+        if let refusal = options.limits.refusal(of: command, in: raw) { return CommandReply(refusal, revision: index) }
+        let key = UnsafeRawBufferPointer(rebasing: raw[command.key])
+        let value = UnsafeRawBufferPointer(rebasing: raw[command.value])
+        switch command.kind {
+        case .put: try put(key, value, at: index)
+        case .delete: try delete(key, at: index)
+        case .deleteRange: try deleteRange(from: key, to: value, at: index)
+        case .compareAndSet: return try compareAndSet(command, raw, at: index)
+        case .append: return try append(value, to: key, at: index)
+        case .add: return try add(command.amount, to: key, at: index)
+        case .openSession, .closeSession: preconditionFailure("sessions are opened and closed before")
+        }
+        return CommandReply(.applied, revision: index)
+    }
+
+    private func compareAndSet(
+        _ command: CommandLayout,
+        _ raw: UnsafeRawBufferPointer,
+        at index: UInt64
+    ) throws(KeyValueError) -> CommandReply {
+        let key = UnsafeRawBufferPointer(rebasing: raw[command.key])
+        let expected = UnsafeRawBufferPointer(rebasing: raw[command.expectedValue])
+        let found = try read(key) { value, revision in
+            (revision, command.condition == .value && value.elementsEqual(expected))
+        }
+        let holds =
+            switch command.condition {
+            case .absent: found == nil
+            case .revision: (found?.0 ?? 0) == command.expectedRevision
+            case .value: found?.1 ?? false
+            }
+        guard holds else {
+            return CommandReply(.conditionFailed, revision: index, number: Int64(clamping: found?.0 ?? 0))
+        }
+        switch command.change {
+        case .put: try put(key, UnsafeRawBufferPointer(rebasing: raw[command.value]), at: index)
+        case .delete: try delete(key, at: index)
+        }
+        return CommandReply(.applied, revision: index)
+    }
+
+    private func append(
+        _ bytes: UnsafeRawBufferPointer,
+        to key: UnsafeRawBufferPointer,
+        at index: UInt64
+    ) throws(KeyValueError) -> CommandReply {
+        let limit = options.limits.maxValueBytes
+        let fits = try read(key) { value, _ in
+            guard value.count <= limit - bytes.count else { return false }
+            scratch.removeAll(keepingCapacity: true)
+            scratch.append(contentsOf: value)
+            scratch.append(contentsOf: bytes)
+            return true
+        }
+        switch fits {
+        case nil: try put(key, bytes, at: index)
+        case true?:
+            scratch.withUnsafeBytes { stage(key, $0, at: index) }
+            try write(at: index)
+        case false?: return CommandReply(.valueTooLarge, revision: index)
+        }
+        return CommandReply(.applied, revision: index)
+    }
+
+    private func add(
+        _ amount: Int64,
+        to key: UnsafeRawBufferPointer,
+        at index: UInt64
+    ) throws(KeyValueError) -> CommandReply {
+        let found = try read(key) { value, _ -> Int64? in
+            guard value.count == MemoryLayout<Int64>.size else { return nil }
+            return Int64(littleEndian: value.loadUnaligned(as: Int64.self))
+        }
+        guard let counter = found ?? .some(0) else { return CommandReply(.notACounter, revision: index) }
+        let (sum, overflow) = counter.addingReportingOverflow(amount)
+        guard !overflow else { return CommandReply(.overflow, revision: index) }
+        try withUnsafeBytes(of: sum.littleEndian) { value throws(KeyValueError) in try put(key, value, at: index) }
+        return CommandReply(.applied, revision: index, number: sum)
+    }
+
+    // MARK: The engine
+
+    /// The newest value of a key. The entry that reads is the only one under way, so no revision need be given.
+    private func read<Result>(
+        _ key: UnsafeRawBufferPointer,
+        _ body: (UnsafeRawBufferPointer, UInt64) -> Result
+    ) throws(KeyValueError) -> Result? {
+        try KeyValueMachine.engineCall { () throws(EngineError) in
+            try EngineKey.withUser(key) { key throws(EngineError) in try engine.get(key, body) }
+        }
+    }
+
+    private func put(
+        _ key: UnsafeRawBufferPointer,
+        _ value: UnsafeRawBufferPointer,
+        at index: UInt64
+    ) throws(KeyValueError) {
+        stage(key, value, at: index)
+        try write(at: index)
+    }
+
+    private func stage(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, at index: UInt64) {
+        EngineKey.userPrefix.withUnsafeBytes { batch.put(prefix: $0, key: key, value: value) }
+        state.digest.add(.put, revision: index, key, value)
+    }
+
+    private func delete(_ key: UnsafeRawBufferPointer, at index: UInt64) throws(KeyValueError) {
+        EngineKey.userPrefix.withUnsafeBytes { batch.delete(prefix: $0, key: key) }
+        state.digest.add(.delete, revision: index, key, UnsafeRawBufferPointer(start: nil, count: 0))
+        try write(at: index)
+    }
+
+    private func deleteRange(
+        from: UnsafeRawBufferPointer,
+        to: UnsafeRawBufferPointer,
+        at index: UInt64
+    ) throws(KeyValueError) {
+        state.digest.add(.deleteRange, revision: index, from, to)
+        let lower = EngineKey.user(from)
+        let upper = EngineKey.upperBound(to)
+        guard lower < upper else { return }
+        batch.deleteRange(from: lower, to: upper)
+        try write(at: index)
+    }
+
+    private func write(at index: UInt64) throws(KeyValueError) {
+        defer { batch.removeAll() }
+        try KeyValueMachine.engineCall { () throws(EngineError) in try engine.apply(batch, sequence: index) }
+    }
+}

@@ -1,0 +1,263 @@
+import BalsaLSM
+import BalsaPlatform
+
+/// A key-value store as a function of a log, over one storage engine.
+///
+/// Entries are applied one after the other; each that is a command changes the store, at the revision that is its index, and
+/// has a reply. Nothing that a reply says depends on anything but the entries: not on this machine's clock, its free space,
+/// what was compacted here, or an error. An error inside ``apply(_:index:term:stamp:)`` is thrown, and the member stops.
+///
+/// The engine has no write-ahead log: the log of the group is that. A *seal* fixes the state at an entry; when its flush is
+/// durable, a crash leaves the state there, and the log is replayed behind ``durable``.
+///
+/// One owner applies, skips and seals, one call at a time. Any thread may read, and one at a time may work in the background.
+///
+/// - `KeyValueMachine+Applying`: what commands do;
+/// - `KeyValueMachine+Reading`: reads at a revision.
+public final class KeyValueMachine: @unchecked Sendable {
+    /// What readers may know of the applied state, published after every entry.
+    struct Published {
+        var applied: KeyValuePosition
+        var retentionMark: UInt64
+        var digest: UInt64
+        var sessionCount: Int
+    }
+
+    /// The engine, which the judges of the simulation look into.
+    package let engine: StorageEngine
+    let options: KeyValueOptions
+
+    // Touched by the owner only.
+    var state: ReplicatedState
+    var batch = WriteBatch()
+    /// Room for the values that are made of others.
+    var scratch: [UInt8] = []
+    private var sealed: UInt64
+    private var failure: KeyValueError?
+
+    let published: Locked<Published>
+
+    private init(engine: StorageEngine, options: KeyValueOptions, state: ReplicatedState) {
+        self.engine = engine
+        self.options = options
+        self.state = state
+        sealed = state.position.index
+        published = Locked(KeyValueMachine.published(state))
+    }
+
+    /// Opens the store in a directory, which is made if need be. Its state is that of the last durable seal.
+    ///
+    /// - Parameters:
+    ///   - directory: the directory of the engine.
+    ///   - fileSystem: where it is.
+    ///   - options: the limits.
+    ///   - isFreshCheckpoint: whether the directory holds a state that a peer has sent and that is opened for the first
+    ///     time.
+    /// - Throws: ``KeyValueError`` where the options are outside of their bounds or the limits are others than the state's,
+    ///   where the files are damaged or of a newer release, or where the engine cannot be opened.
+    public static func open(
+        directory: String,
+        fileSystem: any FileSystem,
+        options: KeyValueOptions,
+        isFreshCheckpoint: Bool = false
+    ) throws(KeyValueError) -> KeyValueMachine {
+        try check(options)
+        let engine = try engineCall { () throws(EngineError) in
+            try StorageEngine.open(directory, fileSystem: fileSystem, options: options.engine)
+        }
+        do throws(KeyValueError) {
+            var state = ReplicatedState(limits: options.limits)
+            if let seal = engine.durableSeal { state = try decode(seal, options: options) }
+            if isFreshCheckpoint, options.plantedBugs.contains(.sessionsLostInCheckpoint) {
+                state.sessions = SessionTable(limits: options.limits)
+            }
+            if engine.durableSeal != nil, options.plantedBugs.contains(.replaysBehindTheWrongEntry) {
+                state.position.index += 1
+            }
+            let machine = KeyValueMachine(engine: engine, options: options, state: state)
+            machine.advanceEngineMark()
+            return machine
+        } catch {
+            engine.close()
+            throw error
+        }
+    }
+
+    private static func check(_ options: KeyValueOptions) throws(KeyValueError) {
+        if let fault = options.limits.fault { throw KeyValueError(.invalid, fault) }
+        let engine = options.engine
+        let maxKeyBytes = options.limits.maxKeyBytes + EngineKey.prefixByteCount
+        // A range deletion has two keys; the batch itself has a few bytes beside what it holds.
+        guard engine.maxKeyBytes >= maxKeyBytes, engine.maxValueBytes >= options.limits.maxValueBytes,
+            engine.maxBatchBytes >= 2 * maxKeyBytes + options.limits.maxValueBytes + 64
+        else {
+            throw KeyValueError(.invalid, "the engine's limits must have room for the keys and values of commands")
+        }
+        guard !engine.hasWriteAheadLog else {
+            throw KeyValueError(
+                .invalid,
+                "the log of the group is the engine's write-ahead log; it has none of its own"
+            )
+        }
+    }
+
+    private static func decode(_ seal: SealRecord, options: KeyValueOptions) throws(KeyValueError) -> ReplicatedState {
+        let state: ReplicatedState
+        do {
+            state = try ReplicatedState(decoding: seal.systemState)
+        } catch {
+            throw KeyValueError(error.reason == .version ? .upgradeRequired : .damaged, "system state: \(error)")
+        }
+        guard state.position == KeyValuePosition(index: seal.sequence, term: seal.term, stamp: seal.stamp) else {
+            throw KeyValueError(.damaged, "the system state is of entry \(state.position.index), its seal of another")
+        }
+        guard state.limits == options.limits else {
+            throw KeyValueError(.invalid, "the state was made under other limits")
+        }
+        return state
+    }
+
+    // MARK: Where the machine is
+
+    /// The last entry that was applied. Any thread may ask.
+    public var applied: KeyValuePosition { published.withLock { $0.applied } }
+
+    /// The last entry of what a crash would leave. The log is needed behind it.
+    public var durable: KeyValuePosition {
+        guard let seal = engine.durableSeal else { return .zero }
+        let isWrong = options.plantedBugs.contains(.replaysBehindTheWrongEntry)
+        return KeyValuePosition(index: seal.sequence + (isWrong ? 1 : 0), term: seal.term, stamp: seal.stamp)
+    }
+
+    /// A number that is equal on two members that have applied the same entries with the same results.
+    public var digest: UInt64 { published.withLock { $0.digest } }
+
+    /// Reads below this revision are refused. It is the same on every member that has applied the same entries.
+    public var retentionMark: UInt64 { published.withLock { $0.retentionMark } }
+
+    /// How many sessions are open.
+    public var sessionCount: Int { published.withLock { $0.sessionCount } }
+
+    // MARK: Applying
+
+    /// Applies a command.
+    ///
+    /// - Parameters:
+    ///   - payload: the entry's payload.
+    ///   - index: the entry's index, the one behind ``applied``. It is the revision of what the command writes.
+    ///   - term: its term.
+    ///   - stamp: its logical time, in nanoseconds.
+    /// - Returns: what the caller is told.
+    /// - Throws: ``KeyValueError`` where the engine failed, or where the payload is no command or one of a newer release. The
+    ///   machine is then of no further use, and must be opened anew.
+    public func apply(
+        _ payload: Bytes,
+        index: UInt64,
+        term: UInt64,
+        stamp: UInt64
+    ) throws(KeyValueError) -> CommandReply {
+        try checkUsable()
+        state.advance(to: index, term: term, stamp: stamp)
+        do throws(KeyValueError) {
+            let reply = try payload.withUnsafeBytes { raw throws(KeyValueError) in try execute(raw, at: index) }
+            state.digest.add(reply, index: index)
+            publish()
+            return reply
+        } catch {
+            failure = error
+            throw error
+        }
+    }
+
+    /// Passes an entry that is no command: one without effect, or of the group's configuration.
+    public func skip(index: UInt64, term: UInt64, stamp: UInt64) throws(KeyValueError) {
+        try checkUsable()
+        state.advance(to: index, term: term, stamp: stamp)
+        publish()
+    }
+
+    /// Whether enough was applied for a seal.
+    public var wantsSeal: Bool { engine.wantsSeal }
+
+    /// Fixes the state at the last applied entry. It is durable when the work that follows from it is done. Where nothing
+    /// was applied since the last seal, nothing happens.
+    ///
+    /// - Throws: ``KeyValueError`` where the engine failed; the machine must be opened anew.
+    public func seal() throws(KeyValueError) {
+        try checkUsable()
+        guard state.position.index > sealed else { return }
+        do {
+            let record = SealRecord(
+                sequence: state.position.index,
+                term: state.position.term,
+                stamp: state.position.stamp,
+                retentionMark: engineMark,
+                systemState: try state.encoded()
+            )
+            try engine.seal(record)
+            sealed = state.position.index
+        } catch {
+            let error = (error as? EngineError).map { KeyValueError($0) } ?? KeyValueError(.failed, "\(error)")
+            failure = error
+            throw error
+        }
+    }
+
+    private func checkUsable() throws(KeyValueError) {
+        if let failure { throw KeyValueError(.failed, failure.description) }
+    }
+
+    private func publish() {
+        advanceEngineMark()
+        let now = KeyValueMachine.published(state)
+        published.withLock { $0 = now }
+    }
+
+    private static func published(_ state: ReplicatedState) -> Published {
+        Published(
+            applied: state.position,
+            retentionMark: state.retention.index,
+            digest: state.digest.value,
+            sessionCount: state.sessions.count
+        )
+    }
+
+    /// The mark as the engine is told: entries that write nothing advance the mark, but not the engine's last sequence
+    /// number, and what was written last can always be read.
+    private var engineMark: UInt64 { min(state.retention.index, engine.lastSequence) }
+
+    private func advanceEngineMark() {
+        if state.retention.index > 0 { engine.advanceRetentionMark(to: engineMark) }
+    }
+
+    // MARK: What the engine does in the background
+
+    /// Whether there is background work.
+    public var hasWork: Bool { engine.hasWork }
+
+    /// Does a part of the background work. One thread at a time.
+    ///
+    /// - Parameter budget: about how many bytes to process.
+    /// - Throws: ``KeyValueError``; the work is undone and will be tried again by a later call.
+    public func work(budget: Int) throws(KeyValueError) -> WorkResult {
+        try KeyValueMachine.engineCall { () throws(EngineError) in try engine.work(budget: budget) }
+    }
+
+    /// How much background work is due, by which a leader admits commands.
+    public var pressure: Pressure { engine.pressure }
+
+    /// The state at the last durable seal, to be sent to a peer.
+    public func checkpointSource() throws(KeyValueError) -> EngineCheckpoint {
+        try KeyValueMachine.engineCall { () throws(EngineError) in try engine.checkpointSource() }
+    }
+
+    /// What the engine has counted.
+    public var metrics: EngineMetrics { engine.metrics }
+
+    /// Ends. What was not sealed and flushed is in the log.
+    public func close() { engine.close() }
+
+    static func engineCall<Result>(_ body: () throws(EngineError) -> Result) throws(KeyValueError) -> Result {
+        do { return try body() } catch { throw KeyValueError(error) }
+    }
+}

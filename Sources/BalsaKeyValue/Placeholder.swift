@@ -1,2 +1,0 @@
-/// The key-value state machine over the storage engine.
-enum Placeholder {}

@@ -1,0 +1,56 @@
+/// Up to which index old values may be forgotten, as a function of the log alone.
+///
+/// The mark is the larger of two: the index that lies the retained number of revisions back, and the last index that is older
+/// than the retained time. So what has been kept is at least what either limit asks for, whichever asks for less. The second
+/// is known from samples, one a second, of which one is older than the retained time and the others are not.
+struct RetentionMark: Equatable {
+    /// Which entry came at what logical time.
+    struct Sample: Equatable {
+        var stamp: UInt64
+        var index: UInt64
+    }
+
+    /// Reads below it are refused. It never falls.
+    private(set) var index: UInt64 = 0
+    /// By ascending stamp and index.
+    private(set) var samples: [Sample] = []
+
+    init() {}
+
+    init(index: UInt64, samples: [Sample]) {
+        self.index = index
+        self.samples = samples
+    }
+
+    /// How many samples there can be: those that are not old enough, the newest that is, and the one just taken.
+    static func maxSamples(_ limits: KeyValueLimits) -> UInt64 {
+        limits.retainedNanoseconds / max(limits.retentionSampleNanoseconds, 1) + 2
+    }
+
+    /// Takes note of an entry.
+    mutating func advance(index: UInt64, stamp: UInt64, limits: KeyValueLimits) {
+        if let last = samples.last, stamp - last.stamp < limits.retentionSampleNanoseconds {
+            // The last sample stands for this entry as well: it says a little less than is true.
+        } else {
+            samples.append(Sample(stamp: stamp, index: index))
+        }
+        if stamp >= limits.retainedNanoseconds {
+            let cutoff = stamp - limits.retainedNanoseconds
+            let current = samples.partition(above: cutoff)
+            if current > 0 {
+                self.index = max(self.index, samples[current - 1].index)
+                samples.removeFirst(current - 1)
+            }
+        }
+        if index > limits.retainedRevisions { self.index = max(self.index, index - limits.retainedRevisions) }
+    }
+}
+
+extension Array where Element == RetentionMark.Sample {
+    /// How many samples, from the front, are not above `stamp`. There are few of them to pass a time, and most times none.
+    fileprivate func partition(above stamp: UInt64) -> Int {
+        var count = 0
+        while count < self.count, self[count].stamp <= stamp { count += 1 }
+        return count
+    }
+}

@@ -1,0 +1,116 @@
+import BalsaKeyValue
+import BalsaLSM
+import BalsaPlatform
+import BalsaSimulation
+import XCTest
+
+/// A machine that is opened again goes on from its last durable seal as if nothing had happened.
+final class RestartTests: XCTestCase {
+    func testWithoutASealTheWholeLogIsReplayed() throws {
+        let store = try MachineFixture()
+        try store.apply(.put(key: "a", value: "1"))
+        try store.apply(.append(key: "a", bytes: "2"))
+        let digest = store.machine.digest
+        XCTAssertEqual(try store.restart().map(\.0), [1, 2])
+        XCTAssertEqual(try store.value("a"), "12")
+        XCTAssertEqual(store.machine.digest, digest)
+    }
+
+    func testReplayBeginsBehindTheDurableSealAndGivesTheSameReplies() throws {
+        let store = try MachineFixture()
+        let session = try store.open()
+        var replies: [CommandReply] = []
+        for number in 1...6 as ClosedRange<UInt64> {
+            replies.append(try store.apply(.add(key: "n", amount: 1), session: session, number: number, lowest: 1))
+            if number == 3 { try store.seal() }
+        }
+        let digest = store.machine.digest
+        let replayed = try store.restart()
+        XCTAssertEqual(replayed.map(\.0), [5, 6, 7])
+        XCTAssertEqual(replayed.map(\.1), Array(replies[3...]))
+        XCTAssertEqual(store.machine.digest, digest)
+        XCTAssertEqual(try store.value("n"), counter(6))
+        for number in 1...6 as ClosedRange<UInt64> {
+            let again = try store.apply(.add(key: "n", amount: 1), session: session, number: number, lowest: 1)
+            XCTAssertEqual(again, replies[Int(number) - 1])
+        }
+        XCTAssertEqual(try store.value("n"), counter(6))
+    }
+
+    func testASealWhoseFlushIsNotDoneIsForgotten() throws {
+        let store = try MachineFixture()
+        try store.apply(.put(key: "a", value: "1"))
+        try store.seal()
+        try store.apply(.put(key: "a", value: "2"))
+        try store.machine.seal()
+        XCTAssertTrue(store.machine.hasWork)
+        XCTAssertEqual(store.machine.durable.index, 1)
+        XCTAssertEqual(try store.restart().map(\.0), [2])
+        XCTAssertEqual(try store.value("a"), "2")
+    }
+
+    func testASealWithoutNewWritesMovesThePositionOn() throws {
+        let store = try MachineFixture()
+        try store.apply(.put(key: "a", value: "1"))
+        try store.seal()
+        store.stamp = 40
+        try store.skip()
+        try store.apply(.compareAndSet(key: "a", condition: .absent, then: .delete))
+        try store.seal()
+        try store.restart()
+        XCTAssertEqual(store.machine.durable, KeyValuePosition(index: 3, term: 1, stamp: 40))
+        XCTAssertEqual(store.machine.applied, store.machine.durable)
+        XCTAssertEqual(try store.machine.get("a", at: 3), KeyValueEntry(value: "1", revision: 1))
+        try store.seal()
+        try store.machine.seal()
+        XCTAssertFalse(store.machine.hasWork, "nothing was applied since the last seal")
+    }
+
+    func testSessionsEndAtTheSameEntryAfterARestart() throws {
+        var options = KeyValueOptions()
+        options.limits.sessionIdleNanoseconds = 10
+        options.limits.maxSessions = 2
+        let store = try MachineFixture(options)
+        let (one, two) = (try store.open(), try store.open())
+        store.stamp = 5
+        try store.apply(.put(key: "a", value: "1"), session: one, number: 1)
+        try store.seal()
+        try store.restart()
+        XCTAssertEqual(store.machine.sessionCount, 2)
+        store.stamp = 11
+        try store.skip()
+        XCTAssertEqual(try store.apply(.delete(key: "a"), session: two, number: 1).outcome, .sessionExpired)
+        XCTAssertEqual(try store.apply(.delete(key: "a"), session: one, number: 2).outcome, .applied)
+    }
+
+    func testAStateIsNotOpenedUnderOtherLimits() throws {
+        let store = try MachineFixture()
+        try store.apply(.put(key: "a", value: "1"))
+        try store.seal()
+        var options = store.options
+        options.limits.maxSessions = 5
+        _ = store.disk.powerLoss(salt: 1)
+        let error = errorOf {
+            _ = try KeyValueMachine.open(directory: "kv", fileSystem: store.disk.mount(), options: options)
+        }
+        XCTAssertEqual(error?.code, .invalid)
+        XCTAssertNoThrow(try store.restart(), "the refused opening has let go of the directory")
+    }
+
+    func testOptionsOutsideOfTheirBoundsAreRefused() throws {
+        let changes: [(inout KeyValueOptions) -> Void] = [
+            { $0.limits.maxSessions = 0 }, { $0.limits.sessionWindow = 0 }, { $0.limits.maxKeyBytes = -1 },
+            { $0.limits.maxValueBytes = 7 }, { $0.limits.maxReplyBytes = 1_024 * 26 - 1 },
+            { $0.limits.maxSessions = .max }, { $0.limits.maxReplyBytes = .max },
+            { $0.limits.retentionSampleNanoseconds = 0 }, { $0.limits.retentionSampleNanoseconds = 1 },
+            { $0.engine.maxKeyBytes = 4_096 + 4 }, { $0.engine.maxValueBytes = 1_000 },
+            { $0.engine.hasWriteAheadLog = true }, { $0.engine.maxBatchBytes = 1 << 20 },
+            { $0.limits.sessionWindow = .max },
+        ]
+        for (place, change) in changes.enumerated() {
+            var options = KeyValueOptions()
+            change(&options)
+            XCTAssertEqual(errorOf { _ = try MachineFixture(options) }?.code, .invalid, "change \(place)")
+        }
+    }
+}
