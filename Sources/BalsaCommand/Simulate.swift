@@ -47,6 +47,8 @@ struct Simulate {
         if let path = arguments.scenarioFile {
             let scenario = try Scenario(text: try read(path))
             try run(scenario, bugs, arguments, &summary)
+        } else if let puts = arguments.catchUp {
+            try run(Scenario.catchUp(puts: puts), bugs, arguments, &summary)
         } else {
             for seed in arguments.seeds {
                 let scenario = Scenario(seed: seed, members: arguments.members, duration: arguments.duration)
@@ -88,6 +90,8 @@ struct Simulate {
         let what: String
         if let path = arguments.scenarioFile {
             what = "--scenario \(path)"
+        } else if let puts = arguments.catchUp {
+            what = "--catch-up \(puts)"
         } else {
             let milliseconds = arguments.duration.nanoseconds / 1_000_000
             what = "--seed \(scenario.seed) --members \(scenario.members) --duration \(milliseconds)ms"

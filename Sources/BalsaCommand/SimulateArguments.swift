@@ -4,7 +4,7 @@ import BalsaSimulation
 /// What `balsa simulate` was asked.
 struct SimulateArguments: Equatable {
     static let help = """
-        usage: balsa simulate (--seed N | --seeds A..B | --scenario FILE) [options]
+        usage: balsa simulate (--seed N | --seeds A..B | --scenario FILE | --catch-up PUTS) [options]
 
         Runs a group of members in a simulated world, with clients and faults, one run a seed, and judges what happens.
         Prints a line a run and a summary. A run is a function of its seed: it can be repeated, event by event.
@@ -12,6 +12,7 @@ struct SimulateArguments: Equatable {
           --seed N          run this seed
           --seeds A..B      run the seeds from A to B, both included
           --scenario FILE   run the scenario in this file
+          --catch-up PUTS   keep a member down for so many puts, with a log of 16 MiB, and let it come back
           --members N       how many members, 1 to 7 (default 3)
           --duration TIME   how long clients and faults go on, in virtual time: 60s, 500ms (default 60s)
           --history FILE    write what the clients asked and were answered, for balsa check-history --model balsa
@@ -28,6 +29,7 @@ struct SimulateArguments: Equatable {
 
     var seeds: ClosedRange<UInt64> = 1...1
     var scenarioFile: String?
+    var catchUp: UInt64?
     var members: UInt64 = 3
     var duration = TimeSpan.seconds(60)
     var historyFile: String?
@@ -54,19 +56,22 @@ struct SimulateArguments: Equatable {
                 throw Failure(line: "unknown argument '\(option)'")
             }
             guard let value = rest.popFirst() else { throw Failure(line: "\(option) needs a value") }
-            if ["--seed", "--seeds", "--scenario"].contains(option) {
-                guard !hasRuns else { throw Failure(line: "only one of --seed, --seeds and --scenario can be given") }
+            if ["--seed", "--seeds", "--scenario", "--catch-up"].contains(option) {
+                guard !hasRuns else {
+                    throw Failure(line: "only one of --seed, --seeds, --scenario and --catch-up can be given")
+                }
                 hasRuns = true
             }
             try take(option, value)
         }
         guard hasRuns || breakName == "help" else {
-            throw Failure(line: "one of --seed, --seeds and --scenario is needed")
+            throw Failure(line: "one of --seed, --seeds, --scenario and --catch-up is needed")
         }
     }
 
     private static let options = [
-        "--seed", "--seeds", "--scenario", "--members", "--duration", "--history", "--trace", "--record", "--shrink",
+        "--seed", "--seeds", "--scenario", "--catch-up", "--members", "--duration", "--history", "--trace", "--record",
+        "--shrink",
         "--break",
     ]
 
@@ -77,6 +82,11 @@ struct SimulateArguments: Equatable {
             seeds = seed...seed
         case "--seeds": seeds = try SimulateArguments.range(value)
         case "--scenario": scenarioFile = value
+        case "--catch-up":
+            guard let puts = UInt64(value), (1...1 << 32).contains(puts) else {
+                throw Failure(line: "--catch-up is a number of puts, not '\(value)'")
+            }
+            catchUp = puts
         case "--members":
             guard let count = UInt64(value), (1...7).contains(count) else {
                 throw Failure(line: "--members is a number from 1 to 7, not '\(value)'")

@@ -221,7 +221,8 @@ public struct Raft: Sendable {
     /// what readers have seen of this member.
     private mutating func applyCommitted(_ effects: inout Effects) {
         guard installing == nil, halt != .failed else { return }
-        let index = min(commitIndex, ownDurableIndex)
+        let isBroken = options.plantedBugs.contains(.appliesBeyondDurable)
+        let index = isBroken ? commitIndex : min(commitIndex, ownDurableIndex)
         guard index > applyIndex, let term = log.term(at: index) else { return }
         applyIndex = index
         effects.append(.apply(through: LogPosition(term: term, index: index)))

@@ -69,4 +69,6 @@ package struct RaftPlantedBugs: OptionSet, Sendable {
     package static let readsBeforeFirstCommit = RaftPlantedBugs(rawValue: 1 << 5)
     /// Voters withhold their votes, but a leader without a quorum does not resign.
     package static let leadsWithoutQuorum = RaftPlantedBugs(rawValue: 1 << 6)
+    /// Entries are applied as soon as they are committed, durable here or not.
+    package static let appliesBeyondDurable = RaftPlantedBugs(rawValue: 1 << 7)
 }

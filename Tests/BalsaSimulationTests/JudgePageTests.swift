@@ -49,7 +49,10 @@ final class JudgePageTests: XCTestCase {
             XCTAssertEqual(PlantedBugs(name: name), bug)
             XCTAssertTrue(all.isDisjoint(with: bug), name)
             XCTAssertNotEqual(bug.rawValue, 0, name)
-            XCTAssertTrue(bug.raft.isEmpty != bug.log.isEmpty, "\(name) is in the core or in the log")
+            let places = [
+                bug.raft.isEmpty, bug.log.isEmpty, bug.replica.isEmpty, bug.keyValue.isEmpty, bug.engine.isEmpty,
+            ]
+            XCTAssertEqual(places.filter { !$0 }.count, 1, "\(name) is in one place")
             all.formUnion(bug)
         }
         XCTAssertNil(PlantedBugs(name: "help"))

@@ -117,7 +117,7 @@ final class ScenarioTests: XCTestCase {
     func testAValueOutsideOfItsBoundsIsRefusedWithTheBounds() {
         let lines = [
             ("members=0", "1 to 7"), ("members=8", "1 to 7"), ("members=three", "1 to 7"),
-            ("clients=65", "1 to 64"), ("garbage=2", "0 to 1"), ("clock-drift=501", "0 to 500"),
+            ("clients=1025", "1 to 1024"), ("garbage=2", "0 to 1"), ("clock-drift=501", "0 to 500"),
             ("core=256", "0 to 255"),
             ("duration=3600000000001", "0 to 3600000000000"), ("seed=-1", "0 to 18446744073709551615"),
         ]
@@ -203,10 +203,13 @@ final class ScenarioTests: XCTestCase {
     /// Every bound that the page names is the last value that is taken, and the next one is refused.
     func testTheBoundsOfThePageThatAreNumbers() throws {
         let bounds: [(String, UInt64, UInt64)] = [
-            ("members", 1, 7), ("core", 0, 255), ("clients", 1, 64), ("keys", 1, 64), ("garbage", 0, 1),
+            ("members", 1, 7), ("core", 0, 255), ("clients", 1, 1024), ("keys", 1, 1 << 20), ("garbage", 0, 1),
             ("clock-drift", 0, 500), ("writes-in-flight", 1, 64), ("value-bytes", 1, 1 << 20),
             ("inflight-messages", 1, 1 << 20), ("entries-kept", 0, 1 << 40), ("settling", 0, 3_600_000_000_000),
             ("max-append", 64, 64 << 20), ("log-bound", 1 << 10, 1 << 40), ("log-cache", 0, 1 << 40),
+            ("load", 0, 1), ("operations", 0, 1 << 32), ("apply-page", 64, 64 << 20), ("chunk-bytes", 16, 1 << 20),
+            ("memtable-bytes", 256, 1 << 30), ("block-bytes", 128, 32768), ("level-ratio", 2, 100),
+            ("filter-bits", 0, 32), ("max-sessions", 1, 100_000), ("retained-revisions", 0, 1 << 40),
         ]
         for (name, lowest, highest) in bounds {
             for value in [lowest, highest] {

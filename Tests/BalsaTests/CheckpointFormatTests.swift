@@ -1,6 +1,7 @@
 import BalsaPlatform
 import BalsaRaft
 import BalsaSimulation
+import BalsaWire
 import Foundation
 import XCTest
 
@@ -9,6 +10,12 @@ import XCTest
 /// `Docs/CheckpointFormat.md` against the code: its examples are decoded, written again, and damaged in every way.
 final class CheckpointFormatTests: XCTestCase {
     private let position = LogPosition(term: 3, index: 40)
+    private let files: [(name: String, bytes: Bytes)] = [("7.table", "k=v"), ("CURRENT", "7"), ("marks", "")]
+
+    private var list: CheckpointList {
+        let files = files.map { CheckpointFile(name: $0.name, byteCount: UInt64($0.bytes.count)) }
+        return CheckpointList(stamp: 1_000, files: files)
+    }
 
     /// The bytes of the examples of the page, in their order: what stands between "```hex" and "```".
     private func examples() throws -> [[UInt8]] {
@@ -16,92 +23,213 @@ final class CheckpointFormatTests: XCTestCase {
             .deletingLastPathComponent()
         let page = package.appendingPathComponent("Docs/CheckpointFormat.md")
         let parts = try String(contentsOf: page, encoding: .utf8).components(separatedBy: "```hex\n")
-        XCTAssertEqual(parts.count, 3, "the page has an example of each file")
+        XCTAssertEqual(parts.count, 4, "the page has two roots and a stream")
         return try parts.dropFirst().map { part in
             let block = try XCTUnwrap(part.components(separatedBy: "```").first)
             return try block.split(whereSeparator: \.isWhitespace).map { try XCTUnwrap(UInt8($0, radix: 16), "\($0)") }
         }
     }
 
-    func testTheRootOfThePage() throws {
-        let bytes = try examples()[0]
-        let root = RootFile(generation: 2, position: position)
-        XCTAssertEqual(try RootFile(decoding: Bytes(bytes)), root)
-        XCTAssertEqual([UInt8](try root.encoded()), bytes)
-        XCTAssertEqual(bytes.count, RootFile.byteCount)
+    /// The list at the beginning of the stream of the page.
+    private func listOfPage() throws -> [UInt8] {
+        let stream = try examples()[2]
+        return Array(stream[..<(try CheckpointList.byteCount(of: Bytes(stream)))])
     }
 
-    func testTheCheckpointOfThePage() throws {
-        let bytes = try examples()[1]
-        let machine = RegisterMachine()
-        try machine.restore(Bytes(bytes).slice(CheckpointFile.headerByteCount..<bytes.count))
-        XCTAssertEqual(machine.value(of: "k"), "v")
+    // MARK: The page
 
-        let checkpoint = CheckpointFile(position: position, stamp: 1_000, state: machine.checkpoint())
-        XCTAssertEqual(try CheckpointFile(decoding: Bytes(bytes)), checkpoint)
-        XCTAssertEqual([UInt8](try checkpoint.encoded()), bytes)
+    func testTheRootsOfThePage() throws {
+        let roots = [RootFile(generation: 2, position: position), RootFile(generation: 1, position: .zero)]
+        for (bytes, root) in zip(try examples(), roots) {
+            XCTAssertEqual([UInt8](try root.encoded()), bytes)
+            XCTAssertEqual(try RootFile(decoding: Bytes(bytes)), root)
+            XCTAssertEqual(bytes.count, RootFile.byteCount)
+        }
     }
 
-    func testEveryFlippedBitIsRefused() throws {
-        let examples = try examples()
-        for (place, bytes) in examples.enumerated() {
+    func testTheStreamOfThePage() throws {
+        let stream = try examples()[2]
+        XCTAssertEqual([UInt8](try list.encoded()), try listOfPage())
+        XCTAssertEqual(try CheckpointList(decoding: Bytes(try listOfPage())), list)
+        XCTAssertEqual(list.streamByteCount(list: try listOfPage().count), UInt64(stream.count))
+
+        let source = TestCheckpoint(position: position, stamp: 1_000, files: files)
+        let chunks = try source.chunks(of: 9)
+        XCTAssertEqual(chunks.flatMap { [UInt8]($0.bytes) }, stream, "what is sent is what the page says")
+        let disk = SimulatedDisk()
+        let receiver = try CheckpointReceiver(chunks[0], from: 1, term: 3, into: "state-2", in: disk.mount())
+        for chunk in chunks { try receiver.take(chunk) }
+        XCTAssertTrue(receiver.isComplete(at: position))
+        XCTAssertEqual(receiver.stamp, 1_000)
+        for file in files { XCTAssertEqual(disk.contents(of: "state-2/\(file.name)"), [UInt8](file.bytes)) }
+    }
+
+    /// A member of its first group writes what the page says, under the names that the page has.
+    func testTheFirstGenerationIsThatOfThePage() throws {
+        let disk = SimulatedDisk()
+        let driver = try ReplicaDriver(disk.mount())
+        XCTAssertEqual(disk.contents(of: "balsa/groups/1/ROOT"), try examples()[1])
+        XCTAssertEqual(try disk.mount().list("balsa/groups/1/state-1"), [])
+        XCTAssertNil(driver.replica.failure)
+    }
+
+    // MARK: Damage
+
+    func testEveryFlippedBitOfARootIsRefused() throws {
+        for bytes in try examples().prefix(2) {
             for bit in 0..<bytes.count * 8 {
                 var damaged = bytes
                 damaged[bit / 8] ^= 1 << (bit % 8)
-                XCTAssertThrowsError(try decode(damaged, asRoot: place == 0), "file \(place), bit \(bit)")
+                XCTAssertThrowsError(try RootFile(decoding: Bytes(damaged)), "bit \(bit)")
             }
+        }
+    }
+
+    func testEveryFlippedBitOfAListIsRefused() throws {
+        let bytes = try listOfPage()
+        for bit in 0..<bytes.count * 8 {
+            var damaged = bytes
+            damaged[bit / 8] ^= 1 << (bit % 8)
+            XCTAssertThrowsError(try CheckpointList(decoding: Bytes(damaged)), "bit \(bit)")
+        }
+    }
+
+    func testEveryFlippedBitOfAStreamIsRefusedByItsReceiver() throws {
+        let source = TestCheckpoint(position: position, stamp: 1_000, files: files)
+        let chunks = try source.chunks(of: 20)
+        let bitCount = try examples()[2].count * 8
+        for bit in 0..<bitCount {
+            let files = SimulatedDisk().mount()
+            let receiver = try CheckpointReceiver(chunks[0], from: 1, term: 3, into: "state-2", in: files)
+            var refusals = 0
+            for var chunk in chunks {
+                let place = bit / 8 - Int(chunk.offset)
+                if chunk.bytes.count > place, place >= 0 {
+                    var bytes = [UInt8](chunk.bytes)
+                    bytes[place] ^= 1 << (bit % 8)
+                    chunk.bytes = Bytes(bytes)
+                }
+                do { try receiver.take(chunk) } catch {
+                    refusals += 1
+                    break
+                }
+            }
+            XCTAssertEqual(refusals, 1, "bit \(bit)")
+            XCTAssertFalse(receiver.isComplete, "bit \(bit)")
         }
     }
 
     func testEveryCutAndEveryExcessIsRefused() throws {
-        let examples = try examples()
-        for (place, bytes) in examples.enumerated() {
+        for bytes in try examples().prefix(2) {
             for count in 0..<bytes.count {
-                XCTAssertThrowsError(try decode(Array(bytes[..<count]), asRoot: place == 0), "file \(place), \(count)")
+                XCTAssertThrowsError(try RootFile(decoding: Bytes(Array(bytes[..<count]))), "root, \(count) bytes")
             }
-            XCTAssertThrowsError(try decode(bytes + [0], asRoot: place == 0), "file \(place) and one byte more")
+            XCTAssertThrowsError(try RootFile(decoding: Bytes(bytes + [0])), "a root and one byte more")
         }
+        let list = try listOfPage()
+        for count in 0..<list.count {
+            XCTAssertThrowsError(try CheckpointList(decoding: Bytes(Array(list[..<count]))), "list, \(count) bytes")
+        }
+        XCTAssertThrowsError(try CheckpointList(decoding: Bytes(list + [0])), "a list and one byte more")
     }
 
     func testANewerVersionIsRefusedAsSuch() throws {
-        for (place, bytes) in try examples().enumerated() {
+        func assertNewer(_ bytes: [UInt8], _ decode: (Bytes) throws -> Void) {
             var newer = bytes
             newer[4] = 2
-            XCTAssertThrowsError(try decode(newer, asRoot: place == 0)) { error in
+            XCTAssertThrowsError(try decode(Bytes(newer))) { error in
                 XCTAssertEqual((error as? BalsaPlatform.DecodingError)?.reason, .version)
             }
         }
+        assertNewer(try examples()[0]) { _ = try RootFile(decoding: $0) }
+        assertNewer(try listOfPage()) { _ = try CheckpointList(decoding: $0) }
     }
 
-    func testAnEmptyStateIsAState() throws {
-        let checkpoint = CheckpointFile(position: position, stamp: .max, state: Bytes())
-        XCTAssertEqual(try CheckpointFile(decoding: try checkpoint.encoded()), checkpoint)
-    }
+    // MARK: Bounds
 
     /// Under right checksums, too, numbers must be within their bounds.
     func testPositionsOutsideOfTheirBoundsAreRefused() throws {
         let wrong = [
-            LogPosition(term: 3, index: 0), LogPosition(term: largestNumber + 1, index: 40),
-            LogPosition(term: 3, index: largestNumber + 1),
+            LogPosition(term: 3, index: 0), LogPosition(term: 0, index: 3),
+            LogPosition(term: largestNumber + 1, index: 40), LogPosition(term: 3, index: largestNumber + 1),
         ]
         for position in wrong {
             let root = try RootFile(generation: 1, position: position).encoded()
             XCTAssertThrowsError(try RootFile(decoding: root), "\(position)")
-            let checkpoint = try CheckpointFile(position: position, stamp: 0, state: "s").encoded()
-            XCTAssertThrowsError(try CheckpointFile(decoding: checkpoint), "\(position)")
         }
-        XCTAssertThrowsError(try RootFile(decoding: try RootFile(generation: 0, position: self.position).encoded()))
-        XCTAssertNoThrow(
-            try RootFile(
-                decoding: try RootFile(
-                    generation: .max,
-                    position: LogPosition(term: largestNumber, index: largestNumber)
-                ).encoded()
-            )
+        XCTAssertThrowsError(try RootFile(decoding: try RootFile(generation: 0, position: position).encoded()))
+        let highest = RootFile(
+            generation: .max,
+            position: LogPosition(term: largestNumber, index: largestNumber)
+        )
+        XCTAssertEqual(try RootFile(decoding: try highest.encoded()), highest)
+    }
+
+    func testWhatNoReceiverWouldTakeIsNotSent() {
+        func assertRefused(_ files: [(String, UInt64)], line: UInt = #line) {
+            let list = CheckpointList(stamp: 0, files: files.map { CheckpointFile(name: $0.0, byteCount: $0.1) })
+            XCTAssertThrowsError(try list.encoded(), line: line)
+        }
+        for name in ["", ".", "..", "../a", "a/b", ".a", "a b", "ä", "a\0", String(repeating: "x", count: 65)] {
+            assertRefused([(name, 1)])
+        }
+        assertRefused([("a", 1), ("a", 2)])
+        assertRefused([("b", 1), ("a", 2)])
+        let source = TestCheckpoint(position: position, files: [("b", "1"), ("a", "2")])
+        XCTAssertThrowsError(
+            try CheckpointSender(source, to: 2, transfer: TransferID(nonce: 1, number: 1), giveUpAt: .never)
         )
     }
 
-    private func decode(_ bytes: [UInt8], asRoot: Bool) throws {
-        if asRoot { _ = try RootFile(decoding: Bytes(bytes)) } else { _ = try CheckpointFile(decoding: Bytes(bytes)) }
+    func testTheLongestList() throws {
+        let many = (0..<100_000).map { number in
+            let digits = String(number)
+            let name = String(repeating: "0", count: 60 - digits.count) + digits
+            return CheckpointFile(name: name, byteCount: 0)
+        }
+        let bytes = try CheckpointList(stamp: 0, files: many).encoded()
+        XCTAssertLessThanOrEqual(bytes.count, CheckpointList.maxByteCount)
+        XCTAssertEqual(try CheckpointList.byteCount(of: bytes), bytes.count)
+        var more = many
+        more.append(CheckpointFile(name: "z", byteCount: 0))
+        XCTAssertThrowsError(try CheckpointList(stamp: 0, files: more).encoded())
+    }
+
+    func testAnEmptyListIsOne() throws {
+        let empty = CheckpointList(stamp: .max, files: [])
+        let bytes = try empty.encoded()
+        XCTAssertEqual(bytes.count, 22)
+        XCTAssertEqual(try CheckpointList(decoding: bytes), empty)
+        XCTAssertEqual(empty.streamByteCount(list: 22), 22)
+    }
+
+    func testLengthsThatCannotBeAddedUpAreNone() {
+        let files = [CheckpointFile(name: "a", byteCount: .max - 50), CheckpointFile(name: "b", byteCount: 50)]
+        XCTAssertNil(CheckpointList(stamp: 0, files: files).streamByteCount(list: 42))
+        XCTAssertEqual(CheckpointList(stamp: 0, files: files).streamByteCount(list: 0), .max)
+    }
+
+    /// Whatever a list says, it is decoded or refused, and never more memory is taken than its bytes could fill.
+    func testAListOfAnyBytesIsDecodedOrRefused() throws {
+        var random = RandomSource(seed: 11)
+        let good = try listOfPage()
+        var accepted = 0
+        for _ in 0..<20_000 {
+            var bytes = random.chance(1, in: 2) ? good : (0..<random.below(60)).map { _ in UInt8(random.below(256)) }
+            for _ in 0..<random.below(4) where !bytes.isEmpty {
+                bytes[Int(random.below(UInt64(bytes.count)))] = UInt8(random.below(256))
+            }
+            // With a right length and checksum, so that what lies between is looked at.
+            if bytes.count >= 8, random.chance(3, in: 4) {
+                withUnsafeBytes(of: UInt32(bytes.count).littleEndian) { bytes.replaceSubrange(0..<4, with: $0) }
+                let sum = bytes[..<(bytes.count - 4)].withUnsafeBytes { CRC32C.checksum($0) }
+                withUnsafeBytes(of: sum.littleEndian) { bytes.replaceSubrange(bytes.count - 4..<bytes.count, with: $0) }
+            }
+            if let list = try? CheckpointList(decoding: Bytes(bytes)) {
+                accepted += 1
+                XCTAssertTrue(list.files.allSatisfy(\.hasValidName))
+            }
+        }
+        XCTAssertGreaterThan(accepted, 100)
     }
 }

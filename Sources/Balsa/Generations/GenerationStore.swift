@@ -1,15 +1,19 @@
 import BalsaPlatform
 import BalsaRaft
 
-/// The checkpoints of a group on disk: at most one is live, named by ROOT.
+/// The generations of a group's state on disk: at most one is live, named by ROOT.
 ///
-/// A checkpoint takes effect in four steps, each durable before the next: its file is finished and synced, its name is
-/// synced, ROOT is published, and only then is the generation before removed. Whatever a crash leaves besides the live
-/// generation is removed when the store is opened.
-struct CheckpointStore {
-    private let fileSystem: any FileSystem
+/// A generation is a directory `state-<number>` with the files of a state machine. The first is made when the replica is
+/// opened for the first time, every further one by a checkpoint that arrived. It takes effect in four steps, each durable
+/// before the next: its files are finished and synced, the name of its directory is synced, ROOT is published, and only
+/// then is the generation before removed. Whatever a crash leaves besides the live generation is removed when the store is
+/// opened.
+struct GenerationStore {
+    let fileSystem: any FileSystem
     private let directory: String
     private(set) var root: RootFile?
+    /// The highest number that a directory has had.
+    private var highest: UInt64 = 0
 
     /// Reads ROOT, and makes durable that it is what it is: whoever published it may have died before its name was. The
     /// directory must exist.
@@ -18,7 +22,7 @@ struct CheckpointStore {
         self.fileSystem = fileSystem
         let path = directory + "/ROOT"
         do {
-            root = try fileSystem.exists(path) ? try CheckpointStore.readRoot(path, in: fileSystem) : nil
+            root = try fileSystem.exists(path) ? try GenerationStore.readRoot(path, in: fileSystem) : nil
             try fileSystem.syncDirectory(directory)
         } catch let error as FileError {
             throw ReplicaError(error)
@@ -27,6 +31,7 @@ struct CheckpointStore {
         } catch {
             preconditionFailure("files and decoders throw their own errors")
         }
+        highest = root?.generation ?? 0
     }
 
     private static func readRoot(_ path: String, in fileSystem: any FileSystem) throws -> RootFile {
@@ -40,7 +45,8 @@ struct CheckpointStore {
         do throws(FileError) {
             let live = root.map { name(of: $0.generation) }
             for name in try fileSystem.list(directory) where name != live {
-                if name.hasPrefix("state-") || name == "ROOT.new" { try fileSystem.remove(directory + "/" + name) }
+                if name.hasPrefix("state-") { try fileSystem.removeDirectory(directory + "/" + name) }
+                if name == "ROOT.new" { try fileSystem.remove(directory + "/" + name) }
             }
         } catch {
             throw ReplicaError(error)
@@ -49,65 +55,49 @@ struct CheckpointStore {
 
     private func name(of generation: UInt64) -> String { "state-\(generation)" }
 
-    private func path(of generation: UInt64) -> String { directory + "/" + name(of: generation) }
+    /// The directory of a generation.
+    func path(of generation: UInt64) -> String { directory + "/" + name(of: generation) }
 
-    /// The live checkpoint, verified; nil where there is none.
-    func load() throws(ReplicaError) -> CheckpointFile? {
-        guard let root else { return nil }
-        let path = path(of: root.generation)
-        do {
-            let file = try fileSystem.open(path, .read)
-            defer { file.close() }
-            let size = try file.size()
-            let checkpoint = try CheckpointFile(decoding: try file.read(Int(clamping: size), at: 0))
-            guard checkpoint.position == root.position else {
-                throw DecodingError(.inconsistent, "position", at: 8)
-            }
-            return checkpoint
-        } catch let error as FileError {
-            throw ReplicaError(error)
-        } catch let error as DecodingError {
-            throw ReplicaError(.damaged, "\(path): \(error)")
-        } catch {
-            preconditionFailure("files and decoders throw their own errors")
-        }
+    /// A number that no directory has.
+    mutating func takeGeneration() -> UInt64 {
+        highest += 1
+        return highest
     }
 
-    /// Writes a checkpoint beside the live one, which stays that. Where it throws, nothing has changed, and the same may be
-    /// tried again later: there may be space again.
-    func prepare(_ checkpoint: CheckpointFile) throws(ReplicaError) {
-        let path = path(of: nextGeneration)
-        do {
-            try write(try checkpoint.encoded(), to: path)
-            try fileSystem.syncDirectory(directory)
-            try write(try nextRoot(checkpoint).encoded(), to: directory + "/ROOT.new")
-        } catch let error as FileError {
-            throw ReplicaError(error)
-        } catch {
-            throw ReplicaError(.invalid, "the checkpoint cannot be encoded: \(error)")
-        }
-    }
-
-    /// Makes the checkpoint that was prepared the live one. When it returns, it is, durably; when it throws, either may be.
-    mutating func publish(_ checkpoint: CheckpointFile) throws(ReplicaError) {
-        let before = root
+    /// Makes the directory of a new replica's first generation, empty, and durable under its name.
+    mutating func createFirst() throws(ReplicaError) -> UInt64 {
+        let generation = takeGeneration()
         do throws(FileError) {
+            try fileSystem.removeDirectory(path(of: generation))
+            try fileSystem.createDirectory(path(of: generation))
+            try fileSystem.syncDirectory(directory)
+        } catch {
+            throw ReplicaError(error)
+        }
+        return generation
+    }
+
+    /// Makes a generation, whose files are durable, the live one. When it returns, it is, durably; when it throws, either
+    /// may be.
+    mutating func publish(_ generation: UInt64, at position: LogPosition) throws(ReplicaError) {
+        let next = RootFile(generation: generation, position: position)
+        do {
+            // The names of the generation's directory and of the new root, each before what builds upon it.
+            try fileSystem.syncDirectory(directory)
+            try write(try next.encoded(), to: directory + "/ROOT.new")
             try fileSystem.rename(directory + "/ROOT.new", to: directory + "/ROOT")
             try fileSystem.syncDirectory(directory)
-            root = nextRoot(checkpoint)
-            // What cannot be removed now is removed when the store is opened.
-            if let before, try fileSystem.exists(path(of: before.generation)) {
-                try fileSystem.remove(path(of: before.generation))
-            }
-        } catch {
+        } catch let error as FileError {
             throw ReplicaError(error)
+        } catch {
+            throw ReplicaError(.invalid, "the root cannot be encoded: \(error)")
         }
+        root = next
     }
 
-    private var nextGeneration: UInt64 { (root?.generation ?? 0) + 1 }
-
-    private func nextRoot(_ checkpoint: CheckpointFile) -> RootFile {
-        RootFile(generation: nextGeneration, position: checkpoint.position)
+    /// Removes a generation that is not live any more. What cannot be removed now is removed when the store is opened.
+    func remove(_ generation: UInt64) throws(FileError) {
+        try fileSystem.removeDirectory(path(of: generation))
     }
 
     /// Writes a new file and syncs it. A leftover of that name is replaced.

@@ -1,8 +1,8 @@
 import BalsaPlatform
 import BalsaRaft
 
-/// The file ROOT of a group: which generation of its state is live, and which position of the log it contains
-/// everything through.
+/// The file ROOT of a group: which generation of its state is live, and which position it began with: that of the
+/// checkpoint that it was made of, or zero for the first. What the state contains beyond that, its own files say.
 ///
 /// It is 48 bytes, replaced as a whole: written under another name, synced, renamed, and the directory synced. A crash
 /// anywhere leaves the old root or the new one. `Docs/CheckpointFormat.md` has the layout.
@@ -13,7 +13,7 @@ struct RootFile: Equatable {
 
     /// The live generation; generations count up from 1.
     var generation: UInt64
-    /// The position that the state of the generation contains everything through.
+    /// The position that the generation contained everything through when it was published.
     var position: LogPosition
 
     func encoded() throws(DecodingError) -> Bytes {
@@ -50,7 +50,8 @@ struct RootFile: Equatable {
             throw DecodingError(.checksum, "checksum", at: RootFile.byteCount - 4)
         }
         try reader.finish("root")
-        guard generation >= 1, position.index >= 1, position.index <= largestNumber, position.term <= largestNumber
+        guard generation >= 1, position.index <= largestNumber, position.term <= largestNumber,
+            (position.index == 0) == (position.term == 0)
         else {
             throw DecodingError(.outOfBounds, "position", at: 8)
         }

@@ -8,24 +8,25 @@ struct OpenedParts {
     var raft: Raft
     var log: Log
     var vote: VoteFile
-    var checkpoints: CheckpointStore
+    var generations: GenerationStore
+    var machine: any StateMachine
     let lock: any FileLock
-    var appliedStamp: UInt64
     var report: RecoveryReport
 }
 
 extension Replica {
     /// Opens the replica in `directory`, which is created where it does not exist, and begins to take part.
     ///
-    /// When it returns, everything that the replica holds is durable, in the log or in the checkpoint, and what a crash had
-    /// left half done is finished or undone; that the log begins behind a checkpoint may still be on its way to the disk.
+    /// When it returns, everything that the replica holds is durable, in the log or in the state as of its last durable
+    /// seal, and what a crash had left half done is finished or undone; that the log begins behind a checkpoint may still
+    /// be on its way to the disk. What is committed behind the seal is applied again in the steps that follow.
     ///
     /// - Parameters:
     ///   - directory: where the replica's files are. Nothing else may be there.
     ///   - fileSystem: the files.
     ///   - member: which member this is.
     ///   - configuration: who the members are.
-    ///   - machine: the state machine, in its initial state.
+    ///   - provider: opens the state machine.
     ///   - options: the limits.
     ///   - seed: a random number, different for each member and each opening.
     ///   - now: the present moment.
@@ -36,75 +37,143 @@ extension Replica {
         fileSystem: any FileSystem,
         member: MemberID,
         configuration: Configuration,
-        machine: any StateMachine,
+        provider: any StateMachineProvider,
         options: ReplicaOptions = ReplicaOptions(),
         seed: UInt64,
         at now: Instant,
         into effects: inout [ReplicaEffect]
     ) throws(ReplicaError) -> Replica {
-        let parts = try openParts(
-            directory: directory,
-            fileSystem: fileSystem,
-            member: member,
-            configuration: configuration,
-            machine: machine,
-            options: options,
-            seed: seed
-        )
-        let replica = Replica(parts: parts, member: member, options: options, machine: machine)
-        replica.lastRead = ReadID(member: member, nonce: RandomSource.mix(seed), number: 0)
-        replica.start(at: now, into: &effects)
-        return replica
+        try options.validate()
+        let groupDirectory = "\(directory)/groups/\(group)"
+        let lock = try prepareDirectories(directory, groupDirectory, in: fileSystem)
+        do throws(ReplicaError) {
+            let parts = try openParts(
+                directory: directory,
+                groupDirectory: groupDirectory,
+                lock: lock,
+                fileSystem: fileSystem,
+                member: member,
+                configuration: configuration,
+                provider: provider,
+                options: options,
+                seed: seed
+            )
+            let replica = Replica(
+                parts: parts,
+                member: member,
+                options: options,
+                provider: provider,
+                nonce: RandomSource.mix(seed)
+            )
+            replica.start(at: now, into: &effects)
+            return replica
+        } catch {
+            lock.release()
+            throw error
+        }
     }
 
     private static func openParts(
         directory: String,
+        groupDirectory: String,
+        lock: any FileLock,
         fileSystem: any FileSystem,
         member: MemberID,
         configuration: Configuration,
-        machine: any StateMachine,
+        provider: any StateMachineProvider,
         options: ReplicaOptions,
         seed: UInt64
     ) throws(ReplicaError) -> OpenedParts {
-        try options.validate()
-        let groupDirectory = "\(directory)/groups/\(group)"
-        let lock = try prepareDirectories(directory, groupDirectory, in: fileSystem)
-        let checkpoints = try CheckpointStore(opening: groupDirectory, in: fileSystem)
-        let checkpoint = try checkpoints.load()
-        if let checkpoint {
-            do { try machine.restore(checkpoint.state) } catch { throw ReplicaError(.stateMachine, error.description) }
-        }
+        var generations = try GenerationStore(opening: groupDirectory, in: fileSystem)
         let opened = try openLog(directory + "/log", in: fileSystem, options: options.log)
         let recovered = opened.groups.first { $0.group == group }
-        let vote = try openVote(groupDirectory, in: fileSystem, mustExist: recovered != nil || checkpoint != nil)
-        let outline = try reconcile(recovered, with: checkpoint, log: opened.log)
-        try checkpoints.removeOrphans()
-        let applied = checkpoint?.position.index ?? 0
-        let state = RecoveredState(
-            hardState: vote.state,
-            log: outline,
-            commitIndex: min(max(recovered?.commit ?? 0, applied), outline.lastIndex),
-            appliedIndex: applied
-        )
-        do throws(ConfigurationError) {
-            let raft = try Raft(
-                member: member,
-                configuration: configuration,
-                recovered: state,
-                options: options.raft,
-                seed: seed
+        let isFirst = generations.root == nil
+        if isFirst { try checkIsNew(recovered, groupDirectory) }
+        let vote = try openVote(groupDirectory, in: fileSystem, mustExist: recovered != nil || !isFirst)
+        guard !isFirst || vote.state == .initial else {
+            throw ReplicaError(.damaged, "\(groupDirectory)/ROOT is missing, though the member has voted")
+        }
+        let machine = try openMachine(&generations, provider, in: fileSystem)
+        do throws(ReplicaError) {
+            let outline = try reconcile(recovered, with: machine.durable, generations.root, log: opened.log)
+            try generations.removeOrphans()
+            let durable = machine.durable.position.index
+            let state = RecoveredState(
+                hardState: vote.state,
+                log: outline,
+                commitIndex: min(max(recovered?.commit ?? 0, durable), outline.lastIndex),
+                appliedIndex: durable
             )
             return OpenedParts(
-                raft: raft,
+                raft: try openCore(member, configuration, state, options.raft, seed: seed),
                 log: opened.log,
                 vote: vote,
-                checkpoints: checkpoints,
+                generations: generations,
+                machine: machine,
                 lock: lock,
-                appliedStamp: checkpoint?.stamp ?? 0,
                 report: opened.report
             )
         } catch {
+            machine.close()
+            throw error
+        }
+    }
+
+    private static func openCore(
+        _ member: MemberID,
+        _ configuration: Configuration,
+        _ state: RecoveredState,
+        _ options: RaftOptions,
+        seed: UInt64
+    ) throws(ReplicaError) -> Raft {
+        do throws(ConfigurationError) {
+            return try Raft(
+                member: member,
+                configuration: configuration,
+                recovered: state,
+                options: options,
+                seed: seed
+            )
+        } catch {
             throw ReplicaError(.invalid, error.description)
+        }
+    }
+
+    /// Opens the live generation of the state. A new replica gets its first one, which is published before the log can hold
+    /// anything: a log without ROOT is thus a ROOT that was lost.
+    private static func openMachine(
+        _ generations: inout GenerationStore,
+        _ provider: any StateMachineProvider,
+        in fileSystem: any FileSystem
+    ) throws(ReplicaError) -> any StateMachine {
+        let isFirst = generations.root == nil
+        let generation: UInt64
+        if let root = generations.root {
+            generation = root.generation
+        } else {
+            generation = try generations.createFirst()
+        }
+        do throws(StateMachineError) {
+            // Whether ROOT was published by an installation and the process died before it opened anything, nobody knows; a
+            // state machine that is received notes so in its own files if it has to.
+            let machine = try provider.open(generations.path(of: generation), in: fileSystem, isReceived: false)
+            do throws(ReplicaError) {
+                if isFirst { try generations.publish(generation, at: .zero) }
+                return machine
+            } catch {
+                machine.close()
+                throw StateMachineError(error.description, file: error.file)
+            }
+        } catch {
+            throw ReplicaError(error)
+        }
+    }
+
+    /// Throws where a replica has a log and no ROOT.
+    private static func checkIsNew(_ recovered: RecoveredGroup?, _ directory: String) throws(ReplicaError) {
+        guard let recovered else { return }
+        guard recovered.base == .zero, recovered.entries.isEmpty else {
+            throw ReplicaError(.damaged, "\(directory)/ROOT is missing, though the member has a log")
         }
     }
 
@@ -169,28 +238,28 @@ extension Replica {
         }
     }
 
-    /// Makes the log fit the checkpoint, and returns its outline.
+    /// Makes the log fit the state, and returns its outline.
     ///
-    /// A checkpoint that was installed is published before the log is told to begin behind it, so that after a crash in
-    /// between the log may hold nothing of it, or something else. The rule is that of the installation: a log that holds
-    /// the checkpoint's last entry goes on behind it, any other begins anew.
+    /// What is applied is durable in the log before it is, so that the log holds what was sealed last, with one exception: a
+    /// checkpoint that was installed is published before the log is told to begin behind it, and after a crash in between
+    /// the log may hold nothing of it, or something else. The rule is that of the installation: a log that holds the
+    /// checkpoint's last entry goes on behind it, any other begins anew.
     private static func reconcile(
         _ recovered: RecoveredGroup?,
-        with checkpoint: CheckpointFile?,
+        with durable: StatePosition,
+        _ root: RootFile?,
         log: Log
     ) throws(ReplicaError) -> LogOutline {
         let outline = LogOutline(base: recovered?.base ?? .zero, entries: recovered?.entries ?? [])
-        guard let position = checkpoint?.position else {
-            guard outline.base.index == 0 else {
-                throw ReplicaError(.damaged, "the log begins behind \(outline.base), and there is no checkpoint")
-            }
-            return outline
-        }
+        let position = durable.position
         guard position.index >= outline.base.index else {
-            throw ReplicaError(.damaged, "the log begins behind \(outline.base), the checkpoint ends at \(position)")
+            throw ReplicaError(.damaged, "the log begins behind \(outline.base), the state ends at \(position)")
         }
-        if outline.contains(position) { return outline }
-        log.reset(group, to: position, stamp: checkpoint?.stamp ?? 0)
+        if position == .zero || outline.contains(position) { return outline }
+        guard position == root?.position else {
+            throw ReplicaError(.damaged, "the state contains \(position), which the log ends before or contradicts")
+        }
+        log.reset(group, to: position, stamp: durable.stamp)
         return LogOutline(base: position)
     }
 }

@@ -110,13 +110,11 @@ extension Replica {
     }
 
     /// Completes the persists that are durable, and sends what waited for them. Returns the last of the core's among them.
-    func releasePersists(_ effects: inout [ReplicaEffect]) -> PersistID? {
+    func releasePersists(_ effects: inout [ReplicaEffect]) throws(ReplicaError) -> PersistID? {
         var last: PersistID?
         var count = 0
         while count < persists.items.count, let mark = persists.items[count].mark, mark <= log.durableMark {
-            for message in persists.items[count].then {
-                send(Envelope(group: Replica.group, message: message, entries: nil), &effects)
-            }
+            for message in persists.items[count].then { try send(message, &effects) }
             last = persists.items[count].id ?? last
             count += 1
         }
@@ -150,7 +148,7 @@ extension Replica {
 
     /// The stamp of the last entry before `index`, or of the state where the log holds none: then all is applied.
     private func stamp(before index: LogIndex) throws(ReplicaError) -> UInt64 {
-        guard index - 1 > raft.log.base.index else { return appliedStamp }
-        return try read(from: index - 1, through: index - 1).header(at: index - 1).stamp
+        guard index - 1 > raft.log.base.index else { return applied.stamp }
+        return try page(from: index - 1, through: index - 1).header(at: index - 1).stamp
     }
 }

@@ -4,54 +4,175 @@ import BalsaRaft
 import BalsaWire
 
 extension Replica {
-    /// Takes a command from a caller.
-    func submit(_ id: RequestID, _ command: Bytes, deadline: Instant, _ effects: inout [ReplicaEffect]) {
-        guard command.count <= options.maxCommandBytes else {
-            effects.append(.reply(id, .failure(RequestError(.notApplied, .tooLarge))))
+    /// Takes commands from callers: into the log, where this member leads; else on to the leader.
+    ///
+    /// What is taken is proposed as one, so that one append carries it to each peer.
+    func submit(_ submissions: [Submission], _ effects: inout [ReplicaEffect]) {
+        var taken: [Submission] = []
+        for submission in submissions {
+            if let reason = refusal(of: submission.command) {
+                effects.append(.reply(submission.id, .failure(RequestError(.notApplied, reason))))
+            } else if hasRoom(for: submission.command.count + takenBytes(taken)) {
+                taken.append(submission)
+            } else {
+                effects.append(.reply(submission.id, .failure(RequestError(.notApplied, .busy))))
+            }
+        }
+        guard !taken.isEmpty else { return }
+        if isClosed {
+            let error = RequestError(.notApplied, .closed)
+            for submission in taken { effects.append(.reply(submission.id, .failure(error))) }
+        } else if raft.role != .leader, leader != 0 {
+            for submission in taken { forward(submission, &effects) }
+        } else {
+            propose(taken)
+        }
+    }
+
+    /// The leader, as far as this member knows; 0 where it does not.
+    private var leader: MemberID { raft.currentStanding.leader }
+
+    private func takenBytes(_ submissions: [Submission]) -> Int {
+        submissions.reduce(0) { $0 + $1.command.count + RequestTable.overheadBytes }
+    }
+
+    private func hasRoom(for byteCount: Int) -> Bool {
+        requests.waitingBytes + byteCount + RequestTable.overheadBytes <= options.maxWaitingBytes
+    }
+
+    /// Why a command must not enter the log, whoever asks.
+    private func refusal(of command: Bytes) -> RequestError.Reason? {
+        command.count > options.maxCommandBytes ? .tooLarge : machine.refusal(of: command)
+    }
+
+    private func propose(_ submissions: [Submission]) {
+        lastProposal += 1
+        proposed = submissions.map(\.command)
+        submitted = submissions
+        let byteCounts = proposed.map { UInt32(EntryHeader.encodedByteCount + $0.count) }
+        tell(.propose(Proposal(id: lastProposal, byteCounts: byteCounts)))
+    }
+
+    /// Passes a command on to the leader. Only one that has a name: by it this member finds it again when it applies it, and
+    /// by it a second copy of the frame does no harm.
+    private func forward(_ submission: Submission, _ effects: inout [ReplicaEffect]) {
+        guard let identity = machine.identity(of: submission.command) else {
+            let error = RequestError(.notApplied, .notLeader, leader: leader)
+            effects.append(.reply(submission.id, .failure(error)))
             return
         }
-        guard hasRoom(for: command.count, id, &effects) else { return }
-        proposed = [command]
-        submitted = Submission(id: id, deadline: deadline, byteCount: command.count)
-        let byteCount = UInt32(EntryHeader.encodedByteCount + command.count)
-        tell(.propose(Proposal(id: id.number, byteCounts: [byteCount])))
-    }
-
-    /// Takes a query from a caller.
-    func ask(_ id: RequestID, _ query: Bytes, deadline: Instant, _ effects: inout [ReplicaEffect]) {
-        guard hasRoom(for: query.count, id, &effects) else { return }
-        lastRead.number += 1
-        requests.add(id, query: query, read: lastRead, deadline: deadline)
-        tell(.read(lastRead))
-    }
-
-    private func hasRoom(for byteCount: Int, _ id: RequestID, _ effects: inout [ReplicaEffect]) -> Bool {
-        guard requests.waitingBytes + byteCount <= options.maxWaitingBytes else {
-            effects.append(.reply(id, .failure(RequestError(.notApplied, .busy))))
-            return false
+        let number = requests.forward(
+            submission.id,
+            identity,
+            deadline: submission.deadline,
+            byteCount: submission.command.count
+        )
+        guard let number else {
+            effects.append(.reply(submission.id, .failure(RequestError(.unknown, .busy, leader: leader))))
+            return
         }
-        return true
+        metrics.commandsForwarded += 1
+        let command = ForwardedCommand(number: number, command: submission.command)
+        send(.forward(command), to: leader, &effects)
     }
 
-    /// Tells a caller what the core says.
+    /// Takes a command that a follower passes on. Its caller waits there.
+    func receive(_ forwarded: ForwardedCommand, from peer: MemberID, _ effects: inout [ReplicaEffect]) {
+        if isClosed {
+            refuse(forwarded.number, .closed, to: peer, &effects)
+        } else if let reason = refusal(of: forwarded.command) {
+            let refusal: ForwardResponse.Refusal = reason == .tooLarge ? .tooLarge : .failed
+            refuse(forwarded.number, refusal, to: peer, &effects)
+        } else if raft.role != .leader {
+            refuse(forwarded.number, .notLeader, to: peer, &effects)
+        } else if !hasRoom(for: forwarded.command.count) {
+            refuse(forwarded.number, .busy, to: peer, &effects)
+        } else {
+            lastProposal += 1
+            proposed = [forwarded.command]
+            forwarder = (peer, forwarded.number)
+            let byteCount = UInt32(EntryHeader.encodedByteCount + forwarded.command.count)
+            tell(.propose(Proposal(id: lastProposal, byteCounts: [byteCount])))
+        }
+    }
+
+    private func refuse(
+        _ number: UInt64,
+        _ refusal: ForwardResponse.Refusal,
+        to peer: MemberID,
+        _ effects: inout [ReplicaEffect]
+    ) {
+        send(.forwardResponse(ForwardResponse(number: number, refusal: refusal, leader: leader)), to: peer, &effects)
+    }
+
+    /// A leader did not take a command that was passed on.
+    func receive(_ response: ForwardResponse, _ effects: inout [ReplicaEffect]) {
+        let reason: RequestError.Reason =
+            switch response.refusal {
+            case .notLeader: .notLeader
+            case .busy: .busy
+            case .tooLarge: .tooLarge
+            case .closed: .closed
+            case .failed: .failed
+            }
+        requests.refused(response.number, reason, leader: response.leader, &effects)
+    }
+
+    /// Takes a read from a caller.
+    func ask(
+        _ id: RequestID,
+        _ consistency: ReadConsistency,
+        deadline: Instant,
+        _ effects: inout [ReplicaEffect]
+    ) {
+        guard !isClosed, reads.count < options.maxWaitingReads else {
+            effects.append(.reply(id, .failure(RequestError(.notApplied, isClosed ? .closed : .busy))))
+            return
+        }
+        switch consistency {
+        case .linearizable where !options.plantedBugs.contains(.localReadsAsLinearizable):
+            reads.add(id, deadline: deadline)
+        case .atLeast(let index):
+            reads.add(id, atLeast: index, deadline: deadline)
+        case .local, .linearizable:
+            effects.append(.reply(id, .readable(raft.appliedIndex)))
+        }
+    }
+
+    /// Asks for the index of those reads that wait for one.
+    func askForReads() {
+        while reads.shouldAsk(limit: options.maxReadQuestions) {
+            lastRead.number += 1
+            reads.ask(lastRead, askAgainAt: now + options.askAgainAfter)
+            tell(.read(lastRead))
+        }
+    }
+
+    /// Tells callers what the core says.
     func respond(_ response: Response, _ effects: inout [ReplicaEffect]) {
         switch response {
         case .proposed(_, let first, let term):
-            guard let submission = submitted else { preconditionFailure("the core answers what it is asked") }
-            requests.add(
-                submission.id,
-                at: LogPosition(term: term, index: first),
-                deadline: submission.deadline,
-                byteCount: submission.byteCount
-            )
-            submitted = nil
-        case .proposalRefused(let id, let refusal):
-            submitted = nil
-            effects.append(.reply(RequestID(id), .failure(error(for: refusal))))
+            var index = first
+            for submission in submitted {
+                requests.add(
+                    submission.id,
+                    at: LogPosition(term: term, index: index),
+                    deadline: submission.deadline,
+                    byteCount: submission.command.count
+                )
+                index += 1
+            }
+            submitted.removeAll()
+            forwarder = nil
+        case .proposalRefused(_, let refusal):
+            for submission in submitted { effects.append(.reply(submission.id, .failure(error(for: refusal)))) }
+            submitted.removeAll()
+            if let (peer, number) = forwarder { refuse(number, forwardRefusal(for: refusal), to: peer, &effects) }
+            forwarder = nil
         case .readReady(let read, let index):
-            requests.ready(read, index: index)
+            reads.ready(read, index: index)
         case .readRefused(let read, let refusal):
-            requests.refused(read, error(for: refusal), &effects)
+            reads.refused(read, error(for: refusal), &effects)
         case .refused:
             // No operator's request is made yet.
             break
@@ -67,56 +188,12 @@ extension Replica {
         }
     }
 
-    /// Applies the entries behind those that are applied, through `position`, and answers their callers.
-    func apply(through position: LogPosition, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
-        var next = raft.appliedIndex + 1
-        while next <= position.index {
-            let batch = try page(from: next, through: position.index)
-            var replies = effects
-            effects.removeAll()
-            do {
-                try machine.apply(batch) { index, result in
-                    let header = batch.header(at: index)
-                    requests.applied(header.position, result: result, &replies)
-                    metrics.commandsApplied += 1
-                }
-            } catch {
-                effects = replies
-                throw ReplicaError(.stateMachine, error.description)
-            }
-            requests.passed(batch.lastIndex, &replies)
-            effects = replies
-            appliedStamp = batch.header(at: batch.lastIndex).stamp
-            onApply?(batch)
-            next = batch.lastIndex + 1
-        }
-        tell(.applied(through: position.index))
-    }
-
-    /// The entries from `first` on, a page of them: after a restart all of the log may be waiting.
-    private func page(from first: LogIndex, through last: LogIndex) throws(ReplicaError) -> EntryBatch {
-        do throws(LogError) {
-            return try log.entries(Replica.group, from: first, through: last, maxBytes: 1 << 20)
-        } catch {
-            throw ReplicaError(error)
+    private func forwardRefusal(for refusal: Refusal) -> ForwardResponse.Refusal {
+        switch refusal {
+        case .notLeader: .notLeader
+        case .overloaded: .busy
+        case .closed: .closed
+        case .failed, .notSupported: .failed
         }
     }
-
-    /// Answers the queries whose index is applied.
-    func answerReads(_ effects: inout [ReplicaEffect]) {
-        while let (id, query) = requests.takeAnswerable(at: raft.appliedIndex) {
-            do {
-                effects.append(.reply(id, .success(try machine.answer(query), index: raft.appliedIndex)))
-            } catch {
-                effects.append(.reply(id, .failure(RequestError(.notApplied, .invalidQuery))))
-            }
-        }
-    }
-}
-
-/// A command between its caller and the core's answer.
-struct Submission {
-    var id: RequestID
-    var deadline: Instant
-    var byteCount: Int
 }

@@ -3,20 +3,29 @@ import BalsaPlatform
 import BalsaRaft
 import BalsaWire
 
+/// What a replica is in the middle of, as far as it matters to know where it died.
+package enum ReplicaPhase {
+    case stepping
+    case receiving
+    case installing
+}
+
 /// One member's share of a group: consensus, log, state machine and waiting callers, composed as one instance.
 ///
 /// Like the core that it contains, a replica decides and does not wait: it takes one ``ReplicaInput`` at a time with the
 /// present moment and appends ``ReplicaEffect``s. It reads and writes files itself where that is part of a step; writes
-/// and syncs of log and vote, and background tasks, are effects that take their time. A production shell,
+/// and syncs of log and vote, and background work, are effects that take their time. A production shell,
 /// which is still to come, and the simulation carry out the same effects; there is no third kind of replica.
 ///
 /// The parts:
 ///
 /// - `Replica+Opening`: from a directory to a member that takes part;
-/// - this file: how a step runs, and how the core's effects are carried out;
+/// - this file: how a step runs;
+/// - `Replica+Effects`: how the core's effects are carried out;
 /// - `Replica+Persisting`: what the core wants durable, in order, on log and vote;
-/// - `Replica+Requests`: commands and queries, from the caller to the reply;
-/// - `Replica+Checkpoints`: taking, sending and installing checkpoints.
+/// - `Replica+Requests`: commands and reads, from the caller to the reply;
+/// - `Replica+State`: the state machine: applying, sealing, background work, and the log that becomes superfluous;
+/// - `Replica+Transfer`: sending, receiving and installing checkpoints.
 public final class Replica {
     /// The group that the replica belongs to. One group a member, for now.
     static let group: GroupID = 1
@@ -24,39 +33,74 @@ public final class Replica {
     /// This member.
     public let member: MemberID
     let options: ReplicaOptions
-    /// The state.
-    public let machine: any StateMachine
+    /// Opens state machines.
+    let provider: any StateMachineProvider
+    /// The state. It is another one after a checkpoint was installed.
+    public internal(set) var machine: any StateMachine
 
     // What it is composed of.
     /// Consensus.
     public internal(set) var raft: Raft
     var log: Log
     var vote: VoteFile
-    var checkpoints: CheckpointStore
+    var generations: GenerationStore
     let lock: any FileLock
 
     // What is on its way.
     var persists = PersistPipeline()
-    var requests = RequestTable()
+    var requests: RequestTable
+    var reads = ReadTable()
     var clock = LogicalClock()
-    /// The frame that is being handled, whose entries or checkpoint the core's effects may name.
+    /// The frame that is being handled, whose entries the core's effects may name.
     var arrived: Envelope?
     /// The commands of the proposal that is being handled.
     var proposed: [Bytes] = []
-    /// The caller of that proposal.
-    var submitted: Submission?
-    /// The name of the last read.
-    var lastRead = ReadID(member: 0, nonce: 0, number: 0)
-    /// Told of every batch right after it was applied. The judges of the simulation listen.
-    package var onApply: ((EntryBatch) -> Void)?
-    /// Told of every batch right before it enters the log.
-    package var onStage: ((EntryBatch) -> Void)?
+    /// The callers of that proposal, or the member that passed its command on, with that member's number for it.
+    var submitted: [Submission] = []
+    var forwarder: (peer: MemberID, number: UInt64)?
+    var lastProposal: UInt64 = 0
+    /// The name of the last question for a read index.
+    var lastRead: ReadID
     /// The background task of the log, while one runs.
     var isTaskRunning = false
     /// When a task that failed may be tried again.
     var taskRetryAt = Instant.zero
-    /// When a checkpoint that failed may be tried again.
-    var checkpointRetryAt = Instant.zero
+
+    // The state and its seals.
+    /// What the state contains.
+    public internal(set) var applied: StatePosition
+    /// How far the core allows to apply.
+    var applyTarget: LogIndex
+    /// The last position that was sealed, durably or not.
+    var sealed: LogPosition
+    /// The durable seal by which the log was last dropped.
+    var dropped: LogIndex = 0
+    /// How much log was written when the state was last sealed.
+    var logBytesAtSeal: UInt64 = 0
+    var sealStateDeadline = Instant.never
+    /// Whether a step of background work is under way, and when one that failed may be tried again.
+    var isWorking = false
+    var workRetryAt = Instant.zero
+
+    // Checkpoints.
+    /// The live generation of the state.
+    var generation: UInt64
+    /// The states that checkpoints have replaced while work of the first of them is still under way.
+    var replaced: [(machine: any StateMachine, generation: UInt64)] = []
+    var senders: [CheckpointSender] = []
+    var lastTransfer: UInt64 = 0
+    var incoming: CheckpointReceiver?
+    var incomingGeneration: UInt64 = 0
+
+    // The judges of the simulation listen.
+    /// What the replica is in the middle of, should a file call be its last.
+    package internal(set) var phase = ReplicaPhase.stepping
+    /// Told of every batch right after it was applied, with the replies.
+    package var onApply: ((EntryBatch, [AppliedCommand]) -> Void)?
+    /// Told of every batch right before it enters the log.
+    package var onStage: ((EntryBatch) -> Void)?
+    /// Told when a checkpoint has taken the place of the state.
+    package var onInstall: (() -> Void)?
 
     // Time.
     var now = Instant.zero
@@ -64,27 +108,37 @@ public final class Replica {
     var sealDeadline = Instant.never
     var armed = Instant.never
 
+    /// Whether it was told to close. Its core is silent then: what it took, it could never answer.
+    var isClosed = false
     /// Why the replica has failed, if it has.
     public private(set) var failure: ReplicaError?
     /// Counts what the replica did since it was opened.
     public internal(set) var metrics = ReplicaMetrics()
-    /// How much log was written when the state was last checkpointed.
-    var logBytesAtCheckpoint: UInt64 = 0
-    /// The stamp of the last entry that was applied.
-    var appliedStamp: UInt64
 
-    private var raftEffects = Effects()
+    var raftEffects = Effects()
 
-    init(parts: consuming OpenedParts, member: MemberID, options: ReplicaOptions, machine: any StateMachine) {
+    init(
+        parts: consuming OpenedParts,
+        member: MemberID,
+        options: ReplicaOptions,
+        provider: any StateMachineProvider,
+        nonce: UInt64
+    ) {
         self.member = member
+        requests = RequestTable(origin: nonce)
+        lastRead = ReadID(member: member, nonce: nonce, number: 0)
         self.options = options
-        self.machine = machine
+        self.provider = provider
+        machine = parts.machine
         raft = parts.raft
         log = parts.log
         vote = parts.vote
-        checkpoints = parts.checkpoints
+        generations = parts.generations
+        generation = parts.generations.root?.generation ?? 0
         lock = parts.lock
-        appliedStamp = parts.appliedStamp
+        applied = parts.machine.durable
+        applyTarget = parts.raft.appliedIndex
+        sealed = applied.position
         metrics.recovery = parts.report
     }
 
@@ -107,6 +161,7 @@ public final class Replica {
     /// Takes one input and appends what follows from it to `effects`.
     public func step(_ input: ReplicaInput, at moment: Instant, into effects: inout [ReplicaEffect]) {
         now = max(now, moment)
+        phase = .stepping
         guard failure == nil else {
             refuse(input, &effects)
             return
@@ -119,24 +174,26 @@ public final class Replica {
         finishStep(&effects)
     }
 
+    /// Gives up files and locks. Nothing is called afterwards, and nothing is under way any more. What was not acknowledged
+    /// may be lost, as in a crash; a caller that closes in order gives ``ReplicaInput/close`` first.
+    public func close() {
+        machine.close()
+        for (machine, _) in replaced { machine.close() }
+        lock.release()
+    }
+
     private func handle(_ input: ReplicaInput, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
         switch input {
         case .received(let frame):
             receive(frame, &effects)
-        case .submit(let id, let command, let deadline):
-            submit(id, command, deadline: deadline, &effects)
-        case .query(let id, let query, let deadline):
-            ask(id, query, deadline: deadline, &effects)
+        case .submit(let submissions):
+            submit(submissions, &effects)
+        case .read(let id, let consistency, let deadline):
+            ask(id, consistency, deadline: deadline, &effects)
         case .written(let write):
             written(write)
         case .writeFailed(let write, let error):
-            if write.isVote {
-                vote.changeFailed(error)
-            } else {
-                log.writeFailed(write.write.number, error)
-            }
-            tell(.persistFailed(PersistID(number: 0)))
-            throw ReplicaError(error)
+            try writeFailed(write, error)
         case .taskFinished(let task):
             isTaskRunning = false
             log.taskFinished(task)
@@ -146,27 +203,53 @@ public final class Replica {
             metrics.tasksFailed += 1
             taskRetryAt = now + options.deadlineGranularity
             if let failure = log.failure { throw ReplicaError(failure) }
+        case .worked(let work):
+            try worked(work, nil)
+        case .workFailed(let work, let error):
+            try worked(work, error)
         case .peerUnreachable(let peer):
             tell(.peerUnreachable(peer))
         case .timer:
             armed = .never
             timerFired(&effects)
         case .close:
+            isClosed = true
             tell(.close)
             requests.failAll(.closed, &effects)
+            reads.failAll(.closed, &effects)
         }
     }
 
-    private func receive(_ frame: Bytes, _ effects: inout [ReplicaEffect]) {
+    private func receive(_ bytes: Bytes, _ effects: inout [ReplicaEffect]) {
         do throws(DecodingError) {
-            let envelope = try Envelope(decoding: frame, options: options.wire)
-            guard envelope.group == Replica.group else { return }
-            arrived = envelope
-            tell(.message(envelope.message, entries: envelope.entryMetadata))
+            let frame = try PeerFrame(decoding: bytes, options: options.wire)
+            guard frame.group == Replica.group, isHeard(frame, &effects) else { return }
+            switch frame.content {
+            case .message:
+                arrived = frame.envelope
+                if let envelope = arrived { tell(.message(envelope.message, entries: envelope.entryMetadata)) }
+            case .checkpointChunk(let chunk):
+                receive(chunk, from: frame.from, term: frame.term, &effects)
+            case .checkpointChunkResponse(let response):
+                receive(response, from: frame.from, &effects)
+            case .forward(let forwarded):
+                receive(forwarded, from: frame.from, &effects)
+            case .forwardResponse(let response):
+                receive(response, &effects)
+            }
         } catch {
             metrics.framesRefused += 1
             effects.append(.undecodable(error))
         }
+    }
+
+    /// Whether a frame counts. The core holds its own messages against the same rule.
+    private func isHeard(_ frame: PeerFrame, _ effects: inout [ReplicaEffect]) -> Bool {
+        if case .message = frame.content { return true }
+        guard frame.to == member, frame.from != member else { return false }
+        if raft.configuration.contains(frame.from) { return true }
+        effects.append(.report(.stranger(frame.from)))
+        return false
     }
 
     private func timerFired(_ effects: inout [ReplicaEffect]) {
@@ -179,6 +262,7 @@ public final class Replica {
             if log.needsSeal { log.stageSeal() }
         }
         requests.expire(at: now, granularity: options.deadlineGranularity, &effects)
+        reads.expire(at: now, granularity: options.deadlineGranularity, &effects)
     }
 
     /// Gives an input to the core. What follows from it is carried out before the step ends.
@@ -207,83 +291,30 @@ public final class Replica {
         arm(&effects)
     }
 
-    /// Moves on what the disk allows: persists, reads that have become answerable, checkpoints, log writes, tasks.
+    /// Moves on what the disk allows: persists, the state, reads that have become answerable, log writes, work.
     private func advance(_ effects: inout [ReplicaEffect]) throws(ReplicaError) {
         stagePersists()
-        if let id = releasePersists(&effects) { tell(.persisted(id)) }
-        answerReads(&effects)
-        try checkpointIfDue()
+        if let id = try releasePersists(&effects) { tell(.persisted(id)) }
+        try applyPages(&effects)
+        askForReads()
+        reads.applied(raft.appliedIndex, &effects)
+        try sealIfDue()
+        dropLog()
+        discardIncomingIfOvertaken()
+        continueTransfers(&effects)
         startWrites(&effects)
-    }
-
-    private func carryOut(_ effect: Effect, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
-        switch effect {
-        case .send(let message):
-            try send(message, &effects)
-        case .persist(let persist):
-            try enqueue(persist)
-            stagePersists()
-        case .apply(let position):
-            try apply(through: position, &effects)
-        case .respond(let response):
-            respond(response, &effects)
-        case .sendSnapshot(let peer):
-            sendCheckpoint(to: peer, &effects)
-        case .installSnapshot(let position):
-            try installCheckpoint(position, &effects)
-        case .wake(let moment):
-            raftDeadline = moment
-        case .standing(let standing):
-            effects.append(.standing(standing))
-        case .report(let anomaly):
-            effects.append(.report(anomaly))
-            if case .committedEntryContradicted(let index) = anomaly {
-                throw ReplicaError(.contradiction, "entry \(index) is committed here and another one on the leader")
-            }
-        }
-    }
-
-    /// Sends a message, with the entries that it names.
-    func send(_ message: Message, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
-        var entries: EntryBatch?
-        if case .append(let append) = message.body, let range = append.entries {
-            guard raft.log.contains(range.last), range.first > raft.log.base.index else { return }
-            entries = try read(from: range.first, through: range.last.index)
-        }
-        send(Envelope(group: Replica.group, message: message, entries: entries), &effects)
-    }
-
-    /// Sends a frame. Returns false where it is larger than a frame may be, which no waiting would mend.
-    @discardableResult
-    func send(_ envelope: Envelope, _ effects: inout [ReplicaEffect]) -> Bool {
-        do throws(DecodingError) {
-            effects.append(.send(to: envelope.message.to, try envelope.encoded(options: options.wire)))
-            return true
-        } catch {
-            metrics.framesTooLarge += 1
-            return false
-        }
-    }
-
-    /// The entries `first ... last`, all of them.
-    func read(from first: LogIndex, through last: LogIndex) throws(ReplicaError) -> EntryBatch {
-        do {
-            var parts = [try log.entries(Replica.group, from: first, through: last, maxBytes: .max)]
-            while let end = parts.last?.lastIndex, end < last {
-                parts.append(try log.entries(Replica.group, from: end + 1, through: last, maxBytes: .max))
-            }
-            return parts.count == 1 ? parts[0] : EntryBatch.joining(parts)
-        } catch {
-            throw ReplicaError(error)
-        }
+        startWork(&effects)
     }
 
     /// Asks to be woken when the next thing is due.
     private func arm(_ effects: inout [ReplicaEffect]) {
         guard failure == nil else { return }
         var deadline = min(raftDeadline, sealDeadline, requests.nextExpiry)
+        deadline = min(deadline, reads.nextExpiry, transferDeadline)
+        // One that has passed waits for the state machine, which is overloaded: the end of its work comes as a step.
+        if sealStateDeadline > now { deadline = min(deadline, sealStateDeadline) }
         if isTaskBlocked { deadline = min(deadline, taskRetryAt) }
-        if checkpointRetryAt > now { deadline = min(deadline, checkpointRetryAt) }
+        if workRetryAt > now { deadline = min(deadline, workRetryAt) }
         if deadline < armed {
             armed = deadline
             effects.append(.wake(at: deadline))
@@ -291,7 +322,7 @@ public final class Replica {
     }
 
     /// Stops: nothing is sent, written or applied any more. Callers whose command is in the log cannot know.
-    private func fail(_ error: ReplicaError, _ effects: inout [ReplicaEffect]) {
+    func fail(_ error: ReplicaError, _ effects: inout [ReplicaEffect]) {
         guard failure == nil else { return }
         failure = error
         // What the core has to say of it is still heard; what it wants done is not.
@@ -303,40 +334,24 @@ public final class Replica {
             }
         }
         raftEffects.removeAll()
+        for submission in submitted {
+            effects.append(.reply(submission.id, .failure(RequestError(.unknown, .failed))))
+        }
+        submitted.removeAll()
         requests.failAll(.failed, &effects)
+        reads.failAll(.failed, &effects)
         effects.append(.failed(error))
     }
 
     private func refuse(_ input: ReplicaInput, _ effects: inout [ReplicaEffect]) {
+        let refusal = Reply.failure(RequestError(.notApplied, .failed))
         switch input {
-        case .submit(let id, _, _), .query(let id, _, _):
-            effects.append(.reply(id, .failure(RequestError(.notApplied, .failed))))
+        case .submit(let submissions):
+            for submission in submissions { effects.append(.reply(submission.id, refusal)) }
+        case .read(let id, _, _):
+            effects.append(.reply(id, refusal))
         default:
             break
         }
     }
-}
-
-/// What a replica has counted since it was opened.
-public struct ReplicaMetrics: Sendable {
-    /// What opening the log found.
-    public internal(set) var recovery = RecoveryReport()
-    /// Commands applied.
-    public internal(set) var commandsApplied = 0
-    /// Checkpoints taken.
-    public internal(set) var checkpointsTaken = 0
-    /// Checkpoints that could not be written, read or sent. They are tried again.
-    public internal(set) var checkpointsFailed = 0
-    /// Checkpoints sent to peers.
-    public internal(set) var checkpointsSent = 0
-    /// Checkpoints installed.
-    public internal(set) var checkpointsInstalled = 0
-    /// Entries that were cut off because a leader had others.
-    public internal(set) var entriesTruncated = 0
-    /// Frames that could not be decoded.
-    public internal(set) var framesRefused = 0
-    /// Frames that were not sent because they were larger than a frame may be.
-    public internal(set) var framesTooLarge = 0
-    /// Background tasks that failed.
-    public internal(set) var tasksFailed = 0
 }

@@ -6,36 +6,42 @@ import BalsaRaft
 public enum ReplicaInput {
     /// Bytes of one frame arrived from a peer.
     case received(Bytes)
-    /// A caller wants a command applied. Answered once by ``ReplicaEffect/reply(_:_:)``.
-    case submit(RequestID, command: Bytes, deadline: Instant)
-    /// A caller wants a linearizable answer. Answered once by ``ReplicaEffect/reply(_:_:)``.
-    case query(RequestID, query: Bytes, deadline: Instant)
+    /// Callers want commands applied. Each is answered once by ``ReplicaEffect/reply(_:_:)``.
+    case submit([Submission])
+    /// A caller wants to read the state machine. Answered once by ``ReplicaEffect/reply(_:_:)``.
+    case read(RequestID, ReadConsistency, deadline: Instant)
     /// A write is durable.
     case written(ReplicaWrite)
     /// A write or its sync failed. Nothing is retried on that file.
     case writeFailed(ReplicaWrite, FileError)
-    /// A background task is done.
+    /// A background task of the log is done.
     case taskFinished(LogTask)
-    /// A background task failed; it is tried again later, with a new task.
+    /// A background task of the log failed; it is tried again later, with a new task.
     case taskFailed(LogTask, FileError)
+    /// A step of the state machine's background work is done.
+    case worked(StateWork)
+    /// A step of the state machine's background work failed.
+    case workFailed(StateWork, StateMachineError)
     /// The transport lost what it had for a peer, or cannot reach it.
     case peerUnreachable(MemberID)
     /// The moment that ``ReplicaEffect/wake(at:)`` named has come.
     case timer
     /// The store closes: the member gives up leading and every waiting request is answered. Files and lock are given up
-    /// with the replica itself, which the shell releases only once all writes and tasks under way have ended.
+    /// by ``Replica/close()``, once all writes, tasks and work under way have ended.
     case close
 }
 
-/// What a replica wants done. The shell carries out effects in their order; writes and tasks take as long as they take,
-/// and are reported when they are done.
+/// What a replica wants done. The shell carries out effects in their order; writes, tasks and work take as long as they
+/// take, and are reported when they are done.
 public enum ReplicaEffect {
     /// Send the pieces, one behind the other, as one frame to a peer.
-    case send(to: MemberID, [Bytes])
+    case send(to: MemberID, [Bytes], SendPath)
     /// Begin this write. Others may be under way.
     case write(ReplicaWrite)
     /// Begin this task in the background.
     case run(LogTask)
+    /// Do this step in the background. There is never more than one under way.
+    case work(StateWork)
     /// Tell a caller.
     case reply(RequestID, Reply)
     /// Give ``ReplicaInput/timer`` at this moment, or earlier. It replaces the moment asked for before.
@@ -48,6 +54,31 @@ public enum ReplicaEffect {
     case undecodable(DecodingError)
     /// The replica has failed. It answers every request with *failed* until it is opened anew.
     case failed(ReplicaError)
+}
+
+/// On which of the two connections to a peer a frame travels.
+public enum SendPath: Equatable, Sendable {
+    /// That of everything which others wait for.
+    case control
+    /// That of checkpoints, which may be long and must delay nothing.
+    case bulk
+}
+
+/// A step of a state machine's background work.
+public final class StateWork {
+    private let machine: any StateMachine
+    private let budget: Int
+    /// Which life of the state it belongs to.
+    let generation: UInt64
+
+    init(_ machine: any StateMachine, generation: UInt64, budget: Int) {
+        self.machine = machine
+        self.generation = generation
+        self.budget = budget
+    }
+
+    /// Does the step. It reads, writes and syncs files, and may take long; on any thread.
+    public func step() throws(StateMachineError) { try machine.work(budget: budget) }
 }
 
 /// A write to the log or to the vote, to be made durable.
@@ -88,6 +119,8 @@ public struct ReplicaError: Error, Sendable, CustomStringConvertible {
         public static let stateMachine = Code("state machine")
         /// The options or the configuration cannot work.
         public static let invalid = Code("invalid")
+        /// The state or a command is of a newer release.
+        public static let upgradeRequired = Code("upgrade required")
         /// Another leader's entry contradicts what is committed here.
         public static let contradiction = Code("contradiction")
     }
@@ -107,6 +140,10 @@ public struct ReplicaError: Error, Sendable, CustomStringConvertible {
 
     init(_ error: FileError) {
         self.init(error.number == .wouldBlock ? .locked : .file, error.description, file: error)
+    }
+
+    init(_ error: StateMachineError) {
+        self.init(error.needsUpgrade ? .upgradeRequired : .stateMachine, error.description, file: error.file)
     }
 
     /// Kind and reason in one line.

@@ -13,18 +13,42 @@ public struct ReplicaOptions: Sendable {
 
     /// The largest command, in bytes; 2 MiB less the entry header.
     public var maxCommandBytes = (2 << 20) - EntryHeader.encodedByteCount
-    /// How many bytes of commands and queries may wait in all; 64 MiB. More are refused with *busy*.
+    /// How many bytes of commands may wait in all; 64 MiB. More are refused with *busy*.
     public var maxWaitingBytes = 64 << 20
-    /// How much log is written before the state is checkpointed, in bytes; 64 MiB.
-    public var checkpointAfterBytes: UInt64 = 64 << 20
-    /// How many entries are kept behind a checkpoint, so that a peer that is a little behind needs none of it; 10,000.
+    /// How much log is written before the state is sealed, in bytes; 64 MiB. The log behind a durable seal can be dropped.
+    public var sealStateAfterBytes: UInt64 = 64 << 20
+    /// How long the state goes without a seal while anything is applied; 60 s.
+    public var sealStateAfter: TimeSpan = .seconds(60)
+    /// How many entries are kept behind a durable seal, so that a peer that is a little behind needs no checkpoint; 10,000.
     /// While the log is over its bound, none are.
-    public var entriesKeptBehindCheckpoint: UInt64 = 10_000
+    public var entriesKeptBehindSeal: UInt64 = 10_000
+    /// How many bytes of entries are applied between two looks at whether the state should be sealed; 1 MiB.
+    public var applyPageBytes = 1 << 20
+    /// About how many bytes a step of the state machine's background work goes through; 1 MiB.
+    public var workBudgetBytes = 1 << 20
+
+    /// How many bytes of a checkpoint travel in one frame; 256 KiB. At most two such frames are on their way to a peer.
+    public var chunkBytes = 256 << 10
+    /// After how long without an acknowledgement a chunk is sent again; 1 s.
+    public var resendChunkAfter: TimeSpan = .seconds(1)
+    /// After how long without progress a checkpoint's transfer is given up; 30 s. It begins anew when the peer answers.
+    public var giveUpTransferAfter: TimeSpan = .seconds(30)
+
+    /// How many questions for a read index may be on their way; 4. Reads that come meanwhile share the next one.
+    public var maxReadQuestions = 4
+    /// After how long a question for a read index is asked again; 200 ms.
+    public var askAgainAfter: TimeSpan = .milliseconds(200)
+    /// How many reads may wait; 100,000. More are refused with *busy*.
+    public var maxWaitingReads = 100_000
+
     /// How long the log rests before its last batch is sealed; 10 ms.
     public var sealAfter: TimeSpan = .milliseconds(10)
     /// How often requests are looked at whose deadline may have passed; 100 ms. It is also the pause before a background task
-    /// that failed is tried again; a checkpoint that failed waits ten times as long.
+    /// that failed is tried again.
     public var deadlineGranularity: TimeSpan = .milliseconds(100)
+
+    /// Errors that are built in on purpose, to prove that the judges of the simulation find them. None in any product.
+    package var plantedBugs: ReplicaPlantedBugs = []
 
     /// The defaults.
     public init() {}
@@ -40,8 +64,23 @@ public struct ReplicaOptions: Sendable {
         guard raft.maxAppendBytes <= UInt64(max(0, frame)) else {
             throw ReplicaError(.invalid, "an append of \(raft.maxAppendBytes) bytes does not fit into a wire frame")
         }
+        guard chunkBytes >= 1, chunkBytes <= frame else {
+            throw ReplicaError(.invalid, "a chunk of \(chunkBytes) bytes does not fit into a wire frame")
+        }
+        guard applyPageBytes > 0, workBudgetBytes > 0, maxReadQuestions > 0, resendChunkAfter > .zero else {
+            throw ReplicaError(.invalid, "pages, budgets, questions and pauses must be positive")
+        }
         guard deadlineGranularity > .zero, maxWaitingBytes > 0 else {
             throw ReplicaError(.invalid, "the granularity of deadlines and the room for requests must be positive")
         }
     }
+}
+
+/// Errors that the simulator plants in the replica, each in one place, to test its judges.
+package struct ReplicaPlantedBugs: OptionSet, Sendable {
+    package let rawValue: UInt32
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    /// A linearizable read is answered by what this member has applied.
+    package static let localReadsAsLinearizable = ReplicaPlantedBugs(rawValue: 1 << 0)
 }

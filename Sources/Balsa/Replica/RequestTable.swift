@@ -1,10 +1,11 @@
 import BalsaPlatform
 import BalsaRaft
 
-/// The callers that wait, from their request to its reply.
+/// The callers that wait for a command, from their request to its reply.
 ///
-/// Every request that is accepted is answered exactly once, whatever happens: applied, refused, superseded, overtaken,
-/// expired, closed or failed. What waits is bounded in bytes.
+/// A command is either in the log of this member, which leads, and is known by its place; or it was passed on to the leader
+/// and is known by its name, by which this member finds it again when it applies it. Every request that is accepted is
+/// answered exactly once, whatever happens: applied, refused, superseded, overtaken, expired, closed or failed.
 struct RequestTable {
     private struct Command {
         var id: RequestID
@@ -14,13 +15,11 @@ struct RequestTable {
         var byteCount: Int
     }
 
-    private struct Query {
+    private struct Forwarded {
         var id: RequestID
-        var read: ReadID
-        var query: Bytes
+        var identity: CommandIdentity
         var deadline: Instant
-        /// The index that the state must have applied, once it is known.
-        var index: LogIndex?
+        var byteCount: Int
     }
 
     /// What a request counts beside its bytes, so that empty ones are bounded as well.
@@ -28,9 +27,24 @@ struct RequestTable {
 
     /// Commands in the log, by index; of those with the same index, older terms first.
     private var commands: [Command] = []
-    private var queries: [Query] = []
+    /// Commands that were passed on, by the number under which that was done.
+    private var forwarded = LookupTable<UInt64, Forwarded>()
+    private var numberByIdentity = LookupTable<CommandIdentity, UInt64>()
+    /// The numbers of those, oldest first; some may be answered already.
+    private var forwardOrder: [UInt64] = []
+    private var lastNumber: UInt64
+
+    /// An empty table.
+    ///
+    /// - Parameter origin: where the numbers begin under which commands are passed on: a random number of this life of the
+    ///   replica, so that an answer to another life is none to this one.
+    init(origin: UInt64) { lastNumber = origin >> 1 }
+
     private(set) var waitingBytes = 0
     private(set) var nextExpiry = Instant.never
+
+    /// Whether any command that was passed on waits.
+    var hasForwarded: Bool { !forwarded.isEmpty }
 
     /// Notes a command that is in the log.
     mutating func add(_ id: RequestID, at position: LogPosition, deadline: Instant, byteCount: Int) {
@@ -49,108 +63,130 @@ struct RequestTable {
         nextExpiry = min(nextExpiry, deadline)
     }
 
-    /// Notes a query that waits for its index.
-    mutating func add(_ id: RequestID, query: Bytes, read: ReadID, deadline: Instant) {
-        queries.append(Query(id: id, read: read, query: query, deadline: deadline))
-        waitingBytes += query.count + RequestTable.overheadBytes
+    /// Notes a command that is passed on to the leader, and returns the number under which that is done; nil where a command
+    /// of that name is waited for already.
+    mutating func forward(_ id: RequestID, _ identity: CommandIdentity, deadline: Instant, byteCount: Int) -> UInt64? {
+        guard !numberByIdentity.contains(identity) else { return nil }
+        lastNumber += 1
+        let bytes = byteCount + RequestTable.overheadBytes
+        forwarded.insert(
+            Forwarded(id: id, identity: identity, deadline: deadline, byteCount: bytes),
+            for: lastNumber
+        )
+        numberByIdentity.insert(lastNumber, for: identity)
+        forwardOrder.append(lastNumber)
+        waitingBytes += bytes
         nextExpiry = min(nextExpiry, deadline)
+        return lastNumber
+    }
+
+    private mutating func removeForwarded(_ number: UInt64) -> RequestID? {
+        guard let command = forwarded.remove(number) else { return nil }
+        numberByIdentity.remove(command.identity)
+        waitingBytes -= command.byteCount
+        return command.id
+    }
+
+    /// Answers the one that waits for the command of a name, which was applied.
+    mutating func applied(
+        _ identity: CommandIdentity,
+        at index: LogIndex,
+        result: Bytes,
+        _ effects: inout [ReplicaEffect]
+    ) {
+        guard let number = numberByIdentity[identity], let id = removeForwarded(number) else { return }
+        effects.append(.reply(id, .success(result, index: index)))
+    }
+
+    /// Answers the one whose command was passed on under `number` and refused.
+    ///
+    /// Nobody can say that it will never be applied: an earlier copy of the frame may have been taken, or a later one be.
+    mutating func refused(
+        _ number: UInt64,
+        _ reason: RequestError.Reason,
+        leader: MemberID,
+        _ effects: inout [ReplicaEffect]
+    ) {
+        guard let id = removeForwarded(number) else { return }
+        effects.append(.reply(id, .failure(RequestError(.unknown, reason, leader: leader))))
     }
 
     /// Answers those that wait for the entry of `position`, which was applied: with `result`, or that another entry has
     /// taken the command's place.
     mutating func applied(_ position: LogPosition, result: Bytes, _ effects: inout [ReplicaEffect]) {
-        resolve(through: position.index) { command in
+        resolve(through: position.index, &effects) { command in
             command.index == position.index && command.term == position.term
                 ? .success(result, index: position.index)
                 : .failure(RequestError(.notApplied, .superseded))
-        } tell: {
-            effects.append(.reply($0, $1))
         }
     }
 
     /// Answers those that wait for an entry at or before `index`, all of which were applied and none of which is theirs.
     mutating func passed(_ index: LogIndex, _ effects: inout [ReplicaEffect]) {
-        resolve(through: index) { _ in
-            .failure(RequestError(.notApplied, .superseded))
-        } tell: {
-            effects.append(.reply($0, $1))
-        }
+        resolve(through: index, &effects) { _ in .failure(RequestError(.notApplied, .superseded)) }
     }
 
-    /// Answers those that wait for an entry that a checkpoint covers. What became of it is not known here.
+    /// Answers those that wait for an entry that a checkpoint covers, and those whose command was passed on: it may be
+    /// covered as well. What became of them is not known here.
     mutating func overtaken(through index: LogIndex, _ effects: inout [ReplicaEffect]) {
-        resolve(through: index) { _ in
-            .failure(RequestError(.unknown, .overtakenByCheckpoint))
-        } tell: {
-            effects.append(.reply($0, $1))
+        let error = RequestError(.unknown, .overtakenByCheckpoint)
+        resolve(through: index, &effects) { _ in .failure(error) }
+        for number in forwardOrder {
+            if let id = removeForwarded(number) { effects.append(.reply(id, .failure(error))) }
         }
+        forwardOrder.removeAll()
     }
 
     private mutating func resolve(
         through index: LogIndex,
-        _ reply: (Command) -> Reply,
-        tell: (RequestID, Reply) -> Void
+        _ effects: inout [ReplicaEffect],
+        _ reply: (Command) -> Reply
     ) {
         guard let first = commands.first, first.index <= index else { return }
         let count = commands.firstIndex { $0.index > index } ?? commands.count
         for command in commands[..<count] {
             waitingBytes -= command.byteCount
-            tell(command.id, reply(command))
+            effects.append(.reply(command.id, reply(command)))
         }
         commands.removeFirst(count)
     }
 
-    /// Notes the index at which a query may be answered.
-    mutating func ready(_ read: ReadID, index: LogIndex) {
-        if let slot = queries.firstIndex(where: { $0.read == read }), queries[slot].index == nil {
-            queries[slot].index = index
-        }
-    }
-
-    /// Answers a query that was refused.
-    mutating func refused(_ read: ReadID, _ error: RequestError, _ effects: inout [ReplicaEffect]) {
-        guard let slot = queries.firstIndex(where: { $0.read == read }) else { return }
-        let query = queries.remove(at: slot)
-        waitingBytes -= query.query.count + RequestTable.overheadBytes
-        effects.append(.reply(query.id, .failure(error)))
-    }
-
-    /// Removes and returns a query that a state which has applied `index` may answer.
-    mutating func takeAnswerable(at index: LogIndex) -> (id: RequestID, query: Bytes)? {
-        guard let slot = queries.firstIndex(where: { $0.index.map { $0 <= index } ?? false }) else { return nil }
-        let query = queries.remove(at: slot)
-        waitingBytes -= query.query.count + RequestTable.overheadBytes
-        return (query.id, query.query)
-    }
-
-    /// Answers those whose deadline has passed. A command that is in the log may still be applied; a query has no effect.
+    /// Answers those whose deadline has passed. Their commands may still be applied.
     mutating func expire(at now: Instant, granularity: TimeSpan, _ effects: inout [ReplicaEffect]) {
         guard now >= nextExpiry else { return }
+        let error = RequestError(.unknown, .deadlineExceeded)
         var next = Instant.never
-        for command in commands where command.deadline <= now {
-            waitingBytes -= command.byteCount
-            effects.append(.reply(command.id, .failure(RequestError(.unknown, .deadlineExceeded))))
+        for command in commands {
+            if command.deadline <= now {
+                waitingBytes -= command.byteCount
+                effects.append(.reply(command.id, .failure(error)))
+            } else {
+                next = min(next, command.deadline)
+            }
         }
         commands.removeAll { $0.deadline <= now }
-        for query in queries where query.deadline <= now {
-            waitingBytes -= query.query.count + RequestTable.overheadBytes
-            effects.append(.reply(query.id, .failure(RequestError(.notApplied, .deadlineExceeded))))
+        forwardOrder.removeAll { !forwarded.contains($0) }
+        for number in forwardOrder {
+            guard let deadline = forwarded[number]?.deadline else { continue }
+            if deadline > now {
+                next = min(next, deadline)
+            } else if let id = removeForwarded(number) {
+                effects.append(.reply(id, .failure(error)))
+            }
         }
-        queries.removeAll { $0.deadline <= now }
-        for command in commands { next = min(next, command.deadline) }
-        for query in queries { next = min(next, query.deadline) }
         // Not at every single deadline: a sweep looks at all that wait.
         nextExpiry = next == .never ? .never : max(next, now + granularity)
     }
 
     /// Answers all of them.
     mutating func failAll(_ reason: RequestError.Reason, _ effects: inout [ReplicaEffect]) {
-        for command in commands {
-            effects.append(.reply(command.id, .failure(RequestError(.unknown, reason))))
+        let error = RequestError(.unknown, reason)
+        for command in commands { effects.append(.reply(command.id, .failure(error))) }
+        for number in forwardOrder {
+            if let id = removeForwarded(number) { effects.append(.reply(id, .failure(error))) }
         }
-        for query in queries {
-            effects.append(.reply(query.id, .failure(RequestError(.notApplied, reason))))
-        }
-        self = RequestTable()
+        let number = lastNumber
+        self = RequestTable(origin: 0)
+        lastNumber = number
     }
 }

@@ -10,10 +10,39 @@ public struct RequestID: Hashable, Sendable {
     public init(_ number: UInt64) { self.number = number }
 }
 
+/// A command that a caller wants applied.
+public struct Submission: Sendable {
+    /// The caller's name for the request.
+    public var id: RequestID
+    /// The command, encoded.
+    public var command: Bytes
+    /// When the caller stops waiting.
+    public var deadline: Instant
+
+    /// A command.
+    public init(_ id: RequestID, _ command: Bytes, deadline: Instant) {
+        self.id = id
+        self.command = command
+        self.deadline = deadline
+    }
+}
+
+/// Which state a caller wants to read.
+public enum ReadConsistency: Equatable, Sendable {
+    /// One that contains every write that was acknowledged anywhere before the read was asked for.
+    case linearizable
+    /// One that contains everything through this revision; perhaps old otherwise.
+    case atLeast(LogIndex)
+    /// Whatever this member has applied; perhaps old.
+    case local
+}
+
 /// What became of a request.
 public enum Reply: Equatable, Sendable {
-    /// A command was applied as the entry of `index`, or a query answered by a state that had applied `index`.
+    /// A command was applied as the entry of `index`.
     case success(Bytes, index: LogIndex)
+    /// The state machine of this member may be read: it has applied this index, which is as much as was asked for.
+    case readable(LogIndex)
     /// It was not, or nobody here knows.
     case failure(RequestError)
 }
@@ -24,7 +53,7 @@ public struct RequestError: Error, Equatable, Sendable, CustomStringConvertible 
     public enum Outcome: String, Equatable, Sendable {
         /// It did not, and never will.
         case notApplied = "not applied"
-        /// It may have, or may still.
+        /// It may have, or may still. Within a session the same command can be sent again to learn it: it takes effect once.
         case unknown
     }
 
@@ -39,16 +68,16 @@ public struct RequestError: Error, Equatable, Sendable, CustomStringConvertible 
         public static let notLeader = Reason("not the leader")
         /// Too much is waiting already; the same request may be taken a little later.
         public static let busy = Reason("busy")
-        /// The command is larger than the limit.
+        /// The command, its key or its value is larger than the limit.
         public static let tooLarge = Reason("too large")
+        /// The command cannot be understood.
+        public static let invalid = Reason("invalid")
         /// Another leader put something else in the place of the command.
         public static let superseded = Reason("superseded by another leader")
         /// The deadline passed.
         public static let deadlineExceeded = Reason("deadline exceeded")
         /// A checkpoint was installed that covers the command's place; its reply is not known here.
         public static let overtakenByCheckpoint = Reason("overtaken by a checkpoint")
-        /// The query could not be understood.
-        public static let invalidQuery = Reason("invalid query")
         /// The store was closed.
         public static let closed = Reason("closed")
         /// The store has failed and must be opened anew.

@@ -2,14 +2,58 @@ import BalsaPlatform
 import BalsaRaft
 import BalsaWire
 
-/// What a group agrees on: a state that commands change, one after the other, in the order of the log.
+/// A position in the log and the logical time there.
+public struct StatePosition: Hashable, Sendable {
+    /// The last entry that is contained.
+    public var position: LogPosition
+    /// Its stamp.
+    public var stamp: UInt64
+
+    /// Before the first entry.
+    public static let zero = StatePosition(position: .zero, stamp: 0)
+
+    /// A position and its stamp.
+    public init(position: LogPosition, stamp: UInt64) {
+        self.position = position
+        self.stamp = stamp
+    }
+}
+
+/// The name of a command: which of a caller's requests it is. The same request, sent twice, has the same name.
+public struct CommandIdentity: Hashable, Sendable {
+    /// The session; 0 for a command outside of any.
+    public var session: UInt64
+    /// The number within the session.
+    public var number: UInt64
+
+    /// A name.
+    public init(session: UInt64, number: UInt64) {
+        self.session = session
+        self.number = number
+    }
+}
+
+/// What a group agrees on: a state that commands change, one after the other, in the order of the log, and that lives in a
+/// directory of its own.
 ///
 /// Every member applies the same commands to the same state, so an apply must be a function of the state, the command,
-/// its position and its stamp alone: no clock, no chance, nothing of this machine. One owner calls, one call at a time.
+/// its position and its stamp alone: no clock, no chance, nothing of this machine. Nothing is synced by an apply: the log
+/// is what makes a command durable. From time to time the replica asks for a *seal*, which the state machine makes durable
+/// in the background; what a crash leaves is the state as of the last durable seal, *D*, and the entries behind D are
+/// applied again from the log.
 ///
 /// An error that a caller caused is part of the reply. An error that is thrown says that this member cannot go on: it
 /// stops, and nothing is answered, because to skip a command would let the members drift apart.
+///
+/// One owner calls, one call at a time, but for ``work(budget:)``: it may run on another thread beside the others, never
+/// twice at once.
 public protocol StateMachine: AnyObject {
+    /// What a crash would leave: the position of the last seal that is durable. It grows with ``work(budget:)``.
+    var durable: StatePosition { get }
+
+    /// A number that is equal on two members exactly when their states are, as far as 64 bits can tell.
+    var digest: UInt64 { get }
+
     /// Applies committed entries in order, without gaps, beginning behind what is applied already.
     ///
     /// - Parameters:
@@ -18,28 +62,76 @@ public protocol StateMachine: AnyObject {
     /// - Throws: ``StateMachineError`` where a command cannot be applied here, as one of a newer release cannot.
     func apply(_ entries: EntryBatch, reply: (LogIndex, Bytes) -> Void) throws(StateMachineError)
 
-    /// Answers a question about the state, which it leaves as it is.
+    /// The name of a command; nil for bytes that are none, and for commands that have none.
+    func identity(of command: Bytes) -> CommandIdentity?
+
+    /// Why a command should not enter the log; nil where it may. Looked at by the leader, before it proposes.
+    func refusal(of command: Bytes) -> RequestError.Reason?
+
+    /// Whether nothing more should be applied until ``work(budget:)`` has got on.
+    var isOverloaded: Bool { get }
+
+    /// Whether it would be good to seal now.
+    var wantsSeal: Bool { get }
+
+    /// Seals the state as of the last entry that was applied. It becomes durable by ``work(budget:)``.
+    func seal() throws(StateMachineError)
+
+    /// Whether there is anything to be done in the background.
+    var hasWork: Bool { get }
+
+    /// Does a part of what is to be done in the background, about `budget` bytes of it. It reads and writes files.
     ///
-    /// - Throws: ``StateMachineError`` where the question cannot be understood.
-    func answer(_ query: Bytes) throws(StateMachineError) -> Bytes
+    /// - Throws: ``StateMachineError``. With a ``StateMachineError/file``, what was being done has been undone and is
+    ///   tried again by a later call; without one the state is damaged.
+    func work(budget: Int) throws(StateMachineError)
 
-    /// The whole state, as ``restore(_:)`` takes it.
-    func checkpoint() -> Bytes
+    /// The durable state, held still to be read while the state machine goes on.
+    func checkpoint() throws(StateMachineError) -> any CheckpointSource
 
-    /// Puts a checkpoint in the place of the state.
-    ///
-    /// - Throws: ``StateMachineError`` where it cannot be read; the state is then undefined and the member stops.
-    func restore(_ checkpoint: Bytes) throws(StateMachineError)
-
-    /// A number that is equal on two members exactly when their states are, as far as 64 bits can tell.
-    var digest: UInt64 { get }
+    /// Gives up files and locks. Nothing is called afterwards. What is not durable is lost, as in a crash.
+    func close()
 }
 
-/// Why a state machine cannot go on, or cannot answer.
+/// A checkpoint, as files that do not change while this exists.
+public protocol CheckpointSource: AnyObject {
+    /// What the checkpoint contains everything through.
+    var state: StatePosition { get }
+    /// The names of the files, without directory, in ascending bytewise order, and their lengths in bytes.
+    var files: [CheckpointFile] { get }
+    /// Reads `count` bytes of the file of that number at `offset`; all of them.
+    func read(file: Int, offset: UInt64, count: Int) throws(StateMachineError) -> Bytes
+}
+
+/// Opens state machines: one when the replica is opened, and a new one whenever a checkpoint is installed.
+public protocol StateMachineProvider: AnyObject {
+    /// Opens the state machine in a directory that exists.
+    ///
+    /// - Parameters:
+    ///   - directory: the directory: empty, or left by an earlier state machine, or the files of a ``CheckpointSource``.
+    ///   - fileSystem: the files.
+    ///   - isReceived: whether the directory was received from a peer and is opened for the first time.
+    /// - Throws: ``StateMachineError``; the directory holds what it held, as far as a reader can tell.
+    func open(
+        _ directory: String,
+        in fileSystem: any FileSystem,
+        isReceived: Bool
+    ) throws(StateMachineError) -> any StateMachine
+}
+
+/// Why a state machine cannot go on.
 public struct StateMachineError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The reason in a sentence.
     public let description: String
+    /// The file operation that failed, where one did.
+    public let file: FileError?
+    /// Whether the state or a command is of a newer release.
+    public let needsUpgrade: Bool
 
     /// An error with its reason.
-    public init(_ description: String) { self.description = description }
+    public init(_ description: String, file: FileError? = nil, needsUpgrade: Bool = false) {
+        self.description = description
+        self.file = file
+        self.needsUpgrade = needsUpgrade
+    }
 }

@@ -1,4 +1,5 @@
 import Balsa
+import BalsaKeyValue
 import BalsaLog
 import BalsaPlatform
 import BalsaRaft
@@ -39,7 +40,11 @@ struct Judges {
     private var identities = LookupTable<LogPosition, EntryIdentity>()
     private var digests = LookupTable<LogIndex, UInt64>()
 
-    init(members: Int) {
+    /// What became of every command.
+    private(set) var requests: RequestLedger
+
+    init(members: Int, limits: KeyValueLimits) {
+        requests = RequestLedger(limits: limits)
         records = Array(repeating: Record(), count: members + 1)
     }
 
@@ -99,14 +104,15 @@ struct Judges {
 
     /// A frame leaves a member.
     mutating func sent(_ frame: Bytes, at now: TimeSpan) throws(Violation) {
-        let message: Message
+        let decoded: PeerFrame
         do {
-            message = try Envelope(decoding: frame, options: WireOptions()).message
+            decoded = try PeerFrame(decoding: frame, options: WireOptions())
         } catch {
             throw Violation(.memberState, "a member sent a frame that cannot be decoded: \(error)", at: now)
         }
+        records[Int(decoded.from)].spokenTerm = max(records[Int(decoded.from)].spokenTerm, decoded.term)
+        guard let message = decoded.envelope?.message else { return }
         let member = message.from
-        records[Int(member)].spokenTerm = max(records[Int(member)].spokenTerm, message.term)
         switch message.body {
         case .voteRequest:
             try vote(of: member, for: member, in: message.term, at: now)
@@ -223,14 +229,47 @@ struct Judges {
         if slot == 0 { records[Int(id)].durableCommit = max(records[Int(id)].durableCommit, commit) }
     }
 
-    /// A member has applied entries, in its present term.
-    mutating func applied(_ batch: EntryBatch, by id: MemberID, in term: Term, at now: TimeSpan) throws(Violation) {
+    /// A member has applied entries, in its present term, and replied to those that are commands.
+    mutating func applied(
+        _ batch: EntryBatch,
+        _ results: [AppliedCommand],
+        by id: MemberID,
+        in term: Term,
+        at now: TimeSpan
+    ) throws(Violation) {
+        var rest = results[...]
         for index in batch.firstIndex...batch.lastIndex {
             let header = batch.header(at: index)
+            defer { if rest.first?.index == index { rest.removeFirst() } }
+            try note(batch, at: index, rest.first?.index == index ? rest.first?.result : nil, by: id, at: now)
             if let sentence = ledger.apply(header, payload: batch.payload(at: index), in: term) {
                 throw Violation(.stateMachineSafety, "member \(id): \(sentence)", at: now)
             }
         }
+    }
+
+    /// A member has replied to the entry of an index: the same as the first that did, or as it must be.
+    private mutating func note(
+        _ batch: EntryBatch,
+        at index: LogIndex,
+        _ result: Bytes?,
+        by id: MemberID,
+        at now: TimeSpan
+    ) throws(Violation) {
+        guard let result else {
+            if index > requests.lastIndex { requests.skip() }
+            return
+        }
+        guard let reply = try? CommandReply(decoding: result),
+            let command = try? Command(decoding: batch.payload(at: index))
+        else {
+            throw Violation(.memberState, "member \(id) replied to \(index) what cannot be decoded", at: now)
+        }
+        if index <= requests.lastIndex {
+            guard let sentence = requests.check(reply, at: index) else { return }
+            throw Violation(.equalReplies, "member \(id): \(sentence)", at: now)
+        }
+        if let (invariant, sentence) = requests.note(command, reply) { throw Violation(invariant, sentence, at: now) }
     }
 
     /// A client was told the result of what was applied at an index.

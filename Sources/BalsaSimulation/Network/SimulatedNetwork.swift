@@ -1,3 +1,4 @@
+import Balsa
 import BalsaPlatform
 import BalsaRaft
 
@@ -19,6 +20,8 @@ struct SimulatedNetwork {
     private let jitter: TimeSpan
     private let members: Int
     private var sent: [UInt64]
+    /// When what was sent last on the bulk path of a link arrives: it is a stream, in which nothing overtakes.
+    private var lastBulk: [TimeSpan]
     /// How many faults block a link.
     private var blocks: [Int]
     private var disturbances: [Disturbance] = []
@@ -30,6 +33,7 @@ struct SimulatedNetwork {
         members = Int(scenario.members)
         sent = Array(repeating: 0, count: (members + 1) * (members + 1))
         blocks = sent.map { _ in 0 }
+        lastBulk = sent.map { _ in .zero }
     }
 
     private func link(_ from: MemberID, _ to: MemberID) -> Int { Int(from) * (members + 1) + Int(to) }
@@ -53,6 +57,7 @@ struct SimulatedNetwork {
     mutating func route(
         from: MemberID,
         to: MemberID,
+        _ path: SendPath,
         at now: TimeSpan,
         note: (Fault.Kind) -> Void
     ) -> [TimeSpan] {
@@ -60,7 +65,13 @@ struct SimulatedNetwork {
         sent[link] += 1
         guard blocks[link] == 0 else { return [] }
         let chance = RandomSource.mix(salt ^ RandomSource.mix(UInt64(link) << 48 ^ sent[link]))
-        var at = now + delay + TimeSpan(nanoseconds: chance.multipliedFullWidth(by: jitter.nanoseconds + 1).high)
+        // What travels on the bulk path takes its time, and delays nothing on the other.
+        let trip = path == .bulk ? delay * 2 + jitter : delay
+        var at = now + trip + TimeSpan(nanoseconds: chance.multipliedFullWidth(by: jitter.nanoseconds + 1).high)
+        if path == .bulk {
+            at = max(at, lastBulk[link])
+            lastBulk[link] = at
+        }
         var more: [TimeSpan] = []
         for disturbance in disturbances {
             let luck = RandomSource.mix(chance ^ disturbance.salt)

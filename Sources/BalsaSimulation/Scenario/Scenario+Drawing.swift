@@ -21,8 +21,10 @@ extension Scenario {
         var world = root.fork()
         var limits = root.fork()
         var faults = root.fork()
+        var state = root.fork()
         drawWorld(&world)
         drawLimits(&limits)
+        drawStateLimits(&state)
         drawFaults(&faults)
     }
 
@@ -50,13 +52,32 @@ extension Scenario {
         largestSegmentBytes = smallestSegmentBytes * UInt64(random.pick([1, 2, 4]))
         maxFrameBytes = max(4096, sectorBytes * UInt64(random.pick([2, 4, 8])))
         maxWritesInFlight = UInt64(random.draw(1...4))
-        checkpointAfterBytes = smallestSegmentBytes * UInt64(random.draw(2...12))
-        logBoundBytes = checkpointAfterBytes * UInt64(random.draw(2...6))
+        sealStateAfterBytes = smallestSegmentBytes * UInt64(random.draw(2...12))
+        logBoundBytes = sealStateAfterBytes * UInt64(random.draw(2...6))
         logCacheBytes = UInt64(random.pick([0, 2048, 65536]))
         entriesKept = UInt64(random.pick([0, 1, 10, 100]))
         maxAppendBytes = UInt64(random.pick([100, 700, 4096]))
         maxInflightMessages = UInt64(random.pick([1, 2, 8, 64]))
         maxInflightBytes = UInt64(random.pick([200, 2000, 65536]))
+    }
+
+    /// The limits of the state: so small that memtables are flushed, tables compacted and manifests rewritten all the time.
+    private mutating func drawStateLimits(_ random: inout RandomSource) {
+        applyPageBytes = UInt64(random.pick([64, 500, 4096, 65536]))
+        chunkBytes = UInt64(random.pick([512, 2048, 8192]))
+        workBudgetBytes = UInt64(random.pick([256, 2048, 16384]))
+        memtableBytes = UInt64(random.pick([512, 2048, 8192]))
+        blockBytes = UInt64(random.pick([128, 256, 1024]))
+        tableBytes = UInt64(random.pick([512, 2048, 8192]))
+        levelZeroTables = UInt64(random.draw(1...4))
+        levelBaseBytes = UInt64(random.pick([1024, 4096, 16384]))
+        levelRatio = UInt64(random.draw(2...4))
+        filterBits = UInt64(random.pick([0, 4, 10]))
+        cacheBytes = UInt64(random.pick([0, 1024, 65536]))
+        manifestBytes = UInt64(random.pick([512, 4096, 65536]))
+        maxSessions = UInt64(random.pick([3, 8, 100, 100]))
+        sessionIdle = .seconds(UInt64(random.pick([5, 3600, 3600])))
+        retainedRevisions = UInt64(random.pick([0, 5, 50, 500]))
     }
 
     private mutating func drawFaults(_ random: inout RandomSource) {

@@ -1,4 +1,6 @@
 import Balsa
+import BalsaKeyValue
+import BalsaLSM
 import BalsaLog
 import BalsaPlatform
 import BalsaRaft
@@ -30,6 +32,13 @@ public struct Scenario: Equatable, Sendable {
     /// The largest value written, in bytes.
     public var valueBytes: UInt64 = 64
 
+    /// What clients ask for: 0 for everything, 1 for puts alone.
+    public var load: UInt64 = 0
+    /// After how many answers the storm ends, before its time; 0 for none.
+    public var operations: UInt64 = 0
+    /// How many answers each client waits for after the storm.
+    public var answersAfterStorm: UInt64 = 2
+
     /// The shortest time of a message on its way, and by how much it varies.
     public var networkDelay: TimeSpan = .microseconds(500)
     /// By how much the time of a message on its way varies.
@@ -57,9 +66,9 @@ public struct Scenario: Equatable, Sendable {
     public var logBoundBytes: UInt64 = 256 << 10
     /// How much of the log is kept in memory, in bytes.
     public var logCacheBytes: UInt64 = 16 << 10
-    /// After how much log a checkpoint is taken, in bytes.
-    public var checkpointAfterBytes: UInt64 = 64 << 10
-    /// How many entries are kept behind a checkpoint.
+    /// After how much log the state is sealed, in bytes.
+    public var sealStateAfterBytes: UInt64 = 64 << 10
+    /// How many entries are kept behind a durable seal.
     public var entriesKept: UInt64 = 20
     /// The largest append, in bytes.
     public var maxAppendBytes: UInt64 = 2048
@@ -67,6 +76,39 @@ public struct Scenario: Equatable, Sendable {
     public var maxInflightMessages: UInt64 = 8
     /// The most bytes on their way to a peer.
     public var maxInflightBytes: UInt64 = 8192
+
+    /// How many bytes of entries are applied at once.
+    public var applyPageBytes: UInt64 = 4096
+    /// How many bytes of a checkpoint travel in a frame.
+    public var chunkBytes: UInt64 = 2048
+    /// How many bytes a step of background work goes through.
+    public var workBudgetBytes: UInt64 = 4096
+
+    /// The engine's memtable, in bytes.
+    public var memtableBytes: UInt64 = 4096
+    /// The engine's blocks, in bytes.
+    public var blockBytes: UInt64 = 256
+    /// The engine's tables, in bytes.
+    public var tableBytes: UInt64 = 2048
+    /// With how many tables the engine's first level is compacted.
+    public var levelZeroTables: UInt64 = 2
+    /// The size of the engine's second level, in bytes.
+    public var levelBaseBytes: UInt64 = 4096
+    /// How many times larger each further level is.
+    public var levelRatio: UInt64 = 3
+    /// How many filter bits a key has.
+    public var filterBits: UInt64 = 10
+    /// The engine's cache, in bytes.
+    public var cacheBytes: UInt64 = 8192
+    /// After how many bytes the engine's manifest is written anew.
+    public var manifestBytes: UInt64 = 4096
+
+    /// How many sessions may be open.
+    public var maxSessions: UInt64 = 100
+    /// How long a session may rest, in logical time.
+    public var sessionIdle: TimeSpan = .seconds(3600)
+    /// How many revisions can be read back.
+    public var retainedRevisions: UInt64 = 100
 
     /// What goes wrong, in the order of time.
     public var faults: [Fault] = []
@@ -90,13 +132,44 @@ public struct Scenario: Equatable, Sendable {
         options.log.maxWritesInFlight = Int(maxWritesInFlight)
         options.log.boundBytes = Int(logBoundBytes)
         options.log.cacheBytes = Int(logCacheBytes)
-        options.checkpointAfterBytes = checkpointAfterBytes
-        options.entriesKeptBehindCheckpoint = entriesKept
+        options.sealStateAfterBytes = sealStateAfterBytes
+        options.entriesKeptBehindSeal = entriesKept
+        options.applyPageBytes = Int(applyPageBytes)
+        options.chunkBytes = Int(chunkBytes)
+        options.workBudgetBytes = Int(workBudgetBytes)
+        options.resendChunkAfter = .milliseconds(200)
+        options.giveUpTransferAfter = .seconds(3)
+        options.plantedBugs = bugs.replica
         options.raft.maxAppendBytes = maxAppendBytes
         options.raft.maxInflightMessages = Int(maxInflightMessages)
         options.raft.maxInflightBytes = maxInflightBytes
         options.raft.plantedBugs = bugs.raft
         options.log.plantedBugs = bugs.log
+        return options
+    }
+}
+
+extension Scenario {
+    /// The limits of the members' key-value machines.
+    func keyValueOptions(_ bugs: PlantedBugs) -> KeyValueOptions {
+        var options = KeyValueOptions()
+        options.limits.maxSessions = Int(maxSessions)
+        options.limits.sessionIdleNanoseconds = sessionIdle.nanoseconds
+        options.limits.retainedRevisions = retainedRevisions
+        options.limits.maxValueBytes = 8192
+        options.engine.memtableBytes = Int(memtableBytes)
+        options.engine.blockBytes = Int(blockBytes)
+        options.engine.tableBytes = Int(tableBytes)
+        options.engine.levelZeroTables = Int(levelZeroTables)
+        options.engine.levelZeroTablesToPause = Int(levelZeroTables) * 4
+        options.engine.levelBaseBytes = levelBaseBytes
+        options.engine.levelRatio = levelRatio
+        options.engine.filterBitsPerKey = Int(filterBits)
+        options.engine.filterBitsPerKeyInLastLevel = Int(filterBits)
+        options.engine.cacheBytes = Int(cacheBytes)
+        options.engine.manifestBytes = Int(manifestBytes)
+        options.engine.plantedBugs = bugs.engine
+        options.plantedBugs = bugs.keyValue
         return options
     }
 }

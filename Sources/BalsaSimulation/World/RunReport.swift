@@ -1,3 +1,4 @@
+import BalsaLSM
 import BalsaRaft
 
 /// What must not happen, and did.
@@ -33,6 +34,10 @@ public enum Invariant: String, CaseIterable, Sendable {
     case stateMachineSafety = "state machine safety"
     /// Members that have applied the same have the same state.
     case equalStates = "equal states"
+    /// Members reply the same to the same command.
+    case equalReplies = "equal replies"
+    /// A request of a session is executed at most once.
+    case exactlyOnce = "exactly once"
     /// What a member must satisfy by itself between any two events.
     case memberState = "member state"
     /// A member can always be opened again, unless its disk was damaged.
@@ -92,8 +97,38 @@ public struct RunCounters: Equatable, Sendable {
     public internal(set) var crashesInRecovery = 0
     /// Replicas that stopped because of a failed file operation, and were opened again.
     public internal(set) var reopened = 0
-    /// Checkpoints taken.
-    public internal(set) var checkpointsTaken = 0
+    /// Commands that were sent again because nobody knew what had become of them.
+    public internal(set) var retries = 0
+    /// Copies of a request that were answered with the reply of the first.
+    public internal(set) var repliesRepeated = 0
+    /// Requests that were told that their session has ended.
+    public internal(set) var sessionsExpired = 0
+    /// Commands that a follower passed on to the leader.
+    public internal(set) var commandsForwarded = 0
+    /// Memtables that were flushed.
+    public internal(set) var flushes = 0
+    /// Compactions that were finished, moves of whole tables included.
+    public internal(set) var compactions = 0
+    /// Manifests that were begun anew.
+    public internal(set) var manifestsWritten = 0
+    /// Processes that ended in the middle of flushing.
+    public internal(set) var crashesInFlush = 0
+    /// Processes that ended in the middle of compacting.
+    public internal(set) var crashesInCompaction = 0
+    /// Processes that ended in the middle of writing a manifest anew.
+    public internal(set) var crashesInManifest = 0
+    /// Processes that ended in the middle of removing files.
+    public internal(set) var crashesInRemoval = 0
+    /// Processes that ended in the middle of receiving a checkpoint.
+    public internal(set) var crashesInReceiving = 0
+    /// Processes that ended in the middle of installing a checkpoint.
+    public internal(set) var crashesInInstall = 0
+    /// Entries of the log that were dropped because a durable seal covers them.
+    public internal(set) var entriesDropped = 0
+    /// Checkpoints that were sent whole.
+    public internal(set) var checkpointsSent = 0
+    /// How often chunks of a checkpoint were sent again.
+    public internal(set) var chunksRepeated = 0
     /// Checkpoints that were installed in the place of a state that was too old.
     public internal(set) var checkpointsInstalled = 0
     /// Log segments that were used again.
@@ -121,8 +156,17 @@ public struct RunCounters: Equatable, Sendable {
         list += [
             ("elections-won", electionsWon), ("elections-lost", electionsLost), ("torn-tails-cut", tornTails),
             ("entries-truncated", entriesTruncated), ("crashes-in-log-write", crashesInLogWrite),
-            ("crashes-in-recovery", crashesInRecovery), ("reopened", reopened), ("checkpoints", checkpointsTaken),
-            ("checkpoints-installed", checkpointsInstalled), ("segments-recycled", segmentsRecycled),
+            ("crashes-in-recovery", crashesInRecovery), ("reopened", reopened),
+            ("segments-recycled", segmentsRecycled), ("entries-dropped", entriesDropped),
+        ]
+        list += [
+            ("retries", retries), ("replies-repeated", repliesRepeated), ("sessions-expired", sessionsExpired),
+            ("commands-forwarded", commandsForwarded), ("flushes", flushes), ("compactions", compactions),
+            ("manifests", manifestsWritten), ("crashes-in-flush", crashesInFlush),
+            ("crashes-in-compaction", crashesInCompaction), ("crashes-in-manifest", crashesInManifest),
+            ("crashes-in-removal", crashesInRemoval), ("crashes-in-receiving", crashesInReceiving),
+            ("crashes-in-install", crashesInInstall), ("checkpoints-sent", checkpointsSent),
+            ("checkpoints-installed", checkpointsInstalled), ("chunks-repeated", chunksRepeated),
         ]
         return list
     }
@@ -140,9 +184,33 @@ public struct RunCounters: Equatable, Sendable {
         crashesInLogWrite += other.crashesInLogWrite
         crashesInRecovery += other.crashesInRecovery
         reopened += other.reopened
-        checkpointsTaken += other.checkpointsTaken
+        retries += other.retries
+        repliesRepeated += other.repliesRepeated
+        sessionsExpired += other.sessionsExpired
+        commandsForwarded += other.commandsForwarded
+        flushes += other.flushes
+        compactions += other.compactions
+        manifestsWritten += other.manifestsWritten
+        crashesInFlush += other.crashesInFlush
+        crashesInCompaction += other.crashesInCompaction
+        crashesInManifest += other.crashesInManifest
+        crashesInRemoval += other.crashesInRemoval
+        crashesInReceiving += other.crashesInReceiving
+        crashesInInstall += other.crashesInInstall
+        entriesDropped += other.entriesDropped
+        checkpointsSent += other.checkpointsSent
+        chunksRepeated += other.chunksRepeated
         checkpointsInstalled += other.checkpointsInstalled
         segmentsRecycled += other.segmentsRecycled
         undecided += other.undecided
+    }
+}
+
+extension RunCounters {
+    /// Adds what an engine has counted since it was opened.
+    mutating func add(_ metrics: EngineMetrics) {
+        flushes += Int(clamping: metrics.flushes)
+        compactions += Int(clamping: metrics.compactions)
+        manifestsWritten += Int(clamping: metrics.manifests)
     }
 }

@@ -68,6 +68,8 @@ final class SimulatedProcess {
     var wakes: UInt64 = 0
     /// How many log or vote writes are under way.
     var writesUnderWay = 0
+    /// Whether its state machine is in the middle of a step of background work.
+    var isWorking = false
     private let startedAt: TimeSpan
     private let clockOrigin: UInt64
     private let clockRate: UInt64

@@ -1,11 +1,22 @@
 import Balsa
+import BalsaKeyValue
+import BalsaLSM
 import BalsaPlatform
 import BalsaRaft
+
+/// What a replica has answered, as the caller's own code makes an answer of it: a read is done where the replica is, at the
+/// moment that it allows.
+enum ClientAnswer {
+    case replied(CommandReply)
+    case value(KeyValueEntry?, index: LogIndex)
+    case page(ScanPage, index: LogIndex)
+    case failure(RequestError)
+}
 
 extension World {
     private static let longestTrip: UInt64 = 300_000
 
-    private func trip(_ client: Int) -> TimeSpan {
+    func trip(_ client: Int) -> TimeSpan {
         TimeSpan(nanoseconds: 20_000 + clients[client].random.below(World.longestTrip))
     }
 
@@ -18,7 +29,7 @@ extension World {
         guard let pending = clients[client].pending else { return }
         guard now < pending.deadline else {
             clients[client].leader = 0
-            finish(client, .failed)
+            finish(client, pending.mayHaveHappened ? .unknown : .failed)
             return
         }
         clients[client].attempt += 1
@@ -30,117 +41,228 @@ extension World {
     /// Any member that can be asked; the one that is thought to lead, mostly.
     private func target(for client: Int) -> MemberID {
         let known = clients[client].leader
-        if known != 0, clients[client].random.chance(9, in: 10) { return known }
+        if known != 0, clients[client].random.chance(7, in: 10) { return known }
         let candidates = isCalm ? scenario.memberIDs.filter(isInCore) : scenario.memberIDs
         return clients[client].random.pick(candidates)
     }
 
     private func call(_ client: Int) {
-        let key = Bytes("k\(clients[client].random.below(scenario.keys))")
-        let input = drawInput(client, key)
-        let operation = history.call(input, key: key, client: UInt64(client), at: now.nanoseconds)
+        let question = nextQuestion(client)
         clients[client].isCallSinceCalm = isCalm
-        clients[client].pending = SimulatedClient.Pending(
-            operation: operation,
-            key: key,
-            input: input,
+        var pending = SimulatedClient.Pending(
+            call: calls.call(question, client: client, at: now),
+            question: question,
             deadline: now + scenario.patience
         )
-        trace.record("call", member: 0, at: now, "client \(client) operation \(operation): \(input) of \(key)")
-        trace.add(operation)
+        for (key, input) in registerOperations(of: question) {
+            pending.operations.append(history.call(input, key: key, client: UInt64(client), at: now.nanoseconds))
+        }
+        clients[client].pending = pending
+        trace.record("call", member: 0, at: now, "client \(client) call \(pending.call + 1): \(question)")
+        trace.add(UInt64(pending.call))
     }
 
-    private func drawInput(_ client: Int, _ key: Bytes) -> RegisterModel.Input {
-        let choice = clients[client].random.below(100)
-        if choice < 40 { return .read }
-        if choice < 45 { return .delete }
-        clients[client].writes += 1
-        let padding = clients[client].random.below(scenario.valueBytes)
-        let value = Bytes("c\(client)-\(clients[client].writes)-" + String(repeating: "x", count: Int(padding)))
-        guard choice < 65 else { return .write(value) }
-        let expected = clients[client].lastRead.flatMap { $0.key == key ? $0.value : nil }
-        return .compareAndSet(expected: expected, new: value)
+    /// What a client asks next: to open a session, if it has none.
+    private func nextQuestion(_ client: Int) -> CallLog.Question {
+        guard let session = clients[client].session else {
+            let nonce = clients[client].random.next()
+            return .command(Command(identity: RequestIdentity(session: .none, number: nonce), operation: .openSession))
+        }
+        switch workload.draw(&clients[client]) {
+        case .question(let question):
+            return question
+        case .operation(let operation, let inSession):
+            guard inSession else {
+                let nonce = clients[client].random.next()
+                return .command(Command(identity: RequestIdentity(session: .none, number: nonce), operation: operation))
+            }
+            clients[client].lastNumber += 1
+            let identity = RequestIdentity(session: session, number: clients[client].lastNumber)
+            return .command(Command(identity: identity, operation: operation))
+        }
+    }
+
+    /// What a question is to the registers: for each that it is about, an operation.
+    private func registerOperations(of question: CallLog.Question) -> [(Bytes, RegisterModel.Input)] {
+        switch question {
+        case .get(let key, .linearizable):
+            return isRegister(key) ? [(key, .read)] : []
+        case .scan(let scan, .linearizable) where scan.back == 0:
+            return registers(from: scan.from, to: scan.to).map { ($0, .read) }
+        case .command(let command):
+            switch command.operation {
+            case .put(let key, let value): return isRegister(key) ? [(key, .write(value))] : []
+            case .delete(let key): return isRegister(key) ? [(key, .delete)] : []
+            case .deleteRange(let from, let to): return registers(from: from, to: to).map { ($0, .delete) }
+            case .compareAndSet(let key, .absent, .put(let value)):
+                return isRegister(key) ? [(key, .compareAndSet(expected: nil, new: value))] : []
+            case .compareAndSet(let key, .value(let expected), .put(let value)):
+                return isRegister(key) ? [(key, .compareAndSet(expected: expected, new: value))] : []
+            default: return []
+            }
+        default:
+            return []
+        }
+    }
+
+    private func isRegister(_ key: Bytes) -> Bool { key >= "k" && key < "l" }
+
+    private func registers(from: Bytes, to: Bytes?) -> [Bytes] {
+        (0..<scenario.keys).map(Workload.register).filter { key in key >= from && (to.map { key < $0 } ?? true) }
     }
 
     /// A request reaches a member.
     func request(_ client: Int, _ attempt: UInt64, _ id: MemberID, _ event: WorldEvent) {
         guard clients[client].attempt == attempt, let pending = clients[client].pending else { return }
         let member = member(id)
-        guard let process = member.process, let replica = process.replica else {
+        guard member.process?.replica != nil else {
             // Nobody listens: that much is certain.
-            let refusal = Reply.failure(RequestError(.notApplied, .notLeader))
+            let refusal = ClientAnswer.failure(RequestError(.notApplied, .notLeader))
             queue.schedule(.answer(client: client, attempt: attempt, refusal), at: now + trip(client))
-            return
-        }
-        guard member.pausedUntil <= now else {
-            member.held.append(event)
-            if clients[client].pending?.acceptedBy == nil { startPatience(client, attempt) }
-            clients[client].pending?.acceptedBy = id
             return
         }
         if clients[client].pending?.acceptedBy == nil { startPatience(client, attempt) }
         clients[client].pending?.acceptedBy = id
-        trace.record("request", member: id, at: now, "client \(client) operation \(pending.operation)")
-        trace.add(pending.operation)
+        guard member.pausedUntil <= now else {
+            member.held.append(event)
+            return
+        }
+        trace.record("request", member: id, at: now, "client \(client) call \(pending.call + 1)")
+        trace.add(UInt64(pending.call))
         let name = RequestID(UInt64(client) << 48 | attempt)
         let left = TimeSpan(
             nanoseconds: pending.deadline.nanoseconds - min(pending.deadline.nanoseconds, now.nanoseconds)
         )
-        let deadline = process.clock(at: now) + left
-        if pending.input == .read {
-            step(.query(name, query: pending.key, deadline: deadline), member, process, replica)
-        } else {
-            let command = RegisterCommand(operation: pending.operation, key: pending.key, input: pending.input)
-            step(.submit(name, command: command.encoded(), deadline: deadline), member, process, replica)
+        let store = StoreID(id)
+        let deadline = now(of: store) + left
+        switch pending.question {
+        case .command(let command):
+            submit([Submission(name, command.encoded(), deadline: deadline)], to: store)
+        case .get(_, let consistency), .scan(_, let consistency):
+            read(name, consistency, deadline: deadline, of: store)
         }
     }
 
     private func startPatience(_ client: Int, _ attempt: UInt64) {
         guard let deadline = clients[client].pending?.deadline else { return }
-        queue.schedule(.giveUp(client: client, attempt: attempt), at: max(deadline + .milliseconds(50), now))
+        // A part of the whole: whoever keeps silent is not the only one that can be asked.
+        let left = deadline.nanoseconds - min(deadline.nanoseconds, now.nanoseconds)
+        let wait = TimeSpan(nanoseconds: left / 2 + 50_000_000)
+        queue.schedule(.giveUp(client: client, attempt: attempt), at: now + wait)
     }
 
-    /// A replica has answered.
-    func replied(_ request: RequestID, _ reply: Reply) {
-        let client = Int(request.number >> 48)
-        let attempt = request.number & (1 << 48 - 1)
-        if clients[client].repliedAttempt == attempt {
+    /// What a replica's reply is to the client: for a read, what it finds there.
+    func answer(_ reply: Reply, to client: Int, _ attempt: UInt64, by replica: Replica?) -> ClientAnswer {
+        switch reply {
+        case .failure(let error):
+            return .failure(error)
+        case .success(let bytes, _):
+            do {
+                return .replied(try CommandReply(decoding: bytes))
+            } catch {
+                judge { throw Violation(.certificate, "a reply cannot be decoded: \(error)", at: now) }
+                return .failure(RequestError(.unknown, .failed))
+            }
+        case .readable(let index):
+            // Whoever asked may have stopped waiting.
+            guard clients[client].attempt == attempt, let pending = clients[client].pending,
+                let machine = (replica?.machine as? KeyValueStateMachine)?.machine
+            else { return .failure(RequestError(.notApplied, .failed)) }
+            return read(pending.question, machine, index)
+        }
+    }
+
+    private func read(_ question: CallLog.Question, _ machine: KeyValueMachine, _ index: LogIndex) -> ClientAnswer {
+        let applied = machine.applied.index
+        if applied < index {
             judge {
-                throw Violation(.memberState, "request \(attempt) of client \(client) was answered twice", at: now)
+                throw Violation(.certificate, "\(index) was said to be readable, and \(applied) is applied", at: now)
             }
         }
-        clients[client].repliedAttempt = attempt
-        queue.schedule(.answer(client: client, attempt: attempt, reply), at: now + trip(client))
+        do throws(KeyValueError) {
+            switch question {
+            case .get(let key, _):
+                return .value(try machine.get(key), index: applied)
+            case .scan(let scan, _):
+                let revision = scan.back > 0 ? max(machine.retentionMark, applied - min(applied, scan.back)) : applied
+                let page = try machine.scan(
+                    from: scan.from,
+                    to: scan.to,
+                    limit: scan.limit,
+                    order: scan.order,
+                    maxBytes: 1 << 20,
+                    at: revision
+                )
+                return .page(page, index: applied)
+            case .command:
+                preconditionFailure("a command is replied to")
+            }
+        } catch {
+            // The disk failed under it; a read has no effect.
+            if error.cause?.cause == nil {
+                judge { throw Violation(.certificate, "a read failed: \(error)", at: now) }
+            }
+            return .failure(RequestError(.notApplied, .failed))
+        }
     }
 
     /// A client is told.
-    func answer(_ client: Int, _ attempt: UInt64, _ reply: Reply) {
+    func answer(_ client: Int, _ attempt: UInt64, _ answer: ClientAnswer) {
         guard clients[client].attempt == attempt, let pending = clients[client].pending else { return }
-        switch reply {
-        case .success(let bytes, let index):
-            guard let output = try? RegisterAnswer.decode(bytes) else {
-                judge { throw Violation(.certificate, "an answer cannot be decoded", at: now) }
+        switch answer {
+        case .replied(let reply):
+            clients[client].leader = pending.acceptedBy ?? 0
+            replied(client, pending, reply)
+        case .value(let entry, let index):
+            if case .get(let key, .linearizable) = pending.question {
+                clients[client].leader = pending.acceptedBy ?? 0
+                clients[client].lastRead = (key, entry)
+                judges.acknowledged(index)
+            }
+            finish(client, .value(entry, index: index))
+        case .page(let page, let index):
+            finish(client, .page(page, index: index))
+        case .failure(let error):
+            clients[client].leader = error.leader
+            if error.outcome == .unknown { clients[client].pending?.mayHaveHappened = true }
+            guard error.outcome == .notApplied || mayRepeat(pending.question) else {
+                finish(client, .unknown)
                 return
             }
-            clients[client].leader = pending.acceptedBy ?? 0
-            if case .value(let value) = output { clients[client].lastRead = (pending.key, value) }
-            judges.acknowledged(index)
-            finish(client, .answered(output, index: index))
-        case .failure(let error) where error.outcome == .notApplied:
-            clients[client].leader = error.leader
+            if error.outcome == .unknown { counters.retries += 1 }
             clients[client].pending?.acceptedBy = nil
             let pause = TimeSpan(nanoseconds: 1_000_000 + clients[client].random.below(40_000_000))
             queue.schedule(.act(client: client, attempt: attempt), at: now + pause)
-        case .failure:
-            clients[client].leader = 0
-            finish(client, pending.input == .read ? .failed : .unknown)
+        }
+    }
+
+    /// Whether a question may be asked again although the first attempt may have had an effect.
+    private func mayRepeat(_ question: CallLog.Question) -> Bool {
+        guard case .command(let command) = question else { return true }
+        return command.identity.session != .none
+    }
+
+    private func replied(_ client: Int, _ pending: SimulatedClient.Pending, _ reply: CommandReply) {
+        switch reply.outcome {
+        case .sessionExpired, .requestTooOld, .windowExceeded:
+            // This copy was not executed. Whether an earlier one was, nobody knows any more.
+            clients[client].session = nil
+            clients[client].lastNumber = 0
+            finish(client, pending.mayHaveHappened ? .unknown : .failed)
+        default:
+            if case .command(let command) = pending.question, command.operation == .openSession {
+                clients[client].session = SessionID(rawValue: reply.revision)
+                clients[client].lastNumber = 0
+            }
+            judges.acknowledged(reply.revision)
+            finish(client, .replied(reply))
         }
     }
 
     /// The processes of a member have ended, and with them its answers.
     func loseClients(of id: MemberID) {
         for client in clients.indices where clients[client].pending?.acceptedBy == id {
-            let lost = Reply.failure(RequestError(.unknown, .failed))
+            let lost = ClientAnswer.failure(RequestError(.unknown, .failed))
             queue.schedule(
                 .answer(client: client, attempt: clients[client].attempt, lost),
                 at: now + trip(client)
@@ -155,20 +277,24 @@ extension World {
             return
         }
         // Whoever it asked keeps silent; the next one may not.
-        clients[client].leader = 0
-        finish(client, pending.input == .read ? .failed : .unknown)
+        answer(client, attempt, .failure(RequestError(.unknown, .deadlineExceeded)))
     }
 
-    private func finish(_ client: Int, _ outcome: RecordedHistory.Outcome) {
+    private func finish(_ client: Int, _ outcome: CallLog.Outcome) {
         guard let pending = clients[client].pending else { return }
-        trace.record("return", member: 0, at: now, "client \(client) operation \(pending.operation): \(outcome)")
-        trace.add(pending.operation)
-        history.return(pending.operation, outcome, at: now.nanoseconds)
+        trace.record("return", member: 0, at: now, "client \(client) call \(pending.call + 1): \(outcome)")
+        trace.add(UInt64(pending.call))
+        calls.end(pending.call, outcome, at: now)
+        for operation in pending.operations {
+            let input = history.operations[Int(operation) - 1]
+            history.return(operation, registerOutcome(outcome, of: input, pending.question), at: now.nanoseconds)
+        }
         clients[client].pending = nil
         clients[client].attempt += 1
         switch outcome {
-        case .answered:
+        case .replied, .value, .page:
             counters.acknowledged += 1
+            if UInt64(counters.acknowledged) == scenario.operations { queue.schedule(.stormEnds, at: now) }
             if clients[client].isCallSinceCalm { clients[client].answersSinceCalm += 1 }
         case .failed:
             counters.refused += 1
@@ -178,5 +304,37 @@ extension World {
         let pause = clients[client].random.below(scenario.thinking.nanoseconds)
         let next = WorldEvent.act(client: client, attempt: clients[client].attempt)
         queue.schedule(next, at: now + TimeSpan(nanoseconds: 1_000 + pause))
+    }
+
+    /// What an outcome means for one of the registers that the question was about.
+    private func registerOutcome(
+        _ outcome: CallLog.Outcome,
+        of operation: RecordedHistory.Operation,
+        _ question: CallLog.Question
+    ) -> RecordedHistory.Outcome {
+        switch outcome {
+        case .replied(let reply):
+            if case .compareAndSet = operation.input {
+                return .answered(.compared(reply.outcome == .applied), index: reply.revision)
+            }
+            return .answered(.done, index: reply.revision)
+        case .value(let entry, let index):
+            return .answered(.value(entry?.value), index: index)
+        case .page(let page, let index):
+            guard case .scan(let scan, _) = question, isCovered(operation.key, by: page, scan) else { return .failed }
+            return .answered(.value(page.pairs.first { $0.key == operation.key }?.value), index: index)
+        case .failed:
+            return .failed
+        case .unknown:
+            return operation.input == .read ? .failed : .unknown
+        }
+    }
+
+    /// Whether a page tells of a key: not of one behind its end.
+    private func isCovered(_ key: Bytes, by page: ScanPage, _ scan: CallLog.Scan) -> Bool {
+        guard page.continuation != nil || page.pairs.count >= scan.limit, let last = page.pairs.last else {
+            return page.continuation == nil
+        }
+        return scan.order == .ascending ? key <= last.key : key >= last.key
     }
 }

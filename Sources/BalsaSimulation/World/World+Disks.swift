@@ -33,7 +33,7 @@ extension World {
     func answer(_ call: DiskCall, of member: SimulatedMember) -> DiskAnswer {
         trace.add(call, member: member.id, at: now)
         if call.isChange, var trap = member.trap, !trap.inLogWrite {
-            if trap.callsLeft == 0 { return spring(trap, call) }
+            if trap.callsLeft == 0 { return spring(trap, call, member) }
             trap.callsLeft -= 1
             member.trap = trap
         }
@@ -61,8 +61,9 @@ extension World {
     }
 
     /// The process dies in this call: before it, behind it, or in the middle of a write.
-    private func spring(_ trap: CrashTrap, _ call: DiskCall) -> DiskAnswer {
+    private func spring(_ trap: CrashTrap, _ call: DiskCall, _ member: SimulatedMember) -> DiskAnswer {
         counters[trap.losesPower ? .powerLossInCall : .killInCall] += 1
+        countCrash(of: member)
         switch trap.salt % 3 {
         case 0: return .crashBefore
         case 1 where call.operation == .write && call.count > 1: return .crashDuring(trap.salt >> 8 % call.count)
@@ -147,5 +148,23 @@ extension World {
             }
             step(.taskFailed(task, error), member, process, replica)
         }
+    }
+
+    /// A step of the state machine's background work is done.
+    func performWork(_ work: StateWork, _ member: SimulatedMember, _ process: SimulatedProcess, _ replica: Replica) {
+        trace.record("work", member: member.id, at: now, "")
+        do throws(StateMachineError) {
+            process.isWorking = true
+            defer { process.isWorking = false }
+            try work.step()
+        } catch {
+            guard process.files.isAlive else {
+                processDied(member)
+                return
+            }
+            step(.workFailed(work, error), member, process, replica)
+            return
+        }
+        step(.worked(work), member, process, replica)
     }
 }

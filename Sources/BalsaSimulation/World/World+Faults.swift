@@ -140,7 +140,9 @@ extension World {
     /// them. Everything else stays as bad as it is, because a fault that heals by itself hides that nothing else would
     /// have helped: members outside stay down, and links to them blocked.
     func stormEnds() {
+        guard !isCalm else { return }
         isCalm = true
+        queue.schedule(.settlingEnds, at: now + scenario.settling)
         trace.record("calm", member: 0, at: now, "core \(scenario.memberIDs.filter(isInCore))")
         network.endAll()
         for id in scenario.memberIDs where isInCore(id) {

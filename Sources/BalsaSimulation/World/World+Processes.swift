@@ -1,4 +1,6 @@
 import Balsa
+import BalsaKeyValue
+import BalsaLSM
 import BalsaLog
 import BalsaPlatform
 import BalsaRaft
@@ -27,7 +29,7 @@ extension World {
                 fileSystem: process.files,
                 member: id,
                 configuration: try Configuration(voters: scenario.memberIDs),
-                machine: RegisterMachine(),
+                provider: KeyValueProvider(options: scenario.keyValueOptions(bugs)),
                 options: scenario.replicaOptions(bugs),
                 seed: seed,
                 at: process.clock(at: now),
@@ -37,6 +39,7 @@ extension World {
             listen(to: replica, of: id)
             counters.tornTails += replica.metrics.recovery.tornTails
             judge { try judges.started(id, replica, at: now) }
+            judge { try checkState(of: member) }
             afterStep(member, process)
         } catch let error as ReplicaError {
             opening(member, process, failedWith: error)
@@ -61,8 +64,11 @@ extension World {
     }
 
     private func listen(to replica: Replica, of id: MemberID) {
-        replica.onApply = { [unowned self, unowned replica] batch in
-            judge { try judges.applied(batch, by: id, in: replica.raft.term, at: now) }
+        replica.onApply = { [unowned self, unowned replica] batch, results in
+            judge { try judges.applied(batch, results, by: id, in: replica.raft.term, at: now) }
+        }
+        replica.onInstall = { [unowned self] in
+            judge { try checkState(of: member(id)) }
         }
         replica.onStage = { [unowned self] batch in
             judge { try judges.staged(batch, by: id, at: now) }
@@ -97,11 +103,47 @@ extension World {
         )
     }
 
+    /// Counts in what kind of step a process dies.
+    func countCrash(of member: SimulatedMember) {
+        guard let process = member.process, let replica = process.replica else { return }
+        let engine = (replica.machine as? KeyValueStateMachine)?.machine.engine
+        switch process.isWorking ? engine?.currentWork : nil {
+        case .flush: counters.crashesInFlush += 1
+        case .compaction: counters.crashesInCompaction += 1
+        case .manifest: counters.crashesInManifest += 1
+        case .removal: counters.crashesInRemoval += 1
+        case nil: break
+        }
+        switch replica.phase {
+        case .receiving: counters.crashesInReceiving += 1
+        case .installing: counters.crashesInInstall += 1
+        case .stepping: break
+        }
+    }
+
     private func countReplica(_ replica: Replica) {
         counters.entriesTruncated += replica.metrics.entriesTruncated
-        counters.checkpointsTaken += replica.metrics.checkpointsTaken
+        counters.entriesDropped += Int(clamping: replica.metrics.entriesDropped)
+        counters.checkpointsSent += replica.metrics.checkpointsSent
         counters.checkpointsInstalled += replica.metrics.checkpointsInstalled
+        counters.chunksRepeated += replica.metrics.chunksRepeated
+        counters.commandsForwarded += replica.metrics.commandsForwarded
         counters.segmentsRecycled += Int(clamping: replica.logMetrics.segmentsRecycled)
+        guard let machine = (replica.machine as? KeyValueStateMachine)?.machine else { return }
+        counters.add(machine.metrics)
+    }
+
+    /// Holds the state of a member against the judges' own.
+    func checkState(of member: SimulatedMember) throws {
+        guard let replica = member.process?.replica, replica.failure == nil,
+            let machine = (replica.machine as? KeyValueStateMachine)?.machine
+        else { return }
+        if let difference = StateCheck(ledger: judges.requests).difference(of: machine) {
+            throw Violation(.equalStates, "member \(member.id) \(difference)", at: now)
+        }
+        if let broken = machine.engine.checkInvariants() {
+            throw Violation(.memberState, "member \(member.id): \(broken)", at: now)
+        }
     }
 
     /// Adds what the processes that still run have counted.
@@ -129,6 +171,8 @@ extension World {
             finishSync(write, sync, member, process, replica)
         case .task(_, _, let task):
             performTask(task, member, process, replica)
+        case .work(_, _, let work):
+            performWork(work, member, process, replica)
         default:
             preconditionFailure("only a process' own events are handled here")
         }
@@ -160,8 +204,8 @@ extension World {
 
     private func carryOut(_ effect: ReplicaEffect, _ member: SimulatedMember, _ process: SimulatedProcess) {
         switch effect {
-        case .send(let to, let pieces):
-            send(joined(pieces), from: member.id, to: to)
+        case .send(let to, let pieces, let path):
+            send(joined(pieces), from: member.id, to: to, path)
         case .write(let write):
             process.writesUnderWay += 1
             judges.writes(member.id, write)
@@ -170,8 +214,11 @@ extension World {
         case .run(let task):
             let delay = duration(upTo: scenario.syncTime, member)
             queue.schedule(.task(member.id, start: process.number, task), at: now + delay)
+        case .work(let work):
+            let delay = duration(upTo: scenario.syncTime, member)
+            queue.schedule(.work(member.id, start: process.number, work), at: now + delay)
         case .reply(let request, let reply):
-            replied(request, reply)
+            receive(reply, to: request, of: StoreID(member.id))
         case .wake(let moment):
             process.wakes += 1
             if let at = process.worldTime(of: moment) {
@@ -202,11 +249,11 @@ extension World {
         return Bytes(slab: slab, offset: 0, count: slab.count)
     }
 
-    private func send(_ frame: Bytes, from: MemberID, to: MemberID) {
+    private func send(_ frame: Bytes, from: MemberID, to: MemberID, _ path: SendPath) {
         trace.record("send", member: from, at: now, "to \(to): \(describe(frame))")
         trace.add(frame)
         judge { try judges.sent(frame, at: now) }
-        let arrivals = network.route(from: from, to: to, at: now) { counters[$0] += 1 }
+        let arrivals = network.route(from: from, to: to, path, at: now) { counters[$0] += 1 }
         for arrival in arrivals {
             queue.schedule(.deliver(from: from, to: to, frame), at: arrival)
         }
@@ -225,10 +272,17 @@ extension World {
     }
 
     private func describe(_ frame: Bytes) -> String {
-        guard let envelope = try? Envelope(decoding: frame, options: scenario.replicaOptions([]).wire) else {
+        guard let decoded = try? PeerFrame(decoding: frame, options: scenario.replicaOptions([]).wire) else {
             return "\(frame.count) bytes"
         }
-        return "term \(envelope.message.term) \(envelope.message.body)"
+        switch decoded.content {
+        case .message(let body, _): return "term \(decoded.term) \(body)"
+        case .checkpointChunk(let chunk):
+            return "term \(decoded.term) chunk of \(chunk.position): \(chunk.bytes.count) bytes at \(chunk.offset)"
+        case .checkpointChunkResponse(let response): return "term \(decoded.term) \(response)"
+        case .forward(let forwarded): return "term \(decoded.term) forwards \(forwarded.number)"
+        case .forwardResponse(let response): return "term \(decoded.term) \(response)"
+        }
     }
 
     /// A process that stood still goes on: with everything that has happened to it since, in order.

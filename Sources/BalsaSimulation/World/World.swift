@@ -1,4 +1,5 @@
 import Balsa
+import BalsaKeyValue
 import BalsaLog
 import BalsaPlatform
 import BalsaRaft
@@ -14,14 +15,16 @@ enum WorldEvent {
     case write(MemberID, start: UInt64, ReplicaWrite)
     /// The device has finished a sync.
     case synced(MemberID, start: UInt64, ReplicaWrite, SyncInFlight)
-    /// A background task makes its next step.
+    /// A background task of the log makes its next step.
     case task(MemberID, start: UInt64, LogTask)
+    /// A step of the state machine's background work is done.
+    case work(MemberID, start: UInt64, StateWork)
     /// A client begins its next operation, or tries the present one again.
     case act(client: Int, attempt: UInt64)
     /// A client's request reaches a member.
     case request(client: Int, attempt: UInt64, MemberID)
     /// A client is told what became of its request.
-    case answer(client: Int, attempt: UInt64, Reply)
+    case answer(client: Int, attempt: UInt64, ClientAnswer)
     /// A client loses its patience.
     case giveUp(client: Int, attempt: UInt64)
     /// A fault begins or ends.
@@ -64,6 +67,8 @@ final class World {
     var trace: Trace
     var counters = RunCounters()
     var history = RecordedHistory()
+    var calls = CallLog()
+    let workload: Workload
 
     /// What was violated first.
     var violation: Violation?
@@ -73,6 +78,9 @@ final class World {
     var isCalm = false
     /// Whether everything that was waited for has happened.
     var isDone = false
+
+    /// At which event everything is looked at next.
+    private var nextSweep: UInt64 = 4096
 
     /// Reused for the effects of every step.
     var effects: [ReplicaEffect] = []
@@ -85,8 +93,12 @@ final class World {
         members = scenario.memberIDs.map { SimulatedMember(id: $0, disk: SimulatedDisk(options: diskOptions)) }
         network = SimulatedNetwork(scenario)
         var random = RandomSource(seed: RandomSource.mix(scenario.seed ^ 0x636c_6965_6e74_7300))
-        clients = (0..<Int(scenario.clients)).map { SimulatedClient(number: $0, random: random.fork()) }
-        judges = Judges(members: Int(scenario.members))
+        let owed = Int(scenario.answersAfterStorm)
+        clients = (0..<Int(scenario.clients)).map {
+            SimulatedClient(number: $0, random: random.fork(), answersOwed: owed)
+        }
+        workload = Workload(scenario)
+        judges = Judges(members: Int(scenario.members), limits: scenario.keyValueOptions(bugs).limits)
         trace = Trace(write: traceLine)
     }
 
@@ -100,14 +112,13 @@ final class World {
         }
         for (index, fault) in scenario.faults.enumerated() { queue.schedule(.faultBegins(index), at: fault.at) }
         queue.schedule(.stormEnds, at: scenario.duration)
-        queue.schedule(.settlingEnds, at: scenario.duration + scenario.settling)
         while !isDone, violation == nil, let (moment, event) = queue.next() {
             now = moment
             handle(event)
             judge { try checkProgress() }
-            if trace.count % 4096 == 0 { judge { try judges.sweep(members, at: now) } }
+            if trace.count >= nextSweep { sweep() }
         }
-        if violation == nil { judge { try judges.sweep(members, at: now) } }
+        if violation == nil { sweep() }
     }
 
     private func handle(_ event: WorldEvent) {
@@ -115,7 +126,7 @@ final class World {
         case .deliver(let from, let to, let frame):
             deliver(from, to, frame, event)
         case .wake(let id, let start, _), .write(let id, let start, _), .synced(let id, let start, _, _),
-            .task(let id, let start, _):
+            .task(let id, let start, _), .work(let id, let start, _):
             handle(event, of: id, start: start)
         case .act(let client, let attempt):
             // Only what was scheduled last counts: a client never has two requests on their way.
@@ -150,6 +161,13 @@ final class World {
         let limit = 1_000_000 + now.nanoseconds / 1_000_000 * 200
         guard trace.count > limit else { return }
         throw Violation(.liveness, "\(trace.count) events in \(now): something goes on without end", at: now)
+    }
+
+    /// Looks at everything: at all logs, and at all states. Not so often that it takes more time than all the rest.
+    private func sweep() {
+        nextSweep = trace.count + max(4096, 64 * scenario.keys)
+        judge { try judges.sweep(members, at: now) }
+        for member in members where member.process != nil { judge { try checkState(of: member) } }
     }
 
     /// Notes the first violation that `check` finds.

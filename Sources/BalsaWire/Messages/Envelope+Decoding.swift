@@ -4,52 +4,38 @@ import BalsaRaft
 extension Envelope {
     /// Decodes and verifies one wire frame that came from a peer.
     ///
-    /// Nothing is copied: the entries or the checkpoint are a slice of `frame`, which lives as long as they do.
+    /// Nothing is copied: the entries are a slice of `frame`, which lives as long as they do.
     ///
     /// - Parameters:
     ///   - frame: the frame, whole and with nothing behind it.
     ///   - options: the limits.
     /// - Throws: ``DecodingError`` for everything but a frame that an honest member of this release can have sent: cut
-    ///   off or overlong, damaged anywhere, of an unknown version or kind, with a number out of its bounds, or with
-    ///   entries that are not consecutive or not those which the message announces.
+    ///   off or overlong, damaged anywhere, of an unknown version or kind or one that is not of the core, with a number
+    ///   out of its bounds, or with entries that are not consecutive or not those which the message announces.
     /// - Complexity: linear in the length of the frame; memory is taken for 4 bytes an entry.
     public init(decoding frame: Bytes, options: WireOptions) throws(DecodingError) {
         self = try frame.withReader { reader throws(DecodingError) in
-            let header = try WireFrameHeader(decoding: &reader, options: options)
-            guard header.bodyByteCount <= reader.remaining else {
-                throw DecodingError(.truncated, "frame body", at: frame.count)
-            }
-            guard header.bodyByteCount == reader.remaining else {
-                throw DecodingError(.inconsistent, "frame end", at: header.frameByteCount)
-            }
-            guard reader.checksum(of: reader.offset..<frame.count) == header.bodyChecksum else {
-                throw DecodingError(.checksum, "frame body checksum", at: 44)
-            }
+            let header = try WireFrameHeader(opening: &reader, options: options)
             return try Envelope(decoding: &reader, of: frame, header: header)
         }
     }
 
-    /// Decodes the body, at which `reader` stands.
-    private init(
+    /// Decodes the body, at which `reader` stands and whose checksum has been verified.
+    init(
         decoding reader: inout ByteReader,
         of frame: Bytes,
         header: WireFrameHeader
     ) throws(DecodingError) {
         var entries: EntryBatch?
-        var checkpoint = Bytes()
         let body: Message.Body
-        switch header.kind {
-        case .append:
+        if header.kind == .append {
             (body, entries) = try Envelope.append(&reader, of: frame, group: header.group)
-        case .snapshot:
-            body = .snapshot(SnapshotOffer(position: try LogPosition(decoding: &reader, "snapshot position")))
-            checkpoint = frame.slice(reader.offset..<frame.count)
-        default:
+        } else {
             body = try Message.Body(decoding: &reader, kind: header.kind)
             try reader.finish("frame body end")
         }
         let message = Message(from: header.from, to: header.to, term: header.term, body: body)
-        self.init(group: header.group, message: message, entries: entries, checkpoint: checkpoint)
+        self.init(group: header.group, message: message, entries: entries)
     }
 
     /// Decodes an append, verifies its entries, and holds them against what the fields announce.

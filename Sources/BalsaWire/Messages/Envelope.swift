@@ -1,7 +1,8 @@
-import BalsaPlatform
 import BalsaRaft
 
-/// What travels between members: a message of the core, the group that it is about, and the bytes that it announces.
+/// A message of the core as it travels: with the group that it is about and the entries that it announces.
+///
+/// This is the core's view of a wire frame. ``PeerFrame`` is the whole view: of the frames that the core has no part in, too.
 ///
 /// An append's entries travel in the encoding that they have in every log; nothing is encoded again on the way, neither
 /// by the leader nor by the follower. One envelope is one *wire frame*, whose layout is in `Docs/WireFormat.md`.
@@ -18,8 +19,6 @@ public struct Envelope: Equatable, Sendable {
     public var message: Message
     /// The entries that an append announces; nil with any other message, and with an append without entries.
     public var entries: EntryBatch?
-    /// The contents of the checkpoint that a snapshot offer announces, opaque here; empty with any other message.
-    public var checkpoint: Bytes
 
     /// An envelope.
     ///
@@ -27,12 +26,10 @@ public struct Envelope: Equatable, Sendable {
     ///   - group: the group that the message is about.
     ///   - message: what the core says.
     ///   - entries: the entries that an append announces.
-    ///   - checkpoint: the contents of the checkpoint that a snapshot offer announces.
-    public init(group: GroupID, message: Message, entries: EntryBatch? = nil, checkpoint: Bytes = Bytes()) {
+    public init(group: GroupID, message: Message, entries: EntryBatch? = nil) {
         self.group = group
         self.message = message
         self.entries = entries
-        self.checkpoint = checkpoint
     }
 
     /// What the core wants to know of the entries: one element for each, in their order.

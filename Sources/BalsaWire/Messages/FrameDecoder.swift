@@ -3,7 +3,7 @@ import BalsaPlatform
 /// Cuts the bytes of a connection, which arrive in pieces of any length, into whole wire frames.
 ///
 /// A frame's header is verified as soon as it is complete, so that a length is believed, and held against its limit,
-/// before the body arrives. Bodies are verified by ``Envelope/init(decoding:options:)``: a frame whose body is damaged
+/// before the body arrives. Bodies are verified by ``PeerFrame/init(decoding:options:)``: a frame whose body is damaged
 /// can be dropped alone, while behind a bad header nobody knows where the next frame begins.
 ///
 /// At most one unfinished frame is kept. Memory for it grows with what has arrived, to at most twice of that or

@@ -27,6 +27,8 @@ extension Message.Body {
         case .readResponse:
             let read = try ReadID(decoding: &reader)
             self = .readResponse(read, try ReadAnswer(decoding: &reader))
+        case .snapshot:
+            self = .snapshot(SnapshotOffer(position: try LogPosition(decoding: &reader, "snapshot position")))
         default:
             throw DecodingError(.outOfBounds, "frame kind", at: 6)
         }

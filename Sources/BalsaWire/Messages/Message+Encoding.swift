@@ -29,19 +29,16 @@ enum BodyCode {
     static let readRefused: UInt8 = 2
 }
 
-/// Writes the fields of bodies. Errors give places within the whole frame.
-struct FieldWriter {
-    private(set) var writer = ByteWriter(capacity: WireOptions.roomForFields, limit: WireOptions.roomForFields)
-
+extension FieldWriter {
     /// Writes all fields of a message.
     mutating func body(_ body: Message.Body) throws(DecodingError) {
         switch body {
         case .preVoteRequest(let request), .voteRequest(let request):
             try position(request.last, "vote last position")
-            try writer.uint64(request.campaign, "vote campaign")
+            try uint64(request.campaign, "vote campaign")
         case .preVoteResponse(let response), .voteResponse(let response):
-            try writer.uint8(response.isGranted ? 1 : 0, "vote granted")
-            try writer.uint64(response.campaign, "vote campaign")
+            try uint8(response.isGranted ? 1 : 0, "vote granted")
+            try uint64(response.campaign, "vote campaign")
         case .append(let append):
             try position(append.previous, "append previous position")
             try number(append.commit, "append commit index")
@@ -49,22 +46,22 @@ struct FieldWriter {
         case .appendResponse(let response):
             try answer(response)
         case .heartbeat(let heartbeat):
-            try writer.uint64(heartbeat.round, "heartbeat round")
-            try writer.uint64(heartbeat.sentAt.nanoseconds, "heartbeat time")
+            try uint64(heartbeat.round, "heartbeat round")
+            try uint64(heartbeat.sentAt.nanoseconds, "heartbeat time")
             try number(heartbeat.commit, "heartbeat commit index")
         case .heartbeatResponse(let response):
-            try writer.uint64(response.round, "heartbeat round")
-            try writer.uint64(response.sentAt.nanoseconds, "heartbeat time")
+            try uint64(response.round, "heartbeat round")
+            try uint64(response.sentAt.nanoseconds, "heartbeat time")
         case .readRequest(let read):
             try self.read(read)
         case .readResponse(let read, let answer):
             try self.read(read)
             switch answer {
             case .index(let index):
-                try writer.uint8(BodyCode.readIndex, "read answer")
+                try uint8(BodyCode.readIndex, "read answer")
                 try number(index, "read index")
             case .refused:
-                try writer.uint8(BodyCode.readRefused, "read answer")
+                try uint8(BodyCode.readRefused, "read answer")
             }
         case .snapshot(let offer):
             try position(offer.position, "snapshot position")
@@ -74,33 +71,20 @@ struct FieldWriter {
     private mutating func answer(_ response: AppendResponse) throws(DecodingError) {
         switch response {
         case .accepted(let index):
-            try writer.uint8(BodyCode.accepted, "append answer")
+            try uint8(BodyCode.accepted, "append answer")
             try number(index, "append accepted index")
         case .rejected(let previous, let hint):
-            try writer.uint8(BodyCode.rejected, "append answer")
+            try uint8(BodyCode.rejected, "append answer")
             try number(previous, "append rejected index")
             try position(hint, "append hint")
         case .stale:
-            try writer.uint8(BodyCode.stale, "append answer")
+            try uint8(BodyCode.stale, "append answer")
         }
     }
 
     private mutating func read(_ read: ReadID) throws(DecodingError) {
-        try writer.uint64(read.member, "read member")
-        try writer.uint64(read.nonce, "read nonce")
-        try writer.uint64(read.number, "read number")
-    }
-
-    private mutating func position(_ position: LogPosition, _ field: StaticString) throws(DecodingError) {
-        try number(position.term, field)
-        try number(position.index, field)
-    }
-
-    /// Writes a term or an index, unless it is one that no receiver accepts.
-    private mutating func number(_ number: UInt64, _ field: StaticString) throws(DecodingError) {
-        guard number <= largestNumber else {
-            throw DecodingError(.outOfBounds, field, at: WireFrameHeader.encodedByteCount + writer.count)
-        }
-        try writer.uint64(number, field)
+        try uint64(read.member, "read member")
+        try uint64(read.nonce, "read nonce")
+        try uint64(read.number, "read number")
     }
 }

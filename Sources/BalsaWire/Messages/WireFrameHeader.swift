@@ -21,9 +21,9 @@ struct WireFrameHeader: Equatable, Sendable {
     /// The term that the sender is in.
     var term: Term
     /// The length of the body, in bytes.
-    var bodyByteCount: Int
+    var bodyByteCount = 0
     /// The CRC32C of the body.
-    var bodyChecksum: UInt32
+    var bodyChecksum: UInt32 = 0
 
     /// `BALW`.
     static let magic: UInt32 = 0x574c_4142
@@ -44,7 +44,7 @@ struct WireFrameHeader: Equatable, Sendable {
         guard from != 0 else { throw DecodingError(.outOfBounds, "frame sender", at: 16) }
         guard to != 0 else { throw DecodingError(.outOfBounds, "frame receiver", at: 24) }
         guard term <= largestNumber else { throw DecodingError(.outOfBounds, "frame term", at: 32) }
-        guard frameByteCount <= options.limit(of: kind) else {
+        guard frameByteCount <= options.frameLimit else {
             throw DecodingError(.outOfBounds, "frame body byte count", at: 40)
         }
     }
@@ -99,5 +99,46 @@ extension WireFrameHeader {
         }
         guard flags == 0 else { throw DecodingError(.outOfBounds, "frame flags", at: 7) }
         try check(options: options)
+    }
+}
+
+// The frame around a body, which is the same for every kind.
+
+extension WireFrameHeader {
+    /// Decodes the header of a whole frame, verifies that the body is all there, undamaged and followed by nothing, and
+    /// moves `reader` to it.
+    ///
+    /// - Throws: ``DecodingError`` as ``init(decoding:options:)`` does, and when the body is cut off, overlong or damaged.
+    /// - Precondition: `reader` is at the beginning of the frame.
+    init(opening reader: inout ByteReader, options: WireOptions) throws(DecodingError) {
+        let byteCount = reader.remaining
+        try self.init(decoding: &reader, options: options)
+        guard bodyByteCount <= reader.remaining else { throw DecodingError(.truncated, "frame body", at: byteCount) }
+        guard bodyByteCount == reader.remaining else {
+            throw DecodingError(.inconsistent, "frame end", at: frameByteCount)
+        }
+        guard reader.checksum(of: reader.offset..<byteCount) == bodyChecksum else {
+            throw DecodingError(.checksum, "frame body checksum", at: 44)
+        }
+    }
+
+    /// The frame of a body under this header, whose length and checksum of the body are filled in.
+    ///
+    /// - Parameters:
+    ///   - fields: the fields of the body.
+    ///   - attachment: what stands behind the fields; empty for nothing.
+    ///   - options: the limits.
+    /// - Returns: header and fields in one piece, followed by the attachment, not copied, where there is one.
+    /// - Throws: ``DecodingError`` where a field of the header is none that a receiver would accept.
+    func frame(of fields: FieldWriter, attachment: Bytes, options: WireOptions) throws(DecodingError) -> [Bytes] {
+        let fieldsChecksum = fields.writer.checksum(of: 0..<fields.writer.count)
+        var header = self
+        header.bodyByteCount = fields.writer.count + attachment.count
+        header.bodyChecksum = attachment.withUnsafeBytes { CRC32C.extend(fieldsChecksum, with: $0) }
+        var head = ByteWriter(capacity: WireOptions.roomForFields, limit: WireOptions.roomForFields)
+        try header.encode(into: &head, options: options)
+        try head.bytes(Bytes(fields.writer.array), "frame body")
+        let piece = Bytes(head.array)
+        return attachment.isEmpty ? [piece] : [piece, attachment]
     }
 }

@@ -20,8 +20,13 @@ struct WireFrameKind: RawRepresentable, Equatable, Sendable {
 
     /// Reserved: a leader hands over to a chosen member.
     static let timeoutNow = WireFrameKind(rawValue: 12)
-    /// Reserved: a part of a checkpoint, on the bulk connection.
-    static let snapshotChunk = WireFrameKind(rawValue: 13)
-    /// Reserved: the answer to ``snapshotChunk``.
-    static let snapshotChunkResponse = WireFrameKind(rawValue: 14)
+
+    // From here on the frames are none of the core's messages: they pass between the replicas themselves.
+    static let checkpointChunk = WireFrameKind(rawValue: 13)
+    static let checkpointChunkResponse = WireFrameKind(rawValue: 14)
+    static let forward = WireFrameKind(rawValue: 15)
+    static let forwardResponse = WireFrameKind(rawValue: 16)
+
+    /// Whether frames of this kind go over the bulk connection, so that they never stand before a heartbeat.
+    var isBulk: Bool { self == .checkpointChunk }
 }

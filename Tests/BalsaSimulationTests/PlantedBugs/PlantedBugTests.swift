@@ -42,7 +42,9 @@ final class PlantedBugTests: XCTestCase {
     }
 
     func testAnAcknowledgementOfMoreThanWasSentIsFound() throws {
-        let invariants: [Invariant] = [.memberState, .acknowledgedPresent, .leaderCompleteness, .stateMachineSafety]
+        let invariants: [Invariant] = [
+            .memberState, .acknowledgedPresent, .leaderCompleteness, .stateMachineSafety, .liveness,
+        ]
         try check("acknowledge-beyond-sent", ShrunkScenarios.acknowledgeBeyondSent, invariants)
     }
 
@@ -59,8 +61,50 @@ final class PlantedBugTests: XCTestCase {
         try check("stale-suffix-after-recycling", ShrunkScenarios.staleSuffixAfterRecycling, [.recovery, .memberState])
     }
 
+    func testMissingDeduplicationIsFound() throws {
+        try check("deduplication-off", ShrunkScenarios.deduplicationOff, [.exactlyOnce])
+    }
+
+    func testSessionsThatACheckpointLosesAreFound() throws {
+        let invariants: [Invariant] = [.equalReplies, .equalStates, .exactlyOnce]
+        try check("sessions-lost-in-checkpoint", ShrunkScenarios.sessionsLostInCheckpoint, invariants)
+    }
+
+    func testALocalReadServedAsLinearizableIsFound() throws {
+        let invariants: [Invariant] = [.certificate, .linearizability]
+        try check("local-read-as-linearizable", ShrunkScenarios.localReadAsLinearizable, invariants)
+    }
+
+    func testApplyingBeyondWhatIsPersistedIsFound() throws {
+        try check("apply-beyond-persisted", ShrunkScenarios.applyBeyondPersisted, [.memberState, .recovery])
+    }
+
+    func testAReplayFromTheWrongIndexIsFound() throws {
+        let invariants: [Invariant] = [.equalStates, .equalReplies, .recovery, .memberState, .exactlyOnce]
+        try check("replay-from-wrong-index", ShrunkScenarios.replayFromWrongIndex, invariants)
+    }
+
+    func testATombstoneThatIsDroppedTooEarlyIsFound() throws {
+        let invariants: [Invariant] = [.equalStates, .certificate, .linearizability, .equalReplies]
+        try check("tombstone-dropped-early", ShrunkScenarios.tombstoneDroppedEarly, invariants)
+    }
+
+    func testACompactionBeyondTheMarkIsFound() throws {
+        let invariants: [Invariant] = [.equalStates, .certificate]
+        try check("compaction-beyond-mark", ShrunkScenarios.compactionBeyondMark, invariants)
+    }
+
+    func testAManifestPublishedBeforeItsTableIsSyncedIsFound() throws {
+        let invariants: [Invariant] = [.recovery, .memberState]
+        try check("manifest-before-table-sync", ShrunkScenarios.manifestBeforeTableSync, invariants)
+    }
+
+    func testADirectorySyncThatIsLeftOutIsFound() throws {
+        try check("directory-sync-left-out", ShrunkScenarios.directorySyncLeftOut, [.recovery, .memberState])
+    }
+
     func testTheJudgesAreNotToldWhichErrorIsPlanted() {
-        XCTAssertEqual(PlantedBugs.names.count, 8)
+        XCTAssertEqual(PlantedBugs.names.count, 17)
         for (name, bug) in PlantedBugs.names { XCTAssertEqual(PlantedBugs(name: name), bug) }
         XCTAssertNil(PlantedBugs(name: "none"))
     }

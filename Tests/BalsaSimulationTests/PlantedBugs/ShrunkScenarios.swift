@@ -1,127 +1,154 @@
-/// The scenarios in which the planted errors are found, shrunk to the faults that it takes.
+/// The scenarios in which the planted errors are found, shrunk to the faults that it takes. Properties that have their
+/// defaults are left out.
 ///
-/// Made by `balsa simulate --seeds 1..4000 --duration 8s --break NAME --shrink FILE`, to be made anew where a change of the
-/// members' timing lets one of them pass.
+/// Made by `balsa simulate --seeds 1..4000 --duration 8s --break NAME --shrink FILE` (`commit-old-term-by-counting`:
+/// 60 s), to be made anew where a change of the members' timing lets one of them pass.
 enum ShrunkScenarios {
     /// Finds `vote-not-persisted`.
     static let voteNotPersisted = """
         balsa-scenario 1
         seed=1
-        members=3
-        duration=3283766883
-        settling=15000000000
+        duration=3224889414
         core=10
         clients=1
-        keys=4
         thinking=60000000
-        patience=2000000000
         value-bytes=128
         network-delay=1222000
         network-jitter=100000
         write-time=143000
         sync-time=100000
-        garbage=0
         clock-drift=50
         sector-bytes=4096
         smallest-segment=32768
         largest-segment=65536
-        max-frame=8192
-        writes-in-flight=2
         log-bound=524288
         log-cache=65536
-        checkpoint-after=262144
+        seal-state-after=262144
         entries-kept=1
         max-append=100
         inflight-messages=2
         inflight-bytes=65536
+        apply-page=65536
+        work-budget=16384
+        memtable-bytes=8192
+        block-bytes=1024
+        table-bytes=8192
+        level-zero-tables=4
+        level-base=16384
+        level-ratio=4
+        filter-bits=0
+        cache-bytes=0
+        retained-revisions=0
         fault 2141814822 kill-in-call member=1 lasts=1000000000 rate=46 salt=159171130960056
         """
 
     /// Finds `ack-before-own-sync`.
     static let ackBeforeOwnSync = """
         balsa-scenario 1
-        seed=172
-        members=3
-        duration=5798418214
-        settling=15000000000
-        core=12
-        clients=7
+        seed=6
+        duration=2064957024
+        core=14
+        clients=1
         keys=6
-        thinking=100000000
-        patience=2000000000
-        value-bytes=128
-        network-delay=2312000
-        network-jitter=100000
-        write-time=192000
-        sync-time=20000000
-        garbage=0
-        clock-drift=0
-        sector-bytes=512
-        smallest-segment=4096
+        thinking=30000000
+        value-bytes=600
+        network-delay=1851000
+        network-jitter=5000000
+        write-time=415000
+        sync-time=1000000
+        smallest-segment=8192
         largest-segment=8192
         max-frame=4096
         writes-in-flight=3
-        log-bound=81920
+        log-bound=245760
         log-cache=2048
-        checkpoint-after=40960
+        seal-state-after=49152
         entries-kept=1
-        max-append=700
-        inflight-messages=8
+        max-append=100
+        inflight-messages=1
         inflight-bytes=200
-        fault 1356578176 duplication lasts=8000000000 rate=20 salt=5735211092149
-        fault 2937790883 deaf member=3 lasts=1000000000 salt=270616363199591
-        fault 4201938472 blackout member=2 lasts=100000000 salt=77587323733995
+        work-budget=16384
+        memtable-bytes=2048
+        block-bytes=128
+        table-bytes=512
+        level-zero-tables=1
+        level-base=1024
+        filter-bits=4
+        cache-bytes=65536
+        manifest-bytes=65536
+        max-sessions=3
+        retained-revisions=50
+        fault 2042004004 stalled-sync member=3 lasts=500000000 salt=113010242473772
         """
 
     /// Finds `commit-old-term-by-counting`.
     static let commitOldTermByCounting = """
         balsa-scenario 1
-        seed=90
-        members=3
-        duration=13983589720
-        settling=15000000000
-        core=10
-        clients=1
+        seed=77
+        duration=33830057902
+        core=14
+        clients=6
         keys=2
         thinking=10000000
-        patience=2000000000
-        value-bytes=8
-        network-delay=1968000
-        network-jitter=100000
-        write-time=401000
-        sync-time=1000000
+        value-bytes=32
+        network-delay=2254000
+        network-jitter=20000000
+        write-time=95000
+        sync-time=100000
         garbage=1
-        clock-drift=0
-        sector-bytes=1024
-        smallest-segment=8192
-        largest-segment=16384
-        max-frame=4096
-        writes-in-flight=3
-        log-bound=360448
-        log-cache=2048
-        checkpoint-after=90112
-        entries-kept=1
+        clock-drift=50
+        sector-bytes=4096
+        smallest-segment=65536
+        largest-segment=262144
+        max-frame=16384
+        writes-in-flight=4
+        log-bound=1310720
+        log-cache=0
+        seal-state-after=262144
+        entries-kept=0
         max-append=100
-        inflight-messages=64
-        inflight-bytes=65536
-        fault 877098933 failed-write member=3 lasts=500000000 salt=133580202131172
-        fault 3467265534 failed-sync member=3 lasts=50000000 salt=49366868662717
-        fault 3499789294 coups lasts=12000000000 rate=600 salt=124354604878604
-        fault 7067028691 failed-write member=1 lasts=500000000 salt=195374763775854
+        inflight-bytes=2000
+        apply-page=64
+        work-budget=2048
+        memtable-bytes=2048
+        block-bytes=1024
+        table-bytes=8192
+        level-zero-tables=4
+        level-base=16384
+        level-ratio=4
+        cache-bytes=0
+        retained-revisions=50
+        fault 1995179793 failed-sync member=3 lasts=1000000000 salt=164093618534164
+        fault 3402476372 replay lasts=200000000 rate=20 salt=131424561500081
+        fault 3888445381 failed-sync member=1 lasts=50000000 salt=147459166753529
+        fault 5997186690 slow-disk member=2 lasts=200000000 rate=100 salt=211644079163437
+        fault 6037188268 power-loss-in-call member=1 lasts=20000000 rate=44 salt=142450282430328
+        fault 6316813798 failed-sync member=3 lasts=8000000000 salt=253637518458186
+        fault 6678222084 failed-read member=3 lasts=50000000 salt=214205609474594
+        fault 8595569893 mute member=2 lasts=50000000 salt=87698734976073
+        fault 10288543067 replay lasts=3000000000 rate=300 salt=34230406697735
+        fault 13079778400 failed-sync member=3 lasts=500000000 salt=99244305247154
+        fault 14562784458 replay lasts=50000000 rate=100 salt=127665233736238
+        fault 17687239364 slow-disk member=2 lasts=1000000000 rate=10 salt=262213178552444
+        fault 17918410178 failed-sync member=1 lasts=50000000 salt=64908054604466
+        fault 20055596623 mute member=1 lasts=1000000000 salt=127348824232750
+        fault 22444861094 coups lasts=12000000000 rate=600 salt=20820641715968
+        fault 22498830529 failed-sync member=1 lasts=500000000 salt=91376309501554
+        fault 25022327622 kill member=2 lasts=5000000000 salt=67696280271991
+        fault 25376288103 mute member=3 lasts=50000000 salt=10046600659028
+        fault 28926768710 replay lasts=8000000000 rate=1000 salt=122788367231127
+        fault 29584343478 failed-sync member=3 lasts=200000000 salt=40311715154196
+        fault 32605254327 failed-sync member=2 lasts=500000000 salt=263952484183848
         """
 
     /// Finds `truncate-without-conflict`.
     static let truncateWithoutConflict = """
         balsa-scenario 1
         seed=8
-        members=3
         duration=8000000000
-        settling=15000000000
         core=6
-        clients=3
         keys=8
         thinking=10000000
-        patience=2000000000
         value-bytes=32
         network-delay=1332000
         network-jitter=20000000
@@ -136,149 +163,180 @@ enum ShrunkScenarios {
         writes-in-flight=1
         log-bound=786432
         log-cache=0
-        checkpoint-after=262144
+        seal-state-after=262144
         entries-kept=0
         max-append=700
         inflight-messages=64
         inflight-bytes=2000
+        apply-page=64
+        work-budget=2048
+        memtable-bytes=2048
+        level-zero-tables=3
+        level-base=16384
+        level-ratio=2
+        filter-bits=0
+        cache-bytes=1024
+        manifest-bytes=65536
+        retained-revisions=50
+        fault 1250873986 failed-read member=1 lasts=50000000 salt=263357157609836
         """
 
     /// Finds `acknowledge-beyond-sent`.
     static let acknowledgeBeyondSent = """
         balsa-scenario 1
-        seed=16
-        members=3
-        duration=3365614254
-        settling=15000000000
+        seed=33
+        duration=8000000000
         core=12
-        clients=8
-        keys=6
-        thinking=30000000
-        patience=2000000000
+        clients=2
+        keys=2
+        thinking=60000000
         value-bytes=128
-        network-delay=2810000
-        network-jitter=20000000
-        write-time=213000
+        network-delay=1054000
+        network-jitter=100000
+        write-time=106000
         sync-time=1000000
-        garbage=0
         clock-drift=50
-        sector-bytes=512
-        smallest-segment=8192
-        largest-segment=32768
-        max-frame=4096
-        writes-in-flight=2
-        log-bound=147456
-        log-cache=2048
-        checkpoint-after=49152
-        entries-kept=100
-        max-append=700
-        inflight-messages=1
+        sector-bytes=4096
+        smallest-segment=32768
+        largest-segment=131072
+        max-frame=16384
+        writes-in-flight=4
+        log-bound=1474560
+        log-cache=0
+        seal-state-after=294912
+        entries-kept=1
+        max-append=4096
         inflight-bytes=200
-        fault 951608984 power-loss-in-call member=2 lasts=1000000000 rate=31 salt=226181841377683
-        fault 2743481498 failed-write member=3 lasts=3000000000 salt=122903311791313
+        work-budget=256
+        memtable-bytes=2048
+        block-bytes=1024
+        table-bytes=8192
+        level-zero-tables=1
+        level-ratio=4
+        filter-bits=4
+        cache-bytes=65536
+        manifest-bytes=512
+        max-sessions=8
+        retained-revisions=0
+        fault 1907568070 coups lasts=8000000000 rate=600 salt=33561731778762
+        fault 2192588779 power-loss member=1 lasts=1000000 salt=177121042729150
+        fault 4586668281 power-loss-of-leader member=2 lasts=5000000000 salt=145457868965852
         """
 
     /// Finds `read-before-first-commit`.
     static let readBeforeFirstCommit = """
         balsa-scenario 1
-        seed=49
-        members=3
+        seed=28
         duration=8000000000
-        settling=15000000000
         core=14
-        clients=7
-        keys=4
-        thinking=60000000
-        patience=2000000000
-        value-bytes=600
-        network-delay=1228000
-        network-jitter=20000000
-        write-time=395000
-        sync-time=1000000
-        garbage=0
-        clock-drift=50
-        sector-bytes=4096
-        smallest-segment=65536
-        largest-segment=262144
-        max-frame=32768
-        writes-in-flight=2
-        log-bound=1179648
-        log-cache=65536
-        checkpoint-after=196608
-        entries-kept=0
+        keys=6
+        thinking=10000000
+        value-bytes=128
+        network-delay=1477000
+        network-jitter=100000
+        write-time=449000
+        sync-time=5000000
+        garbage=1
+        sector-bytes=1024
+        smallest-segment=32768
+        largest-segment=131072
+        writes-in-flight=4
+        log-bound=655360
+        log-cache=2048
+        seal-state-after=131072
+        entries-kept=100
         max-append=700
-        inflight-messages=8
-        inflight-bytes=65536
-        fault 2361763264 stalled-sync member=2 lasts=50000000 salt=276491318462436
-        fault 4208451220 blackout member=3 lasts=1000000000 salt=221812305496500
+        inflight-messages=2
+        inflight-bytes=200
+        work-budget=256
+        memtable-bytes=512
+        block-bytes=1024
+        table-bytes=8192
+        level-ratio=4
+        filter-bits=0
+        cache-bytes=1024
+        max-sessions=8
+        retained-revisions=50
+        fault 871956053 failed-read member=3 lasts=3000000000 salt=159034153581704
+        fault 1127865057 partition set=10 lasts=8000000000 salt=52894453024596
         """
 
     /// Finds `withhold-without-check-quorum`.
     static let withholdWithoutCheckQuorum = """
         balsa-scenario 1
-        seed=1
-        members=3
+        seed=60
         duration=8000000000
-        settling=15000000000
-        core=10
-        clients=1
-        keys=4
-        thinking=60000000
-        patience=2000000000
-        value-bytes=128
-        network-delay=1222000
-        network-jitter=100000
-        write-time=143000
-        sync-time=100000
-        garbage=0
-        clock-drift=50
-        sector-bytes=4096
-        smallest-segment=32768
-        largest-segment=65536
-        max-frame=8192
-        writes-in-flight=2
-        log-bound=524288
+        core=12
+        clients=7
+        keys=7
+        thinking=30000000
+        value-bytes=600
+        network-delay=840000
+        network-jitter=5000000
+        write-time=384000
+        sync-time=5000000
+        smallest-segment=16384
+        largest-segment=16384
+        max-frame=4096
+        writes-in-flight=4
+        log-bound=131072
         log-cache=65536
-        checkpoint-after=262144
-        entries-kept=1
+        entries-kept=10
         max-append=100
-        inflight-messages=2
+        inflight-messages=1
         inflight-bytes=65536
-        fault 7396000000 deaf member=2 lasts=60000000000 salt=184757568655689
+        apply-page=64
+        chunk-bytes=512
+        work-budget=2048
+        memtable-bytes=8192
+        block-bytes=1024
+        level-zero-tables=3
+        level-base=1024
+        filter-bits=4
+        cache-bytes=1024
+        retained-revisions=50
+        fault 1552760259 duplication lasts=1000000000 rate=100 salt=218459465378038
+        fault 2334304817 failed-sync member=2 lasts=500000000 salt=233378582905955
+        fault 7573000000 deaf member=1 lasts=60000000000 salt=21279447314530
         """
 
     /// Finds `stale-suffix-after-recycling`.
     static let staleSuffixAfterRecycling = """
         balsa-scenario 1
-        seed=216
-        members=3
-        duration=2650265456
-        settling=15000000000
-        core=6
-        clients=8
-        keys=8
-        thinking=10000000
-        patience=2000000000
-        value-bytes=128
-        network-delay=2401000
-        network-jitter=20000000
-        write-time=151000
+        seed=137
+        duration=1484333846
+        core=14
+        clients=6
+        keys=1
+        value-bytes=32
+        network-delay=2057000
+        network-jitter=100000
+        write-time=214000
         sync-time=20000000
-        garbage=0
-        clock-drift=0
-        sector-bytes=512
-        smallest-segment=4096
+        garbage=1
+        clock-drift=50
         largest-segment=4096
         max-frame=4096
         writes-in-flight=3
         log-bound=49152
-        log-cache=0
-        checkpoint-after=8192
-        entries-kept=0
-        max-append=4096
-        inflight-messages=64
-        inflight-bytes=65536
-        fault 1818047155 failed-write member=1 lasts=8000000000 salt=87008846256372
-        fault 2197969893 failed-read member=2 lasts=50000000 salt=216553386595526
+        log-cache=2048
+        seal-state-after=12288
+        entries-kept=10
+        max-append=700
+        inflight-messages=2
+        inflight-bytes=2000
+        chunk-bytes=8192
+        work-budget=256
+        memtable-bytes=2048
+        block-bytes=128
+        table-bytes=512
+        level-base=1024
+        level-ratio=2
+        filter-bits=4
+        cache-bytes=0
+        manifest-bytes=65536
+        max-sessions=8
+        retained-revisions=500
+        fault 1482333846 kill member=3 lasts=1000000 salt=217183367328126
         """
 }

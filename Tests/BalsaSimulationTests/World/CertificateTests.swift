@@ -1,117 +1,197 @@
+import Balsa
+import BalsaKeyValue
 import BalsaPlatform
 import BalsaRaft
-import BalsaWire
 import XCTest
 
 @testable import BalsaSimulation
 
 /// The certificate believes nothing that does not follow from the log.
 final class CertificateTests: XCTestCase {
-    private var history = RecordedHistory()
-    private var ledger = EntryLedger()
+    private var calls = CallLog()
+    private var ledger = RequestLedger(limits: KeyValueLimits())
+    private let session = SessionID(rawValue: 1)
 
     override func setUp() {
-        history = RecordedHistory()
-        ledger = EntryLedger()
+        calls = CallLog()
+        ledger = RequestLedger(limits: KeyValueLimits())
+        ledger.skip()
     }
 
-    private func call(_ input: RegisterModel.Input, _ client: UInt64 = 1, at time: UInt64) -> UInt64 {
-        history.call(input, key: "k", client: client, at: time)
+    private func at(_ time: UInt64) -> TimeSpan { TimeSpan(nanoseconds: time) }
+
+    private func command(_ number: UInt64, _ operation: Command.Operation) -> Command {
+        Command(identity: RequestIdentity(session: session, number: number), operation: operation)
     }
 
-    /// Applies the command of an operation as the next entry.
-    private func apply(_ operation: UInt64) {
-        let input = history.operations[Int(operation) - 1].input
-        let payload = RegisterCommand(operation: operation, key: "k", input: input).encoded()
-        let header = EntryHeader(
-            group: 1,
-            index: ledger.lastIndex + 1,
-            term: 1,
-            previousTerm: ledger.lastIndex == 0 ? 0 : 1,
-            stamp: 0,
-            kind: .command,
-            flags: 0,
-            payloadByteCount: UInt32(payload.count),
-            payloadChecksum: CRC32C.checksum(payload)
-        )
-        XCTAssertNil(ledger.apply(header, payload: payload, in: 1))
+    private func put(_ number: UInt64, _ value: Bytes) -> Command { command(number, .put(key: "k", value: value)) }
+
+    private func call(_ question: CallLog.Question, at time: UInt64) -> Int {
+        calls.call(question, client: 1, at: at(time))
+    }
+
+    /// Executes a command as the next entry, and returns its reply.
+    @discardableResult
+    private func apply(_ command: Command) -> CommandReply {
+        let reply = CommandReply(.applied, revision: ledger.lastIndex + 1)
+        XCTAssertNil(ledger.note(command, reply)?.1)
+        return reply
     }
 
     private func verdict() -> String? {
         do throws(Violation) {
-            try Certificate(history: history, ledger: ledger).check(at: .zero)
+            try Certificate(calls: calls, ledger: ledger).check(at: .zero)
             return nil
         } catch {
             return error.detail
         }
     }
 
-    func testAHistoryThatFollowsFromTheLogIsCertified() {
-        let write = call(.write("a"), at: 1)
-        apply(write)
-        history.return(write, .answered(.done, index: 1), at: 2)
-        let read = call(.read, at: 3)
-        history.return(read, .answered(.value("a"), index: 1), at: 4)
-        let change = call(.compareAndSet(expected: "b", new: "c"), at: 5)
-        apply(change)
-        history.return(change, .answered(.compared(false), index: 2), at: 6)
+    private func entry(_ value: Bytes, _ revision: UInt64) -> KeyValueEntry {
+        KeyValueEntry(value: value, revision: revision)
+    }
+
+    private func page(_ pairs: [KeyValuePair], _ revision: UInt64) -> ScanPage {
+        ScanPage(pairs: pairs, revision: revision, continuation: nil)
+    }
+
+    private func scan(limit: Int = 10, back: UInt64 = 0) -> CallLog.Question {
+        .scan(CallLog.Scan(from: Bytes(), to: nil, limit: limit, order: .ascending, back: back), .linearizable)
+    }
+
+    func testAnswersThatFollowFromTheLogAreCertified() {
+        let write = call(.command(put(1, "a")), at: 1)
+        calls.end(write, .replied(apply(put(1, "a"))), at: at(2))
+        let read = call(.get("k", .linearizable), at: 3)
+        calls.end(read, .value(entry("a", 2), index: 2), at: at(4))
+        let pairs = call(scan(), at: 5)
+        calls.end(pairs, .page(page([KeyValuePair(key: "k", value: "a", revision: 2)], 2), index: 2), at: at(6))
         XCTAssertNil(verdict())
     }
 
     func testAReadOfWhatWasNotThereIsRefused() {
-        let write = call(.write("a"), at: 1)
-        apply(write)
-        history.return(write, .answered(.done, index: 1), at: 2)
-        let read = call(.read, at: 3)
-        history.return(read, .answered(.value("b"), index: 1), at: 4)
-        XCTAssertEqual(verdict()?.contains("operation 2 read"), true)
+        apply(put(1, "a"))
+        let read = call(.get("k", .linearizable), at: 3)
+        calls.end(read, .value(entry("b", 2), index: 2), at: at(4))
+        XCTAssertEqual(verdict()?.contains("call 1 read"), true)
     }
 
-    func testAStaleReadIsRefusedThoughItIsRightForItsIndex() {
-        let write = call(.write("a"), at: 1)
-        apply(write)
-        history.return(write, .answered(.done, index: 1), at: 2)
-        let read = call(.read, at: 3)
-        history.return(read, .answered(.value(nil), index: 0), at: 4)
-        XCTAssertEqual(verdict()?.contains("called after operation 1 had returned"), true)
-    }
-
-    func testAWriteBeforeOneThatHadReturnedIsRefused() {
-        let early = call(.write("a"), 1, at: 1)
-        let late = call(.write("b"), 2, at: 5)
-        apply(late)
-        apply(early)
-        history.return(early, .answered(.done, index: 2), at: 5)
-        history.return(late, .answered(.done, index: 1), at: 9)
-        XCTAssertNil(verdict(), "they touch, so either order is right")
-        setUp()
-        let first = call(.write("a"), 1, at: 1)
-        history.return(first, .answered(.done, index: 2), at: 4)
-        let second = call(.write("b"), 2, at: 5)
-        apply(second)
-        apply(first)
-        history.return(second, .answered(.done, index: 1), at: 9)
+    func testALocalReadMayBeOldAndMustBeRight() {
+        let write = call(.command(put(1, "a")), at: 1)
+        calls.end(write, .replied(apply(put(1, "a"))), at: at(2))
+        let old = call(.get("k", .local), at: 3)
+        calls.end(old, .value(nil, index: 1), at: at(4))
+        XCTAssertNil(verdict())
+        let wrong = call(.get("k", .local), at: 5)
+        calls.end(wrong, .value(nil, index: 2), at: at(6))
         XCTAssertNotNil(verdict())
     }
 
-    func testAnOperationThatWasSaidNotToHaveHappenedIsNotInTheLog() {
-        let write = call(.write("a"), at: 1)
-        apply(write)
-        history.return(write, .failed, at: 2)
+    func testAStaleReadIsRefusedThoughItIsRightForItsIndex() {
+        let write = call(.command(put(1, "a")), at: 1)
+        calls.end(write, .replied(apply(put(1, "a"))), at: at(2))
+        let read = call(.get("k", .linearizable), at: 3)
+        calls.end(read, .value(nil, index: 1), at: at(4))
+        XCTAssertEqual(verdict()?.contains("made after call 1 had returned"), true)
+    }
+
+    func testACommandDecidedBeforeOneThatHadReturnedIsRefused() {
+        let (a, b) = (put(1, "a"), put(2, "b"))
+        let first = call(.command(a), at: 1)
+        let second = call(.command(b), at: 5)
+        let (replyB, replyA) = (apply(b), apply(a))
+        calls.end(first, .replied(replyA), at: at(5))
+        calls.end(second, .replied(replyB), at: at(9))
+        XCTAssertNil(verdict(), "they touch, so either order is right")
+        setUp()
+        let early = call(.command(a), at: 1)
+        let (lateReply, earlyReply) = (apply(b), apply(a))
+        calls.end(early, .replied(earlyReply), at: at(4))
+        let late = call(.command(b), at: 5)
+        calls.end(late, .replied(lateReply), at: at(9))
+        XCTAssertNotNil(verdict())
+    }
+
+    func testAScanGivesAllPairsOfOneRevision() {
+        apply(put(1, "a"))
+        apply(command(2, .put(key: "l", value: "b")))
+        let (k, l) = (KeyValuePair(key: "k", value: "a", revision: 2), KeyValuePair(key: "l", value: "b", revision: 3))
+        for (pairs, revision, limit, isRight) in [
+            ([k, l], 3, 10, true), ([k], 3, 1, true), ([k], 2, 10, true), ([k], 3, 10, false), ([l, k], 3, 10, false),
+            ([k, l], 2, 10, false), ([], 3, 10, false),
+        ] as [([KeyValuePair], UInt64, Int, Bool)] {
+            calls = CallLog()
+            let place = call(scan(limit: limit, back: 3 - revision), at: 1)
+            var answer = page(pairs, revision)
+            if pairs.count == limit { answer.continuation = "l" }
+            calls.end(place, .page(answer, index: 3), at: at(2))
+            XCTAssertEqual(verdict() == nil, isRight, "\(pairs) at \(revision), limit \(limit)")
+        }
+    }
+
+    func testACommandThatWasSaidNotToHaveHappenedIsNotInTheLog() {
+        let write = call(.command(put(1, "a")), at: 1)
+        apply(put(1, "a"))
+        calls.end(write, .failed, at: at(2))
         XCTAssertEqual(verdict()?.contains("was said not to have happened"), true)
     }
 
-    func testAnOperationTakesEffectOnce() {
-        let write = call(.write("a"), at: 1)
-        apply(write)
-        apply(write)
-        history.return(write, .unknown, at: 2)
-        XCTAssertEqual(verdict()?.contains("took effect twice"), true)
+    func testAReplyThatTheLogDoesNotSayIsRefused() {
+        let write = call(.command(put(1, "a")), at: 1)
+        calls.end(write, .replied(CommandReply(.applied, revision: 1)), at: at(2))
+        XCTAssertEqual(verdict()?.contains("which the log does not say"), true)
+        setUp()
+        let late = call(.command(put(1, "a")), at: 1)
+        calls.end(late, .replied(CommandReply(.applied, revision: 9)), at: at(2))
+        XCTAssertEqual(verdict()?.contains("which nobody applied"), true)
+    }
+}
+
+/// What the judges hold replies against.
+final class RequestLedgerTests: XCTestCase {
+    private var ledger = RequestLedger(limits: KeyValueLimits())
+
+    private func command(_ number: UInt64, session: UInt64 = 1) -> Command {
+        Command(
+            identity: RequestIdentity(session: SessionID(rawValue: session), number: number),
+            operation: .add(key: "n", amount: 1)
+        )
     }
 
-    func testAnAnswerBehindTheLogIsRefused() {
-        let write = call(.write("a"), at: 1)
-        history.return(write, .answered(.done, index: 1), at: 2)
-        XCTAssertEqual(verdict()?.contains("which nobody applied"), true)
+    private func applied(_ revision: UInt64, _ sum: Int64) -> CommandReply {
+        CommandReply(.applied, revision: revision, number: sum)
+    }
+
+    func testACopyGetsTheFirstReplyAndHasNoEffect() {
+        XCTAssertNil(ledger.note(command(1), applied(1, 1))?.1)
+        XCTAssertNil(ledger.note(command(1), applied(1, 1))?.1)
+        XCTAssertEqual(ledger.repeated, 1)
+        XCTAssertNil(ledger.note(command(2), applied(3, 2))?.1, "the copy has added nothing")
+    }
+
+    func testAnExecutionOfACopyIsAViolation() {
+        XCTAssertNil(ledger.note(command(1), applied(1, 1))?.1)
+        XCTAssertEqual(ledger.note(command(1), applied(2, 2))?.0, .exactlyOnce)
+    }
+
+    func testAReplyThatNoCopyHasHadIsAViolation() {
+        ledger.skip()
+        XCTAssertEqual(ledger.note(command(1), applied(1, 1))?.0, .exactlyOnce)
+    }
+
+    func testAWrongResultIsAViolation() {
+        XCTAssertEqual(ledger.note(command(1), applied(1, 7))?.0, .certificate)
+    }
+
+    func testWithoutASessionEveryCopyIsExecuted() {
+        XCTAssertNil(ledger.note(command(5, session: 0), applied(1, 1))?.1)
+        XCTAssertNil(ledger.note(command(5, session: 0), applied(2, 2))?.1)
+    }
+
+    func testMembersReplyTheSame() {
+        XCTAssertNil(ledger.note(command(1), applied(1, 1))?.1)
+        XCTAssertNil(ledger.check(applied(1, 1), at: 1))
+        XCTAssertNotNil(ledger.check(CommandReply(.sessionExpired, revision: 1), at: 1))
+        XCTAssertNotNil(ledger.check(applied(1, 1), at: 2))
     }
 }

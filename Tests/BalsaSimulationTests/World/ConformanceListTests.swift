@@ -9,14 +9,18 @@ final class ConformanceListTests: XCTestCase {
         "FileSystem": ["SimulatedFileSystem"],
         "File": ["SimulatedFile"],
         "FileLock": ["SimulatedFileLock"],
-        "StateMachine": ["RegisterMachine"],
+        "StateMachine": [],
+        "StateMachineProvider": [],
+        "CheckpointSource": [],
+        "Runtime": ["World"],
+        "ReplyReceiver": ["World"],
     ]
 
     func testTheWorldConformsToWhatItMaySupply() throws {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().deletingLastPathComponent()
         let sources = root.appendingPathComponent("Sources")
-        let lower = ["BalsaPlatform", "BalsaRaft", "BalsaWire", "BalsaLog", "Balsa"]
+        let lower = ["BalsaPlatform", "BalsaRaft", "BalsaWire", "BalsaLog", "BalsaLSM", "BalsaKeyValue", "Balsa"]
         var protocols: [String] = []
         for module in lower { protocols += try names(#"^\s*(?:public|package) protocol (\w+)"#, in: sources, module) }
         XCTAssertTrue(protocols.contains("FileSystem"), "the search finds what is there")
@@ -30,7 +34,7 @@ final class ConformanceListTests: XCTestCase {
                 found[name, default: []].append(type)
             }
         }
-        XCTAssertEqual(found, ConformanceListTests.allowed)
+        XCTAssertEqual(found, ConformanceListTests.allowed.filter { !$0.value.isEmpty })
     }
 
     private func texts(_ sources: URL, _ module: String) throws -> [String] {

@@ -1,3 +1,4 @@
+import Balsa
 import BalsaRaft
 import XCTest
 
@@ -46,12 +47,12 @@ final class DeterminismTests: XCTestCase {
         var arrivals: [TimeSpan] = []
         for step in UInt64(0)..<20 {
             let now = TimeSpan.milliseconds(step)
-            _ = network.route(from: 2, to: 3, at: now) { _ in }
-            arrivals += network.route(from: 1, to: 2, at: now) { _ in }
+            _ = network.route(from: 2, to: 3, .control, at: now) { _ in }
+            arrivals += network.route(from: 1, to: 2, .control, at: now) { _ in }
         }
         var expected: [TimeSpan] = []
         for step in UInt64(0)..<20 {
-            expected += alone.route(from: 1, to: 2, at: .milliseconds(step)) { _ in }
+            expected += alone.route(from: 1, to: 2, .control, at: .milliseconds(step)) { _ in }
         }
         XCTAssertEqual(arrivals, expected)
     }

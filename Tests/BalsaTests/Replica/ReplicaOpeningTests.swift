@@ -9,11 +9,11 @@ import XCTest
 final class ReplicaOpeningTests: XCTestCase {
     private let directory = "balsa/groups/1"
 
-    /// A group of one that has a vote, a log and a checkpoint, and is not open.
-    private func closedGroup(checkpoints: Bool = true) throws -> ReplicaGroup {
+    /// A group of one that has a vote, a log and perhaps a durable seal, and is not open.
+    private func closedGroup(seals: Bool = true) throws -> ReplicaGroup {
         let group = ReplicaGroup(members: 1)
-        group.options.checkpointAfterBytes = checkpoints ? 4_096 : 1 << 30
-        group.options.entriesKeptBehindCheckpoint = 0
+        group.options.sealStateAfterBytes = seals ? 4_096 : 1 << 30
+        group.options.entriesKeptBehindSeal = 0
         _ = try group.start()
         group.writeMany(1, 60)
         group.crash(1, powerLoss: nil)
@@ -43,7 +43,7 @@ final class ReplicaOpeningTests: XCTestCase {
                 fileSystem: second,
                 member: 1,
                 configuration: try Configuration(voters: [1]),
-                machine: RegisterMachine(),
+                provider: RegisterProvider(),
                 seed: 9,
                 at: group.now,
                 into: &effects
@@ -57,8 +57,8 @@ final class ReplicaOpeningTests: XCTestCase {
     }
 
     func testAMemberWithoutItsVoteIsRefused() throws {
-        for checkpoints in [true, false] {
-            let group = try closedGroup(checkpoints: checkpoints)
+        for seals in [true, false] {
+            let group = try closedGroup(seals: seals)
             try group.host(1).disk.mount().remove("\(directory)/VOTE")
             let error = refusal(group)
             XCTAssertEqual(error?.code, .damaged)
@@ -95,38 +95,108 @@ final class ReplicaOpeningTests: XCTestCase {
         }
     }
 
-    func testADamagedCheckpointIsRefusedByName() throws {
+    func testAStateThatTheStateMachineCannotReadIsRefusedWithItsReason() throws {
         for offset in [0, 20, 56, 100] as [UInt64] {
             let group = try closedGroup()
-            let files = group.host(1).disk.mount()
-            let name = try XCTUnwrap(try files.list(directory).first { $0.hasPrefix("state-") })
-            XCTAssertTrue(group.host(1).disk.corrupt("\(directory)/\(name)", at: offset, mask: 0x10))
+            let path = try pathOfSeal(group)
+            XCTAssertTrue(group.host(1).disk.corrupt(path, at: offset, mask: 0x10))
             let error = refusal(group)
-            XCTAssertEqual(error?.code, .damaged)
-            XCTAssertTrue(error?.message.hasPrefix("balsa/groups/1/\(name): ") ?? false, error?.message ?? "")
+            XCTAssertEqual(error?.code, .stateMachine)
+            XCTAssertTrue(error?.message.hasPrefix("\(path): ") ?? false, error?.message ?? "")
+            // Nothing was done to what it holds: were the bit mended, all would be there.
+            XCTAssertTrue(group.host(1).disk.corrupt(path, at: offset, mask: 0x10))
+            XCTAssertNoThrow(try group.open(1))
         }
     }
 
-    func testACheckpointThatIsGoneIsRefused() throws {
-        let group = try closedGroup()
-        let files = group.host(1).disk.mount()
-        let name = try XCTUnwrap(try files.list(directory).first { $0.hasPrefix("state-") })
-        try files.remove("\(directory)/\(name)")
-        let error = refusal(group)
-        XCTAssertEqual(error?.file?.number, .notFound)
-        XCTAssertTrue(error?.message.contains(name) ?? false, error?.message ?? "")
+    private func pathOfSeal(_ group: ReplicaGroup) throws -> String {
+        let name = try XCTUnwrap(try group.host(1).disk.mount().list("\(directory)/state-1").first)
+        return "\(directory)/state-1/\(name)"
     }
 
-    func testALogThatBeginsBehindNothingIsRefused() throws {
+    /// The state is gone, and the log begins behind it.
+    func testAStateThatIsGoneIsRefused() throws {
         let group = try closedGroup()
+        try group.host(1).disk.mount().remove(try pathOfSeal(group))
+        let error = refusal(group)
+        XCTAssertEqual(error?.code, .damaged)
+        XCTAssertTrue(error?.message.hasPrefix("the log begins behind 1/") ?? false, error?.message ?? "")
+    }
+
+    func testAGenerationThatIsGoneIsRefused() throws {
+        let group = try closedGroup()
+        let files = group.host(1).disk.mount()
+        try files.remove(try pathOfSeal(group))
+        try files.remove("\(directory)/state-1")
+        let error = refusal(group)
+        XCTAssertEqual(error?.file?.number, .notFound)
+        XCTAssertTrue(error?.message.contains("state-1") ?? false, error?.message ?? "")
+    }
+
+    /// Whatever became of it, what was applied is not: the member could contradict itself.
+    func testAStateThatContainsWhatTheLogDoesNotIsRefused() throws {
+        let group = try closedGroup()
+        let path = try pathOfSeal(group)
+        let bytes = try XCTUnwrap(group.host(1).disk.contents(of: path))
+        for position in [LogPosition(term: 1, index: 62), LogPosition(term: 2, index: 61)] {
+            var state = try RegisterState(decoding: Bytes(bytes))
+            state.position.position = position
+            let files = group.host(1).disk.mount()
+            let file = try files.open(path, .readWrite)
+            try file.write(try state.encoded(), at: 0)
+            let error = refusal(group)
+            XCTAssertEqual(error?.code, .damaged)
+            XCTAssertTrue(error?.message.hasPrefix("the state contains \(position)") ?? false, error?.message ?? "")
+            try file.write(Bytes(bytes), at: 0)
+        }
+        XCTAssertNoThrow(try group.open(1))
+    }
+
+    func testAMemberWithoutItsRootIsRefused() throws {
+        for seals in [true, false] {
+            let group = try closedGroup(seals: seals)
+            try group.host(1).disk.mount().remove("\(directory)/ROOT")
+            let error = refusal(group)
+            XCTAssertEqual(error?.code, .damaged)
+            XCTAssertEqual(error?.message, "balsa/groups/1/ROOT is missing, though the member has a log")
+        }
+    }
+
+    /// It voted, and its log was never written.
+    func testAMemberThatHasVotedAndHasNoRootIsRefused() throws {
+        let group = ReplicaGroup(members: 1)
+        group.host(1).holdsWrites = true
+        try group.open(1)
+        while group.host(1).held.allSatisfy(\.isVote) { group.releaseWrite(1) }
+        group.crash(1, powerLoss: 1)
+        group.host(1).holdsWrites = false
         try group.host(1).disk.mount().remove("\(directory)/ROOT")
         let error = refusal(group)
         XCTAssertEqual(error?.code, .damaged)
-        XCTAssertTrue(error?.message.contains("there is no checkpoint") ?? false, error?.message ?? "")
+        XCTAssertEqual(error?.message, "balsa/groups/1/ROOT is missing, though the member has voted")
+    }
+
+    /// A power loss before the root of a new member was durable leaves a directory that nobody named: it begins again.
+    func testANewMemberThatDiedBeforeItsRootWasNamedBeginsAgain() throws {
+        let disk = SimulatedDisk()
+        var beginnings = 0
+        try disk.forEachCrashPoint { files in
+            _ = try open(files)
+        } check: { crashed, point in
+            for image in crashed.crashStates(limit: 20) {
+                beginnings += 1
+                let again = SimulatedDisk(image)
+                let replica = try open(again.mount())
+                XCTAssertEqual(replica.generations.root, RootFile(generation: 1, position: .zero), "\(point)")
+                XCTAssertEqual(replica.raft.log.last, .zero)
+                XCTAssertEqual(try again.mount().list(directory), ["ROOT", "VOTE", "state-1"], "\(point)")
+            }
+        }
+        XCTAssertGreaterThan(beginnings, 100)
     }
 
     func testADamagedLogIsRefusedByName() throws {
-        let group = try closedGroup(checkpoints: false)
+        let group = try closedGroup(seals: false)
         let files = group.host(1).disk.mount()
         let segments = try files.list("balsa/log").filter { $0.hasSuffix(".log") }
         XCTAssertGreaterThan(segments.count, 3)
@@ -140,19 +210,31 @@ final class ReplicaOpeningTests: XCTestCase {
         _ = try group.elect()
         let read = group.read(1, "k4")
         group.settle()
-        guard case .success? = group.host(1).reply(to: read) else { return XCTFail("all of it is there again") }
+        XCTAssertEqual(group.host(1).values[read]?.hasPrefix("59-"), true, "all of it is there again")
     }
 
-    func testWhatACrashLeftBesidesTheLiveCheckpointIsRemoved() throws {
+    func testWhatACrashLeftBesidesTheLiveGenerationIsRemoved() throws {
         let group = try closedGroup()
         let files = group.host(1).disk.mount()
-        for name in ["ROOT.new", "state-999"] {
-            try files.open("\(directory)/\(name)", .create).write("half", at: 0)
-        }
+        try files.open("\(directory)/ROOT.new", .create).write("half", at: 0)
+        try files.createDirectory("\(directory)/state-999")
+        try files.open("\(directory)/state-999/part", .create).write("half", at: 0)
         try group.open(1)
-        let names = try group.host(1).disk.mount().list(directory)
-        XCTAssertEqual(names.filter { $0.hasPrefix("state-") }.count, 1)
-        XCTAssertFalse(names.contains("state-999") || names.contains("ROOT.new"))
+        XCTAssertEqual(try group.host(1).disk.mount().list(directory), ["ROOT", "VOTE", "state-1"])
+    }
+
+    func testAFailedCallOfOpeningIsToldWithItsFile() throws {
+        let group = try closedGroup()
+        group.host(1).provider.openFailure = { _ in
+            StateMachineError("no", file: FileError(.read, "balsa/groups/1/state-1/x", .inputOutput))
+        }
+        let error = refusal(group)
+        XCTAssertEqual(error?.code, .stateMachine)
+        XCTAssertEqual(error?.file?.path, "balsa/groups/1/state-1/x")
+        group.host(1).provider.openFailure = { _ in StateMachineError("of a newer release", needsUpgrade: true) }
+        XCTAssertEqual(refusal(group)?.code, .upgradeRequired)
+        group.host(1).provider.openFailure = { _ in nil }
+        XCTAssertNoThrow(try group.open(1), "and the lock was given up each time")
     }
 
     func testWhatCannotWorkIsRefusedWithTheRule() throws {
@@ -185,14 +267,14 @@ final class ReplicaOpeningTests: XCTestCase {
 
     private func open(_ files: SimulatedFileSystem) throws -> Replica {
         var options = ReplicaGroup(members: 1).options
-        options.checkpointAfterBytes = 4_096
+        options.sealStateAfterBytes = 4_096
         var effects: [ReplicaEffect] = []
         return try Replica.open(
             directory: "balsa",
             fileSystem: files,
             member: 1,
             configuration: try Configuration(voters: [1, 2, 3]),
-            machine: RegisterMachine(),
+            provider: RegisterProvider(),
             options: options,
             seed: 1,
             at: .zero,

@@ -9,30 +9,37 @@ import XCTest
 
 /// The order in which things become durable, where two files depend on each other.
 final class ReplicaOrderTests: XCTestCase {
-    /// The checkpoint is published before the term of the leader that sent it is durable.
+    /// What a checkpoint contains has a term that a member must not forget, or it could vote in it again.
     func testACheckpointOfANewTermIsNotPublishedBeforeTheTermIsDurable() throws {
         let group = ReplicaGroup(members: 3)
         try group.open(1)
         group.settle()
         group.host(1).holdsWrites = true
-        let position = LogPosition(term: 5, index: 60)
-        let state = RegisterMachine().checkpoint()
-        let checkpoint = try CheckpointFile(position: position, stamp: 7, state: state).encoded()
-        let message = Message(from: 2, to: 1, term: 5, body: .snapshot(SnapshotOffer(position: position)))
-        let envelope = Envelope(group: 1, message: message, checkpoint: checkpoint)
-        let pieces = try envelope.encoded(options: WireOptions())
-        group.step(1, .received(Bytes(pieces.flatMap { [UInt8]($0) })))
-        group.settle()
+        let checkpoint = TestCheckpoint(position: LogPosition(term: 5, index: 60), stamp: 7, state: [("k", "v")])
+        for chunk in try checkpoint.chunks(of: 100) { try group.receive(1, from: 2, term: 5, .checkpointChunk(chunk)) }
+        let offer = SnapshotOffer(position: checkpoint.state.position)
+        try group.receive(1, from: 2, term: 5, .message(.snapshot(offer), entries: nil))
+        XCTAssertEqual(group.host(1).held.map(\.isVote), [true])
+        XCTAssertEqual(group.host(1).replica?.metrics.checkpointsInstalled, 0)
         group.crash(1, powerLoss: nil)
         group.host(1).holdsWrites = false
         XCTAssertNoThrow(try group.open(1), "nothing is damaged")
+
+        // Once the term is durable, it is offered again.
+        for chunk in try checkpoint.chunks(of: 100) { try group.receive(1, from: 2, term: 5, .checkpointChunk(chunk)) }
+        for _ in 0..<2 {
+            try group.receive(1, from: 2, term: 5, .message(.snapshot(offer), entries: nil))
+            group.settle()
+        }
+        XCTAssertEqual(group.host(1).replica?.metrics.checkpointsInstalled, 1)
+        XCTAssertEqual(group.host(1).machine?.value(of: "k"), "v")
     }
 
-    /// A root that is lost is damage, and the checkpoint is what it could be mended from.
+    /// A root that is lost is damage, and the generation is what it could be mended from.
     func testARefusedOpeningRemovesNothing() throws {
         let group = ReplicaGroup(members: 1)
-        group.options.checkpointAfterBytes = 4_096
-        group.options.entriesKeptBehindCheckpoint = 0
+        group.options.sealStateAfterBytes = 4_096
+        group.options.entriesKeptBehindSeal = 0
         _ = try group.start()
         group.writeMany(1, 60)
         group.crash(1, powerLoss: nil)
@@ -49,32 +56,43 @@ final class ReplicaOrderTests: XCTestCase {
         XCTAssertThrowsError(try group.open(1)) { XCTAssertEqual(($0 as? ReplicaError)?.code, .invalid) }
     }
 
-    /// Whoever published a checkpoint may have died before the name of ROOT was durable. The next process must not take
+    /// Whoever published a generation may have died before the name of ROOT was durable. The next process must not take
     /// away what the old name stands for while that is so.
-    func testACheckpointOutlivesADeathWhileItIsPublishedAndThenAPowerLoss() throws {
+    func testAGenerationOutlivesADeathWhileItIsPublishedAndThenAPowerLoss() throws {
         let disk = SimulatedDisk()
         let files = disk.mount()
         try files.createDirectory("group")
         try files.syncDirectory(".")
-        var store = try CheckpointStore(opening: "group", in: files)
-        try publish(1, &store)
+        var store = try GenerationStore(opening: "group", in: files)
+        try publish(&store)
         try disk.forEachCrashPoint { files in
-            var store = try CheckpointStore(opening: "group", in: files)
-            try publish(2, &store)
+            var store = try GenerationStore(opening: "group", in: files)
+            try publish(&store)
         } check: { crashed, point in
-            let next = try CheckpointStore(opening: "group", in: crashed.mount())
+            let next = try GenerationStore(opening: "group", in: crashed.mount())
             try next.removeOrphans()
             for image in crashed.crashStates(limit: 60) {
-                let last = try CheckpointStore(opening: "group", in: SimulatedDisk(image).mount())
-                XCTAssertNotNil(try last.load(), "\(point)")
+                let files = SimulatedDisk(image).mount()
+                let last = try GenerationStore(opening: "group", in: files)
+                let generation = try XCTUnwrap(last.root?.generation, "\(point)")
+                XCTAssertTrue(try files.exists(last.path(of: generation) + "/state"), "\(point)")
             }
         }
     }
 
-    private func publish(_ index: LogIndex, _ store: inout CheckpointStore) throws {
-        let checkpoint = CheckpointFile(position: LogPosition(term: 1, index: index), stamp: 0, state: "state")
-        try store.prepare(checkpoint)
-        try store.publish(checkpoint)
+    /// Makes a generation of one file, live and durable, and removes the one before.
+    private func publish(_ store: inout GenerationStore) throws {
+        let before = store.root?.generation
+        let generation = store.takeGeneration()
+        let directory = store.path(of: generation)
+        try store.fileSystem.removeDirectory(directory)
+        try store.fileSystem.createDirectory(directory)
+        let file = try store.fileSystem.open("\(directory)/state", .create)
+        try file.write("state", at: 0)
+        try file.sync()
+        try store.fileSystem.syncDirectory(directory)
+        try store.publish(generation, at: LogPosition(term: 1, index: generation))
+        if let before { try store.remove(before) }
     }
 
     /// While a vote is written, changes of the log wait for it, and the core's commit index is ahead of the disk. A note of
@@ -135,14 +153,12 @@ extension ReplicaGroup {
     ) throws {
         var builder = EntryBatch.Builder(group: 1, previous: previous, capacityBytes: 1_000)
         for term in terms {
-            let command = RegisterCommand(operation: term, key: "k", input: .delete)
-            builder.append(term: term, stamp: 0, kind: .command, payload: command.encoded())
+            let command = RegisterCommand(identity: nil, key: "k", value: Bytes("\(term)"))
+            builder.append(term: term, stamp: 0, kind: .command, payload: try command.encoded())
         }
         let entries = builder.finish()
         let range = EntryRange(first: entries.firstIndex, last: entries.last)
         let append = Append(previous: previous, entries: range, commit: commit)
-        let message = Message(from: peer, to: 1, term: term, body: .append(append))
-        let pieces = try Envelope(group: 1, message: message, entries: entries).encoded(options: WireOptions())
-        step(1, .received(Bytes(pieces.flatMap { [UInt8]($0) })))
+        try receive(1, from: peer, term: term, .message(.append(append), entries: entries))
     }
 }

@@ -4,30 +4,27 @@ import XCTest
 
 @testable import Balsa
 
-/// The callers that wait, on their own.
+/// The callers that wait for a command, on their own.
 final class RequestTableTests: XCTestCase {
-    private var table = RequestTable()
+    private var table = RequestTable(origin: 1_000)
     private var effects: [ReplicaEffect] = []
 
     /// What was told since the last time.
     private func replies() -> [UInt64: Reply] {
-        var replies: [UInt64: Reply] = [:]
-        for case .reply(let id, let reply) in effects {
-            XCTAssertNil(replies.updateValue(reply, forKey: id.number), "\(id) was told twice")
-        }
-        effects = []
-        return replies
+        defer { effects = [] }
+        return effects.replies()
     }
 
     private func add(_ id: UInt64, _ index: LogIndex, term: Term = 1, deadline: Instant = .never, bytes: Int = 10) {
         table.add(RequestID(id), at: LogPosition(term: term, index: index), deadline: deadline, byteCount: bytes)
     }
 
-    private func ask(_ id: UInt64, deadline: Instant = .never) -> ReadID {
-        let read = ReadID(member: 1, nonce: 7, number: id)
-        table.add(RequestID(id), query: "12345", read: read, deadline: deadline)
-        return read
+    /// Passes a command on, whose name has the number of the request.
+    private func forward(_ id: UInt64, deadline: Instant = .never, bytes: Int = 10) throws -> UInt64 {
+        try XCTUnwrap(table.forward(RequestID(id), named(id), deadline: deadline, byteCount: bytes))
     }
+
+    private func named(_ id: UInt64) -> CommandIdentity { CommandIdentity(session: 1, number: id) }
 
     private func seconds(_ count: UInt64) -> Instant { .zero + .seconds(count) }
 
@@ -66,83 +63,92 @@ final class RequestTableTests: XCTestCase {
         XCTAssertEqual(replies(), [1: .failed(.notApplied, .superseded)])
     }
 
-    func testWhatACheckpointCoversIsUnknown() {
+    func testWhatACheckpointCoversIsUnknownAndSoIsAllThatWasPassedOn() throws {
         add(1, 5)
         add(2, 9)
+        _ = try forward(3)
         table.overtaken(through: 8, &effects)
-        XCTAssertEqual(replies(), [1: .failed(.unknown, .overtakenByCheckpoint)])
+        let overtaken = Reply.failed(.unknown, .overtakenByCheckpoint)
+        XCTAssertEqual(replies(), [1: overtaken, 3: overtaken])
+        XCTAssertFalse(table.hasForwarded)
+        table.applied(named(3), at: 9, result: "late", &effects)
+        XCTAssertEqual(replies(), [:], "nobody is told twice")
+        _ = try forward(4)
+        table.applied(named(4), at: 10, result: "ten", &effects)
+        XCTAssertEqual(replies(), [4: .success("ten", index: 10)])
     }
 
-    func testAQueryWaitsForItsIndexAndThenForTheState() {
-        let read = ask(1)
-        XCTAssertNil(table.takeAnswerable(at: 100), "its index is not known")
-        table.ready(read, index: 7)
-        table.ready(read, index: 3)
-        XCTAssertNil(table.takeAnswerable(at: 6), "the first index that was named counts")
-        XCTAssertEqual(table.takeAnswerable(at: 7)?.id, RequestID(1))
-        XCTAssertNil(table.takeAnswerable(at: 7))
+    func testWhatWasPassedOnIsFoundByItsName() throws {
+        let first = try forward(1)
+        let second = try forward(2)
+        XCTAssertEqual(second, first + 1)
+        XCTAssertTrue(table.hasForwarded)
+        table.applied(CommandIdentity(session: 2, number: 1), at: 3, result: "another's", &effects)
+        XCTAssertEqual(replies(), [:])
+        table.applied(named(2), at: 4, result: "two", &effects)
+        XCTAssertEqual(replies(), [2: .success("two", index: 4)])
+        table.refused(second, .busy, leader: 1, &effects)
+        XCTAssertEqual(replies(), [:], "it was answered")
+        table.refused(first, .notLeader, leader: 3, &effects)
+        XCTAssertEqual(replies(), [1: .failed(.unknown, .notLeader, leader: 3)])
+        XCTAssertFalse(table.hasForwarded)
     }
 
-    func testAQueryThatWasRefusedIsToldWhyAndOnlyOnce() {
-        let read = ask(1)
-        table.refused(read, RequestError(.notApplied, .notLeader, leader: 2), &effects)
-        table.refused(read, RequestError(.notApplied, .notLeader, leader: 2), &effects)
-        table.ready(read, index: 1)
-        XCTAssertEqual(replies(), [1: .failed(.notApplied, .notLeader, leader: 2)])
-        XCTAssertNil(table.takeAnswerable(at: 9))
+    func testANameThatIsWaitedForIsNotPassedOnTwice() throws {
+        let number = try forward(1)
+        XCTAssertNil(table.forward(RequestID(2), named(1), deadline: .never, byteCount: 10))
+        XCTAssertEqual(table.waitingBytes, 10 + RequestTable.overheadBytes)
+        table.refused(number, .busy, leader: 0, &effects)
+        XCTAssertNotNil(table.forward(RequestID(3), named(1), deadline: .never, byteCount: 10))
     }
 
-    func testDeadlinesAreKeptForEachAndSweptNotTooOften() {
+    func testDeadlinesAreKeptForEachAndSweptNotTooOften() throws {
         add(1, 5, deadline: seconds(1))
         add(2, 6, deadline: seconds(2))
-        _ = ask(3, deadline: seconds(1))
+        _ = try forward(3, deadline: seconds(1))
         XCTAssertEqual(table.nextExpiry, seconds(1))
         table.expire(at: .zero + .milliseconds(999), granularity: .milliseconds(100), &effects)
         XCTAssertEqual(replies(), [:])
         table.expire(at: seconds(1), granularity: .milliseconds(100), &effects)
-        XCTAssertEqual(
-            replies(),
-            [1: .failed(.unknown, .deadlineExceeded), 3: .failed(.notApplied, .deadlineExceeded)]
-        )
+        XCTAssertEqual(replies(), [1: .failed(.unknown, .deadlineExceeded), 3: .failed(.unknown, .deadlineExceeded)])
         XCTAssertEqual(table.nextExpiry, seconds(2))
-        add(4, 7, deadline: .zero + .milliseconds(2_001))
+        _ = try forward(4, deadline: .zero + .milliseconds(2_001))
         table.expire(at: seconds(2), granularity: .milliseconds(100), &effects)
         XCTAssertEqual(replies(), [2: .failed(.unknown, .deadlineExceeded)])
         XCTAssertEqual(table.nextExpiry, .zero + .milliseconds(2_100), "not for every single deadline")
         table.expire(at: seconds(3), granularity: .milliseconds(100), &effects)
+        XCTAssertEqual(replies(), [4: .failed(.unknown, .deadlineExceeded)])
         XCTAssertEqual(table.nextExpiry, .never)
     }
 
-    func testBytesAreCountedWhileTheyWaitAndNoLonger() {
+    func testBytesAreCountedWhileTheyWaitAndNoLonger() throws {
         add(1, 5, deadline: seconds(1), bytes: 100)
         add(2, 6, bytes: 10)
-        let first = ask(3)
-        let second = ask(4)
-        _ = ask(5, deadline: seconds(1))
+        let third = try forward(3, bytes: 5)
+        _ = try forward(4, bytes: 5)
+        _ = try forward(5, deadline: seconds(1), bytes: 5)
         XCTAssertEqual(table.waitingBytes, 125 + 5 * RequestTable.overheadBytes)
         table.expire(at: seconds(1), granularity: .milliseconds(1), &effects)
         XCTAssertEqual(table.waitingBytes, 20 + 3 * RequestTable.overheadBytes)
-        table.refused(first, RequestError(.notApplied, .busy), &effects)
-        table.ready(second, index: 1)
-        _ = table.takeAnswerable(at: 1)
+        table.refused(third, .busy, leader: 0, &effects)
+        table.applied(named(4), at: 6, result: "", &effects)
         XCTAssertEqual(table.waitingBytes, 10 + RequestTable.overheadBytes)
         table.applied(LogPosition(term: 1, index: 6), result: "", &effects)
         XCTAssertEqual(table.waitingBytes, 0)
     }
 
-    func testAllAreToldWhenItEnds() {
+    func testAllAreToldWhenItEnds() throws {
         add(1, 5)
         add(2, 6)
-        _ = ask(3)
+        let number = try forward(3)
         table.failAll(.closed, &effects)
-        XCTAssertEqual(
-            replies(),
-            [1: .failed(.unknown, .closed), 2: .failed(.unknown, .closed), 3: .failed(.notApplied, .closed)]
-        )
+        let closed = Reply.failed(.unknown, .closed)
+        XCTAssertEqual(replies(), [1: closed, 2: closed, 3: closed])
         table.failAll(.closed, &effects)
         XCTAssertEqual(replies(), [:])
         XCTAssertEqual(table.waitingBytes, 0)
         XCTAssertEqual(table.nextExpiry, .never)
+        XCTAssertGreaterThan(try forward(4), number, "no number is used twice")
     }
 
     func testWhatMayBeTriedAgainHadNoEffect() {
@@ -153,5 +159,16 @@ final class RequestTableTests: XCTestCase {
         XCTAssertFalse(RequestError(.unknown, .superseded).isRetriable, "an unknown effect may be one")
         XCTAssertEqual("\(RequestError(.unknown, .closed))", "closed (unknown)")
         XCTAssertEqual("\(RequestError(.notApplied, .busy))", "busy (not applied)")
+    }
+}
+
+extension [ReplicaEffect] {
+    /// What callers are told, by the number of the request; each of them once.
+    func replies(file: StaticString = #filePath, line: UInt = #line) -> [UInt64: Reply] {
+        var replies: [UInt64: Reply] = [:]
+        for case .reply(let id, let reply) in self {
+            XCTAssertNil(replies.updateValue(reply, forKey: id.number), "\(id) was told twice", file: file, line: line)
+        }
+        return replies
     }
 }

@@ -36,13 +36,6 @@ final class EnvelopeTests: XCTestCase {
         XCTAssertEqual(address(pieces[1]), address(batch.bytes) + UInt(56 + 100))
     }
 
-    func testACheckpointIsSentFromTheMemoryInWhichItLies() throws {
-        let checkpoint = Bytes([UInt8](repeating: 9, count: 1_000))
-        let pieces = try WireSamples.snapshot(checkpoint).encoded(options: WireOptions())
-        XCTAssertEqual(pieces.count, 2)
-        XCTAssertEqual(address(pieces[1]), address(checkpoint))
-    }
-
     func testAMessageWithoutAttachmentIsOnePiece() throws {
         let stale = WireSamples.envelope(.appendResponse(.stale))
         XCTAssertEqual(try stale.encoded(options: WireOptions()).map(\.count), [53])
@@ -55,12 +48,6 @@ final class EnvelopeTests: XCTestCase {
         let entries = try XCTUnwrap(decoded.entries)
         XCTAssertEqual(address(entries.bytes), address(frame) + 52 + 40)
         XCTAssertEqual(address(entries.payload(at: 2)), address(frame) + 52 + 40 + 56)
-    }
-
-    func testADecodedCheckpointLiesInTheFrame() throws {
-        let frame = Bytes(try WireSamples.snapshot(Bytes([UInt8](repeating: 9, count: 1_000))).frame())
-        let decoded = try Envelope(decoding: frame, options: WireOptions())
-        XCTAssertEqual(address(decoded.checkpoint), address(frame) + 52 + 16)
     }
 
     func testTheCoreIsToldTermKindAndSizeOfEveryEntry() throws {
@@ -86,17 +73,6 @@ final class EnvelopeTests: XCTestCase {
         XCTAssertThrowsError(try Envelope(decoding: Bytes(frame), options: options)) {
             XCTAssertEqual($0 as? DecodingError, expected)
         }
-    }
-
-    func testACheckpointHasALimitOfItsOwn() throws {
-        var options = WireOptions()
-        options.maxFrameBytes = 200
-        options.maxCheckpointBytes = 10_000
-        let longest = WireSamples.snapshot(Bytes([UInt8](repeating: 1, count: 10_000)))
-        let frame = try longest.frame(options: options)
-        XCTAssertEqual(try Envelope(decoding: Bytes(frame), options: options), longest)
-        let longer = WireSamples.snapshot(Bytes([UInt8](repeating: 1, count: 10_001)))
-        XCTAssertThrowsError(try longer.frame(options: options))
     }
 
     func testTheDefaultsTakeTheLargestEntriesThatTheyName() throws {
@@ -132,14 +108,16 @@ final class EnvelopeTests: XCTestCase {
     func testAnEnvelopeCarriesWhatItsMessageAnnouncesAndNothingElse() {
         let batch = WireSamples.entries(after: LogPosition(term: 2, index: 9), payloads: [1, 2])
         let other = WireSamples.entries(after: LogPosition(term: 2, index: 10), payloads: [1, 2])
-        var envelopes = [Envelope](repeating: WireSamples.append(batch), count: 4)
+        var envelopes = [Envelope](repeating: WireSamples.append(batch), count: 3)
         envelopes[0].entries = nil
         envelopes[1].entries = other
         envelopes[2].entries = batch.prefix(maxBytes: 1)
-        envelopes[3].checkpoint = "none was announced"
         var stale = WireSamples.envelope(.appendResponse(.stale))
         stale.entries = batch
         envelopes.append(stale)
+        var snapshot = WireSamples.envelope(.snapshot(SnapshotOffer(position: batch.last)))
+        snapshot.entries = batch
+        envelopes.append(snapshot)
         var probe = WireSamples.envelope(.append(Append(previous: batch.previous, entries: nil, commit: 0)))
         probe.entries = batch
         envelopes.append(probe)

@@ -19,7 +19,7 @@ final class FrameDecoderTests: XCTestCase {
     }
 
     func testFramesComeOutWhereverAStreamIsSplitOnce() throws {
-        let frames = try WireSamples.all.map { Bytes(try $0.frame()) }
+        let frames = try PeerFrame.samples.map { Bytes(try $0.frame()) }
         let stream = frames.flatMap { [UInt8]($0) }
         for split in 0...stream.count {
             XCTAssertEqual(try decode(stream, piecesEndingAt: [split]), frames, "split at \(split)")
@@ -42,8 +42,8 @@ final class FrameDecoderTests: XCTestCase {
 
     func testFramesComeOutOfSingleBytesAsSoonAsTheyAreComplete() throws {
         var decoder = FrameDecoder(options: WireOptions())
-        for envelope in WireSamples.all {
-            let frame = try envelope.frame()
+        for sent in PeerFrame.samples {
+            let frame = try sent.frame()
             var frames: [Bytes] = []
             for (count, byte) in frame.enumerated() {
                 XCTAssertEqual(decoder.bufferedByteCount, count)
@@ -51,14 +51,13 @@ final class FrameDecoderTests: XCTestCase {
                 try decoder.receive([byte], into: &frames)
             }
             XCTAssertEqual(frames, [Bytes(frame)])
-            XCTAssertEqual(try Envelope(decoding: frame), envelope)
+            XCTAssertEqual(try PeerFrame(decoding: frame), sent)
         }
     }
 
     func testALongFrameArrivesInPiecesAndNeverHasMuchMoreMemoryThanBytes() throws {
-        let checkpoint = Bytes((0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 / 1_000) })
-        let envelope = WireSamples.snapshot(checkpoint)
-        let stream = try envelope.frame()
+        let sent = PeerFrame.chunk(Bytes((0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 / 1_000) }))
+        let stream = try sent.frame()
         var decoder = FrameDecoder(options: WireOptions())
         var frames: [Bytes] = []
         var start = 0
@@ -70,11 +69,11 @@ final class FrameDecoderTests: XCTestCase {
             XCTAssertLessThanOrEqual(decoder.reservedByteCount, limit)
         }
         XCTAssertEqual(frames.count, 1)
-        XCTAssertEqual(try Envelope(decoding: frames[0], options: WireOptions()), envelope)
+        XCTAssertEqual(try PeerFrame(decoding: frames[0], options: WireOptions()), sent)
     }
 
     func testAnAnnouncedLengthGetsNoMemoryBeforeBytesCome() throws {
-        let raw = RawFrame(kind: 11, claimedBodyByteCount: 64 << 20).bytes
+        let raw = RawFrame(kind: 13, claimedBodyByteCount: 4 << 20).bytes
         var decoder = FrameDecoder(options: WireOptions())
         var frames: [Bytes] = []
         try decoder.receive(Bytes(Array(raw[..<52])), into: &frames)
@@ -84,7 +83,7 @@ final class FrameDecoderTests: XCTestCase {
     }
 
     func testALengthBeyondTheLimitIsRefusedWithTheHeader() {
-        let raw = RawFrame(kind: 11, claimedBodyByteCount: 1 << 31).bytes
+        let raw = RawFrame(kind: 13, claimedBodyByteCount: 1 << 31).bytes
         for split in [0, 1, 51] {
             var decoder = FrameDecoder(options: WireOptions())
             var frames: [Bytes] = []
@@ -141,7 +140,7 @@ final class FrameDecoderTests: XCTestCase {
 
     func testRandomBytesInRandomPiecesNeverTrap() throws {
         var random = RandomSource(seed: 4)
-        let frames = try WireSamples.all.map { try $0.frame() }
+        let frames = try PeerFrame.samples.map { try $0.frame() }
         for _ in 0..<500 {
             var stream = (0..<4).flatMap { _ in random.pick(frames) }
             for _ in 0..<random.draw(0...2) {

@@ -79,7 +79,7 @@ final class WireFormatPageTests: XCTestCase {
 
     func testFieldsFollowEachOtherWithoutGaps() throws {
         let tables = try tables(titled: ["offset", "size"])
-        XCTAssertEqual(tables.count, 13, "the header and twelve bodies")
+        XCTAssertEqual(tables.count, 17, "the header and sixteen bodies")
         for table in tables {
             var end = 0
             for row in table {
@@ -91,15 +91,25 @@ final class WireFormatPageTests: XCTestCase {
 
     func testFieldsHaveTheLengthsThatThePageNames() throws {
         let kinds = try XCTUnwrap(try tables(titled: ["kind", "message"]).first)
-        XCTAssertEqual(kinds.map { $0[0] }, (1...14).map { String($0) })
-        for envelope in WireSamples.all {
-            let frame = try envelope.frame()
+        XCTAssertEqual(kinds.map { $0[0] }, (1...16).map { String($0) })
+        for sent in PeerFrame.samples {
+            let frame = try sent.frame()
             let row = kinds[Int(frame[6]) - 1]
-            XCTAssertTrue("\(envelope.message.body)".hasPrefix(row[1] + "("), row[1])
-            let attached = envelope.entries?.byteCount ?? envelope.checkpoint.count
+            let said = description(of: sent.content)
+            XCTAssertTrue(said.text.hasPrefix(row[1] + "("), row[1])
             let lengths = row[2].split(whereSeparator: { !$0.isNumber }).map { Int($0) }
-            XCTAssertTrue(lengths.contains(frame.count - 52 - attached), "\(envelope.message.body)")
-            if attached > 0 { XCTAssertNotEqual(row[3], "", row[1]) }
+            XCTAssertTrue(lengths.contains(frame.count - 52 - said.attachedByteCount), said.text)
+            if said.attachedByteCount > 0 { XCTAssertNotEqual(row[3], "", row[1]) }
+        }
+    }
+
+    /// What a frame says, beginning with the name that the page has for it, and how much stands behind the fields.
+    private func description(of content: PeerFrame.Content) -> (text: String, attachedByteCount: Int) {
+        switch content {
+        case .message(let body, let entries): ("\(body)", entries?.byteCount ?? 0)
+        case .checkpointChunk(let chunk): ("\(content)", chunk.bytes.count)
+        case .forward(let forwarded): ("\(content)", forwarded.command.count)
+        case .checkpointChunkResponse, .forwardResponse: ("\(content)", 0)
         }
     }
 }

@@ -41,19 +41,11 @@ enum WireSamples {
         return envelope
     }
 
-    /// A snapshot offer with a checkpoint.
-    static func snapshot(_ checkpoint: Bytes, position: LogPosition = LogPosition(term: 6, index: 900)) -> Envelope {
-        var envelope = envelope(.snapshot(SnapshotOffer(position: position)))
-        envelope.checkpoint = checkpoint
-        return envelope
-    }
-
     /// One envelope or more of every kind and case, all of them small.
     static let all: [Envelope] =
         votes + appends + answers + reads + [
-            snapshot(Bytes()),
-            snapshot("a"),
-            snapshot("a checkpoint that is longer than what is stored without a slab", position: highest),
+            envelope(.snapshot(SnapshotOffer(position: LogPosition(term: 6, index: 900)))),
+            envelope(.snapshot(SnapshotOffer(position: highest))),
         ]
 
     private static let votes = [

@@ -7,44 +7,31 @@ import XCTest
 
 @testable import Balsa
 
-/// A replica with its disk, and what its effects asked for that is not done yet.
-final class ReplicaHost {
-    let id: MemberID
-    let disk = SimulatedDisk()
-    var replica: Replica?
-    var files: SimulatedFileSystem?
-    var wakeAt = Instant.never
-    /// Whether writes wait in ``held`` until a test lets them go.
-    var holdsWrites = false
-    var held: [ReplicaWrite] = []
-    /// What its callers were told.
-    var replies: [(id: RequestID, reply: Reply)] = []
-    /// The requests of the process that runs, which are to be answered.
-    var open: [RequestID] = []
-    /// What left for peers, arrived or not.
-    var sent: [Envelope] = []
-    var undecodable: [BalsaPlatform.DecodingError] = []
-    var starts: UInt64 = 0
-
-    init(id: MemberID) { self.id = id }
-
-    func reply(to id: RequestID) -> Reply? { replies.first { $0.id == id }?.reply }
-
-    var machine: RegisterMachine? { replica?.machine as? RegisterMachine }
-}
-
 /// Replicas under a shell for tests: effects are carried out at once and in order, unless a test holds them back. Time
 /// passes only when a test says so.
 final class ReplicaGroup {
+    /// What becomes of a frame.
+    enum Fate {
+        case arrives
+        case isLost
+        case arrivesTwice
+        /// It waits until ``deliverHeld(_:)``.
+        case isHeld
+    }
+
     private enum Work {
         case frame(from: MemberID, to: MemberID, Bytes)
         case write(MemberID, start: UInt64, ReplicaWrite)
         case task(MemberID, start: UInt64, LogTask)
+        case state(MemberID, start: UInt64, StateWork)
     }
 
     let hosts: [ReplicaHost]
     var options = ReplicaOptions()
+    /// Decides about every frame that nobody is cut off from.
+    var fate: (PeerFrame) -> Fate = { _ in .arrives }
     private(set) var now = Instant(nanoseconds: 1_000_000_000)
+    private(set) var heldFrames: [(from: MemberID, to: MemberID, bytes: Bytes)] = []
     private var work: [Work] = []
     private var isolated: [MemberID] = []
     private var lastRequest: UInt64 = 0
@@ -63,9 +50,9 @@ final class ReplicaGroup {
     // MARK: Processes
 
     /// Starts a process of a member.
-    func open(_ id: MemberID, machine: any StateMachine = RegisterMachine()) throws {
+    func open(_ id: MemberID) throws {
         let host = host(id)
-        let files = host.disk.mount()
+        let files = host.disk.mount(host.hook)
         var effects: [ReplicaEffect] = []
         host.starts += 1
         do {
@@ -74,7 +61,7 @@ final class ReplicaGroup {
                 fileSystem: files,
                 member: id,
                 configuration: try Configuration(voters: hosts.map(\.id)),
-                machine: machine,
+                provider: host.provider,
                 options: options,
                 seed: id * 1_000 + host.starts,
                 at: now,
@@ -102,6 +89,7 @@ final class ReplicaGroup {
         host.files = nil
         host.wakeAt = .never
         host.held = []
+        host.heldWork = []
         host.open = []
         if let salt { host.disk.powerLoss(salt: salt) } else { host.disk.processCrash() }
     }
@@ -128,8 +116,11 @@ final class ReplicaGroup {
     /// Lets time pass, waking replicas when they asked for it.
     func advance(by span: TimeSpan) {
         let end = now + span
+        var wakes = 0
         settle()
         while let next = hosts.filter({ $0.replica != nil }).map(\.wakeAt).min(), next <= end {
+            wakes = next <= now ? wakes + 1 : 0
+            guard wakes < 100 else { return XCTFail("a replica asks to be woken at \(now) again and again") }
             now = max(now, next)
             for host in hosts where host.wakeAt <= now {
                 host.wakeAt = .never
@@ -145,15 +136,59 @@ final class ReplicaGroup {
         while !work.isEmpty {
             switch work.removeFirst() {
             case .frame(let from, let to, let bytes):
-                guard !isolated.contains(from), !isolated.contains(to) else { continue }
-                step(to, .received(bytes))
+                deliver(bytes, from: from, to: to)
             case .write(let id, let start, let write):
-                if host(id).starts == start, host(id).replica != nil { perform(write, id) }
+                if isRunning(id, start) { perform(write, id) }
             case .task(let id, let start, let task):
-                if host(id).starts == start, host(id).replica != nil { perform(task, id) }
+                if isRunning(id, start) { perform(task, id) }
+            case .state(let id, let start, let step):
+                if isRunning(id, start) { perform(step, id) }
             }
         }
     }
+
+    private func isRunning(_ id: MemberID, _ start: UInt64) -> Bool {
+        host(id).starts == start && host(id).replica != nil
+    }
+
+    private func deliver(_ bytes: Bytes, from: MemberID, to: MemberID) {
+        guard !isolated.contains(from), !isolated.contains(to) else { return }
+        guard let frame = try? PeerFrame(decoding: bytes, options: options.wire) else {
+            return XCTFail("member \(from) sent what cannot be decoded")
+        }
+        switch fate(frame) {
+        case .arrives: step(to, .received(bytes))
+        case .isLost: break
+        case .arrivesTwice:
+            step(to, .received(bytes))
+            step(to, .received(bytes))
+        case .isHeld: heldFrames.append((from, to, bytes))
+        }
+    }
+
+    /// Delivers the frames that are held, in the order that `order` gives them.
+    func deliverHeld(_ order: ([Bytes]) -> [Bytes] = { $0 }) {
+        let frames = heldFrames
+        heldFrames = []
+        for bytes in order(frames.map(\.bytes)) {
+            if let frame = frames.first(where: { $0.bytes == bytes }) { step(frame.to, .received(bytes)) }
+        }
+        settle()
+    }
+
+    /// Gives a replica a frame that no other replica has sent.
+    func receive(
+        _ id: MemberID,
+        from peer: MemberID,
+        to addressee: MemberID? = nil,
+        term: Term,
+        _ content: PeerFrame.Content
+    ) throws {
+        let frame = PeerFrame(group: 1, from: peer, to: addressee ?? id, term: term, content: content)
+        step(id, .received(Bytes(try frame.encoded(options: options.wire).flatMap { [UInt8]($0) })))
+    }
+
+    // MARK: What is held
 
     /// Lets the oldest write go that is held, or all of them along with those that follow.
     func releaseWrite(_ id: MemberID) {
@@ -165,6 +200,15 @@ final class ReplicaGroup {
     func releaseWrites(_ id: MemberID) {
         host(id).holdsWrites = false
         while !host(id).held.isEmpty { releaseWrite(id) }
+    }
+
+    /// Lets the background work go that is held, along with what follows.
+    func releaseWork(_ id: MemberID) {
+        host(id).holdsWork = false
+        while !host(id).heldWork.isEmpty {
+            work.append(.state(id, start: host(id).starts, host(id).heldWork.removeFirst()))
+        }
+        settle()
     }
 
     private func perform(_ write: ReplicaWrite, _ id: MemberID) {
@@ -185,6 +229,15 @@ final class ReplicaGroup {
         }
     }
 
+    private func perform(_ state: StateWork, _ id: MemberID) {
+        do {
+            try state.step()
+            step(id, .worked(state))
+        } catch {
+            step(id, .workFailed(state, error))
+        }
+    }
+
     // MARK: Steps
 
     /// Gives a replica an input. What it wants done waits for ``settle()``.
@@ -200,10 +253,8 @@ final class ReplicaGroup {
     private func carryOut(_ effects: [ReplicaEffect], _ host: ReplicaHost) {
         for effect in effects {
             switch effect {
-            case .send(let peer, let pieces):
-                let frame = Bytes(pieces.flatMap { [UInt8]($0) })
-                if let envelope = try? Envelope(decoding: frame, options: options.wire) { host.sent.append(envelope) }
-                work.append(.frame(from: host.id, to: peer, frame))
+            case .send(let peer, let pieces, let path):
+                send(Bytes(pieces.flatMap { [UInt8]($0) }), to: peer, path, host)
             case .write(let write):
                 if host.holdsWrites {
                     host.held.append(write)
@@ -212,17 +263,44 @@ final class ReplicaGroup {
                 }
             case .run(let task):
                 work.append(.task(host.id, start: host.starts, task))
+            case .work(let step):
+                XCTAssertEqual(host.heldWork.count, 0, "never two steps of work at once")
+                if host.holdsWork {
+                    host.heldWork.append(step)
+                } else {
+                    work.append(.state(host.id, start: host.starts, step))
+                }
             case .reply(let id, let reply):
-                XCTAssertTrue(host.open.contains(id), "\(id) was answered twice, or was never asked: \(reply)")
-                host.open.removeAll { $0 == id }
-                host.replies.append((id, reply))
+                answer(id, reply, host)
             case .wake(let moment):
                 host.wakeAt = moment
             case .undecodable(let error):
                 host.undecodable.append(error)
-            case .standing, .report, .failed:
+            case .report(let anomaly):
+                host.anomalies.append(anomaly)
+            case .standing, .failed:
                 break
             }
+        }
+    }
+
+    private func send(_ bytes: Bytes, to peer: MemberID, _ path: SendPath, _ host: ReplicaHost) {
+        guard let frame = try? PeerFrame(decoding: bytes, options: options.wire) else {
+            return XCTFail("member \(host.id) sends what cannot be decoded")
+        }
+        XCTAssertEqual(path, frame.isBulk ? .bulk : .control)
+        XCTAssertTrue(frame.from == host.id && frame.to == peer, "a frame says from whom it is and to whom")
+        host.sent.append(frame)
+        work.append(.frame(from: host.id, to: peer, bytes))
+    }
+
+    private func answer(_ id: RequestID, _ reply: Reply, _ host: ReplicaHost) {
+        XCTAssertTrue(host.open.contains(id), "\(id) was answered twice, or was never asked: \(reply)")
+        host.open.removeAll { $0 == id }
+        host.replies.append((id, reply))
+        if case .readable(let index) = reply, let key = host.readKeys[id] {
+            XCTAssertEqual(index, host.replica?.appliedIndex, "what may be read is what is applied")
+            host.values[id] = host.machine?.value(of: key).map { String($0) }
         }
     }
 
@@ -234,20 +312,49 @@ final class ReplicaGroup {
         return RequestID(lastRequest)
     }
 
-    /// Asks a member to write a register.
+    /// Asks a member to write a register, under a name or without one.
     @discardableResult
-    func write(_ id: MemberID, _ key: Bytes, _ value: Bytes, within span: TimeSpan = .seconds(100)) -> RequestID {
-        let request = newRequest(id)
-        let command = RegisterCommand(operation: request.number, key: key, input: .write(value))
-        step(id, .submit(request, command: command.encoded(), deadline: now + span))
-        return request
+    func write(
+        _ id: MemberID,
+        _ key: Bytes,
+        _ value: Bytes,
+        as identity: CommandIdentity? = nil,
+        within span: TimeSpan = .seconds(100)
+    ) -> RequestID {
+        submit(id, [(key, value, identity)], within: span)[0]
+    }
+
+    /// Asks a member to write several registers at once.
+    @discardableResult
+    func submit(
+        _ id: MemberID,
+        _ writes: [(key: Bytes, value: Bytes, identity: CommandIdentity?)],
+        within span: TimeSpan = .seconds(100)
+    ) -> [RequestID] {
+        var submissions: [Submission] = []
+        for write in writes {
+            let command = RegisterCommand(identity: write.identity, key: write.key, value: write.value)
+            guard let bytes = try? command.encoded() else {
+                XCTFail("a command cannot be encoded")
+                continue
+            }
+            submissions.append(Submission(newRequest(id), bytes, deadline: now + span))
+        }
+        step(id, .submit(submissions))
+        return submissions.map(\.id)
     }
 
     /// Asks a member for the value of a register.
     @discardableResult
-    func read(_ id: MemberID, _ key: Bytes, within span: TimeSpan = .seconds(100)) -> RequestID {
+    func read(
+        _ id: MemberID,
+        _ key: Bytes,
+        _ consistency: ReadConsistency = .linearizable,
+        within span: TimeSpan = .seconds(100)
+    ) -> RequestID {
         let request = newRequest(id)
-        step(id, .query(request, query: key, deadline: now + span))
+        host(id).readKeys[request] = key
+        step(id, .read(request, consistency, deadline: now + span))
         return request
     }
 
@@ -262,12 +369,7 @@ final class ReplicaGroup {
 
 extension Reply {
     /// What a caller is told of a write.
-    static func written(_ index: LogIndex) -> Reply { .success([2], index: index) }
-
-    /// What a caller is told of a read; nil where the register holds nothing.
-    static func value(_ value: String?, _ index: LogIndex) -> Reply {
-        .success(value.map { Bytes([1] + Array($0.utf8)) } ?? [0], index: index)
-    }
+    static func written(_ index: LogIndex) -> Reply { .success(RegisterMachine.reply(at: index), index: index) }
 
     static func failed(
         _ outcome: RequestError.Outcome,
@@ -276,4 +378,6 @@ extension Reply {
     ) -> Reply {
         .failure(RequestError(outcome, reason, leader: leader))
     }
+
+    var isSuccess: Bool { if case .success = self { true } else { false } }
 }

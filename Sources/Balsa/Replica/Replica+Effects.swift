@@ -1,0 +1,93 @@
+import BalsaLog
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+
+extension Replica {
+    /// Carries out what the core wants.
+    func carryOut(_ effect: Effect, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
+        switch effect {
+        case .send(let message):
+            try send(message, &effects)
+        case .persist(let persist):
+            try enqueue(persist)
+            stagePersists()
+        case .apply(let position):
+            applyTarget = max(applyTarget, position.index)
+        case .respond(let response):
+            respond(response, &effects)
+        case .sendSnapshot(let peer):
+            startTransfer(to: peer, &effects)
+        case .installSnapshot(let position):
+            try install(position, &effects)
+        case .wake(let moment):
+            raftDeadline = moment
+        case .standing(let standing):
+            effects.append(.standing(standing))
+        case .report(let anomaly):
+            effects.append(.report(anomaly))
+            if case .committedEntryContradicted(let index) = anomaly {
+                throw ReplicaError(.contradiction, "entry \(index) is committed here and another one on the leader")
+            }
+        }
+    }
+
+    /// Sends a message of the core, with the entries that it names.
+    func send(_ message: Message, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
+        var entries: EntryBatch?
+        if case .append(let append) = message.body, let range = append.entries {
+            guard raft.log.contains(range.last), range.first > raft.log.base.index else { return }
+            entries = try read(from: range.first, through: range.last.index)
+        }
+        send(
+            PeerFrame(
+                group: Replica.group,
+                from: message.from,
+                to: message.to,
+                term: message.term,
+                content: .message(message.body, entries: entries)
+            ),
+            &effects
+        )
+    }
+
+    /// Sends something to a peer that is no message of the core. It names the newest term that is durable here: what a
+    /// member has spoken in it must never forget.
+    func send(_ content: PeerFrame.Content, to peer: MemberID, _ effects: inout [ReplicaEffect]) {
+        let frame = PeerFrame(group: Replica.group, from: member, to: peer, term: vote.state.term, content: content)
+        send(frame, &effects)
+    }
+
+    private func send(_ frame: PeerFrame, _ effects: inout [ReplicaEffect]) {
+        do throws(DecodingError) {
+            let path: SendPath = frame.isBulk ? .bulk : .control
+            effects.append(.send(to: frame.to, try frame.encoded(options: options.wire), path))
+        } catch {
+            metrics.framesTooLarge += 1
+        }
+    }
+
+    /// The entries `first ... last`, all of them.
+    private func read(from first: LogIndex, through last: LogIndex) throws(ReplicaError) -> EntryBatch {
+        do {
+            var parts = [try log.entries(Replica.group, from: first, through: last, maxBytes: .max)]
+            while let end = parts.last?.lastIndex, end < last {
+                parts.append(try log.entries(Replica.group, from: end + 1, through: last, maxBytes: .max))
+            }
+            return parts.count == 1 ? parts[0] : EntryBatch.joining(parts)
+        } catch {
+            throw ReplicaError(error)
+        }
+    }
+
+    /// A write failed: nothing after what is known to be durable will become so, and the member stops.
+    func writeFailed(_ write: ReplicaWrite, _ error: FileError) throws(ReplicaError) {
+        if write.isVote {
+            vote.changeFailed(error)
+        } else {
+            log.writeFailed(write.write.number, error)
+        }
+        tell(.persistFailed(PersistID(number: 0)))
+        throw ReplicaError(error)
+    }
+}

@@ -1,0 +1,120 @@
+import BalsaLog
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+
+extension Replica {
+    /// Applies what is committed and durable here, page by page, until all is or the state machine is overloaded; and seals
+    /// the state on the way where it is full.
+    func applyPages(_ effects: inout [ReplicaEffect]) throws(ReplicaError) {
+        let appliedBefore = applied.position.index
+        while applied.position.index < applyTarget, !machine.isOverloaded {
+            let batch = try page(from: applied.position.index + 1, through: applyTarget)
+            try apply(batch, &effects)
+            if machine.wantsSeal { try seal() }
+        }
+        if applied.position.index > appliedBefore { tell(.applied(through: applied.position.index)) }
+    }
+
+    private func apply(_ batch: EntryBatch, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
+        // Moved out while the state machine calls back, so that two do not change the same list.
+        var replies: [ReplicaEffect] = []
+        swap(&replies, &effects)
+        defer { swap(&replies, &effects) }
+        var results: [AppliedCommand] = []
+        do {
+            try machine.apply(batch) { index, result in
+                requests.applied(batch.header(at: index).position, result: result, &replies)
+                if requests.hasForwarded, let identity = machine.identity(of: batch.payload(at: index)) {
+                    requests.applied(identity, at: index, result: result, &replies)
+                }
+                metrics.commandsApplied += 1
+                if onApply != nil { results.append(AppliedCommand(index: index, result: result)) }
+            }
+        } catch {
+            throw ReplicaError(error)
+        }
+        requests.passed(batch.lastIndex, &replies)
+        applied = StatePosition(position: batch.last, stamp: batch.header(at: batch.lastIndex).stamp)
+        onApply?(batch, results)
+    }
+
+    /// The entries from `first` on, a page of them: after a restart all of the log may be waiting.
+    func page(from first: LogIndex, through last: LogIndex) throws(ReplicaError) -> EntryBatch {
+        do throws(LogError) {
+            return try log.entries(Replica.group, from: first, through: last, maxBytes: options.applyPageBytes)
+        } catch {
+            throw ReplicaError(error)
+        }
+    }
+
+    private func seal() throws(ReplicaError) {
+        do { try machine.seal() } catch { throw ReplicaError(error) }
+        sealed = applied.position
+        logBytesAtSeal = log.metrics.bytes
+        sealStateDeadline = .never
+        metrics.seals += 1
+    }
+
+    /// Seals the state when enough log was written since the last time, when it is long ago, or when the log is over its
+    /// bound and could not be dropped far enough otherwise.
+    func sealIfDue() throws(ReplicaError) {
+        guard applied.position.index > sealed.index, !machine.isOverloaded else { return }
+        let written = log.metrics.bytes - logBytesAtSeal
+        let isAwaited = log.isOverBound && machine.durable.position.index >= sealed.index
+        if written >= options.sealStateAfterBytes || isAwaited || now >= sealStateDeadline {
+            try seal()
+        } else if sealStateDeadline == .never {
+            sealStateDeadline = now + options.sealStateAfter
+        }
+    }
+
+    /// Has the state machine's background work go on.
+    func startWork(_ effects: inout [ReplicaEffect]) {
+        guard !isWorking, now >= workRetryAt, machine.hasWork else { return }
+        isWorking = true
+        effects.append(.work(StateWork(machine, generation: generation, budget: options.workBudgetBytes)))
+    }
+
+    /// A step of the background work has ended, well or with an error.
+    func worked(_ work: StateWork, _ error: StateMachineError?) throws(ReplicaError) {
+        guard work.generation == generation else {
+            // It was work for a state that has been replaced meanwhile. Nothing holds its files any more.
+            closeReplaced()
+            isWorking = false
+            return
+        }
+        isWorking = false
+        if let error {
+            guard error.file != nil else { throw ReplicaError(error) }
+            // Most likely there is no space. What is there stays, and more may come.
+            metrics.workFailed += 1
+            workRetryAt = now + options.deadlineGranularity
+        }
+    }
+
+    /// Drops the log that a durable seal covers, but for the entries that peers who are a little behind will want.
+    ///
+    /// The bound wins over those peers: they get a checkpoint.
+    func dropLog() {
+        let durable = machine.durable.position.index
+        let kept = log.isOverBound ? 0 : options.entriesKeptBehindSeal
+        let first = raft.log.base.index
+        // Not entry by entry: each drop is a record in the log.
+        guard durable > kept, durable - kept > first, durable > dropped || log.isOverBound,
+            let term = raft.log.term(at: durable - kept)
+        else { return }
+        dropped = durable
+        let base = LogPosition(term: term, index: durable - kept)
+        metrics.entriesDropped += base.index - first
+        enqueue(.compact(through: base))
+        tell(.compacted(through: base))
+        stagePersists()
+    }
+}
+
+/// A command that was applied, and what its caller is told.
+package struct AppliedCommand {
+    package var index: LogIndex
+    package var result: Bytes
+}

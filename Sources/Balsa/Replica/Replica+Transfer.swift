@@ -1,0 +1,219 @@
+import BalsaLog
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+
+// Checkpoints between members. The leader holds its durable state still and sends it in chunks, on the bulk path, at the
+// pace of the peer's acknowledgements. When all of it is there, durably, a message of the core on the control path offers
+// it, and the core of the peer decides whether it is still wanted.
+
+extension Replica {
+    /// Begins to send the durable state to a peer that the log cannot serve.
+    func startTransfer(to peer: MemberID, _ effects: inout [ReplicaEffect]) {
+        senders.removeAll { $0.peer == peer }
+        lastTransfer += 1
+        let transfer = TransferID(nonce: lastRead.nonce, number: lastTransfer)
+        let giveUpAt = now + options.giveUpTransferAfter
+        do {
+            let source = try machine.checkpoint()
+            guard source.state.position.index >= raft.log.base.index else {
+                throw StateMachineError("the durable state ends before the log begins")
+            }
+            senders.append(try CheckpointSender(source, to: peer, transfer: transfer, giveUpAt: giveUpAt))
+            metrics.transfersStarted += 1
+        } catch {
+            // This member leads well without it, and the next attempt may succeed.
+            metrics.transfersFailed += 1
+            tell(.snapshotSent(to: peer, position: raft.log.base, succeeded: false))
+        }
+    }
+
+    /// Sends the chunks for which there is room, repeats those that are lost, and gives up what makes no progress.
+    func continueTransfers(_ effects: inout [ReplicaEffect]) {
+        guard !senders.isEmpty else { return }
+        guard raft.role == .leader else {
+            senders.removeAll()
+            return
+        }
+        for slot in senders.indices.reversed() {
+            if now >= senders[slot].giveUpAt {
+                endTransfer(slot, succeeded: false)
+                continue
+            }
+            if senders[slot].expire(at: now) { metrics.chunksRepeated += 1 }
+            do {
+                while let chunk = try senders[slot].nextChunk(
+                    of: options.chunkBytes,
+                    at: now,
+                    resendAfter: options.resendChunkAfter
+                ) {
+                    send(.checkpointChunk(chunk), to: senders[slot].peer, &effects)
+                    metrics.chunksSent += 1
+                }
+            } catch {
+                endTransfer(slot, succeeded: false)
+            }
+        }
+    }
+
+    private func endTransfer(_ slot: Int, succeeded: Bool) {
+        let sender = senders.remove(at: slot)
+        if succeeded { metrics.checkpointsSent += 1 } else { metrics.transfersFailed += 1 }
+        tell(.snapshotSent(to: sender.peer, position: sender.source.state.position, succeeded: succeeded))
+    }
+
+    /// When the next chunk is repeated or the next transfer given up.
+    var transferDeadline: Instant {
+        senders.reduce(.never) { min($0, $1.resendAt, $1.giveUpAt) }
+    }
+
+    /// A peer says how much of a checkpoint it has.
+    func receive(_ response: CheckpointChunkResponse, from peer: MemberID, _ effects: inout [ReplicaEffect]) {
+        guard let slot = senders.firstIndex(where: { $0.transfer == response.transfer && $0.peer == peer }) else {
+            return
+        }
+        switch response.status {
+        case .receiving:
+            senders[slot].received(through: response.receivedByteCount, giveUpAt: now + options.giveUpTransferAfter)
+        case .complete:
+            let offer = SnapshotOffer(position: senders[slot].source.state.position)
+            send(.message(.snapshot(offer), entries: nil), to: peer, &effects)
+            endTransfer(slot, succeeded: true)
+        case .refused:
+            endTransfer(slot, succeeded: false)
+        }
+    }
+
+    // MARK: The receiving end
+
+    /// Takes a chunk of a checkpoint. Chunks of a leader of the past are refused; of two transfers the one of the later
+    /// term goes on.
+    func receive(_ chunk: CheckpointChunk, from peer: MemberID, term: Term, _ effects: inout [ReplicaEffect]) {
+        var status = CheckpointChunkResponse.Status.receiving
+        if term < raft.term || term < incoming?.term ?? 0 {
+            status = .refused
+        } else if chunk.position.index <= raft.commitIndex || incoming?.isComplete(at: chunk.position) == true {
+            // It is here already, or not needed any more. The offer that follows finds out which.
+            status = .complete
+        } else {
+            phase = .receiving
+            do throws(CheckpointReceiverError) {
+                try take(chunk, from: peer, term: term)
+                phase = .stepping
+                if incoming?.isComplete == true { status = .complete }
+            } catch {
+                metrics.transfersRefused += 1
+                discardIncoming()
+                status = .refused
+            }
+        }
+        let isOwn = incoming?.transfer == chunk.transfer
+        let response = CheckpointChunkResponse(
+            transfer: chunk.transfer,
+            receivedByteCount: status == .complete ? chunk.streamByteCount : isOwn ? incoming?.received ?? 0 : 0,
+            status: status
+        )
+        send(.checkpointChunkResponse(response), to: peer, &effects)
+    }
+
+    private func take(_ chunk: CheckpointChunk, from peer: MemberID, term: Term) throws(CheckpointReceiverError) {
+        if incoming?.transfer != chunk.transfer {
+            // One that begins in the middle is a late chunk of a transfer that is over.
+            guard chunk.offset == 0 else { return }
+            discardIncoming()
+            incomingGeneration = generations.takeGeneration()
+            do throws(FileError) {
+                incoming = try CheckpointReceiver(
+                    chunk,
+                    from: peer,
+                    term: term,
+                    into: generations.path(of: incomingGeneration),
+                    in: generations.fileSystem
+                )
+            } catch {
+                throw .file(error)
+            }
+        }
+        try incoming?.take(chunk)
+    }
+
+    func discardIncoming() {
+        incoming?.discard()
+        incoming = nil
+    }
+
+    /// Gives up a checkpoint that the log has overtaken meanwhile.
+    func discardIncomingIfOvertaken() {
+        if let incoming, incoming.position.index <= raft.commitIndex { discardIncoming() }
+    }
+
+    // MARK: Installation
+
+    /// Puts the checkpoint that arrived in the place of the state. It is opened first: one that this release cannot read, or
+    /// that is damaged, must not take the place of a state that is well. Then ROOT names it, then the log begins behind it,
+    /// and at last the state before is removed. A crash before ROOT is published leaves the state as it was; one behind it
+    /// is made good when the replica is opened.
+    func install(_ position: LogPosition, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
+        // It stays so where a file call fails: in simulation that is where the process may have died.
+        phase = .installing
+        guard let received = incoming, received.isComplete(at: position),
+            let opened = openReceived(received, expecting: position)
+        else {
+            discardIncoming()
+            tell(.snapshotFailed(position))
+            return
+        }
+        incoming = nil
+        let before = generation
+        do throws(ReplicaError) {
+            try generations.publish(incomingGeneration, at: position)
+        } catch {
+            opened.close()
+            throw error
+        }
+        replaced.append((machine, before))
+        machine = opened
+        generation = incomingGeneration
+        applied = StatePosition(position: position, stamp: received.stamp)
+        applyTarget = max(applyTarget, position.index)
+        sealed = position
+        dropped = position.index
+        sealStateDeadline = .never
+        if !isWorking { closeReplaced() }
+        phase = .stepping
+        enqueue(
+            raft.log.contains(position) ? .compact(through: position) : .reset(to: position, stamp: received.stamp)
+        )
+        metrics.checkpointsInstalled += 1
+        requests.overtaken(through: position.index, &effects)
+        onInstall?()
+        tell(.snapshotInstalled(position))
+    }
+
+    private func openReceived(_ received: CheckpointReceiver, expecting position: LogPosition) -> (any StateMachine)? {
+        do throws(StateMachineError) {
+            let opened = try provider.open(received.directory, in: generations.fileSystem, isReceived: true)
+            if opened.durable == StatePosition(position: position, stamp: received.stamp) { return opened }
+            opened.close()
+            metrics.checkpointsUnreadable += 1
+        } catch {
+            if error.file == nil { metrics.checkpointsUnreadable += 1 }
+        }
+        return nil
+    }
+
+    /// Gives up the states that were replaced, once no work of theirs is under way.
+    func closeReplaced() {
+        for (machine, generation) in replaced {
+            machine.close()
+            // What cannot be removed now is removed when the replica is opened.
+            do throws(FileError) { try generations.remove(generation) } catch { metrics.generationsLeftBehind += 1 }
+        }
+        replaced.removeAll()
+    }
+}
+
+extension CheckpointReceiver {
+    /// Whether this is, whole and durable, the checkpoint of a position.
+    func isComplete(at position: LogPosition) -> Bool { isComplete && self.position == position }
+}

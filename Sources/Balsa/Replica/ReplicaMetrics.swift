@@ -1,0 +1,43 @@
+import BalsaLog
+
+/// What a replica has counted since it was opened.
+public struct ReplicaMetrics: Sendable {
+    /// What opening the log found.
+    public internal(set) var recovery = RecoveryReport()
+    /// Commands applied.
+    public internal(set) var commandsApplied = 0
+    /// Commands that were passed on to the leader.
+    public internal(set) var commandsForwarded = 0
+    /// Seals of the state.
+    public internal(set) var seals = 0
+    /// Steps of the state machine's background work that failed. They are tried again.
+    public internal(set) var workFailed = 0
+    /// Entries of the log that were dropped because a durable seal covers them.
+    public internal(set) var entriesDropped: UInt64 = 0
+    /// Checkpoints whose transfer to a peer was begun.
+    public internal(set) var transfersStarted = 0
+    /// Transfers that were given up. They begin anew when the peer needs it.
+    public internal(set) var transfersFailed = 0
+    /// Transfers from a peer that were refused on the way: damaged, or not to be written here.
+    public internal(set) var transfersRefused = 0
+    /// Chunks sent.
+    public internal(set) var chunksSent = 0
+    /// How often chunks were sent again.
+    public internal(set) var chunksRepeated = 0
+    /// Checkpoints that a peer has received whole.
+    public internal(set) var checkpointsSent = 0
+    /// Checkpoints installed.
+    public internal(set) var checkpointsInstalled = 0
+    /// Checkpoints that arrived whole and could not be opened.
+    public internal(set) var checkpointsUnreadable = 0
+    /// States that were replaced and whose files could not be removed; they are removed when the replica is opened.
+    public internal(set) var generationsLeftBehind = 0
+    /// Entries that were cut off because a leader had others.
+    public internal(set) var entriesTruncated = 0
+    /// Frames that could not be decoded.
+    public internal(set) var framesRefused = 0
+    /// Frames that were not sent because they were larger than a frame may be.
+    public internal(set) var framesTooLarge = 0
+    /// Background tasks of the log that failed.
+    public internal(set) var tasksFailed = 0
+}

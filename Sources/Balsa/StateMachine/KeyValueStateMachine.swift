@@ -1,0 +1,177 @@
+import BalsaKeyValue
+import BalsaLSM
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+
+/// Opens key-value machines for replicas.
+public final class KeyValueProvider: StateMachineProvider {
+    private let options: KeyValueOptions
+
+    /// A provider of machines with these limits.
+    public init(options: KeyValueOptions = KeyValueOptions()) { self.options = options }
+
+    /// Opens a key-value machine in a directory.
+    public func open(
+        _ directory: String,
+        in fileSystem: any FileSystem,
+        isReceived: Bool
+    ) throws(StateMachineError) -> any StateMachine {
+        do throws(KeyValueError) {
+            let machine = try KeyValueMachine.open(
+                directory: directory,
+                fileSystem: fileSystem,
+                options: options,
+                isFreshCheckpoint: isReceived
+            )
+            return KeyValueStateMachine(machine, limits: options.limits)
+        } catch {
+            throw StateMachineError(error)
+        }
+    }
+}
+
+/// A key-value machine as a replica's state: entries become commands, and replies bytes.
+public final class KeyValueStateMachine: StateMachine {
+    /// The machine, which callers read.
+    public let machine: KeyValueMachine
+    private let limits: KeyValueLimits
+
+    init(_ machine: KeyValueMachine, limits: KeyValueLimits) {
+        self.machine = machine
+        self.limits = limits
+    }
+
+    /// What a crash would leave.
+    public var durable: StatePosition { StatePosition(machine.durable) }
+
+    /// The sum over all mutations that were applied.
+    public var digest: UInt64 { machine.digest }
+
+    /// Applies committed entries.
+    public func apply(
+        _ entries: EntryBatch,
+        reply: (LogIndex, Bytes) -> Void
+    ) throws(StateMachineError) {
+        for index in entries.firstIndex...entries.lastIndex {
+            let header = entries.header(at: index)
+            do throws(KeyValueError) {
+                switch header.kind {
+                case .noOp:
+                    try machine.skip(index: index, term: header.term, stamp: header.stamp)
+                case .command:
+                    let result = try machine.apply(
+                        entries.payload(at: index),
+                        index: index,
+                        term: header.term,
+                        stamp: header.stamp
+                    )
+                    reply(index, result.encoded())
+                default:
+                    throw KeyValueError(.upgradeRequired, "entry \(index) is of kind \(header.kind.rawValue)")
+                }
+            } catch {
+                throw StateMachineError(error)
+            }
+        }
+    }
+
+    /// The request that a command is, for requests of a session and for those that open one: a second copy of them does no
+    /// harm.
+    public func identity(of command: Bytes) -> CommandIdentity? {
+        guard let identity = Command.identity(ofEncoded: command) else { return nil }
+        guard identity.session != .none || opensSession(command) else { return nil }
+        return CommandIdentity(session: identity.session.rawValue, number: identity.number)
+    }
+
+    private func opensSession(_ command: Bytes) -> Bool {
+        do throws(CommandError) { return try Command(decoding: command).operation == .openSession } catch {
+            return false
+        }
+    }
+
+    /// Why a command should not enter the log.
+    public func refusal(of command: Bytes) -> RequestError.Reason? {
+        do throws(CommandError) {
+            switch try limits.refusal(ofEncoded: command) {
+            case nil: return nil
+            case .keyTooLarge, .valueTooLarge: return .tooLarge
+            default: return .invalid
+            }
+        } catch {
+            // It would stop every member.
+            return .invalid
+        }
+    }
+
+    /// Whether flushing has fallen behind.
+    public var isOverloaded: Bool { machine.pressure == .stopped }
+    /// Whether the memtable is full.
+    public var wantsSeal: Bool { machine.wantsSeal }
+
+    /// Seals the state.
+    public func seal() throws(StateMachineError) {
+        do { try machine.seal() } catch { throw StateMachineError(error) }
+    }
+
+    /// Whether there is something to flush, to compact or to remove.
+    public var hasWork: Bool { machine.hasWork }
+
+    /// Flushes, compacts and removes.
+    public func work(budget: Int) throws(StateMachineError) {
+        do { _ = try machine.work(budget: budget) } catch { throw StateMachineError(error) }
+    }
+
+    /// The durable state, held still.
+    public func checkpoint() throws(StateMachineError) -> any CheckpointSource {
+        do { return EngineCheckpointSource(try machine.checkpointSource()) } catch { throw StateMachineError(error) }
+    }
+
+    /// Gives up files and lock.
+    public func close() { machine.close() }
+}
+
+/// A checkpoint of an engine, as files in the order of their names.
+private final class EngineCheckpointSource: CheckpointSource {
+    private let checkpoint: EngineCheckpoint
+    /// For each file its number in the engine's list.
+    private let order: [Int]
+    let state: StatePosition
+    let files: [CheckpointFile]
+
+    init(_ checkpoint: EngineCheckpoint) {
+        self.checkpoint = checkpoint
+        let record = checkpoint.position
+        state = StatePosition(
+            position: LogPosition(term: record.term, index: record.sequence),
+            stamp: record.stamp
+        )
+        order = checkpoint.files.indices.sorted { Bytes(checkpoint.files[$0].name) < Bytes(checkpoint.files[$1].name) }
+        files = order.map {
+            CheckpointFile(name: checkpoint.files[$0].name, byteCount: UInt64(checkpoint.files[$0].byteCount))
+        }
+    }
+
+    func read(file: Int, offset: UInt64, count: Int) throws(StateMachineError) -> Bytes {
+        do {
+            return try checkpoint.read(file: order[file], offset: offset, count: count)
+        } catch {
+            throw StateMachineError(KeyValueError(error))
+        }
+    }
+}
+
+extension StatePosition {
+    init(_ position: KeyValuePosition) {
+        self.init(
+            position: LogPosition(term: position.term, index: position.index),
+            stamp: position.stamp
+        )
+    }
+}
+
+extension StateMachineError {
+    init(_ error: KeyValueError) {
+        self.init(error.description, file: error.cause?.cause, needsUpgrade: error.code == .upgradeRequired)
+    }
+}

@@ -1,0 +1,35 @@
+import BalsaPlatform
+import BalsaRaft
+
+@testable import Balsa
+
+/// Opens register machines, and tells them what a test wants of them: to fail, to be overloaded, to refuse.
+final class RegisterProvider: StateMachineProvider {
+    /// Why a machine cannot be opened; asked with whether it was received.
+    var openFailure: (_ isReceived: Bool) -> StateMachineError? = { _ in nil }
+    /// Why a command cannot be applied.
+    var applyFailure: StateMachineError?
+    /// Why the state cannot be sealed.
+    var sealFailure: StateMachineError?
+    /// What the next steps of background work fail with, one after the other.
+    var workFailures: [StateMachineError] = []
+    /// Why a command should not enter the log.
+    var refusal: (Bytes) -> RequestError.Reason? = { _ in nil }
+    /// After how many bytes of entries a machine wants to seal.
+    var sealAfterBytes = Int.max
+    /// With how many seals that are not durable a machine is overloaded.
+    var maxPendingSeals = Int.max
+    /// Every machine that was opened, with whether it was received.
+    private(set) var opened: [(machine: RegisterMachine, isReceived: Bool)] = []
+
+    func open(
+        _ directory: String,
+        in fileSystem: any FileSystem,
+        isReceived: Bool
+    ) throws(StateMachineError) -> any StateMachine {
+        if let error = openFailure(isReceived) { throw error }
+        let machine = try RegisterMachine(directory, in: fileSystem, isReceived: isReceived, provider: self)
+        opened.append((machine, isReceived))
+        return machine
+    }
+}

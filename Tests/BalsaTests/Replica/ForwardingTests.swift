@@ -1,0 +1,196 @@
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+import XCTest
+
+@testable import Balsa
+
+/// Commands that a member which does not lead passes on.
+final class ForwardingTests: XCTestCase {
+    private let command = CommandIdentity(session: 7, number: 1)
+
+    private func started(_ change: (ReplicaGroup) -> Void = { _ in }) throws -> (ReplicaGroup, MemberID, MemberID) {
+        let group = ReplicaGroup(members: 3)
+        change(group)
+        let leader = try group.start()
+        group.advance(by: .milliseconds(200))
+        return (group, leader, leader % 3 + 1)
+    }
+
+    private func isForward(_ frame: PeerFrame) -> Bool {
+        if case .forward = frame.content { true } else { false }
+    }
+
+    func testTheCallerIsAnsweredWhenItsOwnMemberAppliesTheCommand() throws {
+        let (group, leader, follower) = try started()
+        let write = group.write(follower, "k", "v", as: command)
+        XCTAssertNil(group.host(follower).reply(to: write))
+        group.advance(by: .milliseconds(100))
+        XCTAssertEqual(group.host(follower).reply(to: write), .written(2))
+        XCTAssertEqual(group.host(follower).machine?.value(of: "k"), "v", "who is answered can read it here")
+        XCTAssertEqual(group.host(follower).replica?.metrics.commandsForwarded, 1)
+        XCTAssertEqual(group.host(leader).replies.count, 0)
+        XCTAssertEqual(group.host(leader).refusals, [])
+    }
+
+    func testCommandsThatComeTogetherKeepTheirOrder() throws {
+        let (group, _, follower) = try started()
+        let writes = (1...5).map { ("k" as Bytes, Bytes("\($0)"), CommandIdentity(session: 7, number: $0)) }
+        let requests = group.submit(follower, writes)
+        group.advance(by: .milliseconds(100))
+        XCTAssertEqual(requests.map { group.host(follower).reply(to: $0) }, (2...6).map { .written($0) })
+        XCTAssertEqual(group.host(follower).machine?.value(of: "k"), "5")
+    }
+
+    func testAFrameThatArrivesTwiceHasOneEffect() throws {
+        let (group, leader, follower) = try started()
+        group.fate = { self.isForward($0) ? .arrivesTwice : .arrives }
+        let write = group.write(follower, "k", "v", as: command)
+        group.advance(by: .milliseconds(100))
+        XCTAssertEqual(group.host(follower).reply(to: write), .written(2))
+        XCTAssertEqual(group.host(leader).replica?.raft.log.lastIndex, 3, "both copies are in the log")
+        for host in group.hosts {
+            XCTAssertEqual(host.machine?.state.applied, [.init(identity: command, index: 2)], "member \(host.id)")
+        }
+        // Sent again by its caller, it is told what became of it the first time.
+        let again = group.write(leader, "k", "v", as: command)
+        group.settle()
+        XCTAssertEqual(group.host(leader).reply(to: again), .success(RegisterMachine.reply(at: 2), index: 4))
+    }
+
+    func testALostFrameIsUnknownAtTheDeadline() throws {
+        let (group, leader, follower) = try started()
+        group.fate = { self.isForward($0) ? .isLost : .arrives }
+        let write = group.write(follower, "k", "v", as: command, within: .milliseconds(300))
+        group.advance(by: .milliseconds(299))
+        XCTAssertNil(group.host(follower).reply(to: write))
+        group.advance(by: .milliseconds(150))
+        XCTAssertEqual(group.host(follower).reply(to: write), .failed(.unknown, .deadlineExceeded))
+        XCTAssertEqual(group.host(leader).replica?.raft.log.lastIndex, 1)
+        // The name is free for the next attempt.
+        group.fate = { _ in .arrives }
+        let again = group.write(follower, "k", "v", as: command)
+        group.advance(by: .milliseconds(100))
+        XCTAssertEqual(group.host(follower).reply(to: again), .written(2))
+    }
+
+    /// The leader lets it wait so long that it does not lead any more. An earlier copy may have been taken all the same.
+    func testARefusalLeavesTheEffectUnknown() throws {
+        let (group, leader, follower) = try started()
+        group.fate = { self.isForward($0) ? .isHeld : .arrives }
+        let write = group.write(follower, "k", "v", as: command)
+        group.settle()
+        group.isolate(leader)
+        group.advance(by: .milliseconds(100))
+        let new = try group.elect()
+        group.isolate()
+        group.advance(by: .seconds(1))
+        XCTAssertEqual(group.host(leader).replica?.raft.role, .follower)
+        group.fate = { _ in .arrives }
+        group.deliverHeld()
+        XCTAssertEqual(group.host(leader).refusals.map(\.refusal), [.notLeader])
+        XCTAssertEqual(group.host(follower).reply(to: write), .failed(.unknown, .notLeader, leader: new))
+        XCTAssertFalse(RequestError(.unknown, .notLeader, leader: new).isRetriable)
+    }
+
+    func testEveryRefusalHasItsReason() throws {
+        let (group, leader, follower) = try started()
+        group.fate = { self.isForward($0) ? .isLost : .arrives }
+        let cases: [(ForwardResponse.Refusal, RequestError.Reason)] = [
+            (.notLeader, .notLeader), (.busy, .busy), (.tooLarge, .tooLarge), (.closed, .closed), (.failed, .failed),
+        ]
+        for (number, (refusal, reason)) in cases.enumerated() {
+            let write = group.write(follower, "k", "v", as: CommandIdentity(session: 1, number: UInt64(number)))
+            let forwarded = try XCTUnwrap(group.host(follower).forwards.last)
+            let response = ForwardResponse(number: forwarded.number, refusal: refusal, leader: 9)
+            // Twice: the second says nothing about anything.
+            for _ in 0..<2 { try group.receive(follower, from: leader, term: 1, .forwardResponse(response)) }
+            XCTAssertEqual(group.host(follower).reply(to: write), .failed(.unknown, reason, leader: 9))
+        }
+    }
+
+    func testTheLeaderRefusesWhatItWouldNotTakeFromItsOwnCallers() throws {
+        let (group, leader, follower) = try started { $0.options.raft.maxUncommittedBytes = 100 }
+        group.host(leader).provider.refusal = { _ in .invalid }
+        let refused = group.write(follower, "k", "v", as: CommandIdentity(session: 7, number: 1))
+        group.settle()
+        XCTAssertEqual(group.host(leader).refusals.map(\.refusal), [.failed])
+        XCTAssertEqual(group.host(follower).reply(to: refused), .failed(.unknown, .failed, leader: leader))
+
+        // Nothing is committed any more, and what may be uncommitted is in the log already.
+        group.host(leader).provider.refusal = { _ in nil }
+        for host in group.hosts { host.holdsWrites = true }
+        group.write(leader, "k", Bytes([UInt8](repeating: 1, count: 100)))
+        let busy = group.write(follower, "k", "v", as: CommandIdentity(session: 7, number: 2))
+        group.settle()
+        XCTAssertEqual(group.host(leader).refusals.map(\.refusal), [.failed, .busy])
+        XCTAssertEqual(group.host(follower).reply(to: busy), .failed(.unknown, .busy, leader: leader))
+        XCTAssertEqual(group.host(leader).replica?.raft.log.lastIndex, 2, "neither is in the log")
+    }
+
+    func testASecondRequestOfTheSameNameMustWaitForTheFirst() throws {
+        let (group, leader, follower) = try started()
+        group.fate = { self.isForward($0) ? .isHeld : .arrives }
+        let first = group.write(follower, "k", "v", as: command)
+        let second = group.write(follower, "k", "v", as: command)
+        XCTAssertEqual(group.host(follower).reply(to: second), .failed(.unknown, .busy, leader: leader))
+        group.settle()
+        group.fate = { _ in .arrives }
+        group.deliverHeld()
+        group.advance(by: .milliseconds(100))
+        XCTAssertEqual(group.host(follower).reply(to: first), .written(2))
+    }
+
+    /// Its frame was lost, and the caller tried again when the member led itself: the entry answers both.
+    func testAMemberThatComesToLeadAnswersWhatItHadPassedOn() throws {
+        let (group, leader, follower) = try started()
+        group.fate = { self.isForward($0) ? .isLost : .arrives }
+        let first = group.write(follower, "k", "v", as: command)
+        group.settle()
+        var new = leader
+        while new != follower {
+            group.isolate(new)
+            new = try group.elect()
+            group.isolate()
+            group.advance(by: .seconds(1))
+        }
+        let second = group.write(follower, "k", "v", as: command)
+        group.advance(by: .milliseconds(100))
+        let reply = try XCTUnwrap(group.host(follower).reply(to: second))
+        XCTAssertTrue(reply.isSuccess)
+        XCTAssertEqual(group.host(follower).reply(to: first), reply)
+    }
+
+    func testWhatIsPassedOnCountsAsWaiting() throws {
+        let (group, _, follower) = try started { $0.options.maxWaitingBytes = 150 }
+        group.fate = { self.isForward($0) ? .isHeld : .arrives }
+        let first = group.write(follower, "k", "v", as: CommandIdentity(session: 7, number: 1))
+        let second = group.write(follower, "k", "v", as: CommandIdentity(session: 7, number: 2))
+        XCTAssertEqual(group.host(follower).reply(to: second), .failed(.notApplied, .busy))
+        group.settle()
+        group.fate = { _ in .arrives }
+        group.deliverHeld()
+        group.advance(by: .milliseconds(100))
+        XCTAssertEqual(group.host(follower).reply(to: first), .written(2))
+        let third = group.write(follower, "k", "v", as: CommandIdentity(session: 7, number: 3))
+        group.advance(by: .milliseconds(100))
+        XCTAssertEqual(group.host(follower).reply(to: third), .written(3), "there is room again")
+    }
+
+    /// Numbers begin at random, so that an answer to an earlier life of the member is none to this one.
+    func testAnAnswerToAnEarlierLifeIsNone() throws {
+        let (group, leader, follower) = try started()
+        group.fate = { self.isForward($0) ? .isLost : .arrives }
+        group.write(follower, "k", "v", as: command)
+        let earlier = try XCTUnwrap(group.host(follower).forwards.last)
+        group.crash(follower, powerLoss: nil)
+        try group.open(follower)
+        group.advance(by: .seconds(1))
+        let write = group.write(follower, "k", "v", as: command)
+        let later = try XCTUnwrap(group.host(follower).forwards.last)
+        XCTAssertNotEqual(later.number, earlier.number)
+        let response = ForwardResponse(number: earlier.number, refusal: .busy, leader: leader)
+        try group.receive(follower, from: leader, term: 1, .forwardResponse(response))
+        XCTAssertNil(group.host(follower).reply(to: write))
+    }
+}
