@@ -15,15 +15,16 @@ struct GenerationStore {
     /// The highest number that a directory has had.
     private var highest: UInt64 = 0
 
-    /// Reads ROOT, and makes durable that it is what it is: whoever published it may have died before its name was. The
-    /// directory must exist.
+    /// Reads ROOT, and makes durable that it is what it is: whoever published it may have died before its name was, or been
+    /// told that the sync of its name had failed, after which another sync proves nothing; so it is published once more.
+    /// The directory must exist.
     init(opening directory: String, in fileSystem: any FileSystem) throws(ReplicaError) {
         self.directory = directory
         self.fileSystem = fileSystem
         let path = directory + "/ROOT"
         do {
             root = try fileSystem.exists(path) ? try GenerationStore.readRoot(path, in: fileSystem) : nil
-            try fileSystem.syncDirectory(directory)
+            if let root { try publish(root) } else { try fileSystem.syncDirectory(directory) }
         } catch let error as FileError {
             throw ReplicaError(error)
         } catch let error as DecodingError {
@@ -82,17 +83,21 @@ struct GenerationStore {
     mutating func publish(_ generation: UInt64, at position: LogPosition) throws(ReplicaError) {
         let next = RootFile(generation: generation, position: position)
         do {
-            // The names of the generation's directory and of the new root, each before what builds upon it.
-            try fileSystem.syncDirectory(directory)
-            try write(try next.encoded(), to: directory + "/ROOT.new")
-            try fileSystem.rename(directory + "/ROOT.new", to: directory + "/ROOT")
-            try fileSystem.syncDirectory(directory)
+            try publish(next)
         } catch let error as FileError {
             throw ReplicaError(error)
         } catch {
             throw ReplicaError(.invalid, "the root cannot be encoded: \(error)")
         }
         root = next
+    }
+
+    private func publish(_ root: RootFile) throws {
+        // The names of the generation's directory and of the new root, each before what builds upon it.
+        try fileSystem.syncDirectory(directory)
+        try write(try root.encoded(), to: directory + "/ROOT.new")
+        try fileSystem.rename(directory + "/ROOT.new", to: directory + "/ROOT")
+        try fileSystem.syncDirectory(directory)
     }
 
     /// Removes a generation that is not live any more. What cannot be removed now is removed when the store is opened.

@@ -37,7 +37,10 @@ extension Replica {
     }
 
     private func hasRoom(for byteCount: Int) -> Bool {
-        requests.waitingBytes + byteCount + RequestTable.overheadBytes <= options.maxWaitingBytes
+        guard requests.waitingBytes + byteCount + RequestTable.overheadBytes <= options.maxWaitingBytes else {
+            return false
+        }
+        return raft.role != .leader || !isBacklogged
     }
 
     /// Why a command must not enter the log, whoever asks.

@@ -10,8 +10,10 @@ extension Replica {
         let appliedBefore = applied.position.index
         while applied.position.index < applyTarget, !machine.isOverloaded {
             let batch = try page(from: applied.position.index + 1, through: applyTarget)
-            try apply(batch, &effects)
-            if machine.wantsSeal { try seal() }
+            while applied.position.index < batch.lastIndex, !machine.isOverloaded {
+                try apply(batch.slice(from: applied.position.index + 1, through: batch.lastIndex), &effects)
+                if machine.wantsSeal { try seal() }
+            }
         }
         if applied.position.index > appliedBefore { tell(.applied(through: applied.position.index)) }
     }
@@ -22,8 +24,9 @@ extension Replica {
         swap(&replies, &effects)
         defer { swap(&replies, &effects) }
         var results: [AppliedCommand] = []
+        let last: LogIndex
         do {
-            try machine.apply(batch) { index, result in
+            last = try machine.apply(batch) { index, result in
                 requests.applied(batch.header(at: index).position, result: result, &replies)
                 if requests.hasForwarded, let identity = machine.identity(of: batch.payload(at: index)) {
                     requests.applied(identity, at: index, result: result, &replies)
@@ -34,9 +37,11 @@ extension Replica {
         } catch {
             throw ReplicaError(error)
         }
-        requests.passed(batch.lastIndex, &replies)
-        applied = StatePosition(position: batch.last, stamp: batch.header(at: batch.lastIndex).stamp)
-        onApply?(batch, results)
+        precondition(last >= batch.firstIndex && last <= batch.lastIndex, "a state machine applies what it is given")
+        requests.passed(last, &replies)
+        let header = batch.header(at: last)
+        applied = StatePosition(position: header.position, stamp: header.stamp)
+        onApply?(batch.slice(from: batch.firstIndex, through: last), results)
     }
 
     /// The entries from `first` on, a page of them: after a restart all of the log may be waiting.
@@ -93,19 +98,33 @@ extension Replica {
         }
     }
 
+    /// Whether so much is committed and not applied that nothing more should be committed: the state machine has fallen
+    /// behind, and what it does not take the log has to keep.
+    var isBacklogged: Bool {
+        guard raft.commitIndex > applied.position.index, applied.position.index >= raft.log.base.index else {
+            return false
+        }
+        let bytes = raft.log.byteCount(from: applied.position.index + 1, through: raft.commitIndex)
+        return bytes > options.maxBacklogBytes
+    }
+
     /// Drops the log that a durable seal covers, but for the entries that peers who are a little behind will want.
     ///
     /// The bound wins over those peers: they get a checkpoint.
     func dropLog() {
         let durable = machine.durable.position.index
-        let kept = log.isOverBound ? 0 : options.entriesKeptBehindSeal
         let first = raft.log.base.index
+        guard durable > first, durable > dropped || log.isOverBound else { return }
+        var target = durable
+        if !log.isOverBound {
+            target -= min(target, options.entriesKeptBehindSeal)
+            // A checkpoint that is on its way is of use only together with what follows it.
+            target = min(target, lowestCheckpointUnderWay)
+        }
         // Not entry by entry: each drop is a record in the log.
-        guard durable > kept, durable - kept > first, durable > dropped || log.isOverBound,
-            let term = raft.log.term(at: durable - kept)
-        else { return }
+        guard target > first, let term = raft.log.term(at: target) else { return }
         dropped = durable
-        let base = LogPosition(term: term, index: durable - kept)
+        let base = LogPosition(term: term, index: target)
         metrics.entriesDropped += base.index - first
         enqueue(.compact(through: base))
         tell(.compacted(through: base))

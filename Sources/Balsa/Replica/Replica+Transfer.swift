@@ -58,8 +58,21 @@ extension Replica {
 
     private func endTransfer(_ slot: Int, succeeded: Bool) {
         let sender = senders.remove(at: slot)
-        if succeeded { metrics.checkpointsSent += 1 } else { metrics.transfersFailed += 1 }
+        if succeeded {
+            metrics.checkpointsSent += 1
+            // It has yet to be installed, and the peer to ask for what follows.
+            delivered.append((sender.source.state.position.index, now + options.giveUpTransferAfter))
+        } else {
+            metrics.transfersFailed += 1
+        }
         tell(.snapshotSent(to: sender.peer, position: sender.source.state.position, succeeded: succeeded))
+    }
+
+    /// The lowest position of a checkpoint that is on its way to a peer, or was delivered a short while ago.
+    var lowestCheckpointUnderWay: LogIndex {
+        delivered.removeAll { $0.until <= now }
+        let sending = senders.map(\.source.state.position.index).min() ?? .max
+        return min(sending, delivered.map(\.index).min() ?? .max)
     }
 
     /// When the next chunk is repeated or the next transfer given up.
@@ -117,8 +130,12 @@ extension Replica {
     }
 
     private func take(_ chunk: CheckpointChunk, from peer: MemberID, term: Term) throws(CheckpointReceiverError) {
+        if let transfer = incoming?.transfer, transfer != chunk.transfer {
+            // A late chunk of a transfer that is over must not end the one that goes on.
+            guard transfer.nonce != chunk.transfer.nonce || chunk.transfer.number > transfer.number else { return }
+        }
         if incoming?.transfer != chunk.transfer {
-            // One that begins in the middle is a late chunk of a transfer that is over.
+            // One that begins in the middle is of a transfer whose beginning this replica has not seen, in this life.
             guard chunk.offset == 0 else { return }
             discardIncoming()
             incomingGeneration = generations.takeGeneration()
@@ -156,9 +173,12 @@ extension Replica {
     func install(_ position: LogPosition, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
         // It stays so where a file call fails: in simulation that is where the process may have died.
         phase = .installing
-        guard let received = incoming, received.isComplete(at: position),
-            let opened = openReceived(received, expecting: position)
-        else {
+        guard let received = incoming, received.isComplete(at: position) else {
+            // A late offer of another checkpoint says nothing about the one that is on its way.
+            tell(.snapshotFailed(position))
+            return
+        }
+        guard let opened = openReceived(received, expecting: position) else {
             discardIncoming()
             tell(.snapshotFailed(position))
             return

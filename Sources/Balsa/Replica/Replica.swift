@@ -89,6 +89,8 @@ public final class Replica {
     var replaced: [(machine: any StateMachine, generation: UInt64)] = []
     var senders: [CheckpointSender] = []
     var lastTransfer: UInt64 = 0
+    /// Checkpoints that were delivered, and until when the log behind them is kept.
+    var delivered: [(index: LogIndex, until: Instant)] = []
     var incoming: CheckpointReceiver?
     var incomingGeneration: UInt64 = 0
 

@@ -22,6 +22,9 @@ public struct ReplicaOptions: Sendable {
     /// How many entries are kept behind a durable seal, so that a peer that is a little behind needs no checkpoint; 10,000.
     /// While the log is over its bound, none are.
     public var entriesKeptBehindSeal: UInt64 = 10_000
+    /// How many bytes of entries may be committed and not applied, because the state machine has fallen behind, before a leader
+    /// refuses commands with *busy*; 64 MiB.
+    public var maxBacklogBytes: UInt64 = 64 << 20
     /// How many bytes of entries are applied between two looks at whether the state should be sealed; 1 MiB.
     public var applyPageBytes = 1 << 20
     /// About how many bytes a step of the state machine's background work goes through; 1 MiB.

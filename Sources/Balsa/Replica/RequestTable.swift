@@ -74,6 +74,8 @@ struct RequestTable {
             for: lastNumber
         )
         numberByIdentity.insert(lastNumber, for: identity)
+        // Those that are answered are taken out now and then, so that the list is in proportion to what waits.
+        if forwardOrder.count > 2 * forwarded.count + 64 { forwardOrder.removeAll { !forwarded.contains($0) } }
         forwardOrder.append(lastNumber)
         waitingBytes += bytes
         nextExpiry = min(nextExpiry, deadline)

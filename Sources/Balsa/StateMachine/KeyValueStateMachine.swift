@@ -48,11 +48,11 @@ public final class KeyValueStateMachine: StateMachine {
     /// The sum over all mutations that were applied.
     public var digest: UInt64 { machine.digest }
 
-    /// Applies committed entries.
+    /// Applies committed entries, until the memtable is full.
     public func apply(
         _ entries: EntryBatch,
         reply: (LogIndex, Bytes) -> Void
-    ) throws(StateMachineError) {
+    ) throws(StateMachineError) -> LogIndex {
         for index in entries.firstIndex...entries.lastIndex {
             let header = entries.header(at: index)
             do throws(KeyValueError) {
@@ -73,7 +73,9 @@ public final class KeyValueStateMachine: StateMachine {
             } catch {
                 throw StateMachineError(error)
             }
+            if machine.wantsSeal { return index }
         }
+        return entries.lastIndex
     }
 
     /// The request that a command is, for requests of a session and for those that open one: a second copy of them does no

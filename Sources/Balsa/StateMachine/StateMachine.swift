@@ -56,11 +56,16 @@ public protocol StateMachine: AnyObject {
 
     /// Applies committed entries in order, without gaps, beginning behind what is applied already.
     ///
+    /// What an entry adds to the state may be much more than the entry, so that a few of them can fill what a seal would have
+    /// to empty: after each entry the state machine may stop, and is given the rest again later.
+    ///
     /// - Parameters:
     ///   - entries: the entries; those that are not commands change nothing.
-    ///   - reply: to be called once for each *command*, in order, with its index and what its caller is told.
+    ///   - reply: to be called once for each *command* that is applied, in order, with its index and what its caller is told.
+    /// - Returns: the index of the last entry that was applied: at least the first, and fewer than all only where
+    ///   ``wantsSeal`` is true now.
     /// - Throws: ``StateMachineError`` where a command cannot be applied here, as one of a newer release cannot.
-    func apply(_ entries: EntryBatch, reply: (LogIndex, Bytes) -> Void) throws(StateMachineError)
+    func apply(_ entries: EntryBatch, reply: (LogIndex, Bytes) -> Void) throws(StateMachineError) -> LogIndex
 
     /// The name of a command; nil for bytes that are none, and for commands that have none.
     func identity(of command: Bytes) -> CommandIdentity?

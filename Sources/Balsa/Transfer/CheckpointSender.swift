@@ -36,6 +36,8 @@ struct CheckpointSender {
     private(set) var giveUpAt: Instant
     /// Whether the peer has everything.
     var isComplete: Bool { acknowledged == streamByteCount }
+    /// Whether the peer's last word was that it has nothing.
+    private var hasNothing = false
     /// How many chunks were sent again.
     private(set) var chunksRepeated = 0
 
@@ -110,8 +112,10 @@ struct CheckpointSender {
         return Bytes(slab: slab, offset: 0, count: slab.count)
     }
 
-    /// Notes how much the peer has.
+    /// Notes how much the peer has. One that has nothing, and had something, was started again: unless an acknowledgement
+    /// says otherwise before chunks are sent again, all of it is.
     mutating func received(through offset: UInt64, giveUpAt: Instant) {
+        hasNothing = offset == 0 && acknowledged > 0
         guard offset > acknowledged, let slot = underWay.firstIndex(where: { $0.end == offset }) else { return }
         acknowledged = offset
         acknowledgedChecksum = underWay[slot].checksum
@@ -125,6 +129,11 @@ struct CheckpointSender {
         guard now >= resendAt, !underWay.isEmpty else { return false }
         chunksRepeated += underWay.count
         underWay.removeAll()
+        if hasNothing {
+            hasNothing = false
+            acknowledged = 0
+            acknowledgedChecksum = 0
+        }
         resendAt = .never
         return true
     }

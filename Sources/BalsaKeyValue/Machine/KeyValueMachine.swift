@@ -66,6 +66,8 @@ public final class KeyValueMachine: @unchecked Sendable {
             try StorageEngine.open(directory, fileSystem: fileSystem, options: options.engine)
         }
         do throws(KeyValueError) {
+            // What a peer has sent is to take the place of a state that is well: nothing of it is believed unread.
+            if isFreshCheckpoint { try engineCall { () throws(EngineError) in try engine.verifyAll() } }
             var state = ReplicatedState(limits: options.limits)
             if let seal = engine.durableSeal { state = try decode(seal, options: options) }
             if isFreshCheckpoint, options.plantedBugs.contains(.sessionsLostInCheckpoint) {

@@ -93,13 +93,15 @@ struct SessionTable {
     mutating func admit(_ identity: RequestIdentity, lowest: UInt64, index: UInt64, stamp: UInt64) -> Admission {
         guard let place = places[identity.session.rawValue] else { return .refused(.sessionExpired) }
         use(place, index: index, stamp: stamp)
+        // Decided by what the request itself says, so that every copy of it is refused alike: one that were refused now and
+        // executed later would contradict what its caller was told.
+        guard identity.number - min(lowest, identity.number) < window else { return .refused(.windowExceeded) }
         if lowest > slots[place].session.lowest {
             slots[place].session.lowest = lowest
             replyCount -= slots[place].session.replies.forget(below: lowest)
         }
         let lowest = slots[place].session.lowest
         guard identity.number >= lowest else { return .refused(.requestTooOld) }
-        guard identity.number - lowest < window else { return .refused(.windowExceeded) }
         if let reply = slots[place].session.replies.reply(to: identity.number) { return .repeated(reply) }
         return .execute
     }

@@ -135,6 +135,7 @@ public struct Scenario: Equatable, Sendable {
         options.sealStateAfterBytes = sealStateAfterBytes
         options.entriesKeptBehindSeal = entriesKept
         options.applyPageBytes = Int(applyPageBytes)
+        options.maxBacklogBytes = logBoundBytes
         options.chunkBytes = Int(chunkBytes)
         options.workBudgetBytes = Int(workBudgetBytes)
         options.resendChunkAfter = .milliseconds(200)

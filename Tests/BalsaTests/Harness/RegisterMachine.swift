@@ -70,7 +70,7 @@ final class RegisterMachine: StateMachine {
 
     // MARK: Applying
 
-    func apply(_ entries: EntryBatch, reply: (LogIndex, Bytes) -> Void) throws(StateMachineError) {
+    func apply(_ entries: EntryBatch, reply: (LogIndex, Bytes) -> Void) throws(StateMachineError) -> LogIndex {
         for index in entries.firstIndex...entries.lastIndex {
             let header = entries.header(at: index)
             if header.kind == .command {
@@ -86,6 +86,7 @@ final class RegisterMachine: StateMachine {
             state.position = StatePosition(position: header.position, stamp: header.stamp)
         }
         bytesSinceSeal += entries.byteCount
+        return entries.lastIndex
     }
 
     /// What a caller is told of a command that took effect at an index.

@@ -8,11 +8,6 @@ import XCTest
 
 /// Checkpoints from a leader to a member that the log cannot serve.
 final class TransferTests: XCTestCase {
-    /// A leader, a follower, and one that has missed so much that the log cannot serve it.
-    private func lagging(_ change: (ReplicaGroup) -> Void = { _ in }) throws -> Lagging {
-        try Lagging(change)
-    }
-
     private func isChunk(_ frame: PeerFrame) -> Bool {
         if case .checkpointChunk = frame.content { true } else { false }
     }
@@ -22,7 +17,7 @@ final class TransferTests: XCTestCase {
     }
 
     func testAMemberThatIsFarBehindGetsACheckpointAndThenTheLog() throws {
-        let scene = try lagging()
+        let scene = try Lagging()
         let group = scene.group
         let stale = group.read(scene.late, "k0", within: .seconds(60))
         group.isolate()
@@ -65,7 +60,7 @@ final class TransferTests: XCTestCase {
 
     /// The checkpoint may contain it: its effect is there, and its reply is not.
     func testACommandThatWasPassedOnAndThatACheckpointCoversIsUnknown() throws {
-        let scene = try lagging()
+        let scene = try Lagging()
         let (group, host) = (scene.group, scene.host)
         // It still believes in its leader, or has none. Only the first can pass a command on.
         group.isolate()
@@ -88,7 +83,7 @@ final class TransferTests: XCTestCase {
     // MARK: The window
 
     func testTwoChunksAreOnTheirWayAndNoMore() throws {
-        let scene = try lagging()
+        let scene = try Lagging()
         let group = scene.group
         group.fate = { self.isChunk($0) ? .isHeld : .arrives }
         group.isolate()
@@ -114,7 +109,7 @@ final class TransferTests: XCTestCase {
     }
 
     func testOthersAreServedWhileATransferRuns() throws {
-        let scene = try lagging()
+        let scene = try Lagging()
         let group = scene.group
         group.fate = { self.isChunk($0) ? .isLost : .arrives }
         group.isolate()
@@ -133,7 +128,7 @@ final class TransferTests: XCTestCase {
     func testChunksAndAnswersMayBeLostDoubledAndOvertaken() throws {
         for seed in 1...8 as ClosedRange<UInt64> {
             var random = RandomSource(seed: seed)
-            let scene = try lagging()
+            let scene = try Lagging()
             let group = scene.group
             group.fate = { frame in
                 switch frame.content {
@@ -164,7 +159,7 @@ final class TransferTests: XCTestCase {
     // MARK: The ends of a transfer
 
     func testALeaderThatIsDeposedInTheMiddleIsFollowedByTheNext() throws {
-        let scene = try lagging()
+        let scene = try Lagging()
         let (group, host) = (scene.group, scene.host)
         var passed = 0
         group.fate = { frame in
@@ -184,17 +179,19 @@ final class TransferTests: XCTestCase {
         XCTAssertEqual(host.replica?.metrics.checkpointsInstalled, 1)
         XCTAssertEqual(host.replica?.generations.root?.generation, first + 1, "that of the second leader")
         XCTAssertEqual(try host.disk.mount().list("balsa/groups/1"), ["ROOT", "VOTE", "state-\(first + 1)"])
-        // What the old leader had sent comes at last.
         group.isolate()
+        group.advance(by: .milliseconds(200))
+        XCTAssertEqual(scene.leaderHost.replica?.raft.role, .follower)
+        XCTAssertEqual(scene.leaderHost.replica?.senders.count, 0, "who does not lead sends nothing")
+        // What it had sent before comes at last.
         group.deliverHeld()
         group.advance(by: .seconds(2))
         XCTAssertEqual(host.machine?.digest, group.host(next).machine?.digest)
         XCTAssertEqual(host.replica?.metrics.checkpointsInstalled, 1)
-        XCTAssertEqual(scene.leaderHost.replica?.senders.count, 0, "who does not lead sends nothing")
     }
 
     func testChunksOfALeaderOfThePastAreRefused() throws {
-        let scene = try lagging()
+        let scene = try Lagging()
         let (group, host) = (scene.group, scene.host)
         group.isolate()
         group.fate = { self.isChunk($0) ? .isLost : .arrives }
@@ -209,9 +206,28 @@ final class TransferTests: XCTestCase {
         XCTAssertEqual(response.status, .refused)
     }
 
+    func testALateChunkOfATransferThatIsOverDisturbsNothing() throws {
+        let group = ReplicaGroup(members: 3)
+        try group.open(1)
+        group.settle()
+        let checkpoint = TestCheckpoint(position: LogPosition(term: 1, index: 9), stamp: 0, state: [("k", "v")])
+        let (old, new) = (try checkpoint.chunks(of: 30, transfer: 1), try checkpoint.chunks(of: 30, transfer: 2))
+        for chunk in [old[0], old[1], new[0], old[2], old[1]] {
+            try group.receive(1, from: 2, term: 1, .checkpointChunk(chunk))
+        }
+        XCTAssertEqual(group.host(1).replica?.incoming?.transfer, new[0].transfer)
+        XCTAssertEqual(group.host(1).replica?.incoming?.received, 30)
+        guard case .checkpointChunkResponse(let response)? = group.host(1).sent.last?.content else {
+            return XCTFail("the sender should be told")
+        }
+        XCTAssertEqual(response.receivedByteCount, 0, "nothing is here of the transfer that is asked for")
+        for chunk in new.dropFirst() { try group.receive(1, from: 2, term: 1, .checkpointChunk(chunk)) }
+        XCTAssertEqual(group.host(1).replica?.incoming?.isComplete, true)
+    }
+
     func testAReceiverThatWasRestartedGetsItAnew() throws {
         for powerLoss in [nil, 4] as [UInt64?] {
-            let scene = try lagging()
+            let scene = try Lagging()
             let (group, host) = (scene.group, scene.host)
             var passed = 0
             group.fate = { frame in
@@ -230,15 +246,15 @@ final class TransferTests: XCTestCase {
                 "no part is left"
             )
             group.fate = { _ in .arrives }
-            group.advance(by: .seconds(40))
+            group.advance(by: .seconds(5))
             XCTAssertEqual(host.replica?.metrics.checkpointsInstalled, 1)
             XCTAssertEqual(host.machine?.digest, scene.leaderHost.machine?.digest)
-            XCTAssertEqual(scene.leaderHost.replica?.metrics.transfersFailed, 1, "the first one made no progress")
+            XCTAssertEqual(scene.leaderHost.replica?.metrics.transfersFailed, 0, "it began anew, and was not given up")
         }
     }
 
     func testATransferWithoutProgressIsGivenUpAndBegunAnew() throws {
-        let scene = try lagging()
+        let scene = try Lagging()
         let (group, leader) = (scene.group, scene.leaderHost)
         group.fate = { self.isChunk($0) ? .isLost : .arrives }
         group.isolate()
@@ -255,7 +271,7 @@ final class TransferTests: XCTestCase {
     }
 
     func testACompleteCheckpointIsNotSentTwice() throws {
-        let scene = try lagging()
+        let scene = try Lagging()
         let (group, leader) = (scene.group, scene.leaderHost)
         group.fate = { self.isOffer($0) ? .isLost : .arrives }
         group.isolate()
@@ -277,7 +293,7 @@ final class TransferTests: XCTestCase {
     }
 
     func testALostLastAnswerIsGivenAgain() throws {
-        let scene = try lagging()
+        let scene = try Lagging()
         let group = scene.group
         var losses = 3
         group.fate = { frame in
@@ -291,109 +307,5 @@ final class TransferTests: XCTestCase {
         XCTAssertEqual(losses, 0)
         XCTAssertEqual(scene.leaderHost.replica?.metrics.transfersStarted, 1)
         XCTAssertEqual(scene.host.replica?.metrics.checkpointsInstalled, 1)
-    }
-
-    // MARK: What goes wrong at an end
-
-    func testADamagedChunkIsRefusedAndTheTransferBegunAnew() throws {
-        let scene = try lagging()
-        let (group, host) = (scene.group, scene.host)
-        group.fate = { self.isChunk($0) ? .isHeld : .arrives }
-        group.isolate()
-        group.advance(by: .milliseconds(900))
-        // The first one arrives. The second was read from a file that rots.
-        var held = try group.heldFrames.map { try PeerFrame(decoding: $0.bytes, options: group.options.wire) }
-        guard case .checkpointChunk(let first) = held.removeFirst().content,
-            case .checkpointChunk(var second) = held.removeFirst().content
-        else { return XCTFail("chunks are held") }
-        var bytes = [UInt8](second.bytes)
-        bytes[50] ^= 1
-        second.bytes = Bytes(bytes)
-        let term = try XCTUnwrap(scene.leaderHost.replica?.raft.term)
-        try group.receive(scene.late, from: scene.leader, term: term, .checkpointChunk(first))
-        XCTAssertEqual(host.replica?.incoming?.received, 100)
-        try group.receive(scene.late, from: scene.leader, term: term, .checkpointChunk(second))
-        XCTAssertNil(host.replica?.incoming)
-        XCTAssertEqual(host.replica?.metrics.transfersRefused, 1)
-        XCTAssertNil(host.replica?.failure, "the member is well")
-        XCTAssertEqual(try host.disk.mount().list("balsa/groups/1"), ["ROOT", "VOTE", "state-1"])
-        group.fate = { _ in .arrives }
-        group.advance(by: .seconds(2))
-        XCTAssertEqual(scene.leaderHost.replica?.metrics.transfersFailed, 1)
-        XCTAssertEqual(host.replica?.metrics.checkpointsInstalled, 1)
-    }
-
-    func testAReceiverWithoutSpaceRefusesAndIsServedLater() throws {
-        let hook = SpaceHook()
-        let scene = try lagging { for host in $0.hosts { host.hook = hook } }
-        let (group, host) = (scene.group, scene.host)
-        hook.full = "/state-2"
-        group.isolate()
-        group.advance(by: .seconds(3))
-        XCTAssertGreaterThan(host.replica?.metrics.transfersRefused ?? 0, 0)
-        XCTAssertNil(host.replica?.failure)
-        let attempts = try XCTUnwrap(scene.leaderHost.replica?.metrics.transfersStarted)
-        XCTAssertLessThan(attempts, 12, "it is not tried in a loop")
-        hook.full = nil
-        group.advance(by: .seconds(2))
-        XCTAssertEqual(host.replica?.metrics.checkpointsInstalled, 1)
-        XCTAssertEqual(host.machine?.digest, scene.leaderHost.machine?.digest)
-    }
-
-    func testALeaderThatCannotReadItsStateGoesOnLeading() throws {
-        let hook = SpaceHook()
-        let scene = try lagging { for host in $0.hosts { host.hook = hook } }
-        let group = scene.group
-        hook.unreadable = "/seal-"
-        group.isolate()
-        group.advance(by: .seconds(3))
-        let leader = try XCTUnwrap(scene.leaderHost.replica)
-        XCTAssertGreaterThan(leader.metrics.transfersFailed, 0)
-        XCTAssertLessThan(leader.metrics.transfersFailed, 12, "it is not tried in a loop")
-        XCTAssertEqual(leader.raft.role, .leader)
-        let write = group.write(scene.leader, "k", "v")
-        group.settle()
-        XCTAssertEqual(scene.leaderHost.reply(to: write)?.isSuccess, true)
-        hook.unreadable = nil
-        group.advance(by: .seconds(2))
-        XCTAssertEqual(scene.host.replica?.metrics.checkpointsInstalled, 1)
-    }
-
-    /// While it arrives, the log gets further than the checkpoint, as when another leader still has the entries.
-    func testACheckpointThatTheLogHasOvertakenIsGivenUp() throws {
-        let group = ReplicaGroup(members: 3)
-        try group.open(1)
-        group.settle()
-        let checkpoint = TestCheckpoint(position: LogPosition(term: 1, index: 2), stamp: 0, state: [("k", "v")])
-        let chunks = try checkpoint.chunks(of: 50)
-        try group.receive(1, from: 2, term: 1, .checkpointChunk(chunks[0]))
-        XCTAssertEqual(group.host(1).replica?.incoming?.received, 50)
-        var builder = EntryBatch.Builder(group: 1, previous: .zero, capacityBytes: 1_000)
-        for _ in 0..<3 { builder.append(term: 1, stamp: 0, kind: .noOp, payload: Bytes()) }
-        let entries = builder.finish()
-        let range = EntryRange(first: 1, last: entries.last)
-        let append = Append(previous: .zero, entries: range, commit: 3)
-        try group.receive(1, from: 2, term: 1, .message(.append(append), entries: entries))
-        group.settle()
-        XCTAssertNil(group.host(1).replica?.incoming)
-        XCTAssertEqual(try group.host(1).disk.mount().list("balsa/groups/1"), ["ROOT", "VOTE", "state-1"])
-        // The sender is told that nothing more of it is needed.
-        try group.receive(1, from: 2, term: 1, .checkpointChunk(chunks[1]))
-        guard case .checkpointChunkResponse(let response)? = group.host(1).sent.last?.content else {
-            return XCTFail("the sender should be told")
-        }
-        XCTAssertEqual(response.status, .complete)
-    }
-}
-
-/// A disk that has no space below some directory, or cannot read some files.
-private final class SpaceHook: DiskHook {
-    var full: String?
-    var unreadable: String?
-
-    func answer(_ call: DiskCall) -> DiskAnswer {
-        if let full, call.operation == .write, call.path.contains(full) { return .fail(.noSpace) }
-        if let unreadable, call.operation == .read, call.path.contains(unreadable) { return .fail(.inputOutput) }
-        return .proceed
     }
 }
