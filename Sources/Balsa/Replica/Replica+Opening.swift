@@ -177,13 +177,7 @@ extension Replica {
         }
     }
 
-    private static func parent(of path: String) -> String {
-        guard let slash = path.lastIndex(of: "/") else { return "." }
-        return slash == path.startIndex ? "/" : String(path[..<slash])
-    }
-
-    /// Takes the lock and makes sure that the directories exist, durably: a directory whose name is lost takes with it all
-    /// that was synced inside.
+    /// Takes the lock and makes sure that the directories exist, durably.
     private static func prepareDirectories(
         _ directory: String,
         _ groupDirectory: String,
@@ -191,7 +185,7 @@ extension Replica {
     ) throws(ReplicaError) -> any FileLock {
         do {
             try fileSystem.createDirectory(directory)
-            try fileSystem.syncDirectory(parent(of: directory))
+            try fileSystem.syncParent(of: directory)
             let lock = try fileSystem.lock(directory + "/LOCK")
             try fileSystem.createDirectory(directory + "/log")
             try fileSystem.createDirectory(directory + "/groups")

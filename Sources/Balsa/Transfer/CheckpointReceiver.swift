@@ -152,12 +152,3 @@ enum CheckpointReceiverError: Error {
     /// It cannot be written here now.
     case file(FileError)
 }
-
-extension FileSystem {
-    /// Removes a directory and the files in it. Does nothing where there is none.
-    func removeDirectory(_ directory: String) throws(FileError) {
-        guard try exists(directory) else { return }
-        for name in try list(directory) { try remove(directory + "/" + name) }
-        try remove(directory)
-    }
-}

@@ -9,19 +9,20 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
 
         private init(_ description: String) { self.description = description }
 
-        /// A file operation failed; the error says which. The engine goes on where that is safe: see ``StorageEngine``.
+        /// A file operation failed; the error says which. In background work that is undone and tried again by a later call;
+        /// behind a failed write or sync of the write-ahead log nothing more is written until the engine is opened anew.
         public static let file = Code("file operation failed")
         /// Bytes on disk are not what was written. The description names the file and the place.
         public static let damaged = Code("damaged")
         /// An argument or an option is outside of its limits. Nothing has happened.
         public static let invalid = Code("invalid")
-        /// The revision asked for is below the retention mark: its data may be gone.
+        /// The sequence number asked for is below the retention mark: its data may be gone.
         public static let compacted = Code("compacted")
         /// The answer needs the disk, and the caller asked not to wait for it. Ask again where waiting is allowed.
         public static let wouldWait = Code("would wait")
         /// Another engine has the directory open.
         public static let locked = Code("locked")
-        /// An earlier failure stopped the engine; it must be opened anew.
+        /// An earlier failure stopped what was asked for, or the engine contradicts itself; it must be opened anew.
         public static let failed = Code("failed")
         /// The engine was closed.
         public static let closed = Code("closed")
@@ -52,4 +53,9 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
     public init(_ error: BalsaPlatform.DecodingError, in path: String) {
         self.init(error.reason == .version ? .upgradeRequired : .damaged, "\(path): \(error)")
     }
+}
+
+/// Calls `body` and names a failed file operation as a failure of the engine.
+func filed<Result>(_ body: () throws(FileError) -> Result) throws(EngineError) -> Result {
+    do { return try body() } catch { throw EngineError(error) }
 }

@@ -13,7 +13,7 @@ extension StorageEngine {
         let source = try checkpointSource()
         try filed { () throws(FileError) in
             try fileSystem.createDirectory(target)
-            try fileSystem.syncDirectory(StorageEngine.parent(of: target))
+            try fileSystem.syncParent(of: target)
         }
         let names = try filed { () throws(FileError) in try fileSystem.list(target) }
         guard names.isEmpty else { throw EngineError(.invalid, "\(target) is not empty") }

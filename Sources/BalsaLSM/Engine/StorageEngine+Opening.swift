@@ -35,7 +35,7 @@ extension StorageEngine {
         do throws(FileError) {
             try fileSystem.createDirectory(directory)
             // At every opening: whoever made the directory may have died before its name was durable.
-            try fileSystem.syncDirectory(parent(of: directory))
+            try fileSystem.syncParent(of: directory)
             return try fileSystem.lock(directory + "/" + EngineFileName.lockName)
         } catch {
             guard error.operation != .lock || error.number != .wouldBlock else {
@@ -43,13 +43,6 @@ extension StorageEngine {
             }
             throw EngineError(error)
         }
-    }
-
-    /// The directory that `path` lies in.
-    static func parent(of path: String) -> String {
-        let trimmed = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
-        guard let slash = trimmed.lastIndex(of: "/") else { return "." }
-        return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
     }
 
     private static func open(

@@ -96,8 +96,3 @@ final class Manifest {
     /// Gives the file back.
     func close() { file.close() }
 }
-
-/// Calls `body` and names a failed file operation as a failure of the engine.
-func filed<Result>(_ body: () throws(FileError) -> Result) throws(EngineError) -> Result {
-    do { return try body() } catch { throw EngineError(error) }
-}

@@ -135,14 +135,6 @@ final class WriteAheadLog {
         if let remains { throw EngineError(remains) }
     }
 
-    private static func filed<Result>(_ body: () throws(FileError) -> Result) throws(EngineError) -> Result {
-        do throws(FileError) {
-            return try body()
-        } catch {
-            throw EngineError(error)
-        }
-    }
-
     // MARK: Writing
 
     /// The size of the file that is being written, in bytes.

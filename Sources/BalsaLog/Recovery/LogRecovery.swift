@@ -101,16 +101,10 @@ public final class LogRecovery {
     private func list() throws(LogError) {
         try filed { () throws(FileError) in
             try fileSystem.createDirectory(directory)
-            try fileSystem.syncDirectory(LogRecovery.parent(of: directory))
+            try fileSystem.syncParent(of: directory)
         }
         let names = try filed { () throws(FileError) in try fileSystem.list(directory) }
         try scan.take(names)
-    }
-
-    /// The directory that holds `path`.
-    private static func parent(of path: String) -> String {
-        guard let slash = path.lastIndex(of: "/") else { return "." }
-        return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 }
 

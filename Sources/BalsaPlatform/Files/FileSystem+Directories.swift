@@ -1,0 +1,22 @@
+extension FileSystem {
+    /// Makes durable that `path` exists under its name: syncs the directory that it lies in.
+    ///
+    /// A directory whose own name is lost takes with it all that was synced inside.
+    package func syncParent(of path: String) throws(FileError) {
+        try syncDirectory(parent(of: path))
+    }
+
+    /// Removes a directory and the files in it. Does nothing where there is none.
+    package func removeDirectory(_ directory: String) throws(FileError) {
+        guard try exists(directory) else { return }
+        for name in try list(directory) { try remove(directory + "/" + name) }
+        try remove(directory)
+    }
+}
+
+/// The directory that `path` lies in.
+private func parent(of path: String) -> String {
+    let trimmed = path.count > 1 && path.hasSuffix("/") ? path.dropLast() : path[...]
+    guard let slash = trimmed.lastIndex(of: "/") else { return "." }
+    return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
+}
