@@ -96,7 +96,7 @@ extension Replica {
         switch write.target {
         case .log:
             log.writeFinished(write.write.number)
-            if log.needsSeal { sealDeadline = now + options.sealAfter }
+            if log.needsSeal { logSealDeadline = now + options.sealLogAfter }
         case .vote:
             guard let change = persists.voteUnderWay else { return }
             if write.write.number == change.first.number {
@@ -133,7 +133,7 @@ extension Replica {
         // log is the same on disk.
         log.noteCommit(Replica.group, min(raft.commitIndex, raft.durableIndex))
         while let write = log.nextWrite() {
-            sealDeadline = .never
+            logSealDeadline = .never
             let commit = log.writtenCommit(Replica.group)
             effects.append(.write(ReplicaWrite(target: .log, write: write, commit: commit)))
         }

@@ -57,7 +57,7 @@ extension Replica {
         do { try machine.seal() } catch { throw ReplicaError(error) }
         sealed = applied.position
         logBytesAtSeal = log.metrics.bytes
-        sealStateDeadline = .never
+        stateSealDeadline = .never
         metrics.seals += 1
     }
 
@@ -67,10 +67,10 @@ extension Replica {
         guard applied.position.index > sealed.index, !machine.isOverloaded else { return }
         let written = log.metrics.bytes - logBytesAtSeal
         let isAwaited = log.isOverBound && machine.durable.position.index >= sealed.index
-        if written >= options.sealStateAfterBytes || isAwaited || now >= sealStateDeadline {
+        if written >= options.sealStateAfterBytes || isAwaited || now >= stateSealDeadline {
             try seal()
-        } else if sealStateDeadline == .never {
-            sealStateDeadline = now + options.sealStateAfter
+        } else if stateSealDeadline == .never {
+            stateSealDeadline = now + options.sealStateAfter
         }
     }
 

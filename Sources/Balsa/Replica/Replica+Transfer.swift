@@ -198,7 +198,7 @@ extension Replica {
         applyTarget = max(applyTarget, position.index)
         sealed = position
         dropped = position.index
-        sealStateDeadline = .never
+        stateSealDeadline = .never
         if !isWorking { closeReplaced() }
         phase = .stepping
         enqueue(

@@ -66,7 +66,7 @@ public final class Replica {
     /// When a task that failed may be tried again.
     var taskRetryAt = Instant.zero
 
-    // The state and its seals.
+    // The state and its seals. The log has seals, too, which are frames: `logSealDeadline`.
     /// What the state contains.
     public internal(set) var applied: StatePosition
     /// How far the core allows to apply.
@@ -77,7 +77,8 @@ public final class Replica {
     var dropped: LogIndex = 0
     /// How much log was written when the state was last sealed.
     var logBytesAtSeal: UInt64 = 0
-    var sealStateDeadline = Instant.never
+    /// When the state is sealed at the latest, while something was applied behind its last seal.
+    var stateSealDeadline = Instant.never
     /// Whether a step of background work is under way, and when one that failed may be tried again.
     var isWorking = false
     var workRetryAt = Instant.zero
@@ -106,8 +107,11 @@ public final class Replica {
 
     // Time.
     var now = Instant.zero
+    /// When the core wants to be woken.
     var raftDeadline = Instant.never
-    var sealDeadline = Instant.never
+    /// When the log is sealed, if nothing more is written to it until then.
+    var logSealDeadline = Instant.never
+    /// When the shell was last asked to wake the replica.
     var armed = Instant.never
 
     /// Whether it was told to close. Its core is silent then: what it took, it could never answer.
@@ -259,8 +263,8 @@ public final class Replica {
             raftDeadline = .never
             tell(.timer)
         }
-        if now >= sealDeadline {
-            sealDeadline = .never
+        if now >= logSealDeadline {
+            logSealDeadline = .never
             if log.needsSeal { log.stageSeal() }
         }
         requests.expire(at: now, granularity: options.deadlineGranularity, &effects)
@@ -311,10 +315,10 @@ public final class Replica {
     /// Asks to be woken when the next thing is due.
     private func arm(_ effects: inout [ReplicaEffect]) {
         guard failure == nil else { return }
-        var deadline = min(raftDeadline, sealDeadline, requests.nextExpiry)
+        var deadline = min(raftDeadline, logSealDeadline, requests.nextExpiry)
         deadline = min(deadline, reads.nextExpiry, transferDeadline)
         // One that has passed waits for the state machine, which is overloaded: the end of its work comes as a step.
-        if sealStateDeadline > now { deadline = min(deadline, sealStateDeadline) }
+        if stateSealDeadline > now { deadline = min(deadline, stateSealDeadline) }
         if isTaskBlocked { deadline = min(deadline, taskRetryAt) }
         if workRetryAt > now { deadline = min(deadline, workRetryAt) }
         if deadline < armed {

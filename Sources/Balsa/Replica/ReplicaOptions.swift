@@ -44,8 +44,9 @@ public struct ReplicaOptions: Sendable {
     /// How many reads may wait; 100,000. More are refused with *busy*.
     public var maxWaitingReads = 100_000
 
-    /// How long the log rests before its last batch is sealed; 10 ms.
-    public var sealAfter: TimeSpan = .milliseconds(10)
+    /// How long the log rests before it is sealed with an empty frame, which shows that its last frame is whole; 10 ms. It
+    /// has nothing to do with the seals of the state.
+    public var sealLogAfter: TimeSpan = .milliseconds(10)
     /// How often requests are looked at whose deadline may have passed; 100 ms. It is also the pause before a background task
     /// that failed is tried again.
     public var deadlineGranularity: TimeSpan = .milliseconds(100)

@@ -22,7 +22,7 @@ public final class KeyValueProvider: StateMachineProvider {
                 directory: directory,
                 fileSystem: fileSystem,
                 options: options,
-                isFreshCheckpoint: isReceived
+                isReceived: isReceived
             )
             return KeyValueStateMachine(machine, limits: options.limits)
         } catch {
@@ -68,6 +68,7 @@ public final class KeyValueStateMachine: StateMachine {
                     )
                     reply(index, result.encoded())
                 default:
+                    // Configurations among them: this release never writes one.
                     throw KeyValueError(.upgradeRequired, "entry \(index) is of kind \(header.kind.rawValue)")
                 }
             } catch {
@@ -126,7 +127,7 @@ public final class KeyValueStateMachine: StateMachine {
 
     /// The durable state, held still.
     public func checkpoint() throws(StateMachineError) -> any CheckpointSource {
-        do { return EngineCheckpointSource(try machine.checkpointSource()) } catch { throw StateMachineError(error) }
+        do { return EngineCheckpointSource(try machine.checkpoint()) } catch { throw StateMachineError(error) }
     }
 
     /// Gives up files and lock.

@@ -33,9 +33,9 @@ public struct CheckpointFile: Equatable, Sendable {
 /// What a checkpoint looks like on its way: one stream of bytes, which is a list of files and behind it their contents.
 ///
 /// ```
-///  ┌────────────┬─────────┬───────┬──────────────────────────────────────┬──────────┬─────────┬─────────┬──
-///  │ list bytes │ version │ count │ count × (bytes, name bytes, name)    │ checksum │ file 0  │ file 1  │ …
-///  └────────────┴─────────┴───────┴──────────────────────────────────────┴──────────┴─────────┴─────────┴──
+///  ┌────────────┬─────────┬───────┬───────┬───────────────────────────────────┬──────────┬────────┬────────┬──
+///  │ list bytes │ version │ stamp │ count │ count × (bytes, name bytes, name) │ checksum │ file 0 │ file 1 │ …
+///  └────────────┴─────────┴───────┴───────┴───────────────────────────────────┴──────────┴────────┴────────┴──
 /// ```
 ///
 /// The stream is cut into chunks anywhere. `Docs/CheckpointFormat.md` has the layout.

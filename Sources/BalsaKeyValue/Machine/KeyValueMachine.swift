@@ -32,7 +32,9 @@ public final class KeyValueMachine: @unchecked Sendable {
     var batch = WriteBatch()
     /// Room for the values that are made of others.
     var scratch: [UInt8] = []
-    private var sealed: UInt64
+    /// The index of the last entry that was sealed, durably or not.
+    private var sealedIndex: UInt64
+    /// What stopped the machine, if anything has.
     private var failure: KeyValueError?
 
     let published: Locked<Published>
@@ -41,7 +43,7 @@ public final class KeyValueMachine: @unchecked Sendable {
         self.engine = engine
         self.options = options
         self.state = state
-        sealed = state.position.index
+        sealedIndex = state.position.index
         published = Locked(KeyValueMachine.published(state))
     }
 
@@ -51,15 +53,15 @@ public final class KeyValueMachine: @unchecked Sendable {
     ///   - directory: the directory of the engine.
     ///   - fileSystem: where it is.
     ///   - options: the limits.
-    ///   - isFreshCheckpoint: whether the directory holds a state that a peer has sent and that is opened for the first
-    ///     time.
+    ///   - isReceived: whether the directory was received from a peer and is opened for the first time. It changes nothing
+    ///     but where the simulation has planted an error in just that.
     /// - Throws: ``KeyValueError`` where the options are outside of their bounds or the limits are others than the state's,
     ///   where the files are damaged or of a newer release, or where the engine cannot be opened.
     public static func open(
         directory: String,
         fileSystem: any FileSystem,
         options: KeyValueOptions,
-        isFreshCheckpoint: Bool = false
+        isReceived: Bool = false
     ) throws(KeyValueError) -> KeyValueMachine {
         try check(options)
         let engine = try engineCall { () throws(EngineError) in
@@ -67,10 +69,10 @@ public final class KeyValueMachine: @unchecked Sendable {
         }
         do throws(KeyValueError) {
             // What a peer has sent is to take the place of a state that is well: nothing of it is believed unread.
-            if isFreshCheckpoint { try engineCall { () throws(EngineError) in try engine.verifyAll() } }
+            if isReceived { try engineCall { () throws(EngineError) in try engine.verifyAll() } }
             var state = ReplicatedState(limits: options.limits)
             if let seal = engine.durableSeal { state = try decode(seal, options: options) }
-            if isFreshCheckpoint, options.plantedBugs.contains(.sessionsLostInCheckpoint) {
+            if isReceived, options.plantedBugs.contains(.sessionsLostInCheckpoint) {
                 state.sessions = SessionTable(limits: options.limits)
             }
             if engine.durableSeal != nil, options.plantedBugs.contains(.replaysBehindTheWrongEntry) {
@@ -134,7 +136,8 @@ public final class KeyValueMachine: @unchecked Sendable {
     /// A number that is equal on two members that have applied the same entries with the same results.
     public var digest: UInt64 { published.withLock { $0.digest } }
 
-    /// Reads below this revision are refused. It is the same on every member that has applied the same entries.
+    /// Reads below this revision are refused. It is the same on every member that has applied the same entries; what an
+    /// engine has really dropped by then depends on its seals and compactions.
     public var retentionMark: UInt64 { published.withLock { $0.retentionMark } }
 
     /// How many sessions are open.
@@ -171,7 +174,7 @@ public final class KeyValueMachine: @unchecked Sendable {
         }
     }
 
-    /// Passes an entry that is no command: one without effect, or of the group's configuration.
+    /// Passes an entry that is no command: time goes on, and nothing else happens.
     public func skip(index: UInt64, term: UInt64, stamp: UInt64) throws(KeyValueError) {
         try checkUsable()
         state.advance(to: index, term: term, stamp: stamp)
@@ -187,7 +190,7 @@ public final class KeyValueMachine: @unchecked Sendable {
     /// - Throws: ``KeyValueError`` where the engine failed; the machine must be opened anew.
     public func seal() throws(KeyValueError) {
         try checkUsable()
-        guard state.position.index > sealed else { return }
+        guard state.position.index > sealedIndex else { return }
         do {
             let record = SealRecord(
                 sequence: state.position.index,
@@ -197,7 +200,7 @@ public final class KeyValueMachine: @unchecked Sendable {
                 systemState: try state.encoded()
             )
             try engine.seal(record)
-            sealed = state.position.index
+            sealedIndex = state.position.index
         } catch {
             let error = (error as? EngineError).map { KeyValueError($0) } ?? KeyValueError(.failed, "\(error)")
             failure = error
@@ -249,8 +252,8 @@ public final class KeyValueMachine: @unchecked Sendable {
     public var pressure: Pressure { engine.pressure }
 
     /// The state at the last durable seal, to be sent to a peer.
-    public func checkpointSource() throws(KeyValueError) -> EngineCheckpoint {
-        try KeyValueMachine.engineCall { () throws(EngineError) in try engine.checkpointSource() }
+    public func checkpoint() throws(KeyValueError) -> EngineCheckpoint {
+        try KeyValueMachine.engineCall { () throws(EngineError) in try engine.checkpoint() }
     }
 
     /// What the engine has counted.

@@ -10,7 +10,7 @@ extension StorageEngine {
     /// - Throws: *invalid* where nothing has been sealed yet or the directory is not empty, or what went wrong with a file.
     ///   Part of the checkpoint may be there then; without its last file, CURRENT, it does not open.
     public func checkpoint(to target: String) throws(EngineError) {
-        let source = try checkpointSource()
+        let source = try checkpoint()
         try filed { () throws(FileError) in
             try fileSystem.createDirectory(target)
             try fileSystem.syncParent(of: target)
@@ -41,7 +41,7 @@ extension StorageEngine {
     /// The durable state as files, to be read and sent. It stays as it is, whatever becomes of the engine meanwhile.
     ///
     /// - Throws: *invalid* where nothing has been sealed yet, *closed*.
-    public func checkpointSource() throws(EngineError) -> EngineCheckpoint {
+    public func checkpoint() throws(EngineError) -> EngineCheckpoint {
         try checkOpen()
         // Tables and record of one moment: both change under the lock, and together.
         let (view, seal, nextFileNumber) = withShared { shared in

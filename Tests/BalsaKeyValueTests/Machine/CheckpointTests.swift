@@ -8,7 +8,7 @@ import XCTest
 final class CheckpointTests: XCTestCase {
     /// Copies the durable state to another disk and opens it there.
     private func send(_ store: MachineFixture, to disk: SimulatedDisk) throws -> KeyValueMachine {
-        let source = try store.machine.checkpointSource()
+        let source = try store.machine.checkpoint()
         let files = disk.mount()
         try files.createDirectory("peer")
         for (number, info) in source.files.enumerated() {
@@ -22,7 +22,7 @@ final class CheckpointTests: XCTestCase {
             directory: "peer",
             fileSystem: files,
             options: store.options,
-            isFreshCheckpoint: true
+            isReceived: true
         )
     }
 

@@ -77,13 +77,13 @@ final class MachineFixture {
     ///
     /// - Returns: the replies of the replay, with the indexes.
     @discardableResult
-    func restart(isFreshCheckpoint: Bool = false) throws -> [(UInt64, CommandReply)] {
+    func restart(isReceived: Bool = false) throws -> [(UInt64, CommandReply)] {
         _ = disk.powerLoss(salt: UInt64(log.count))
         machine = try KeyValueMachine.open(
             directory: "kv",
             fileSystem: disk.mount(),
             options: options,
-            isFreshCheckpoint: isFreshCheckpoint
+            isReceived: isReceived
         )
         return try replay(into: machine)
     }

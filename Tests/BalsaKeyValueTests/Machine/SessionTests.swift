@@ -178,7 +178,7 @@ final class SessionTests: XCTestCase {
         try store.seal()
         try store.restart()
         XCTAssertEqual(store.machine.sessionCount, 1)
-        try store.restart(isFreshCheckpoint: true)
+        try store.restart(isReceived: true)
         XCTAssertEqual(store.machine.sessionCount, 0)
     }
 }

@@ -52,7 +52,7 @@ final class CheckpointCrashTests: XCTestCase {
             try driver.seal()
             try driver.work()
         }
-        let source = try driver.engine.checkpointSource()
+        let source = try driver.engine.checkpoint()
         let expected = driver.model.pairs(at: source.position.sequence)
         // The tables stay while they are read, although the engine has no more use for them.
         try driver.write(.deleteRange("", "z"))

@@ -78,7 +78,7 @@ final class EngineCheckpointTests: XCTestCase {
 
     func testTheFilesOfACheckpointCanBeSentWhileTheEngineGoesOn() throws {
         let fixture = try filled()
-        let source = try fixture.engine.checkpointSource()
+        let source = try fixture.engine.checkpoint()
         XCTAssertEqual(source.position, fixture.engine.durableSeal)
         for _ in 0..<3 {
             try fixture.deleteRange("a", "z")

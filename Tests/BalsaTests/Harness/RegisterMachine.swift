@@ -84,8 +84,10 @@ final class RegisterMachine: StateMachine {
             }
             appliedIndexes.append(index)
             state.position = StatePosition(position: header.position, stamp: header.stamp)
+            bytesSinceSeal += entries.encodedByteCount(at: index)
+            // Right behind the entry that fills it, so that a seal may come anywhere within a page.
+            if wantsSeal { return index }
         }
-        bytesSinceSeal += entries.byteCount
         return entries.lastIndex
     }
 

@@ -196,7 +196,7 @@ final class InstallCrashTests: XCTestCase {
             XCTAssertGreaterThan(old, 80, "\(scenario)")
             XCTAssertGreaterThan(new, 80, "\(scenario)")
         }
-        XCTAssertGreaterThanOrEqual(disks.count, 1_000, "disks that are not equal")
+        XCTAssertGreaterThanOrEqual(disks.count, 1_300, "disks that are not equal")
     }
 
     /// Recovery from every state that matters, killed at every one of its own calls.

@@ -194,6 +194,30 @@ final class SealTests: XCTestCase {
         XCTAssertEqual(host.machine?.appliedIndexes, Array(1...31))
     }
 
+    /// It is full behind every single entry, and more than one of them is applied in a step.
+    func testAStateMachineMayStopWithinAPage() throws {
+        let (group, host) = try started {
+            $0.options.sealStateAfterBytes = .max
+            $0.host(1).provider.sealAfterBytes = 1
+        }
+        let requests = group.submit(1, (0..<10).map { ("k", Bytes("\($0)"), nil) })
+        group.settle()
+        XCTAssertEqual(requests.map { host.reply(to: $0) }, (2...11).map { .written($0) }, "each is told its own")
+        XCTAssertEqual(host.machine?.appliedIndexes, Array(1...11))
+        XCTAssertEqual(host.replica?.metrics.seals, 11)
+        XCTAssertEqual(host.machine?.durable.position.index, 11)
+
+        // Where it is overloaded on the way, it goes on with the next entry and not with the next page.
+        host.provider.maxPendingSeals = 3
+        host.holdsWork = true
+        group.submit(1, (0..<10).map { ("k", Bytes("\($0)"), nil) })
+        group.settle()
+        XCTAssertEqual(host.replica?.appliedIndex, 14)
+        group.releaseWork(1)
+        XCTAssertEqual(host.machine?.appliedIndexes, Array(1...21))
+        XCTAssertEqual(host.open, [])
+    }
+
     /// The time for a seal comes while the state machine takes nothing. The replica must wait for the work, not for the clock.
     func testASealThatIsDueWhileTheStateMachineIsOverloadedWaitsForTheWork() throws {
         let (group, host) = try started {
