@@ -1,21 +1,3 @@
-/// The number of a batch of writes. Batches are applied in the order of their numbers, which grow and may have gaps; under
-/// Raft it is the index of the entry. Every write of a batch has the batch's number.
-public typealias SequenceNumber = UInt64
-
-/// The largest sequence number: 56 bits, which leave a byte for the kind of the entry.
-public let largestSequenceNumber: SequenceNumber = (1 << 56) - 1
-
-/// What an entry does to its key.
-public enum ValueKind: UInt8, Sendable {
-    /// The key has no value from here on.
-    case deletion = 0
-    /// The key has this value from here on.
-    case put = 1
-    /// The keys from the entry's key up to its value, which is excluded, have no value from here on. It hides what has a
-    /// strictly lower sequence number. Range deletions are kept apart from the entries of keys.
-    case rangeDeletion = 2
-}
-
 /// What tells the entries of one key apart: the sequence number, and the kind in the low byte.
 ///
 /// The entries of a key are ordered newest first, which is by descending trailer.
@@ -37,6 +19,11 @@ struct Trailer: Hashable, Comparable {
 
     /// The kind; nil where the byte is none, as a damaged block's may be.
     var kind: ValueKind? { ValueKind(rawValue: UInt8(truncatingIfNeeded: rawValue)) }
+
+    /// Whether an entry of a table may have this trailer. Range deletions are not entries. Asked for every entry that is read:
+    /// one comparison, as long as the kinds of entries are those up to *put*.
+    @inline(__always)
+    var isOfEntry: Bool { rawValue & 0xff <= UInt64(ValueKind.put.rawValue) }
 
     static func < (left: Trailer, right: Trailer) -> Bool { left.rawValue < right.rawValue }
 }

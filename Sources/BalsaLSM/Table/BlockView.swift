@@ -188,9 +188,3 @@ struct BlockView {
         return true
     }
 }
-
-extension Trailer {
-    /// Whether an entry of a table may have this trailer. Range deletions are not entries.
-    @inline(__always)
-    var isOfEntry: Bool { rawValue & 0xff <= UInt64(ValueKind.put.rawValue) }
-}

@@ -300,9 +300,3 @@ struct Judges {
         }
     }
 }
-
-extension Violation {
-    init(_ invariant: Invariant, _ detail: String, at: TimeSpan) {
-        self.init(invariant: invariant, detail: detail, at: at)
-    }
-}

@@ -14,25 +14,44 @@ public struct PlantedBugs: OptionSet, Sendable {
     /// The errors whose bits are set.
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 
+    // What each breaks, and who finds it, is on the page. The core takes the first seven bits as they are.
+    static let voteNotPersisted = PlantedBugs(rawValue: 1 << 0)
+    static let ackBeforeOwnSync = PlantedBugs(rawValue: 1 << 1)
+    static let commitOldTermByCounting = PlantedBugs(rawValue: 1 << 2)
+    static let truncateWithoutConflict = PlantedBugs(rawValue: 1 << 3)
+    static let acknowledgeBeyondSent = PlantedBugs(rawValue: 1 << 4)
+    static let readBeforeFirstCommit = PlantedBugs(rawValue: 1 << 5)
+    static let withholdWithoutCheckQuorum = PlantedBugs(rawValue: 1 << 6)
+    static let staleSuffixAfterRecycling = PlantedBugs(rawValue: 1 << 7)
+    static let deduplicationOff = PlantedBugs(rawValue: 1 << 8)
+    static let sessionsLostInCheckpoint = PlantedBugs(rawValue: 1 << 9)
+    static let localReadAsLinearizable = PlantedBugs(rawValue: 1 << 10)
+    static let applyBeyondPersisted = PlantedBugs(rawValue: 1 << 11)
+    static let replayFromWrongIndex = PlantedBugs(rawValue: 1 << 12)
+    static let tombstoneDroppedEarly = PlantedBugs(rawValue: 1 << 13)
+    static let compactionBeyondMark = PlantedBugs(rawValue: 1 << 14)
+    static let manifestBeforeTableSync = PlantedBugs(rawValue: 1 << 15)
+    static let directorySyncLeftOut = PlantedBugs(rawValue: 1 << 16)
+
     /// Their names, as the command line has them.
     public static let names: [(name: String, bug: PlantedBugs)] = [
-        ("vote-not-persisted", PlantedBugs(rawValue: 1 << 0)),
-        ("ack-before-own-sync", PlantedBugs(rawValue: 1 << 1)),
-        ("commit-old-term-by-counting", PlantedBugs(rawValue: 1 << 2)),
-        ("truncate-without-conflict", PlantedBugs(rawValue: 1 << 3)),
-        ("acknowledge-beyond-sent", PlantedBugs(rawValue: 1 << 4)),
-        ("read-before-first-commit", PlantedBugs(rawValue: 1 << 5)),
-        ("withhold-without-check-quorum", PlantedBugs(rawValue: 1 << 6)),
-        ("stale-suffix-after-recycling", PlantedBugs(rawValue: 1 << 7)),
-        ("deduplication-off", PlantedBugs(rawValue: 1 << 8)),
-        ("sessions-lost-in-checkpoint", PlantedBugs(rawValue: 1 << 9)),
-        ("local-read-as-linearizable", PlantedBugs(rawValue: 1 << 10)),
-        ("apply-beyond-persisted", PlantedBugs(rawValue: 1 << 11)),
-        ("replay-from-wrong-index", PlantedBugs(rawValue: 1 << 12)),
-        ("tombstone-dropped-early", PlantedBugs(rawValue: 1 << 13)),
-        ("compaction-beyond-mark", PlantedBugs(rawValue: 1 << 14)),
-        ("manifest-before-table-sync", PlantedBugs(rawValue: 1 << 15)),
-        ("directory-sync-left-out", PlantedBugs(rawValue: 1 << 16)),
+        ("vote-not-persisted", .voteNotPersisted),
+        ("ack-before-own-sync", .ackBeforeOwnSync),
+        ("commit-old-term-by-counting", .commitOldTermByCounting),
+        ("truncate-without-conflict", .truncateWithoutConflict),
+        ("acknowledge-beyond-sent", .acknowledgeBeyondSent),
+        ("read-before-first-commit", .readBeforeFirstCommit),
+        ("withhold-without-check-quorum", .withholdWithoutCheckQuorum),
+        ("stale-suffix-after-recycling", .staleSuffixAfterRecycling),
+        ("deduplication-off", .deduplicationOff),
+        ("sessions-lost-in-checkpoint", .sessionsLostInCheckpoint),
+        ("local-read-as-linearizable", .localReadAsLinearizable),
+        ("apply-beyond-persisted", .applyBeyondPersisted),
+        ("replay-from-wrong-index", .replayFromWrongIndex),
+        ("tombstone-dropped-early", .tombstoneDroppedEarly),
+        ("compaction-beyond-mark", .compactionBeyondMark),
+        ("manifest-before-table-sync", .manifestBeforeTableSync),
+        ("directory-sync-left-out", .directorySyncLeftOut),
     ]
 
     /// The error of that name.
@@ -44,38 +63,36 @@ public struct PlantedBugs: OptionSet, Sendable {
     /// Those that lie in the core; the bits of the first seven are the same.
     var raft: RaftPlantedBugs {
         var bugs = RaftPlantedBugs(rawValue: rawValue & 0x7f)
-        if has(11) { bugs.insert(.appliesBeyondDurable) }
+        if contains(.applyBeyondPersisted) { bugs.insert(.appliesBeyondDurable) }
         return bugs
     }
 
     /// Those that lie in the log.
-    var log: LogPlantedBugs { has(7) ? .staleFramesAccepted : [] }
+    var log: LogPlantedBugs { contains(.staleSuffixAfterRecycling) ? .staleFramesAccepted : [] }
 
     /// Those that lie in the replica.
     var replica: ReplicaPlantedBugs {
         var bugs: ReplicaPlantedBugs = []
-        if has(10) { bugs.insert(.localReadsAsLinearizable) }
+        if contains(.localReadAsLinearizable) { bugs.insert(.localReadsAsLinearizable) }
         return bugs
     }
 
     /// Those that lie in the key-value machine.
     var keyValue: KeyValuePlantedBugs {
         var bugs: KeyValuePlantedBugs = []
-        if has(8) { bugs.insert(.deduplicationOff) }
-        if has(9) { bugs.insert(.sessionsLostInCheckpoint) }
-        if has(12) { bugs.insert(.replaysBehindTheWrongEntry) }
+        if contains(.deduplicationOff) { bugs.insert(.deduplicationOff) }
+        if contains(.sessionsLostInCheckpoint) { bugs.insert(.sessionsLostInCheckpoint) }
+        if contains(.replayFromWrongIndex) { bugs.insert(.replaysBehindTheWrongEntry) }
         return bugs
     }
 
     /// Those that lie in the engine.
     var engine: EnginePlantedBugs {
         var bugs: EnginePlantedBugs = []
-        if has(13) { bugs.insert(.tombstonesDroppedEarly) }
-        if has(14) { bugs.insert(.compactionBeyondDurableMark) }
-        if has(15) { bugs.insert(.manifestBeforeTableSync) }
-        if has(16) { bugs.insert(.directorySyncLeftOut) }
+        if contains(.tombstoneDroppedEarly) { bugs.insert(.tombstonesDroppedEarly) }
+        if contains(.compactionBeyondMark) { bugs.insert(.compactionBeyondDurableMark) }
+        if contains(.manifestBeforeTableSync) { bugs.insert(.manifestBeforeTableSync) }
+        if contains(.directorySyncLeftOut) { bugs.insert(.directorySyncLeftOut) }
         return bugs
     }
-
-    private func has(_ bit: UInt32) -> Bool { rawValue & 1 << bit != 0 }
 }

@@ -53,7 +53,8 @@ enum WorldEvent {
 /// - `World+Processes`: starting and ending processes, and carrying out their effects;
 /// - `World+Disks`: what becomes of their file calls;
 /// - `World+Faults`: the faults of the scenario, and the calm after them;
-/// - `World+Clients`: the load.
+/// - `World+Clients`: the load, drawn by ``Workload`` and noted in ``CallLog``;
+/// - `World+Runtime`: how clients reach replicas, and replies reach clients.
 final class World {
     let scenario: Scenario
     let bugs: PlantedBugs
