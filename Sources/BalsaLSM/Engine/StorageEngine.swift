@@ -18,6 +18,20 @@ import CBalsaPlatform
 /// - Any thread reads, at any time, and waits for neither of the two.
 ///
 /// Every sequence number up to the retention mark of the last durable seal may be compacted away. A snapshot keeps its own.
+///
+/// There are two ways to write, of which ``EngineOptions/hasWriteAheadLog`` chooses one. Whoever has a log of batches already,
+/// as a replica has, numbers them itself, calls ``apply(_:sequence:)`` and ``seal(_:)``, and after a crash applies again
+/// what lies behind ``durableSeal``. An engine that stands alone has ``write(_:syncing:)``, which does all three.
+/// `Docs/StorageEngine.md` shows both.
+///
+/// - this file: what threads share, and how readers find it;
+/// - `StorageEngine+Opening`: from a directory to an engine;
+/// - `StorageEngine+Writing`: batches, seals, back-pressure;
+/// - `StorageEngine+Log`: the engine that stands alone;
+/// - `StorageEngine+Reading`: points, cursors, snapshots;
+/// - `StorageEngine+Work`: the background work, step by step;
+/// - `StorageEngine+Installing`: how its results become durable and visible;
+/// - `StorageEngine+Checkpoints`: the durable state as files.
 public final class StorageEngine: @unchecked Sendable {
     /// What readers load, each in a cache line of its own.
     private enum Cell {
