@@ -53,8 +53,7 @@ public final class KeyValueMachine: @unchecked Sendable {
     ///   - directory: the directory of the engine.
     ///   - fileSystem: where it is.
     ///   - options: the limits.
-    ///   - isReceived: whether the directory was received from a peer and is opened for the first time. It changes nothing
-    ///     but where the simulation has planted an error in just that.
+    ///   - isReceived: whether the directory was received from a peer and is opened for the first time.
     /// - Throws: ``KeyValueError`` where the options are outside of their bounds or the limits are others than the state's,
     ///   where the files are damaged or of a newer release, or where the engine cannot be opened.
     public static func open(
