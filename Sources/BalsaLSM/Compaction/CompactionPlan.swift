@@ -19,6 +19,9 @@ struct CompactionPlan {
 
     /// All tables that are read.
     var allInputs: [TableHandle] { inputs + overlapping }
+    // No sum overflows: a manifest whose tables have too many bytes together, or a table that counts more entries than it
+    // has bytes, is damaged.
+
     /// How long they are, in bytes.
     var inputByteCount: UInt64 { allInputs.reduce(0) { $0 + $1.metadata.byteCount } }
     /// How many entries they hold.

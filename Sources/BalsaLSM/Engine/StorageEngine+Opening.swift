@@ -61,7 +61,9 @@ extension StorageEngine {
         let engineID = found?.engineID ?? newEngineID(directory)
         // A name of a file may have become durable without the edit that would have said that the number is taken.
         for case let number? in names.map({ EngineFileName($0).number }) {
-            guard number < .max else { throw EngineError(.damaged, "\(directory) holds a file of the last number") }
+            guard number < ManifestState.maxFileNumber else {
+                throw EngineError(.damaged, "\(directory) holds a file of the last number")
+            }
             if found != nil { state.nextFileNumber = max(state.nextFileNumber, number + 1) }
         }
         let epochs = Epochs()

@@ -51,7 +51,12 @@ extension VersionEdit {
                 let level = try reader.level()
                 added.append(Placed(level: level, table: try TableMetadata(from: &reader)))
             case .seal: seal = try SealRecord(from: &reader)
-            case .nextFileNumber: nextFileNumber = try reader.uint64("next file number")
+            case .nextFileNumber:
+                let number = try reader.uint64("next file number")
+                guard number <= ManifestState.maxFileNumber else {
+                    throw DecodingError(.outOfBounds, "next file number", at: place)
+                }
+                nextFileNumber = number
             case .floor: floor = try reader.uint64("floor")
             // Skipping what is not understood could be skipping a table.
             case nil: throw DecodingError(.version, "tag", at: place)
@@ -117,6 +122,10 @@ extension TableMetadata {
         let entryCount = try reader.uint64("entry count")
         let deletionCount = try reader.uint64("deletion count")
         let rangeDeletionCount = try reader.uint64("range deletion count")
+        // Each of them takes bytes. The manifest may come from another member, and its counts are added up everywhere.
+        guard entryCount <= byteCount, deletionCount <= entryCount, rangeDeletionCount <= byteCount else {
+            throw DecodingError(.inconsistent, "counts of a table", at: reader.offset)
+        }
         let place = reader.offset
         let flag = try reader.uint8("largest is exclusive")
         guard flag <= 1 else { throw DecodingError(.outOfBounds, "largest is exclusive", at: place) }

@@ -30,6 +30,8 @@ struct VersionEdit: Equatable, Sendable {
 struct ManifestState: Equatable, Sendable {
     /// The most levels that a manifest may name.
     static let maxLevels = 16
+    /// All numbers of files are below this one, which an engine that counts them never reaches.
+    static let maxFileNumber: UInt64 = 1 << 62
 
     /// The tables, the first level first, each level in its order.
     var levels: [[TableMetadata]] = []
@@ -87,7 +89,12 @@ struct ManifestState: Equatable, Sendable {
     /// What contradicts itself; nil where nothing does.
     private func checkInvariants() -> String? {
         let sealed = seal?.sequence ?? 0
+        var byteCount: UInt64 = 0
         for table in levels.joined() {
+            // No table counts more of anything than it has bytes, so that this bounds the sums of all that is counted.
+            let (sum, overflow) = byteCount.addingReportingOverflow(table.byteCount)
+            if overflow { return "the tables up to \(table.fileName) have more bytes than there can be" }
+            byteCount = sum
             if table.number >= nextFileNumber { return "\(table.fileName) is yet to be made" }
             if table.largestSequence > sealed { return "\(table.fileName) holds what has not been sealed" }
         }

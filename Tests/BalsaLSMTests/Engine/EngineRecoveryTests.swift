@@ -108,6 +108,14 @@ final class EngineRecoveryTests: XCTestCase {
         XCTAssertTrue(tables.contains("table-903"), "\(tables)")
     }
 
+    func testAFileOfTheLastNumberIsRefused() throws {
+        for number in [ManifestState.maxFileNumber, .max - 1, .max] {
+            let fixture = try EngineFixture()
+            try fixture.disk.mount().open("engine/table-\(number)", .create).close()
+            XCTAssertEqual(code { try fixture.reopen() }, .damaged)
+        }
+    }
+
     func testAFailedOpeningRemovesNothing() throws {
         let fixture = try EngineFixture()
         try fixture.put("a", "1")

@@ -65,6 +65,63 @@ final class ManifestTests: XCTestCase {
         XCTAssertEqual(reason([3] + [UInt8](repeating: 0, count: 32) + [0xff, 0xff, 0xff, 0xff]), .truncated)
     }
 
+    func testCountsThatAreNotThoseOfAnyTableAreRefused() throws {
+        for change: (inout TableMetadata) -> Void in [
+            { $0.entryCount = .max }, { $0.entryCount = 78 }, { $0.deletionCount = 6 },
+            { $0.rangeDeletionCount = .max },
+            { $0.byteCount = 4 },
+        ] {
+            var edit = fullEdit
+            change(&edit.added[0].table)
+            let encoded = try edit.encoded()
+            XCTAssertThrowsError(try VersionEdit(decoding: encoded)) {
+                XCTAssertEqual(($0 as? BalsaPlatform.DecodingError)?.reason, .inconsistent)
+            }
+        }
+        var edit = fullEdit
+        edit.nextFileNumber = ManifestState.maxFileNumber
+        XCTAssertEqual(try VersionEdit(decoding: edit.encoded()), edit)
+        edit.nextFileNumber = ManifestState.maxFileNumber + 1
+        XCTAssertThrowsError(try VersionEdit(decoding: edit.encoded())) {
+            XCTAssertEqual(($0 as? BalsaPlatform.DecodingError)?.reason, .outOfBounds)
+        }
+    }
+
+    func testTablesThatHaveMoreBytesThanCanBeCountedAreRefused() {
+        var edit = VersionEdit()
+        for number in 1...3 as ClosedRange<UInt64> {
+            var table = table(number, "a\(number)".bytes, "b\(number)".bytes, sequences: number...number)
+            table.byteCount = 1 << 63
+            table.entryCount = 1 << 63
+            edit.added.append(VersionEdit.Placed(level: 0, table: table))
+        }
+        edit.seal = SealRecord(sequence: 9)
+        edit.nextFileNumber = 10
+        var state = ManifestState()
+        XCTAssertTrue(state.apply(edit)?.contains("bytes") ?? false)
+        var one = ManifestState()
+        edit.added.removeLast(2)
+        XCTAssertNil(one.apply(edit))
+    }
+
+    func testAReceivedManifestWithImpossibleCountsIsDamage() throws {
+        let (disk, manifest) = try written()
+        let number = try XCTUnwrap(UInt64(manifest.dropFirst("engine/MANIFEST-".count)))
+        var state = ManifestState()
+        state.seal = SealRecord(sequence: 9)
+        state.nextFileNumber = 100
+        var table = table(8, "a", "b", sequences: 5...9)
+        table.entryCount = .max
+        state.levels = [[table]]
+        let current = try CurrentFile(decoding: Bytes(try XCTUnwrap(disk.contents(of: "engine/CURRENT"))))
+        let image = try Manifest.image(of: state, number: number, engineID: current.engineID)
+        try disk.replace(manifest, with: [UInt8](image))
+        XCTAssertThrowsError(try open(disk)) {
+            XCTAssertEqual(($0 as? EngineError)?.code, .damaged)
+            XCTAssertTrue("\($0)".contains("counts of a table"), "\($0)")
+        }
+    }
+
     func testTheBytesOfAManifestAreThoseOfTheFormatPage() throws {
         var state = ManifestState()
         state.nextFileNumber = 2
