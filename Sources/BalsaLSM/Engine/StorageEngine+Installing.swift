@@ -79,32 +79,50 @@ extension StorageEngine {
     }
 
     /// Writes a manifest anew and makes it the live one. After that it is certain what the manifest says.
+    ///
+    /// What fails before CURRENT is renamed leaves the old manifest live, and nothing of the new one. A failure of the
+    /// rename, or of the sync behind it, leaves unknown which of the two is.
     func replaceManifest() throws(EngineError) {
-        let number = takeFileNumber()
-        worker.state.nextFileNumber = withShared { $0.nextFileNumber }
-        let manifest: Manifest
-        do throws(EngineError) {
-            manifest = try Manifest.begin(
-                worker.state,
-                number: number,
-                engineID: engineID,
-                directory: directory,
-                fileSystem: fileSystem
-            )
-        } catch {
-            // CURRENT may name either. Both say the same, as long as nothing more is written to the old one.
-            worker.isManifestUncertain = true
-            worker.heldFiles.append(EngineFileName.manifestName(number))
-            withShared { $0.wantsManifest = true }
-            throw error
-        }
+        withShared { $0.wantsManifest = true }
+        worker.hasReplacementFailed = true
+        let manifest = try publishManifest()
         worker.manifest.close()
         removals.add(EngineFileName.manifestName(worker.manifest.number))
         for name in worker.heldFiles { removals.add(name) }
         worker.manifest = manifest
+        worker.uncertainManifest = nil
         worker.heldFiles = []
         worker.isManifestUncertain = false
+        worker.hasReplacementFailed = false
         withShared { $0.wantsManifest = false }
+    }
+
+    /// Publishes the manifest that is uncertain, or writes and publishes one.
+    private func publishManifest() throws(EngineError) -> Manifest {
+        let manifest: Manifest
+        let unknown: EngineError?
+        if let uncertain = worker.uncertainManifest {
+            // It says what a new one would: while it is uncertain which one is live, no edit is made.
+            manifest = uncertain
+            unknown = try uncertain.publish(engineID: engineID, in: directory, fileSystem)
+        } else {
+            try removals.removeManifests()
+            let number = takeFileNumber()
+            worker.state.nextFileNumber = withShared { $0.nextFileNumber }
+            (manifest, unknown) = try Manifest.begin(
+                worker.state,
+                number: number,
+                engineID: engineID,
+                directory: directory,
+                fileSystem: fileSystem,
+                removals: removals
+            )
+        }
+        guard let unknown else { return manifest }
+        // CURRENT may name either. Both say the same, as long as nothing more is written to the old one.
+        worker.uncertainManifest = manifest
+        worker.isManifestUncertain = true
+        throw unknown
     }
 }
 

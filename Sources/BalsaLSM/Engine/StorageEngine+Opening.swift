@@ -5,7 +5,7 @@ extension StorageEngine {
     ///
     /// When it returns, everything up to ``durableSeal`` is there, verified as far as indexes, filters and range tombstones
     /// go, and durable under the names that it has; a manifest of this opening's own is the live one. Files that a crash left
-    /// half made are removed by background work, and only because all others have been found whole.
+    /// half made are removed only because all others have been found whole: manifests at once, tables by background work.
     ///
     /// - Parameters:
     ///   - directory: where the engine's files are. Other files there are left alone.
@@ -68,19 +68,15 @@ extension StorageEngine {
         }
         let epochs = Epochs()
         let cache = BlockCache(capacityBytes: options.cacheBytes, epochs: epochs)
-        let removals = FileRemovals()
+        let removals = FileRemovals(directory: directory, fileSystem: fileSystem)
         let version = try openTables(of: state, directory, fileSystem, options, cache, removals)
-        let number = state.nextFileNumber
-        state.nextFileNumber += 1
-        try removeUnfinishedCreation(found == nil, directory, names, fileSystem)
-        let manifest = try Manifest.begin(
-            state,
-            number: number,
-            engineID: engineID,
-            directory: directory,
-            fileSystem: fileSystem
-        )
-        addOrphans(names, state, manifest, to: removals)
+        if let found {
+            try removeManifests(besides: found.number, directory, names, fileSystem, removals)
+        } else {
+            try removeUnfinishedCreation(directory, names, fileSystem)
+        }
+        let manifest = try beginManifest(&state, engineID, directory, fileSystem, removals)
+        addOrphans(names, state, replaced: found?.number, to: removals)
         return OpenedEngine(
             directory: directory,
             fileSystem: fileSystem,
@@ -96,15 +92,55 @@ extension StorageEngine {
         )
     }
 
+    /// Removes the manifests that CURRENT does not name, before another one is written that needs the room.
+    private static func removeManifests(
+        besides live: UInt64,
+        _ directory: String,
+        _ names: [String],
+        _ fileSystem: any FileSystem,
+        _ removals: FileRemovals
+    ) throws(EngineError) {
+        for name in names {
+            if case .manifest(let number) = EngineFileName(name), number != live { removals.add(name) }
+        }
+        guard removals.count > 0 else { return }
+        // A process that died behind the rename of CURRENT has left the manifest before it to be the durable one.
+        try filed { () throws(FileError) in try fileSystem.syncDirectory(directory) }
+        try removals.removeManifests()
+    }
+
+    /// Writes the manifest of this opening and makes it the live one.
+    private static func beginManifest(
+        _ state: inout ManifestState,
+        _ engineID: UInt64,
+        _ directory: String,
+        _ fileSystem: any FileSystem,
+        _ removals: FileRemovals
+    ) throws(EngineError) -> Manifest {
+        let number = state.nextFileNumber
+        state.nextFileNumber += 1
+        let (manifest, unknown) = try Manifest.begin(
+            state,
+            number: number,
+            engineID: engineID,
+            directory: directory,
+            fileSystem: fileSystem,
+            removals: removals
+        )
+        guard let unknown else { return manifest }
+        // The next opening finds out which manifest CURRENT names, and removes the other.
+        manifest.close()
+        throw unknown
+    }
+
     /// Removes the manifest of a creation that a crash has ended: the one that is made now has the same number.
     private static func removeUnfinishedCreation(
-        _ isCreation: Bool,
         _ directory: String,
         _ names: [String],
         _ fileSystem: any FileSystem
     ) throws(EngineError) {
         let name = EngineFileName.manifestName(1)
-        guard isCreation, names.contains(name) else { return }
+        guard names.contains(name) else { return }
         try filed { () throws(FileError) in try fileSystem.remove(directory + "/" + name) }
     }
 
@@ -152,22 +188,17 @@ extension StorageEngine {
         }
     }
 
-    /// Notes the files of this engine that nothing names any more.
+    /// Notes the files of this engine that nothing names any more, now that another manifest is the live one.
     private static func addOrphans(
         _ names: [String],
         _ state: ManifestState,
-        _ manifest: Manifest,
+        replaced: UInt64?,
         to removals: FileRemovals
     ) {
+        if let replaced { removals.add(EngineFileName.manifestName(replaced)) }
         let live = state.levels.joined().map(\.number).sorted()
         for name in names {
-            switch EngineFileName(name) {
-            case .table(let number):
-                if !live.contains(number) { removals.add(name) }
-            case .manifest(let number):
-                if number != manifest.number { removals.add(name) }
-            case .log, .current, .preparedCurrent, .foreign: break
-            }
+            if case .table(let number) = EngineFileName(name), !live.contains(number) { removals.add(name) }
         }
     }
 

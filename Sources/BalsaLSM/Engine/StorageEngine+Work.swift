@@ -45,12 +45,11 @@ extension StorageEngine {
     private func step(budget: Int) throws(EngineError) -> WorkKind? {
         // Removals come first because they may be what makes room for the others.
         if !worker.hasRemovalFailed, let name = removals.first { return try remove(name) }
-        if worker.isManifestUncertain || worker.isManifestTooLong(options) {
-            note(.manifest)
-            try replaceManifest()
-            withShared { $0.metrics.manifests += 1 }
-            return .manifest
-        }
+        // A manifest that has only become long can be written to; a disk that has no room for another may have some for a
+        // flush or a compaction, which can be what makes room.
+        let yieldsManifest = worker.hasReplacementFailed && !worker.isManifestUncertain
+        worker.hasReplacementFailed = false
+        if !yieldsManifest, try replaceManifestIfWanted() { return .manifest }
         if let seal = withShared({ $0.seals.first }) {
             note(.flush)
             try flush(seal, budget: budget)
@@ -58,8 +57,17 @@ extension StorageEngine {
         }
         if !worker.hasRemovalFailed, try removeLogFilesIfWanted() { return .removal }
         if try compact(budget: budget) { return .compaction }
+        if yieldsManifest, try replaceManifestIfWanted() { return .manifest }
         if let name = removals.first { return try remove(name) }
         return try removeLogFilesIfWanted() ? .removal : nil
+    }
+
+    private func replaceManifestIfWanted() throws(EngineError) -> Bool {
+        guard worker.isManifestUncertain || worker.isManifestTooLong(options) else { return false }
+        note(.manifest)
+        try replaceManifest()
+        withShared { $0.metrics.manifests += 1 }
+        return true
     }
 
     private func removeLogFilesIfWanted() throws(EngineError) -> Bool {
@@ -77,17 +85,9 @@ extension StorageEngine {
 
     private func remove(_ name: String) throws(EngineError) -> WorkKind {
         note(.removal)
-        do throws(FileError) {
-            try fileSystem.remove(directory + "/" + name)
-        } catch  where error.number == .notFound {
-            // An earlier attempt may have got as far as the removal and not been told so.
-        } catch {
-            worker.hasRemovalFailed = true
-            removals.postpone(name)
-            throw EngineError(error)
-        }
+        worker.hasRemovalFailed = true
+        try filed { () throws(FileError) in try removals.remove(name) }
         worker.hasRemovalFailed = false
-        removals.drop(name)
         return .removal
     }
 

@@ -9,6 +9,12 @@ struct Worker {
     /// Whether it is unknown what the live manifest says, because a write to it or its replacement failed. Nothing is
     /// written to it then, and nothing is removed that either outcome needs, until a new one has taken its place.
     var isManifestUncertain = false
+    /// A whole manifest of which it is unknown whether CURRENT names it. It is published again, and none is written beside
+    /// it: however often that fails, there is one such file.
+    var uncertainManifest: Manifest?
+    /// Whether the last attempt to replace the manifest failed. A step of other work goes first then, if what the manifest
+    /// says is certain and it has only become long.
+    var hasReplacementFailed = false
     /// Files that go as soon as the manifest is certain again: the uncertain outcome may name them.
     var heldFiles: [String] = []
     /// Whether the last removal of a file failed. Other work goes first then.
@@ -37,6 +43,7 @@ struct Worker {
         flush = nil
         compaction = nil
         manifest.close()
+        uncertainManifest?.close()
     }
 
     /// Notes how far the compactions of a level have got.

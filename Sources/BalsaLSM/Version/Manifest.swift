@@ -33,44 +33,91 @@ final class Manifest {
 
     /// Writes a manifest that says `state`, and makes it the live one.
     ///
-    /// The names of the manifest and of the prepared CURRENT are durable before the rename, and the rename is durable when
-    /// the call returns: a power loss in between leaves the old manifest live or the new one, both whole. After an error
-    /// it is unknown which of the two is.
+    /// - Returns: the manifest, and what failed in a way that leaves unknown whether it is live; nil if all went well.
+    /// - Throws: what failed before that. The old manifest is live, and the new one's file is removed: the disk may be full,
+    ///   and each attempt would take of the room that the next one needs.
     static func begin(
         _ state: ManifestState,
         number: UInt64,
         engineID: UInt64,
         directory: String,
-        fileSystem: any FileSystem
+        fileSystem: any FileSystem,
+        removals: FileRemovals
+    ) throws(EngineError) -> (manifest: Manifest, unknown: EngineError?) {
+        do throws(EngineError) {
+            let manifest = try write(state, number, engineID, directory, fileSystem)
+            do throws(EngineError) {
+                return (manifest, try manifest.publish(engineID: engineID, in: directory, fileSystem))
+            } catch {
+                manifest.close()
+                throw error
+            }
+        } catch {
+            removals.removeUnpublished(number)
+            throw error
+        }
+    }
+
+    /// Writes a manifest into a file of its own, which nothing names yet.
+    private static func write(
+        _ state: ManifestState,
+        _ number: UInt64,
+        _ engineID: UInt64,
+        _ directory: String,
+        _ fileSystem: any FileSystem
     ) throws(EngineError) -> Manifest {
         let path = directory + "/" + EngineFileName.manifestName(number)
-        let prepared = directory + "/" + EngineFileName.preparedCurrentName
         let image: Bytes
-        let current: Bytes
         do {
             image = try Manifest.image(of: state, number: number, engineID: engineID)
-            current = try CurrentFile(manifestNumber: number, engineID: engineID).encoded()
         } catch { throw EngineError(error, in: path) }
         return try filed { () throws(FileError) in
             let file = try fileSystem.open(path, .create)
             do throws(FileError) {
                 try file.write(image, at: 0)
                 try file.sync()
-                // What an earlier attempt left is never gone on with.
-                if try fileSystem.exists(prepared) { try fileSystem.remove(prepared) }
-                let currentFile = try fileSystem.open(prepared, .create)
-                defer { currentFile.close() }
-                try currentFile.write(current, at: 0)
-                try currentFile.sync()
-                try fileSystem.syncDirectory(directory)
-                try fileSystem.rename(prepared, to: directory + "/" + EngineFileName.currentName)
-                try fileSystem.syncDirectory(directory)
             } catch {
                 file.close()
                 throw error
             }
             return Manifest(number: number, file: file, imageByteCount: UInt64(image.count))
         }
+    }
+
+    /// Makes the manifest the live one, by a new CURRENT that names it.
+    ///
+    /// The names of the manifest and of the prepared CURRENT are durable before the rename, and the rename is durable when
+    /// the call returns: a power loss in between leaves the old manifest live or the new one, both whole. It may be called
+    /// again after either kind of failure, as long as nothing has been written to the old one meanwhile.
+    ///
+    /// - Returns: what failed in a way that leaves unknown which of the two is live; nil if all went well.
+    /// - Throws: what failed before that. CURRENT names what it named.
+    func publish(
+        engineID: UInt64,
+        in directory: String,
+        _ fileSystem: any FileSystem
+    ) throws(EngineError) -> EngineError? {
+        let prepared = directory + "/" + EngineFileName.preparedCurrentName
+        let current: Bytes
+        do {
+            current = try CurrentFile(manifestNumber: number, engineID: engineID).encoded()
+        } catch { throw EngineError(error, in: prepared) }
+        try filed { () throws(FileError) in
+            // What an earlier attempt left is never gone on with.
+            if try fileSystem.exists(prepared) { try fileSystem.remove(prepared) }
+            let file = try fileSystem.open(prepared, .create)
+            defer { file.close() }
+            try file.write(current, at: 0)
+            try file.sync()
+            try fileSystem.syncDirectory(directory)
+        }
+        do throws(FileError) {
+            try fileSystem.rename(prepared, to: directory + "/" + EngineFileName.currentName)
+            try fileSystem.syncDirectory(directory)
+        } catch {
+            return EngineError(error)
+        }
+        return nil
     }
 
     /// Writes an edit behind the others. It is durable when the call returns.

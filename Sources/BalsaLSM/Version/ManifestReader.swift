@@ -4,6 +4,8 @@ import BalsaPlatform
 struct ManifestReader {
     /// What it says in the end.
     private(set) var state = ManifestState()
+    /// The number of the file.
+    let number: UInt64
     /// The number of the engine.
     let engineID: UInt64
     /// How many bytes behind the last whole record were left by a write that was never acknowledged.
@@ -75,6 +77,7 @@ struct ManifestReader {
         guard header.number == number else {
             throw EngineError(.damaged, "\(path) says that it is the manifest \(header.number)")
         }
+        self.number = number
         engineID = header.engineID
         var offset = ManifestRecord.FileHeader.byteCount
         while let body = ManifestRecord.body(at: offset, of: bytes, number: number) {
