@@ -97,34 +97,61 @@ final class WriteAheadLog {
         )
         try recovery.findFiles()
         try recovery.replay(body)
-        let (kept, predecessor, base) = recovery.continuation
-        let current = try filed { () throws(FileError) in
+        let kept = recovery.continuation.kept
+        var closed: [ClosedFile] = []
+        for name in recovery.files where !kept.contains(where: { WriteAheadLogFileName.file($0.number) == name }) {
+            closed.append(ClosedFile(name: name, lastSequence: 0))
+        }
+        closed += kept.map { ClosedFile(name: .file($0.number), lastSequence: $0.lastSequence) }
+        try removeUnpublished(&closed, directory, fileSystem)
+        let number = recovery.highestNumber + 1
+        let current: WriteAheadLogFile
+        let unknown: FileError?
+        do throws(EngineError) {
+            (current, unknown) = try begin(number, &recovery, sectorBytes: sectorBytes)
+        } catch {
+            // If it stays nevertheless, the next opening finds it: the error that led here says more.
+            _ = remove(.preparing(number), directory, fileSystem)
+            throw error
+        }
+        if let unknown {
+            current.file.close()
+            throw EngineError(unknown)
+        }
+        return WriteAheadLog(recovery, current, closed: closed, sectorBytes: sectorBytes, options: options)
+    }
+
+    /// Begins the file of an opening, with the batches that nothing confirms.
+    ///
+    /// - Returns: the file, and what failed in a way that leaves unknown whether it has its name.
+    /// - Throws: what failed before that.
+    private static func begin(
+        _ number: UInt64,
+        _ recovery: inout WriteAheadLogRecovery,
+        sectorBytes: UInt32
+    ) throws(EngineError) -> (WriteAheadLogFile, FileError?) {
+        let (_, predecessor, base) = recovery.continuation
+        let file = try filed { () throws(FileError) in
             try WriteAheadLogFile(
-                creating: recovery.highestNumber + 1,
-                in: directory,
-                engineID: engineID,
+                creating: number,
+                in: recovery.directory,
+                engineID: recovery.engineID,
                 sectorBytes: sectorBytes,
                 baseSequence: base,
-                fileSystem: fileSystem
+                fileSystem: recovery.fileSystem
             )
         }
-        try recovery.forEachUnconfirmed { sequence, batch throws(EngineError) in
-            current.stage(.batch, batch, sequence: sequence)
-            if current.stagedByteCount >= rewriteBytes { try writeStaged(current) }
+        do throws(EngineError) {
+            try recovery.forEachUnconfirmed { sequence, batch throws(EngineError) in
+                file.stage(.batch, batch, sequence: sequence)
+                if file.stagedByteCount >= rewriteBytes { try writeStaged(file) }
+            }
+            try writeStaged(file)
+            return (file, try filed { () throws(FileError) in try file.publish(after: predecessor, base: base) })
+        } catch {
+            file.file.close()
+            throw error
         }
-        try writeStaged(current)
-        let unknown = try filed { () throws(FileError) in try current.publish(after: predecessor, base: base) }
-        if let unknown { throw EngineError(unknown) }
-        let unneeded = recovery.files.filter { name in !kept.contains { WriteAheadLogFileName.file($0.number) == name }
-        }
-        return WriteAheadLog(
-            recovery,
-            current,
-            closed: unneeded.map { ClosedFile(name: $0, lastSequence: 0) }
-                + kept.map { ClosedFile(name: .file($0.number), lastSequence: $0.lastSequence) },
-            sectorBytes: sectorBytes,
-            options: options
-        )
     }
 
     /// How many bytes are written at once when batches are written anew.
@@ -256,24 +283,18 @@ final class WriteAheadLog {
     func rotate() throws(EngineError) {
         try sync()
         guard current.hasRecords else { return }
+        try WriteAheadLog.removeUnpublished(&closed, directory, fileSystem)
         let number = nextNumber
         nextNumber += 1
         let next: WriteAheadLogFile
         let unknown: FileError?
         do throws(FileError) {
-            next = try WriteAheadLogFile(
-                creating: number,
-                in: directory,
-                engineID: engineID,
-                sectorBytes: sectorBytes,
-                baseSequence: current.lastSequence,
-                fileSystem: fileSystem
-            )
-            let end = WriteAheadLogPlace(number: current.number, offset: current.end)
-            unknown = try next.publish(after: end, base: current.lastSequence)
+            (next, unknown) = try begin(number)
         } catch {
-            // It may be there nevertheless, and is removed with the others.
-            closed.append(ClosedFile(name: .preparing(number), lastSequence: 0))
+            // Every write that is refused comes here: the file would take the room that the next one needs.
+            if WriteAheadLog.remove(.preparing(number), directory, fileSystem) != nil {
+                closed.append(ClosedFile(name: .preparing(number), lastSequence: 0))
+            }
             throw EngineError(error)
         }
         // If the new file has its name the log ends in the old one, which therefore must not grow any more.
@@ -282,18 +303,73 @@ final class WriteAheadLog {
         current = next
     }
 
+    /// Begins the file that continues the current one.
+    ///
+    /// - Returns: the file, and what failed in a way that leaves unknown whether it has its name.
+    /// - Throws: what failed before that.
+    private func begin(_ number: UInt64) throws(FileError) -> (WriteAheadLogFile, FileError?) {
+        let next = try WriteAheadLogFile(
+            creating: number,
+            in: directory,
+            engineID: engineID,
+            sectorBytes: sectorBytes,
+            baseSequence: current.lastSequence,
+            fileSystem: fileSystem
+        )
+        do throws(FileError) {
+            let end = WriteAheadLogPlace(number: current.number, offset: current.end)
+            return (next, try next.publish(after: end, base: current.lastSequence))
+        } catch {
+            next.file.close()
+            throw error
+        }
+    }
+
+    /// With how many files that were never published and cannot be removed no other one is begun.
+    private static let maxUnpublishedFiles = 4
+
+    /// Removes the files that were never published, of which nothing counts. Called before another one is begun.
+    ///
+    /// - Throws: why one could not be removed, if so many are left that no other may be begun.
+    private static func removeUnpublished(
+        _ files: inout [ClosedFile],
+        _ directory: String,
+        _ fileSystem: any FileSystem
+    ) throws(EngineError) {
+        var failure: FileError?
+        var left = 0
+        files.removeAll { file in
+            guard case .preparing = file.name else { return false }
+            guard let error = remove(file.name, directory, fileSystem) else { return true }
+            failure = error
+            left += 1
+            return false
+        }
+        if let failure, left >= maxUnpublishedFiles { throw EngineError(failure) }
+    }
+
+    /// Removes a file.
+    ///
+    /// - Returns: why it is still there; nil where it is gone, by this call or by an earlier one that failed.
+    private static func remove(
+        _ name: WriteAheadLogFileName,
+        _ directory: String,
+        _ fileSystem: any FileSystem
+    ) -> FileError? {
+        do throws(FileError) {
+            try fileSystem.remove(name.path(in: directory))
+        } catch {
+            return error.number == .notFound ? nil : error
+        }
+        return nil
+    }
+
     /// Removes the files of which nothing is needed, now that durable tables hold all batches up to `flushedThrough`.
     ///
     /// That needs no sync: a file that reappears is not replayed.
     func removeFiles(flushedThrough: SequenceNumber) throws(EngineError) {
         while let index = closed.firstIndex(where: { $0.lastSequence <= flushedThrough }) {
-            do throws(FileError) {
-                try fileSystem.remove(closed[index].name.path(in: directory))
-            } catch  where error.number == .notFound {
-                // Removed by an earlier call that failed, or never made.
-            } catch {
-                throw EngineError(error)
-            }
+            if let error = WriteAheadLog.remove(closed[index].name, directory, fileSystem) { throw EngineError(error) }
             closed.remove(at: index)
         }
     }
