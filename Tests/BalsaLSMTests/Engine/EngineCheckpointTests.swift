@@ -104,6 +104,68 @@ final class EngineCheckpointTests: XCTestCase {
         try copy.verifyAll()
     }
 
+    /// A directory with copies of the files of a checkpoint, as another member receives them.
+    private func received(_ engine: StorageEngine) throws -> SimulatedDisk {
+        let source = try engine.checkpoint()
+        let disk = SimulatedDisk()
+        let files = disk.mount()
+        try files.createDirectory("received")
+        for (index, info) in source.files.enumerated() {
+            let bytes = try source.read(file: index, offset: 0, count: Int(info.byteCount))
+            try files.open("received/" + info.name, .create).write(bytes, at: 0)
+        }
+        return disk
+    }
+
+    func testAReceivedCheckpointIsVerifiedRightBehindItsOpeningAndTheCacheStaysEmpty() throws {
+        let disk = try received(filled().engine)
+        let hook = FailingCalls()
+        let engine = try StorageEngine.open("received", fileSystem: disk.mount(hook), options: .tiny)
+        let tables = engine.retainedView().version.levels.joined().map(\.table)
+        let blocks = tables.reduce(0) { $0 + $1.index.count }
+        XCTAssertGreaterThan(blocks, 3)
+        var reads = 0
+        hook.fault = { call in
+            if call.operation == .read { reads += 1 }
+            return nil
+        }
+        try engine.verifyAll()
+        // Header, footer, filter, index, tombstones and properties of each table, and all of its blocks.
+        XCTAssertEqual(reads, 6 * tables.count + blocks)
+        XCTAssertEqual(engine.metrics.cacheBytes, 0)
+        XCTAssertEqual(engine.metrics.cacheMisses, 0)
+        // What the cache holds takes the place of no read.
+        XCTAssertEqual(try pairs(engine).count, 15)
+        let cached = engine.metrics.cacheBytes
+        XCTAssertGreaterThan(cached, 0)
+        reads = 0
+        try engine.verifyAll()
+        XCTAssertEqual(reads, 6 * tables.count + blocks)
+        XCTAssertEqual(engine.metrics.cacheBytes, cached)
+    }
+
+    func testARottenBlockOfAReceivedCheckpointIsFoundWhereverItIs() throws {
+        let disk = try received(filled().engine)
+        let image = disk.snapshot()
+        let engine = try StorageEngine.open("received", fileSystem: disk.mount(), options: .tiny)
+        var blocks = 0
+        for table in engine.retainedView().version.levels.joined().map(\.table) {
+            for number in 0..<table.index.count {
+                blocks += 1
+                let rotten = SimulatedDisk(image)
+                let place = table.index.place(number)
+                rotten.corrupt("received/" + table.metadata.fileName, at: place.offset + place.byteCount / 2, mask: 1)
+                // Blocks are not read by the opening, which therefore does not see it.
+                let copy = try StorageEngine.open("received", fileSystem: rotten.mount(), options: .tiny)
+                XCTAssertThrowsError(try copy.verifyAll()) {
+                    XCTAssertEqual(($0 as? EngineError)?.code, .damaged)
+                    XCTAssertTrue("\($0)".contains(table.metadata.fileName), "\($0)")
+                }
+            }
+        }
+        XCTAssertGreaterThan(blocks, 3)
+    }
+
     func testACheckpointNeedsASealAndAnEmptyDirectory() throws {
         let fixture = try EngineFixture()
         XCTAssertThrowsError(try fixture.engine.checkpoint(to: "checkpoint"))
