@@ -32,7 +32,10 @@ extension StorageEngine {
     /// What is wrong with the levels; nil where nothing is. Costs no reads.
     public func checkInvariants() -> String? { retainedView().version.checkInvariants() }
 
-    /// Reads every block of every table and verifies it.
+    /// Reads every block of every table from the disk and verifies it.
+    ///
+    /// An opening reads no blocks: whoever has received the files calls this right behind it, before relying on them. Any
+    /// thread may call it. Nothing goes into the cache, and what is there takes the place of no read.
     ///
     /// - Throws: *damaged* with the name of the file.
     public func verifyAll() throws(EngineError) {
