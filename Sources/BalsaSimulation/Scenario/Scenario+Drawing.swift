@@ -93,10 +93,24 @@ extension Scenario {
                 at += mean / 4 + random.below(mean * 3 / 2)
             }
         }
+        drawReignOfCoups(kinds, &random)
         drawLastBlow(&random)
         // By time, and for equal times in the order of the kinds: a total order.
         let order = faults.indices.sorted { (faults[$0].at.nanoseconds, $0) < (faults[$1].at.nanoseconds, $1) }
         faults = order.map { faults[$0] }
+    }
+
+    /// Sometimes no leader lasts for the whole run, and entries travel one by one: what is committed by a leader that is cut
+    /// off at the next moment is then decided by its last message.
+    private mutating func drawReignOfCoups(_ kinds: [Fault.Kind], _ random: inout RandomSource) {
+        guard kinds.contains(.coups), random.chance(1, in: 3), duration > .seconds(3) else { return }
+        maxAppendBytes = 100
+        faults.removeAll { $0.kind == .coups }
+        var fault = Fault(at: .seconds(1), kind: .coups)
+        fault.salt = random.next() >> 16
+        fault.lasts = duration
+        fault.rate = UInt64(random.pick([200, 400, 700]))
+        faults.append(fault)
     }
 
     /// Often something is still wrong when the storm ends, and stays so: outside of the core it is not mended.

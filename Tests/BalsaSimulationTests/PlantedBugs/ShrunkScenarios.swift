@@ -1,8 +1,7 @@
 /// The scenarios in which the planted errors are found, shrunk to the faults that it takes. Properties that have their
 /// defaults are left out.
 ///
-/// Made by `balsa simulate --seeds 1..4000 --duration 8s --break NAME --shrink FILE` (`commit-old-term-by-counting`:
-/// 60 s), to be made anew where a change of the members' timing lets one of them pass.
+/// Made by `balsa simulate --seeds 1..4000 --duration 8s --break NAME --shrink FILE`, to be made anew where a change of the members' timing lets one of them pass.
 enum ShrunkScenarios {
     /// Finds `vote-not-persisted`.
     static let voteNotPersisted = """
@@ -84,61 +83,41 @@ enum ShrunkScenarios {
     /// Finds `commit-old-term-by-counting`.
     static let commitOldTermByCounting = """
         balsa-scenario 1
-        seed=77
-        duration=33830057902
-        core=14
+        seed=82
+        duration=5246959424
+        core=12
         clients=6
-        keys=2
-        thinking=10000000
-        value-bytes=32
-        network-delay=2254000
-        network-jitter=20000000
-        write-time=95000
-        sync-time=100000
-        garbage=1
-        clock-drift=50
-        sector-bytes=4096
-        smallest-segment=65536
-        largest-segment=262144
-        max-frame=16384
-        writes-in-flight=4
-        log-bound=1310720
-        log-cache=0
-        seal-state-after=262144
+        keys=5
+        thinking=30000000
+        value-bytes=600
+        network-delay=668000
+        network-jitter=100000
+        write-time=390000
+        sync-time=20000000
+        smallest-segment=8192
+        largest-segment=8192
+        max-frame=4096
+        writes-in-flight=3
+        log-bound=245760
+        log-cache=65536
+        seal-state-after=81920
         entries-kept=0
         max-append=100
-        inflight-bytes=2000
-        apply-page=64
-        work-budget=2048
-        memtable-bytes=2048
-        block-bytes=1024
-        table-bytes=8192
-        level-zero-tables=4
-        level-base=16384
+        inflight-bytes=200
+        work-budget=16384
+        memtable-bytes=512
+        level-zero-tables=3
+        level-base=1024
         level-ratio=4
-        cache-bytes=0
+        filter-bits=4
+        cache-bytes=65536
+        manifest-bytes=65536
         retained-revisions=50
-        fault 1995179793 failed-sync member=3 lasts=1000000000 salt=164093618534164
-        fault 3402476372 replay lasts=200000000 rate=20 salt=131424561500081
-        fault 3888445381 failed-sync member=1 lasts=50000000 salt=147459166753529
-        fault 5997186690 slow-disk member=2 lasts=200000000 rate=100 salt=211644079163437
-        fault 6037188268 power-loss-in-call member=1 lasts=20000000 rate=44 salt=142450282430328
-        fault 6316813798 failed-sync member=3 lasts=8000000000 salt=253637518458186
-        fault 6678222084 failed-read member=3 lasts=50000000 salt=214205609474594
-        fault 8595569893 mute member=2 lasts=50000000 salt=87698734976073
-        fault 10288543067 replay lasts=3000000000 rate=300 salt=34230406697735
-        fault 13079778400 failed-sync member=3 lasts=500000000 salt=99244305247154
-        fault 14562784458 replay lasts=50000000 rate=100 salt=127665233736238
-        fault 17687239364 slow-disk member=2 lasts=1000000000 rate=10 salt=262213178552444
-        fault 17918410178 failed-sync member=1 lasts=50000000 salt=64908054604466
-        fault 20055596623 mute member=1 lasts=1000000000 salt=127348824232750
-        fault 22444861094 coups lasts=12000000000 rate=600 salt=20820641715968
-        fault 22498830529 failed-sync member=1 lasts=500000000 salt=91376309501554
-        fault 25022327622 kill member=2 lasts=5000000000 salt=67696280271991
-        fault 25376288103 mute member=3 lasts=50000000 salt=10046600659028
-        fault 28926768710 replay lasts=8000000000 rate=1000 salt=122788367231127
-        fault 29584343478 failed-sync member=3 lasts=200000000 salt=40311715154196
-        fault 32605254327 failed-sync member=2 lasts=500000000 salt=263952484183848
+        fault 555838917 partition set=6 lasts=3000000000 salt=65895458661333
+        fault 570358556 stalled-sync member=2 lasts=500000000 salt=5351933999433
+        fault 2016607090 pause member=1 lasts=200000000 salt=177827516161479
+        fault 2748320890 failed-sync member=1 lasts=50000000 salt=248315814585054
+        fault 3142986127 coups lasts=8000000000 rate=600 salt=121686941330985
         """
 
     /// Finds `truncate-without-conflict`.
