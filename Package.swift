@@ -27,11 +27,18 @@ let package = Package(
         .target(name: "BalsaRaft", swiftSettings: settings),
         .target(name: "BalsaWire", dependencies: ["BalsaPlatform", "BalsaRaft"], swiftSettings: settings),
         .target(name: "BalsaLog", dependencies: ["BalsaPlatform", "BalsaRaft", "BalsaWire"], swiftSettings: settings),
+        .target(
+            name: "BalsaTransport",
+            dependencies: ["CBalsaPlatform", "BalsaPlatform", "BalsaRaft", "BalsaWire"],
+            swiftSettings: settings
+        ),
         .target(name: "BalsaLSM", dependencies: ["CBalsaPlatform", "BalsaPlatform"], swiftSettings: settings),
         .target(name: "BalsaKeyValue", dependencies: ["BalsaPlatform", "BalsaLSM"], swiftSettings: settings),
         .target(
             name: "Balsa",
-            dependencies: ["BalsaPlatform", "BalsaRaft", "BalsaWire", "BalsaLog", "BalsaLSM", "BalsaKeyValue"],
+            dependencies: [
+                "BalsaPlatform", "BalsaRaft", "BalsaWire", "BalsaLog", "BalsaLSM", "BalsaKeyValue", "BalsaTransport",
+            ],
             swiftSettings: settings
         ),
         .target(
@@ -43,7 +50,9 @@ let package = Package(
         ),
         .executableTarget(
             name: "BalsaCommand",
-            dependencies: ["BalsaPlatform", "BalsaRaft", "Balsa", "BalsaSimulation"],
+            dependencies: [
+                "BalsaPlatform", "BalsaRaft", "BalsaKeyValue", "BalsaTransport", "Balsa", "BalsaSimulation",
+            ],
             swiftSettings: settings
         ),
 
@@ -74,10 +83,15 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
+            name: "BalsaTransportTests",
+            dependencies: ["BalsaTransport", "CBalsaPlatform", "BalsaWire", "BalsaPlatform", "BalsaRaft"],
+            swiftSettings: settings
+        ),
+        .testTarget(
             name: "BalsaTests",
             dependencies: [
-                "Balsa", "BalsaKeyValue", "BalsaLSM", "BalsaLog", "BalsaWire", "BalsaPlatform", "BalsaRaft",
-                "BalsaSimulation",
+                "Balsa", "BalsaTransport", "BalsaKeyValue", "BalsaLSM", "BalsaLog", "BalsaWire", "BalsaPlatform",
+                "BalsaRaft", "BalsaSimulation",
             ],
             swiftSettings: settings
         ),

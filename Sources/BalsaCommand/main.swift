@@ -17,6 +17,8 @@ let usage = """
     usage: balsa COMMAND …
 
     commands:
+      demo            run members as processes, load them, kill the leader, and read everything back
+      member          run one member of a store, driven by lines on standard input
       simulate        run members in a simulated world, with faults, and judge what happens
       check-history   say whether recorded histories are linearizable
 
@@ -29,6 +31,12 @@ case "simulate":
     exit(Simulate(files: LinuxFileSystem(), print: printLine, printError: printError).run(arguments: arguments))
 case "check-history":
     exit(CheckHistory(files: LinuxFileSystem(), print: printLine, printError: printError).run(arguments: arguments))
+case "member":
+    signal(SIGPIPE, SIG_IGN)
+    exit(await MemberCommand().run(arguments))
+case "demo":
+    signal(SIGPIPE, SIG_IGN)
+    exit(await DemoCommand().run(arguments))
 case "--help", "-h", "help":
     printLine(usage)
 case nil:

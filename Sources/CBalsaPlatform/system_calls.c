@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #if defined(__linux__)
 #include <sys/random.h>
+#include <sys/socket.h>
 #endif
 
 ssize_t balsa_pread_nowait(int descriptor, void *buffer, size_t count, off_t offset) {
@@ -25,3 +26,7 @@ ssize_t balsa_random(void *buffer, size_t count) {
     return (ssize_t)count;
 #endif
 }
+
+#if defined(__linux__)
+int balsa_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
+#endif

@@ -24,6 +24,8 @@ extension Replica {
             raftDeadline = moment
         case .standing(let standing):
             effects.append(.standing(standing))
+            // What was passed on to the leader before may be lost with it. Not as long as nobody else leads: it may come back.
+            if requests.hasForwarded, standing.leader != 0 { requests.leaderChanged(to: standing.leader, &effects) }
         case .report(let anomaly):
             effects.append(.report(anomaly))
             if case .committedEntryContradicted(let index) = anomaly {

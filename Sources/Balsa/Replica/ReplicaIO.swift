@@ -1,6 +1,7 @@
 import BalsaLog
 import BalsaPlatform
 import BalsaRaft
+import BalsaWire
 
 /// Everything that can happen to a replica.
 public enum ReplicaInput {
@@ -54,14 +55,6 @@ public enum ReplicaEffect {
     case undecodable(DecodingError)
     /// The replica has failed. It answers every request with *failed* until it is opened anew.
     case failed(ReplicaError)
-}
-
-/// On which of the two connections to a peer a frame travels.
-public enum SendPath: Equatable, Sendable {
-    /// That of everything which others wait for.
-    case control
-    /// That of checkpoints, which may be long and must delay nothing.
-    case bulk
 }
 
 /// A step of a state machine's background work.

@@ -113,6 +113,16 @@ struct RequestTable {
         effects.append(.reply(id, .failure(RequestError(.unknown, reason, leader: leader))))
     }
 
+    /// Answers those whose commands were passed on to somebody who does not lead any more, or cannot be reached. The callers
+    /// send them again; a copy that was taken all the same does no harm.
+    mutating func leaderChanged(to leader: MemberID, _ effects: inout [ReplicaEffect]) {
+        let error = RequestError(.unknown, .notLeader, leader: leader)
+        for number in forwardOrder {
+            if let id = removeForwarded(number) { effects.append(.reply(id, .failure(error))) }
+        }
+        forwardOrder.removeAll(keepingCapacity: true)
+    }
+
     /// Answers those that wait for the entry of `position`, which was applied: with `result`, or that another entry has
     /// taken the command's place.
     mutating func applied(_ position: LogPosition, result: Bytes, _ effects: inout [ReplicaEffect]) {

@@ -78,6 +78,14 @@ public struct RequestError: Error, Equatable, Sendable, CustomStringConvertible 
         public static let deadlineExceeded = Reason("deadline exceeded")
         /// A checkpoint was installed that covers the command's place; its reply is not known here.
         public static let overtakenByCheckpoint = Reason("overtaken by a checkpoint")
+        /// The caller gave up.
+        public static let cancelled = Reason("cancelled")
+        /// The session that would tell ended in between.
+        public static let sessionExpired = Reason("session expired")
+        /// The revision asked for is below the retention mark.
+        public static let compacted = Reason("compacted")
+        /// The revision asked for has not been applied here yet.
+        public static let futureRevision = Reason("future revision")
         /// The store was closed.
         public static let closed = Reason("closed")
         /// The store has failed and must be opened anew.

@@ -1,6 +1,6 @@
-import Balsa
 import BalsaPlatform
 import BalsaRaft
+import BalsaWire
 
 /// What becomes of the messages between the members: which are lost, and when the others arrive.
 ///

@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 
 #include "balsa_memory.h"
+#include "balsa_sockets.h"
 
 // CRC-32C of `length` bytes, continuing from `crc`; 0 to begin with. A null `data` is allowed for length 0.
 uint32_t balsa_crc32c(uint32_t crc, const void *data, size_t length);

@@ -14,6 +14,7 @@ final class ConformanceListTests: XCTestCase {
         "CheckpointSource": [],
         "Runtime": ["World"],
         "ReplyReceiver": ["World"],
+        "StoreObserver": [],
     ]
 
     func testTheWorldConformsToWhatItMaySupply() throws {

@@ -1,5 +1,5 @@
-import Balsa
 import BalsaRaft
+import BalsaWire
 import XCTest
 
 @testable import BalsaSimulation

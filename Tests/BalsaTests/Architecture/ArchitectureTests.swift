@@ -46,7 +46,7 @@ final class ArchitectureTests: XCTestCase {
     }
 
     func testDeterministicModulesUseNothingThatDiffersFromRunToRun() throws {
-        try check(where: { ModuleGraph.module($0.module)?.isDeterministic ?? false }) {
+        try check(where: { ModuleGraph.module($0.module)?.mustBeDeterministic($0.path) ?? false }) {
             SourceRules.nondeterminism($0.tokens)
         }
     }

@@ -10,6 +10,14 @@ enum ModuleGraph {
         var system: [SystemImport] = []
         /// Whether everything in it must be a function of its inputs, so that a simulated run can be replayed.
         var isDeterministic = false
+        /// The folders of a deterministic module that are its shell: threads, clocks and callers live there.
+        var shellFolders: [String] = []
+
+        /// Whether a file of the module, by its path below `Sources`, must be a function of its inputs.
+        func mustBeDeterministic(_ path: String) -> Bool {
+            let parts = path.split(separator: "/")
+            return isDeterministic && !(parts.count > 2 && shellFolders.contains(String(parts[1])))
+        }
     }
 
     /// A module that comes with the toolchain, and the folders that may import it. No folders: all of the module's.
@@ -34,9 +42,20 @@ enum ModuleGraph {
         Module(name: "BalsaLSM", imports: ["CBalsaPlatform", "BalsaPlatform"], isDeterministic: true),
         Module(name: "BalsaKeyValue", imports: ["BalsaPlatform", "BalsaLSM"], isDeterministic: true),
         Module(
+            name: "BalsaTransport",
+            imports: ["CBalsaPlatform", "BalsaPlatform", "BalsaRaft", "BalsaWire"],
+            system: [
+                SystemImport(name: "Glibc", folders: ["Linux"]),
+                SystemImport(name: "Synchronization", folders: ["Linux"]),
+            ]
+        ),
+        Module(
             name: "Balsa",
-            imports: ["BalsaPlatform", "BalsaRaft", "BalsaWire", "BalsaLog", "BalsaLSM", "BalsaKeyValue"],
-            isDeterministic: true
+            imports: [
+                "BalsaPlatform", "BalsaRaft", "BalsaWire", "BalsaLog", "BalsaLSM", "BalsaKeyValue", "BalsaTransport",
+            ],
+            isDeterministic: true,
+            shellFolders: ["Shell", "Store"]
         ),
         Module(
             name: "BalsaSimulation",
@@ -47,7 +66,9 @@ enum ModuleGraph {
         ),
         Module(
             name: "BalsaCommand",
-            imports: ["BalsaPlatform", "BalsaRaft", "Balsa", "BalsaSimulation"],
+            imports: [
+                "BalsaPlatform", "BalsaRaft", "BalsaKeyValue", "BalsaTransport", "Balsa", "BalsaSimulation",
+            ],
             system: [SystemImport(name: "Glibc"), SystemImport(name: "Foundation")]
         ),
     ]

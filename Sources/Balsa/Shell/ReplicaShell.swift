@@ -1,0 +1,290 @@
+import BalsaKeyValue
+import BalsaLog
+import BalsaPlatform
+import BalsaRaft
+import BalsaTransport
+import BalsaWire
+
+/// What a shell tells its store. All calls come from the store's loop.
+protocol ReplicaShellDelegate: AnyObject, Sendable {
+    /// A request was answered.
+    func replied(_ request: RequestID, _ reply: Reply)
+    /// The state may have moved on; called at the end of each turn in which anything happened.
+    func turned(_ replica: Replica, at now: Instant)
+    /// Something happened that an operator should hear of.
+    func noticed(_ event: StoreEvent)
+}
+
+/// Drives one replica on real threads: its effects are carried out, and what follows comes back as inputs.
+///
+/// Sockets, core and applying are on the loop's thread; the log is written on a thread of its own; the state machine's
+/// background work and the tasks of the log are done by the runtime's workers. What other threads have for the replica is
+/// posted to the loop, in one job however much of it there is.
+final class ReplicaShell: TransportReceiver, @unchecked Sendable {
+    private struct Inbox {
+        var submissions: [Submission] = []
+        var inputs: [ReplicaInput] = []
+        var isScheduled = false
+    }
+
+    let loop: EventLoop
+    private let workers: WorkerThreads
+    private let inbox = Locked(Inbox())
+    private let origin: UInt64
+
+    // What follows belongs to the loop's thread.
+    private var replica: Replica?
+    private var writer: LogWriter?
+    private var transport: (any Transport)?
+    private weak var delegate: (any ReplicaShellDelegate)?
+    private var effects: [ReplicaEffect] = []
+    private var timer: EventLoop.Timer?
+    private var writes: [ReplicaWrite] = []
+    /// How many writes, tasks and steps of work are under way.
+    private var underWay = 0
+    private var isClosing = false
+    private var closed: (@Sendable () -> Void)?
+
+    init(loop: EventLoop, workers: WorkerThreads) {
+        self.loop = loop
+        self.workers = workers
+        origin = loop.now
+    }
+
+    /// The present moment on the clock of the replica. From any thread.
+    var now: Instant { Instant(nanoseconds: 1_000_000_000 + loop.now - origin) }
+
+    // MARK: On the loop
+
+    /// Takes over a replica that was just opened, with what it wants done first.
+    func start(
+        _ replica: Replica,
+        _ first: [ReplicaEffect],
+        transport: (any Transport)?,
+        delegate: any ReplicaShellDelegate
+    ) throws(BackgroundThread.StartError) {
+        writer = try LogWriter { [weak self, loop] results in
+            loop.post { [weak self] in self?.wrote(results) }
+        }
+        self.replica = replica
+        self.transport = transport
+        self.delegate = delegate
+        effects = first
+        carryOut()
+        finishTurn()
+    }
+
+    private func wrote(_ results: [LogWriter.Outcome]) {
+        for result in results {
+            underWay -= 1
+            if let error = result.error {
+                step(.writeFailed(result.write, error))
+            } else {
+                step(.written(result.write))
+            }
+        }
+        finishTurn()
+    }
+
+    private func step(_ input: ReplicaInput) {
+        guard let replica else { return }
+        replica.step(input, at: now, into: &effects)
+        carryOut()
+    }
+
+    private func carryOut() {
+        var list: [ReplicaEffect] = []
+        swap(&list, &effects)
+        for effect in list { carryOut(effect) }
+        // Its memory is used again.
+        if effects.isEmpty {
+            list.removeAll(keepingCapacity: true)
+            effects = list
+        }
+    }
+
+    private func carryOut(_ effect: ReplicaEffect) {
+        switch effect {
+        case .send(let peer, let frame, let path):
+            transport?.send(frame, to: peer, path)
+        case .write(let write):
+            underWay += 1
+            writes.append(write)
+        case .run(let task):
+            underWay += 1
+            runTask(task)
+        case .work(let work):
+            underWay += 1
+            let box = UncheckedBox(work)
+            workers.enqueue { [weak self] in self?.perform(box.value) }
+        case .reply(let request, let reply):
+            delegate?.replied(request, reply)
+        case .wake(let moment):
+            setTimer(moment)
+        case .standing(let standing):
+            delegate?.noticed(.standing(standing))
+        case .report(let anomaly):
+            delegate?.noticed(.anomaly(anomaly))
+        case .undecodable(let error):
+            delegate?.noticed(.frameRefused("\(error)"))
+        case .failed(let error):
+            delegate?.noticed(.failed(error))
+        }
+    }
+
+    /// What a turn has gathered leaves at once: log writes go to their thread together.
+    private func finishTurn() {
+        if !writes.isEmpty {
+            writer?.enqueue(writes)
+            writes.removeAll(keepingCapacity: true)
+        }
+        if let replica { delegate?.turned(replica, at: now) }
+        if isClosing, underWay == 0 { finishClosing() }
+    }
+
+    private func setTimer(_ moment: Instant) {
+        if let timer { loop.cancel(timer) }
+        timer = nil
+        guard moment < .never else { return }
+        let nanoseconds = moment.nanoseconds - min(moment.nanoseconds, 1_000_000_000)
+        timer = loop.schedule(at: origin + nanoseconds) { [weak self] in
+            self?.timer = nil
+            self?.step(.timer)
+            self?.finishTurn()
+        }
+    }
+
+    // MARK: On workers
+
+    private func runTask(_ task: LogTask) {
+        let box = UncheckedBox(task)
+        workers.enqueue { [weak self] in
+            do throws(FileError) {
+                while try !box.value.step(budgetBytes: 1 << 20) {}
+                self?.give(.taskFinished(box.value))
+            } catch {
+                self?.give(.taskFailed(box.value, error))
+            }
+        }
+    }
+
+    private func perform(_ work: StateWork) {
+        do throws(StateMachineError) {
+            try work.step()
+            give(.worked(work))
+        } catch {
+            give(.workFailed(work, error))
+        }
+    }
+
+    /// What was begun by an effect has ended.
+    private func give(_ input: ReplicaInput) {
+        let box = UncheckedBox(input)
+        loop.post { [weak self] in
+            self?.underWay -= 1
+            self?.step(box.value)
+            self?.finishTurn()
+        }
+    }
+
+    // MARK: From any thread
+
+    /// Hands commands to the replica, together with all others that come before the loop gets to it.
+    func submit(_ submissions: [Submission]) {
+        schedule { $0.submissions += submissions }
+    }
+
+    /// Hands an input to the replica.
+    func post(_ input: ReplicaInput) {
+        let box = UncheckedBox(input)
+        schedule { $0.inputs.append(box.value) }
+    }
+
+    private func schedule(_ add: (inout Inbox) -> Void) {
+        let mustPost = inbox.withLock { inbox in
+            add(&inbox)
+            defer { inbox.isScheduled = true }
+            return !inbox.isScheduled
+        }
+        if mustPost { loop.post { [weak self] in self?.drain() } }
+    }
+
+    private func drain() {
+        let taken = inbox.withLock { inbox in
+            defer { inbox = Inbox() }
+            return inbox
+        }
+        guard replica != nil else {
+            for submission in taken.submissions { refuse(submission.id) }
+            for case .read(let id, _, _) in taken.inputs { refuse(id) }
+            return
+        }
+        if !taken.submissions.isEmpty { step(.submit(taken.submissions)) }
+        for input in taken.inputs { step(input) }
+        finishTurn()
+    }
+
+    private func refuse(_ request: RequestID) {
+        delegate?.replied(request, .failure(RequestError(.notApplied, .closed)))
+    }
+
+    // MARK: The transport's calls, on the loop
+
+    func received(_ frame: Bytes, from peer: MemberID) {
+        step(.received(frame))
+        loop.runAtEndOfTurn { [weak self] in self?.finishTurn() }
+    }
+
+    func unreachable(_ peer: MemberID) {
+        step(.peerUnreachable(peer))
+        finishTurn()
+    }
+
+    func refused(_ peer: MemberID, _ refusal: HandshakeRefusal) {
+        delegate?.noticed(.refused(peer, "\(refusal)"))
+    }
+
+    func connected(_ peer: MemberID) { delegate?.noticed(.connected(peer)) }
+
+    // MARK: Closing
+
+    /// Closes the replica: everybody who waits is answered, what is under way ends, files and lock are given up.
+    func close(_ completion: @escaping @Sendable () -> Void) {
+        let isPosted = loop.post { [self] in
+            guard replica != nil, !isClosing else {
+                completion()
+                return
+            }
+            isClosing = true
+            closed = completion
+            step(.close)
+            finishTurn()
+        }
+        if !isPosted { completion() }
+    }
+
+    private func finishClosing() {
+        isClosing = false
+        if let timer { loop.cancel(timer) }
+        timer = nil
+        transport?.close()
+        transport = nil
+        replica?.close()
+        replica = nil
+        let completion = closed
+        closed = nil
+        // The thread that ends here may be the one that has just posted to this loop: it is joined elsewhere.
+        let writer = UncheckedBox(self.writer)
+        self.writer = nil
+        workers.enqueue {
+            writer.value?.stop()
+            completion?()
+        }
+    }
+}
+
+/// Carries a value to the one thread that uses it next.
+struct UncheckedBox<Value>: @unchecked Sendable {
+    let value: Value
+    init(_ value: Value) { self.value = value }
+}

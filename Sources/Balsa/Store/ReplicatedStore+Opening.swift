@@ -1,0 +1,188 @@
+import BalsaKeyValue
+import BalsaPlatform
+import BalsaRaft
+import BalsaTransport
+
+extension ReplicatedStore {
+    /// Opens a store of one member, without ports: every write is durable on this machine when it returns.
+    ///
+    /// - Parameters:
+    ///   - directory: where its files are; created where it does not exist. Nothing else may be there.
+    ///   - options: how it is set up.
+    ///   - runtime: the threads.
+    /// - Throws: ``StoreError`` where the directory cannot be used, with a message that says why and names the file.
+    public static func open(
+        at directory: String,
+        options: StoreOptions = StoreOptions(),
+        runtime: StoreRuntime = .shared
+    ) async throws(StoreError) -> ReplicatedStore {
+        try await open(directory, member: 1, peers: [], network: nil, options, runtime)
+    }
+
+    /// Opens a member of a store that several machines share.
+    ///
+    /// - Parameters:
+    ///   - directory: where the member's files are; created where it does not exist. Nothing else may be there.
+    ///   - member: which member this is; not 0, and never used for another machine.
+    ///   - peers: where the members are reached, this one included: `host:port`.
+    ///   - listen: where this member listens, if that is not where it is reached.
+    ///   - security: what protects the connections; nil where all of them stay on this machine.
+    ///   - options: how it is set up.
+    ///   - runtime: the threads.
+    /// - Throws: ``StoreError`` where directory, addresses or options cannot be used, with a message that says why.
+    public static func open(
+        at directory: String,
+        member: MemberID,
+        peers: [MemberID: String],
+        listen: String? = nil,
+        security: NetworkSecurity = .loopbackOnly,
+        options: StoreOptions = StoreOptions(),
+        runtime: StoreRuntime = .shared
+    ) async throws(StoreError) -> ReplicatedStore {
+        let (addresses, network) = try network(member, peers, listen, security, options)
+        return try await open(directory, member: member, peers: addresses, network: network, options, runtime)
+    }
+
+    private static func network(
+        _ member: MemberID,
+        _ peers: [MemberID: String],
+        _ listen: String?,
+        _ security: NetworkSecurity,
+        _ options: StoreOptions
+    ) throws(StoreError) -> ([TCPTransport.Peer], TCPOptions) {
+        do throws(TransportError) {
+            var addresses: [TCPTransport.Peer] = []
+            for (id, text) in peers.sorted(by: { $0.key < $1.key }) {
+                addresses.append(TCPTransport.Peer(id, at: try NetworkAddress(text)))
+            }
+            let own = addresses.first { $0.member == member }?.address
+            guard let own else { throw TransportError(.invalid, "member \(member) is not among the peers") }
+            var network = TCPOptions(listen: own)
+            if let listen { network.listen = try NetworkAddress(listen) }
+            network.advertise = own
+            network.security = security
+            network.wire = options.replica.wire
+            return (addresses, network)
+        } catch {
+            throw StoreError(.notApplied, .invalid, error.description)
+        }
+    }
+}
+
+extension ReplicatedStore {
+    private static func open(
+        _ directory: String,
+        member: MemberID,
+        peers: [TCPTransport.Peer],
+        network: TCPOptions?,
+        _ options: StoreOptions,
+        _ runtime: StoreRuntime
+    ) async throws(StoreError) -> ReplicatedStore {
+        let (loop, workers): (EventLoop, WorkerThreads)
+        do {
+            (loop, workers) = (try runtime.makeLoop(), try runtime.workers())
+        } catch {
+            throw StoreError(.notApplied, .failed, "\(error)")
+        }
+        let shell = ReplicaShell(loop: loop, workers: workers)
+        let core = StoreCore(shell: shell, member: member, options: options, seed: SystemRandom.seed())
+        let result: Result<Void, StoreError> = await withCheckedContinuation { continuation in
+            // Recovery reads and syncs files: not on a thread of the caller's.
+            workers.enqueue {
+                let opened = Result { () throws(StoreError) in
+                    try openReplica(directory, member, peers, options, shell)
+                }
+                switch opened {
+                case .failure(let error):
+                    continuation.resume(returning: .failure(error))
+                case .success(let box):
+                    loop.post {
+                        continuation.resume(
+                            returning: Result { () throws(StoreError) in
+                                try start(box.value, shell, core, member, peers, network)
+                            }
+                        )
+                    }
+                }
+            }
+        }
+        switch result {
+        case .success:
+            return ReplicatedStore(core: core, workers: workers, timeout: options.timeout)
+        case .failure(let error):
+            loop.stop()
+            throw error
+        }
+    }
+
+    private struct Opened {
+        var replica: Replica
+        var effects: [ReplicaEffect]
+    }
+
+    private static func openReplica(
+        _ directory: String,
+        _ member: MemberID,
+        _ peers: [TCPTransport.Peer],
+        _ options: StoreOptions,
+        _ shell: ReplicaShell
+    ) throws(StoreError) -> UncheckedBox<Opened> {
+        var effects: [ReplicaEffect] = []
+        do {
+            let voters = peers.isEmpty ? [member] : peers.map(\.member)
+            let replica = try Replica.open(
+                directory: directory,
+                fileSystem: LinuxFileSystem(),
+                member: member,
+                configuration: try Configuration(voters: voters),
+                provider: KeyValueProvider(options: options.keyValue),
+                options: options.replica,
+                seed: SystemRandom.seed(),
+                at: shell.now,
+                into: &effects
+            )
+            return UncheckedBox(Opened(replica: replica, effects: effects))
+        } catch let error as ReplicaError {
+            throw StoreError(error)
+        } catch {
+            throw StoreError(.notApplied, .invalid, "\(error)")
+        }
+    }
+
+    /// On the loop: opens the ports and lets the replica begin.
+    private static func start(
+        _ opened: Opened,
+        _ shell: ReplicaShell,
+        _ core: StoreCore,
+        _ member: MemberID,
+        _ peers: [TCPTransport.Peer],
+        _ network: TCPOptions?
+    ) throws(StoreError) {
+        do {
+            var transport: TCPTransport?
+            if let network {
+                let identity = MemberIdentity(
+                    cluster: ClusterID(rawValue: 1),
+                    member: member,
+                    incarnation: Incarnation(rawValue: UInt128(member)),
+                    bootCounter: shell.loop.now,
+                    nonce: SystemRandom.seed()
+                )
+                let others = peers.filter { $0.member != member }
+                let policy = HandshakePolicy(own: identity, peers: others.map { HandshakePolicy.Peer($0.member) })
+                transport = try TCPTransport(
+                    network,
+                    policy: policy,
+                    loop: shell.loop,
+                    random: RandomSource(seed: SystemRandom.seed()),
+                    receiver: shell
+                )
+                transport?.setPeers(others)
+            }
+            try shell.start(opened.replica, opened.effects, transport: transport, delegate: core)
+        } catch {
+            opened.replica.close()
+            throw StoreError(.notApplied, .failed, "\(error)")
+        }
+    }
+}

@@ -1,0 +1,74 @@
+import BalsaRaft
+
+/// What a store does, as its user sees it.
+public enum StoreState: Equatable, Sendable {
+    /// It is open and looks for its place: what its log holds is being applied, and nobody leads yet that it knows of.
+    case recovering
+    /// It leads.
+    case leader
+    /// It follows this member.
+    case follower(of: MemberID)
+    /// No leader is known: a majority cannot be reached, or is choosing one. Only local reads are served.
+    case noQuorum
+    /// It has failed and serves nothing until it is opened anew. The text says why.
+    case failed(String)
+    /// It was closed.
+    case closed
+}
+
+/// What an observer is told.
+public enum StoreEvent: Sendable {
+    /// The role, the term or the known leader changed.
+    case standing(Standing)
+    /// Something happened that no correct member does, or that an operator should know.
+    case anomaly(Anomaly)
+    /// A frame from a peer could not be decoded and was dropped.
+    case frameRefused(String)
+    /// A peer refused this member's connection or was refused; the text says what to do.
+    case refused(MemberID, String)
+    /// The connection to a peer is open.
+    case connected(MemberID)
+    /// An operation took long; the text says at what.
+    case slow(String)
+    /// The store has failed.
+    case failed(ReplicaError)
+}
+
+/// Is told what a store does, for logs and metrics. Every method does nothing unless it is implemented.
+///
+/// Calls come from the store's own thread and must return soon.
+public protocol StoreObserver: Sendable {
+    /// The state changed.
+    func stateChanged(_ state: StoreState)
+    /// Something happened.
+    func noticed(_ event: StoreEvent)
+}
+
+extension StoreObserver {
+    /// Does nothing.
+    public func stateChanged(_ state: StoreState) {}
+    /// Does nothing.
+    public func noticed(_ event: StoreEvent) {}
+}
+
+/// A store's figures at one moment.
+public struct StoreStatus: Sendable {
+    /// The member.
+    public var member: MemberID = 0
+    /// What it does.
+    public var state = StoreState.recovering
+    /// The term that it is in.
+    public var term: Term = 0
+    /// The highest index that it knows to be committed.
+    public var commitIndex: LogIndex = 0
+    /// The index through which its state contains everything.
+    public var appliedIndex: LogIndex = 0
+    /// The index through which a crash would leave its state, before the log is replayed.
+    public var durableIndex: LogIndex = 0
+    /// Equal on two members that have applied the same index exactly when their states are.
+    public var digest: UInt64 = 0
+    /// How many commands of this store's user wait.
+    public var outstandingCommands = 0
+    /// What the replica has counted.
+    public var metrics = ReplicaMetrics()
+}

@@ -1,0 +1,74 @@
+import BalsaKeyValue
+import BalsaPlatform
+import BalsaRaft
+
+/// How a store is set up. The defaults suit a service with a few million small values.
+public struct StoreOptions: Sendable {
+    /// The limits of the replica.
+    public var replica = ReplicaOptions()
+    /// The limits of the state.
+    public var keyValue = KeyValueOptions()
+    /// How long a call may take that names no time of its own; 10 s.
+    public var timeout: Duration = .seconds(10)
+    /// How many commands of this store may be outstanding; 1,000. More wait.
+    public var maxOutstandingCommands = 1_000
+    /// How many bytes of commands may wait for their turn; 32 MiB. More are refused with *busy*.
+    public var maxWaitingBytes = 32 << 20
+    /// Is told what the store does.
+    public var observer: (any StoreObserver)?
+
+    /// The defaults.
+    public init() {}
+}
+
+/// Why a store cannot do what it was asked.
+public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// Whether a write took effect; *not applied* for everything that is no write.
+    public let outcome: RequestError.Outcome
+    /// What happened.
+    public let reason: RequestError.Reason
+    /// The member that leads, as far as this one knows; 0 where it does not.
+    public let leader: MemberID
+    /// What happened in a sentence, where there is more to say.
+    public let message: String
+
+    /// An error.
+    public init(
+        _ outcome: RequestError.Outcome,
+        _ reason: RequestError.Reason,
+        leader: MemberID = 0,
+        _ message: String = ""
+    ) {
+        self.outcome = outcome
+        self.reason = reason
+        self.leader = leader
+        self.message = message
+    }
+
+    init(_ error: RequestError) { self.init(error.outcome, error.reason, leader: error.leader) }
+
+    init(_ error: ReplicaError) {
+        self.init(.notApplied, error.code == .invalid ? .invalid : .failed, error.description)
+    }
+
+    init(_ error: KeyValueError) {
+        let reason: RequestError.Reason =
+            switch error.code {
+            case .invalid: .invalid
+            case .compacted: .compacted
+            case .futureRevision: .futureRevision
+            default: .failed
+            }
+        self.init(.notApplied, reason, error.description)
+    }
+
+    /// Whether the same call may succeed a little later, without having had an effect.
+    public var isRetriable: Bool {
+        outcome == .notApplied && [.busy, .notLeader, .superseded, .deadlineExceeded].contains(reason)
+    }
+
+    /// Reason, outcome and message in one line.
+    public var description: String {
+        "\(reason) (\(outcome.rawValue))" + (message.isEmpty ? "" : ": \(message)")
+    }
+}

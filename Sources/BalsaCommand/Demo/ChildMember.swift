@@ -1,0 +1,183 @@
+import BalsaPlatform
+import BalsaRaft
+import Foundation
+
+/// A member that runs as a child process of the demo, and is started again whenever it ends.
+final class ChildMember: @unchecked Sendable {
+    /// What a member answered: the words behind the request's name; nil where it ended or kept silent.
+    typealias Answer = [ArraySlice<UInt8>]?
+
+    private struct Waiting {
+        var continuation: CheckedContinuation<Answer, Never>
+        var deadline: UInt64
+    }
+
+    private struct Shared {
+        var process: Process?
+        var input: FileHandle?
+        var waiting: [UInt64: Waiting] = [:]
+        var lastRequest: UInt64 = 0
+        var isClosing = false
+        var state = "starting"
+        var starts = 0
+    }
+
+    let id: MemberID
+    private let arguments: [String]
+    private let executable: URL
+    private let shared = Locked(Shared())
+    private let clock = MonotonicClock()
+    /// Told of everything that the member says of itself.
+    let notice: @Sendable (MemberID, String) -> Void
+
+    init(
+        id: MemberID,
+        executable: URL,
+        arguments: [String],
+        notice: @escaping @Sendable (MemberID, String) -> Void
+    ) {
+        self.id = id
+        self.executable = executable
+        self.arguments = arguments
+        self.notice = notice
+    }
+
+    /// What the member said last of its state.
+    var state: String { shared.withLock { $0.state } }
+    /// Its process; 0 where none runs.
+    var pid: Int32 { shared.withLock { $0.process?.processIdentifier ?? 0 } }
+    /// How often a process was started.
+    var starts: Int { shared.withLock { $0.starts } }
+
+    /// Starts a process.
+    func start() throws {
+        let process = Process()
+        process.executableURL = executable
+        process.arguments = arguments
+        let (input, output) = (Pipe(), Pipe())
+        process.standardInput = input
+        process.standardOutput = output
+        process.terminationHandler = { [weak self] ended in self?.ended(ended) }
+        try process.run()
+        shared.withLock { shared in
+            shared.process = process
+            shared.input = input.fileHandleForWriting
+            shared.state = "starting"
+            shared.starts += 1
+        }
+        let reader = Thread { [weak self] in
+            var lines = LineReader(output.fileHandleForReading.fileDescriptor, limit: 8 << 20)
+            while case .line(let line) = lines.next() { self?.received(line) }
+            // Keeps the descriptor until the last byte was read.
+            withExtendedLifetime(output) {}
+        }
+        reader.stackSize = 1 << 20
+        reader.start()
+    }
+
+    private func received(_ line: ArraySlice<UInt8>) {
+        let words = line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: true)
+        guard let first = words.first else { return }
+        if first.elementsEqual("*".utf8) {
+            let text = String(decoding: line.dropFirst(2), as: UTF8.self)
+            if text.hasPrefix("state ") { shared.withLock { $0.state = String(text.dropFirst(6)) } }
+            notice(id, text)
+            return
+        }
+        guard let number = UInt64(String(decoding: first, as: UTF8.self)) else { return }
+        let waiting = shared.withLock { $0.waiting.removeValue(forKey: number) }
+        waiting?.continuation.resume(returning: Array(words.dropFirst()))
+    }
+
+    private func ended(_ process: Process) {
+        let (waiting, mustRestart) = shared.withLock { shared -> ([Waiting], Bool) in
+            guard shared.process === process else { return ([], false) }
+            shared.process = nil
+            shared.input = nil
+            shared.state = "down"
+            defer { shared.waiting = [:] }
+            return (Array(shared.waiting.values), !shared.isClosing)
+        }
+        for each in waiting { each.continuation.resume(returning: nil) }
+        guard mustRestart else { return }
+        notice(
+            id,
+            "ended (\(process.terminationReason == .uncaughtSignal ? "signal" : "status") "
+                + "\(process.terminationStatus)); it is started again"
+        )
+        DispatchQueue.global().asyncAfter(deadline: .now() + 0.2) { [self] in
+            guard !shared.withLock({ $0.isClosing }) else { return }
+            do { try start() } catch { notice(id, "cannot be started: \(error)") }
+        }
+    }
+
+    /// Asks the member something. Returns nil where its process ends before it answers, or where it keeps silent.
+    func request(_ verb: String, _ arguments: Bytes..., within seconds: UInt64 = 15) async -> Answer {
+        var line: [UInt8] = []
+        return await withCheckedContinuation { continuation in
+            let deadline = clock.nanoseconds() + seconds * 1_000_000_000
+            let (handle, number) = shared.withLock { shared -> (FileHandle?, UInt64) in
+                guard let input = shared.input else { return (nil, 0) }
+                shared.lastRequest += 1
+                shared.waiting[shared.lastRequest] = Waiting(continuation: continuation, deadline: deadline)
+                return (input, shared.lastRequest)
+            }
+            guard let handle else {
+                continuation.resume(returning: nil)
+                return
+            }
+            line += Array("\(number) \(verb)".utf8)
+            for argument in arguments {
+                line.append(UInt8(ascii: " "))
+                argument.withUnsafeBytes { PercentEncoding.append($0, to: &line) }
+            }
+            line.append(UInt8(ascii: "\n"))
+            send(line, on: handle)
+        }
+    }
+
+    private let sending = Locked(())
+
+    private func send(_ line: [UInt8], on handle: FileHandle) {
+        sending.withLock { _ in
+            var offset = 0
+            while offset < line.count {
+                let count = line.withUnsafeBytes { raw in
+                    write(handle.fileDescriptor, raw.baseAddress.map { $0 + offset }, line.count - offset)
+                }
+                if count < 0, errno == EINTR { continue }
+                // Its end is told by the process' termination.
+                guard count > 0 else { return }
+                offset += count
+            }
+        }
+    }
+
+    /// Gives up requests that were not answered in time.
+    func expire() {
+        let now = clock.nanoseconds()
+        let late = shared.withLock { shared -> [Waiting] in
+            let late = shared.waiting.filter { $0.value.deadline <= now }
+            for key in late.keys { shared.waiting[key] = nil }
+            return Array(late.values)
+        }
+        for each in late { each.continuation.resume(returning: nil) }
+    }
+
+    /// Ends the process with SIGKILL.
+    func killProcess() {
+        let pid = pid
+        if pid > 0 { kill(pid, SIGKILL) }
+    }
+
+    /// Ends the process in order, and starts none again.
+    func close() {
+        let (process, input) = shared.withLock { shared in
+            shared.isClosing = true
+            defer { shared.input = nil }
+            return (shared.process, shared.input)
+        }
+        try? input?.close()
+        process?.waitUntilExit()
+    }
+}

@@ -1,0 +1,133 @@
+import BalsaPlatform
+import BalsaRaft
+import Foundation
+
+/// `balsa demo`: members as processes on this machine, real input, the leader killed, and everything read back.
+struct DemoCommand {
+    static let help = """
+        usage: balsa demo [FILE] [--members N] [--pairs N] [--keep DIR]
+
+        Starts members as processes on loopback ports, loads them with 64 concurrent requests, kills the leader with SIGKILL
+        halfway, starts again whichever member ends, and at last reads every acknowledged pair on each member and compares
+        their digests. Exits with 0 only if nothing was lost.
+
+          FILE         key<TAB>value a line; a line without a tab is a value under its line number (default: generated pairs)
+          --members N  how many members, 1 to 7 (default 3)
+          --pairs N    how many pairs to generate without a FILE (default 100000)
+          --keep DIR   use this directory for the members' files, and leave it
+        """
+
+    static let concurrency = 64
+
+    private struct Arguments {
+        var file: String?
+        var members = 3
+        var pairs = 100_000
+        var keep: String?
+    }
+
+    private struct Failure: Error {
+        let line: String
+    }
+
+    private static func parse(_ arguments: [String]) throws(Failure) -> Arguments {
+        var parsed = Arguments()
+        var rest = arguments[...]
+        while let argument = rest.popFirst() {
+            guard argument.hasPrefix("--") else {
+                guard parsed.file == nil else { throw Failure(line: "only one FILE can be given") }
+                parsed.file = argument
+                continue
+            }
+            guard let value = rest.popFirst() else { throw Failure(line: "\(argument) needs a value") }
+            switch argument {
+            case "--members":
+                guard let count = Int(value), (1...7).contains(count) else {
+                    throw Failure(line: "--members is a number from 1 to 7, not '\(value)'")
+                }
+                parsed.members = count
+            case "--pairs":
+                guard let count = Int(value), (1...10_000_000).contains(count) else {
+                    throw Failure(line: "--pairs is a number from 1 to 10000000, not '\(value)'")
+                }
+                parsed.pairs = count
+            case "--keep": parsed.keep = value
+            default: throw Failure(line: "unknown argument '\(argument)'")
+            }
+        }
+        return parsed
+    }
+
+    /// Runs, and returns the exit status.
+    func run(_ arguments: [String]) async -> Int32 {
+        if arguments.contains("--help") || arguments.contains("-h") {
+            printLine(DemoCommand.help)
+            return 0
+        }
+        do {
+            let parsed = try DemoCommand.parse(arguments)
+            return try await run(parsed)
+        } catch let error as Failure {
+            printError("balsa demo: \(error.line)")
+            return 2
+        } catch {
+            printError("balsa demo: \(error)")
+            return 2
+        }
+    }
+
+    private func run(_ arguments: Arguments) async throws -> Int32 {
+        var input = DemoInput(generating: 0)
+        if let path = arguments.file {
+            input = DemoInput(file: try read(path))
+        } else {
+            input = DemoInput(generating: arguments.pairs)
+        }
+        for line in input.tooLong.prefix(10) { printError("balsa demo: line \(line) is too long and left out") }
+        guard !input.pairs.isEmpty else { throw Failure(line: "there is nothing to load") }
+
+        let directory = try arguments.keep ?? temporaryDirectory()
+        defer { if arguments.keep == nil { try? FileManager.default.removeItem(atPath: directory) } }
+        let ports = try FreePorts.take(arguments.members)
+        let peers = ports.enumerated().map { "\($0.offset + 1)=127.0.0.1:\($0.element)" }.joined(separator: ",")
+        let executable = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+        let members = try ports.indices.map { place in
+            let path = "\(directory)/member-\(place + 1)"
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+            return ChildMember(
+                id: UInt64(place + 1),
+                executable: executable,
+                arguments: ["member", "--directory", path, "--member", "\(place + 1)", "--peers", peers]
+            ) { id, text in
+                if !text.hasPrefix("open ") { ProgressLine.note("member \(id): \(text)") }
+            }
+        }
+        for member in members { try member.start() }
+        let sweeper = Task {
+            while !Task.isCancelled {
+                for member in members { member.expire() }
+                try? await Task.sleep(for: .milliseconds(200))
+            }
+        }
+        defer {
+            sweeper.cancel()
+            for member in members { member.close() }
+        }
+        let run = DemoRun(members: members, input: input)
+        return try await run.run() ? 0 : 1
+    }
+
+    private func read(_ path: String) throws -> Bytes {
+        let file = try LinuxFileSystem().open(path, .read)
+        defer { file.close() }
+        let size = try file.size()
+        guard size <= 1 << 30 else { throw Failure(line: "\(path) is larger than 1 GiB") }
+        return try file.read(Int(size), at: 0)
+    }
+
+    private func temporaryDirectory() throws -> String {
+        let url = FileManager.default.temporaryDirectory.appendingPathComponent("balsa-demo-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+        return url.path
+    }
+}

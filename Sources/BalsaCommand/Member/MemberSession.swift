@@ -1,0 +1,101 @@
+import Balsa
+import BalsaKeyValue
+import BalsaPlatform
+import Glibc
+
+/// Serves the requests of a member's input until it ends.
+struct MemberSession {
+    let store: ReplicatedStore
+    let output: MemberOutput
+
+    func serve() async {
+        await withDiscardingTaskGroup { group in
+            for await line in MemberCommand.input() {
+                guard let line else {
+                    output.write("? error not-applied the line is too long")
+                    continue
+                }
+                let words = line.split(separator: UInt8(ascii: " "))
+                guard words.count >= 2 else {
+                    if !words.isEmpty { output.write("? error not-applied a line is ID VERB …") }
+                    continue
+                }
+                if words[1].elementsEqual("close".utf8) {
+                    output.write(Array(words[0]) + Array(" ok".utf8))
+                    return
+                }
+                let request = words.map { Array($0) }
+                group.addTask { await answer(request) }
+            }
+        }
+    }
+
+    private func answer(_ words: [[UInt8]]) async {
+        var reply = words[0] + [UInt8(ascii: " ")]
+        let verb = String(decoding: words[1], as: UTF8.self)
+        let arguments = words.dropFirst(2).map { PercentEncoding.decode($0[...]) }
+        do throws(StoreError) {
+            try await answer(verb, arguments, &reply)
+        } catch {
+            let outcome = error.outcome == .unknown ? "unknown" : "not-applied"
+            let leader = error.leader == 0 ? "" : " (member \(error.leader) leads)"
+            reply += Array(
+                "error \(outcome) \(error.reason)\(error.message.isEmpty ? "" : ": " + error.message)\(leader)".utf8
+            )
+        }
+        output.write(reply)
+    }
+
+    private func answer(_ verb: String, _ arguments: [Bytes?], _ reply: inout [UInt8]) async throws(StoreError) {
+        switch (verb, arguments.count) {
+        case ("put", 2):
+            let revision = try await store.put(try bytes(arguments[0]), try bytes(arguments[1]))
+            reply += Array("ok \(revision)".utf8)
+        case ("delete", 1):
+            reply += Array("ok \(try await store.delete(try bytes(arguments[0])))".utf8)
+        case ("add", 2):
+            guard let amount = Int64(String(try bytes(arguments[1]))) else {
+                throw StoreError(.notApplied, .invalid, "add takes a number")
+            }
+            reply += Array("ok \(try await store.add(amount, to: try bytes(arguments[0])))".utf8)
+        case ("get", 1):
+            append(try await store.get(try bytes(arguments[0])), to: &reply)
+        case ("local", 1):
+            append(try await store.get(try bytes(arguments[0]), consistency: .local), to: &reply)
+        case ("status", 0):
+            reply += Array(status.utf8)
+        default:
+            throw StoreError(.notApplied, .invalid, "there is no request '\(verb)' of \(arguments.count) words")
+        }
+    }
+
+    private func bytes(_ argument: Bytes?) throws(StoreError) -> Bytes {
+        guard let argument else { throw StoreError(.notApplied, .invalid, "a word is not percent-encoded") }
+        return argument
+    }
+
+    private func append(_ entry: KeyValueEntry?, to reply: inout [UInt8]) {
+        guard let entry else {
+            reply += Array("none".utf8)
+            return
+        }
+        reply += Array("value \(entry.revision) ".utf8)
+        entry.value.withUnsafeBytes { PercentEncoding.append($0, to: &reply) }
+    }
+
+    private var status: String {
+        let status = store.status
+        let (role, leader): (String, UInt64) =
+            switch status.state {
+            case .recovering: ("recovering", 0)
+            case .leader: ("leader", status.member)
+            case .follower(let leader): ("follower", leader)
+            case .noQuorum: ("no-quorum", 0)
+            case .failed: ("failed", 0)
+            case .closed: ("closed", 0)
+            }
+        return "status member=\(status.member) role=\(role) leader=\(leader) term=\(status.term) "
+            + "commit=\(status.commitIndex) applied=\(status.appliedIndex) durable=\(status.durableIndex) "
+            + "digest=\(String(status.digest, radix: 16)) pid=\(getpid())"
+    }
+}

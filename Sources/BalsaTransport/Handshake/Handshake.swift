@@ -1,0 +1,191 @@
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+
+/// The first thing that either side says on a connection. `Docs/HandshakeFormat.md` has the layout.
+///
+/// Who connects says *hello*; who was connected to says *welcome*, or why not. All three have the same 96 bytes, so that no
+/// length has to be believed before anything is known of the other side.
+///
+/// ```
+///  0       4         6      7      8           12        16        32     40   48            64     72
+///  ├ magic ┼ version ┼ kind ┼ path ┼ protocols ┼ feature ┼ cluster ┼ from ┼ to ┼ incarnation ┼ boot ┼ nonce …
+///                                                                                     80         88       90    92
+///                                                                                   … ┼ answered ┼ reason ┼ 0 ┼ crc ┤
+/// ```
+public struct Handshake: Equatable, Sendable {
+    /// Which of the three it is.
+    public enum Kind: UInt8, Sendable {
+        /// The side that connected introduces itself.
+        case hello = 1
+        /// The other side accepts, and introduces itself.
+        case welcome = 2
+        /// The other side refuses, and introduces itself.
+        case refusal = 3
+    }
+
+    /// Which of the three it is.
+    public var kind: Kind
+    /// What the connection is for.
+    public var path: SendPath
+    /// The versions of the protocol that the sender speaks. The highest that both speak is used.
+    public var protocols: ClosedRange<UInt16>
+    /// Which replicated features the sender knows.
+    public var featureLevel: UInt32
+    /// Who says it.
+    public var from: MemberIdentity
+    /// To whom.
+    public var to: MemberID
+    /// The nonce of the hello that is answered; 0 in a hello.
+    public var answeredNonce: UInt64 = 0
+    /// Why the connection is refused; nil in everything but a refusal.
+    public var reason: HandshakeRefusal.Reason?
+
+    /// The length of an encoded handshake, in bytes.
+    public static let encodedByteCount = 96
+    /// `BALH`.
+    static let magic: UInt32 = 0x484c_4142
+    /// The magic number as it is encoded.
+    static let magicBytes: [UInt8] = [0x42, 0x41, 0x4c, 0x48]
+    /// The version of the format that this release writes, and the newest that it reads.
+    static let version: UInt16 = 1
+    /// The bytes before the checksum, which it covers.
+    static let checkedByteCount = 92
+    /// How many bytes tell whether the rest can be understood.
+    static let prefixByteCount = 6
+
+    /// A hello.
+    public init(
+        hello path: SendPath,
+        protocols: ClosedRange<UInt16>,
+        featureLevel: UInt32,
+        from: MemberIdentity,
+        to: MemberID
+    ) {
+        kind = .hello
+        self.path = path
+        self.protocols = protocols
+        self.featureLevel = featureLevel
+        self.from = from
+        self.to = to
+    }
+}
+
+extension Handshake {
+    /// The handshake in its 96 bytes.
+    ///
+    /// - Precondition: there is a reason, and it is not 0, exactly where it is a refusal.
+    public func encoded() -> Bytes {
+        precondition(
+            (kind == .refusal) == (reason != nil) && reason?.rawValue != 0,
+            "a refusal, and only it, has a reason"
+        )
+        let filled = Slab.filled(capacity: Handshake.encodedByteCount) { buffer in
+            func put<Number: FixedWidthInteger & BitwiseCopyable>(_ value: Number, at offset: Int) {
+                buffer.storeBytes(of: value.littleEndian, toByteOffset: offset, as: Number.self)
+            }
+            put(Handshake.magic, at: 0)
+            put(Handshake.version, at: 4)
+            put(kind.rawValue, at: 6)
+            put(path.encoded, at: 7)
+            put(protocols.lowerBound, at: 8)
+            put(protocols.upperBound, at: 10)
+            put(featureLevel, at: 12)
+            put(from.cluster.rawValue, at: 16)
+            put(from.member, at: 32)
+            put(to, at: 40)
+            put(from.incarnation.rawValue, at: 48)
+            put(from.bootCounter, at: 64)
+            put(from.nonce, at: 72)
+            put(answeredNonce, at: 80)
+            put(reason?.rawValue ?? 0, at: 88)
+            put(UInt16(0), at: 90)
+            put(CRC32C.checksum(UnsafeRawBufferPointer(rebasing: buffer[..<Handshake.checkedByteCount])), at: 92)
+            return Handshake.encodedByteCount
+        }
+        return Bytes(slab: filled, offset: 0, count: Handshake.encodedByteCount)
+    }
+
+    /// Decodes and verifies a handshake.
+    ///
+    /// - Parameter bytes: the handshake and nothing behind it.
+    /// - Throws: ``DecodingError`` for everything but what ``encoded()`` returns: *version* for a newer format, which is
+    ///   looked at before the checksum, since a newer format may have that elsewhere.
+    public init(decoding bytes: Bytes) throws(DecodingError) {
+        self = try bytes.withReader { reader throws(DecodingError) in try Handshake(&reader) }
+    }
+
+    private init(_ reader: inout ByteReader) throws(DecodingError) {
+        try Handshake.readPrefix(&reader)
+        let kind = Kind(rawValue: try reader.uint8("handshake kind"))
+        let path = SendPath(encoded: try reader.uint8("handshake path"))
+        let lowest = try reader.uint16("handshake lowest protocol")
+        let highest = try reader.uint16("handshake highest protocol")
+        featureLevel = try reader.uint32("handshake feature level")
+        let cluster = ClusterID(rawValue: try reader.read(UInt128.self, "handshake cluster"))
+        let member = try reader.uint64("handshake sender")
+        to = try reader.uint64("handshake receiver")
+        let incarnation = Incarnation(rawValue: try reader.read(UInt128.self, "handshake incarnation"))
+        let bootCounter = try reader.uint64("handshake boot counter")
+        let nonce = try reader.uint64("handshake nonce")
+        answeredNonce = try reader.uint64("handshake answered nonce")
+        let reason = try reader.uint16("handshake reason")
+        let reserved = try reader.uint16("handshake reserved bytes")
+        let stored = try reader.uint32("handshake checksum")
+        guard reader.checksum(of: 0..<Handshake.checkedByteCount) == stored else {
+            throw DecodingError(.checksum, "handshake checksum", at: Handshake.checkedByteCount)
+        }
+        try reader.finish("handshake end")
+        guard let kind else { throw DecodingError(.outOfBounds, "handshake kind", at: 6) }
+        guard let path else { throw DecodingError(.outOfBounds, "handshake path", at: 7) }
+        guard lowest <= highest else { throw DecodingError(.inconsistent, "handshake lowest protocol", at: 8) }
+        guard member != 0 else { throw DecodingError(.outOfBounds, "handshake sender", at: 32) }
+        guard to != 0 else { throw DecodingError(.outOfBounds, "handshake receiver", at: 40) }
+        guard kind != .hello || answeredNonce == 0 else {
+            throw DecodingError(.inconsistent, "handshake answered nonce", at: 80)
+        }
+        guard (kind == .refusal) == (reason != 0) else {
+            throw DecodingError(.inconsistent, "handshake reason", at: 88)
+        }
+        guard reserved == 0 else { throw DecodingError(.outOfBounds, "handshake reserved bytes", at: 90) }
+        self.kind = kind
+        self.path = path
+        protocols = lowest...highest
+        from = MemberIdentity(
+            cluster: cluster,
+            member: member,
+            incarnation: incarnation,
+            bootCounter: bootCounter,
+            nonce: nonce
+        )
+        self.reason = kind == .refusal ? HandshakeRefusal.Reason(rawValue: reason) : nil
+    }
+
+    /// Reads the magic number and the version, which have the same place in every version.
+    static func readPrefix(_ reader: inout ByteReader) throws(DecodingError) {
+        guard try reader.uint32("handshake magic") == magic else {
+            throw DecodingError(.magic, "handshake magic", at: 0)
+        }
+        let found = try reader.uint16("handshake version")
+        guard found <= version else { throw DecodingError(.version, "handshake version", at: 4) }
+        guard found > 0 else { throw DecodingError(.outOfBounds, "handshake version", at: 4) }
+    }
+}
+
+extension SendPath {
+    /// The path as a handshake has it.
+    fileprivate var encoded: UInt8 {
+        switch self {
+        case .control: 1
+        case .bulk: 2
+        }
+    }
+
+    fileprivate init?(encoded: UInt8) {
+        switch encoded {
+        case 1: self = .control
+        case 2: self = .bulk
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,136 @@
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+
+/// The socket to which others connect, and their connections.
+///
+/// Belongs to the loop's thread.
+final class Listener: ReadinessHandler {
+    /// How many connections are accepted before what exists has its turn.
+    private static let maxAcceptsPerTurn = 64
+    /// How long to accept nothing when the process is out of descriptors, in nanoseconds.
+    private static let pauseNanoseconds: UInt64 = 100_000_000
+
+    private let context: TransportContext
+    private let descriptor: Int32
+    private var registration: Selector.Registration?
+    private var timer: EventLoop.Timer?
+    /// Those that have not introduced themselves, oldest first, and those that were refused and are about to end.
+    private var halfOpen: [InboundConnection] = []
+    private var open: [InboundConnection] = []
+    /// Is told when a member has connected.
+    private let memberAppeared: (MemberIdentity) -> Void
+
+    /// A listener on a socket that listens.
+    ///
+    /// - Parameters:
+    ///   - descriptor: the socket, which belongs to the listener from now on.
+    ///   - context: the transport's.
+    ///   - memberAppeared: is called when a member has connected.
+    init(_ descriptor: Int32, _ context: TransportContext, memberAppeared: @escaping (MemberIdentity) -> Void) {
+        self.descriptor = descriptor
+        self.context = context
+        self.memberAppeared = memberAppeared
+        watch()
+    }
+
+    /// Closes the socket and all connections.
+    func close() {
+        if let timer { context.loop.cancel(timer) }
+        timer = nil
+        if let registration { context.loop.selector.remove(registration) }
+        registration = nil
+        Socket.close(descriptor)
+        for connection in halfOpen + open { connection.close() }
+        (halfOpen, open) = ([], [])
+        note()
+    }
+
+    private func watch() {
+        do throws(TransportError) {
+            registration = try context.loop.selector.add(descriptor, for: .readable, self)
+        } catch {
+            context.count { $0.lastFailure = error }
+            pause()
+        }
+    }
+
+    /// Accepts nothing for a while. Without this the loop would run around: the socket stays ready.
+    private func pause() {
+        if let registration { context.loop.selector.remove(registration) }
+        registration = nil
+        timer = context.loop.schedule(at: context.loop.now &+ Listener.pauseNanoseconds) { [weak self] in
+            guard let self else { return }
+            timer = nil
+            watch()
+        }
+    }
+
+    func handle(_ readiness: Readiness) {
+        for _ in 0..<Listener.maxAcceptsPerTurn {
+            switch Socket.accept(descriptor) {
+            case .connection(let descriptor): add(descriptor)
+            case .lost: continue
+            case .none: return
+            case .exhausted: return pause()
+            }
+        }
+    }
+
+    private func add(_ descriptor: Int32) {
+        defer { note() }
+        context.count { $0.connectionsAccepted += 1 }
+        if halfOpen.count >= context.options.maxHalfOpenConnections {
+            // The oldest has had the most time to introduce itself. To refuse the new one instead would let whoever
+            // holds the places open keep the members out.
+            halfOpen.removeFirst().close()
+            context.count { $0.connectionsCrowdedOut += 1 }
+        }
+        guard halfOpen.count + open.count < context.options.maxInboundConnections else {
+            context.count { $0.connectionsCrowdedOut += 1 }
+            return Socket.close(descriptor)
+        }
+        do throws(TransportError) {
+            halfOpen.append(try InboundConnection(descriptor, self, context))
+        } catch {
+            context.count { $0.lastFailure = error }
+            Socket.close(descriptor)
+        }
+    }
+
+    /// Takes note that a connection has introduced itself. An older one of the same member and path ends: its sender has
+    /// only one, and so has lost it.
+    func opened(_ connection: InboundConnection, by peer: MemberIdentity, _ path: SendPath) {
+        halfOpen.removeAll { $0 === connection }
+        for older in open where older.key?.peer == peer.member && older.key?.path == path { older.close() }
+        open.removeAll { $0.key == nil }
+        open.append(connection)
+        note()
+        memberAppeared(peer)
+    }
+
+    /// Closes a connection and forgets it.
+    func remove(_ connection: InboundConnection) {
+        connection.close()
+        halfOpen.removeAll { $0 === connection }
+        open.removeAll { $0 === connection }
+        note()
+    }
+
+    /// Closes the connections of those who are no members any more.
+    func removeStrangers() {
+        for connection in open {
+            guard let peer = connection.key?.peer else { continue }
+            if !context.policy.peers.contains(where: { $0.member == peer }) { connection.close() }
+        }
+        open.removeAll { $0.key == nil }
+        note()
+    }
+
+    private func note() {
+        context.count {
+            $0.halfOpenConnections = halfOpen.count
+            $0.inboundConnections = open.count
+        }
+    }
+}

@@ -1,0 +1,84 @@
+import BalsaWire
+
+/// How a ``TCPTransport`` behaves.
+public struct TCPOptions: Sendable {
+    /// Where to listen.
+    public var listen: NetworkAddress
+    /// Where others reach this member, if that is not where it listens. Only passed on.
+    public var advertise: NetworkAddress?
+    /// What protects the connections. Unless told otherwise, only this machine may connect.
+    public var security = NetworkSecurity.loopbackOnly
+    /// The limits of frames; alike for all members.
+    public var wire = WireOptions()
+    /// How long a connection may exist before both sides have said who they are.
+    public var handshakeTimeout: Duration = .seconds(5)
+    /// How long the system may try to connect to one address.
+    public var connectTimeout: Duration = .seconds(5)
+    /// How long a name may be looked up.
+    public var resolveTimeout: Duration = .seconds(30)
+    /// How long to wait after the first failure to connect.
+    public var minimumBackoff: Duration = .milliseconds(20)
+    /// How long to wait after many failures, or after a refusal.
+    public var maximumBackoff: Duration = .seconds(1)
+    /// How long sent bytes may stay unacknowledged before the connection counts as lost.
+    public var userTimeout: Duration = .seconds(10)
+    /// After how much silence the system asks whether the other side is still there.
+    public var keepalive: Duration = .seconds(5)
+    /// How much may wait for one peer on one path, in bytes; 32 MiB. Two frames of the greatest length
+    /// have to fit: one that the system has taken in part, and one that is new.
+    public var maxQueuedBytes = 32 << 20
+    /// How many frames may wait for one peer on one path.
+    public var maxQueuedFrames = 16_384
+    /// How many connections of others there may be in all.
+    public var maxInboundConnections = 256
+    /// How many of those may not have introduced themselves yet. The oldest has to go for a new one.
+    public var maxHalfOpenConnections = 64
+
+    /// The default behaviour.
+    ///
+    /// - Parameter listen: where to listen; port 0 for one that the system chooses.
+    public init(listen: NetworkAddress) {
+        self.listen = listen
+    }
+
+    /// Throws unless the limits can work.
+    func check() throws(TransportError) {
+        func check(_ condition: Bool, _ message: String) throws(TransportError) {
+            guard condition else { throw TransportError(.invalid, message) }
+        }
+        let frameBytes = min(wire.maxFrameBytes, 1 << 30)
+        try check(maxQueuedBytes >= 2 * frameBytes, "`maxQueuedBytes` is less than two frames")
+        try check(maxQueuedFrames > 0, "`maxQueuedFrames` is 0")
+        try check(maxHalfOpenConnections > 0, "`maxHalfOpenConnections` is 0")
+        try check(
+            maxInboundConnections > maxHalfOpenConnections,
+            "`maxInboundConnections` leaves no room beside `maxHalfOpenConnections`"
+        )
+        try check(
+            .zero < minimumBackoff && minimumBackoff <= maximumBackoff,
+            "`minimumBackoff` is not between 0 and `maximumBackoff`"
+        )
+        for timeout in [handshakeTimeout, connectTimeout, resolveTimeout, userTimeout, keepalive, maximumBackoff] {
+            try check(.zero < timeout && timeout <= .seconds(3_600), "a timeout is not between 0 and an hour")
+        }
+    }
+
+    var timeouts: OutboundConnection.Timeouts {
+        OutboundConnection.Timeouts(
+            resolve: resolveTimeout.wholeNanoseconds,
+            connect: connectTimeout.wholeNanoseconds,
+            handshake: handshakeTimeout.wholeNanoseconds
+        )
+    }
+
+    var backoff: Backoff {
+        Backoff(minimum: minimumBackoff.wholeNanoseconds, maximum: maximumBackoff.wholeNanoseconds)
+    }
+
+    var patience: Socket.Patience {
+        Socket.Patience(
+            keepaliveSeconds: max(1, Int32(keepalive.wholeNanoseconds / 1_000_000_000)),
+            userTimeoutMilliseconds: max(1, Int32(userTimeout.wholeNanoseconds / 1_000_000))
+        )
+    }
+}

@@ -1,0 +1,105 @@
+import BalsaKeyValue
+import BalsaPlatform
+import BalsaRaft
+import XCTest
+
+@testable import Balsa
+
+/// The exactly-once half of a store, in steps.
+final class ClientSessionTests: XCTestCase {
+    private var session = ClientSession(seed: 1, window: 2, maxWaitingBytes: 1_000)
+    private var effects: [ClientEffect] = []
+    private let deadline = Instant(nanoseconds: 10_000_000_000)
+
+    private func at(_ milliseconds: UInt64) -> Instant { Instant(nanoseconds: milliseconds * 1_000_000) }
+
+    /// What was submitted since the last time.
+    private func submitted() -> [(request: RequestID, command: Command)] {
+        defer { effects.removeAll { if case .submit = $0 { true } else { false } } }
+        return effects.compactMap {
+            guard case .submit(let submission) = $0, let command = try? Command(decoding: submission.command) else {
+                return nil
+            }
+            return (submission.id, command)
+        }
+    }
+
+    /// What was completed since the last time.
+    private func completed() -> [UInt64: Result<CommandReply, RequestError>] {
+        var found: [UInt64: Result<CommandReply, RequestError>] = [:]
+        for case .complete(let call, let result) in effects { found[call.number] = result }
+        effects.removeAll { if case .complete = $0 { true } else { false } }
+        return found
+    }
+
+    private func call(_ number: UInt64, at now: Instant) {
+        session.call(CallID(number: number), .delete(key: "k"), deadline: deadline, at: now, into: &effects)
+    }
+
+    private func reply(_ request: RequestID, _ reply: CommandReply, at now: Instant) {
+        session.replied(request, .success(reply.encoded(), index: reply.revision), at: now, into: &effects)
+    }
+
+    /// Opens the session with a call that waits for it, and returns the call's own request.
+    private func open() throws -> (request: RequestID, command: Command) {
+        call(1, at: at(0))
+        let opening = try XCTUnwrap(submitted().first)
+        XCTAssertEqual(opening.command.operation, .openSession)
+        reply(opening.request, CommandReply(.sessionOpened, revision: 7), at: at(1))
+        return try XCTUnwrap(submitted().first)
+    }
+
+    func testASessionIsOpenedFirstAndCommandsAreNumbered() throws {
+        let first = try open()
+        XCTAssertEqual(first.command.identity, RequestIdentity(session: SessionID(rawValue: 7), number: 1))
+        reply(first.request, CommandReply(.applied, revision: 8), at: at(2))
+        XCTAssertEqual(try completed()[1]?.get().revision, 8)
+        call(2, at: at(3))
+        XCTAssertEqual(submitted().first?.command.identity.number, 2)
+    }
+
+    func testWhatIsUnknownIsSentAgainUnderItsNumber() throws {
+        let first = try open()
+        let lost = RequestError(.unknown, .notLeader)
+        session.replied(first.request, .failure(lost), at: at(2), into: &effects)
+        XCTAssertTrue(completed().isEmpty, "nobody is told yet")
+        session.timer(at: at(50), into: &effects)
+        let second = try XCTUnwrap(submitted().first)
+        XCTAssertEqual(second.command.identity, first.command.identity)
+        XCTAssertNotEqual(second.request, first.request)
+        reply(second.request, CommandReply(.applied, revision: 8), at: at(51))
+        XCTAssertEqual(try completed()[1]?.get().revision, 8)
+    }
+
+    func testBehindTheDeadlineTheOutcomeIsWhatIsKnown() throws {
+        let first = try open()
+        session.replied(first.request, .failure(RequestError(.notApplied, .notLeader)), at: at(2), into: &effects)
+        session.timer(at: deadline, into: &effects)
+        XCTAssertEqual(completed()[1], .failure(RequestError(.notApplied, .notLeader)))
+    }
+
+    func testTheWindowIsKeptAndTheRestWaits() throws {
+        _ = try open()
+        call(2, at: at(2))
+        call(3, at: at(2))
+        XCTAssertEqual(submitted().count, 1, "two are outstanding")
+        session.cancel(CallID(number: 3), into: &effects)
+        XCTAssertEqual(completed()[3], .failure(RequestError(.notApplied, .cancelled)), "it was never sent")
+        session.cancel(CallID(number: 2), into: &effects)
+        XCTAssertEqual(completed()[2], .failure(RequestError(.unknown, .cancelled)))
+    }
+
+    func testASessionThatEndedIsOpenedAnewForWhatWasCertainlyNotExecuted() throws {
+        let first = try open()
+        reply(first.request, CommandReply(.sessionExpired, revision: 9), at: at(2))
+        XCTAssertTrue(completed().isEmpty)
+        let opening = try XCTUnwrap(submitted().first)
+        XCTAssertEqual(opening.command.operation, .openSession)
+    }
+
+    func testTooManyBytesAreRefusedAtOnce() {
+        session = ClientSession(seed: 1, window: 2, maxWaitingBytes: 10)
+        call(1, at: at(0))
+        XCTAssertEqual(completed()[1], .failure(RequestError(.notApplied, .busy)))
+    }
+}

@@ -1,0 +1,61 @@
+import BalsaPlatform
+import XCTest
+
+@testable import BalsaTransport
+
+final class TimerQueueTests: XCTestCase {
+    func testTimersComeInTheOrderOfTheirMomentsAndOfBeingSet() {
+        var queue = TimerQueue<String>()
+        _ = queue.add("c", at: 30)
+        _ = queue.add("a", at: 10)
+        let gone = queue.add("gone", at: 10)
+        _ = queue.add("b", at: 10)
+        queue.remove(gone)
+        queue.remove(gone)
+        XCTAssertEqual(queue.next, 10)
+        XCTAssertNil(queue.popDue(at: 9))
+        XCTAssertEqual(queue.popDue(at: 10), "a")
+        XCTAssertEqual(queue.popDue(at: 10), "b")
+        XCTAssertNil(queue.popDue(at: 10))
+        XCTAssertEqual(queue.popDue(at: 31), "c")
+        XCTAssertNil(queue.next)
+    }
+
+    func testItDoesWhatASortedListDoes() {
+        var random = RandomSource(seed: 3)
+        var queue = TimerQueue<Int>()
+        var list: [(deadline: UInt64, job: Int, id: TimerQueue<Int>.ID)] = []
+        for job in 0..<2_000 {
+            switch random.below(4) {
+            case 0 where !list.isEmpty:
+                let place = Int(random.below(UInt64(list.count)))
+                queue.remove(list.remove(at: place).id)
+            case 1:
+                let now = random.below(100)
+                let due = list.filter { $0.deadline <= now }.min { ($0.deadline, $0.job) < ($1.deadline, $1.job) }
+                XCTAssertEqual(queue.popDue(at: now), due?.job)
+                list.removeAll { $0.job == due?.job }
+            default:
+                let deadline = random.below(100)
+                list.append((deadline, job, queue.add(job, at: deadline)))
+            }
+            XCTAssertEqual(queue.next, list.map(\.deadline).min())
+        }
+    }
+}
+
+final class NetworkAddressTests: XCTestCase {
+    func testHostsAndPorts() throws {
+        XCTAssertEqual(try NetworkAddress("10.0.0.1:7001"), NetworkAddress(host: "10.0.0.1", port: 7001))
+        XCTAssertEqual(try NetworkAddress("[::1]:0"), NetworkAddress(host: "::1", port: 0))
+        XCTAssertEqual(try NetworkAddress("db-1.example:65535").description, "db-1.example:65535")
+        XCTAssertEqual(try NetworkAddress("[::1]:7").description, "[::1]:7")
+    }
+
+    func testEverythingElseIsRefused() {
+        for text in ["", ":", "host", "host:", ":1", "host:65536", "host:-1", "host:x", "::1:7", "[]:7", "a\0b:1"] {
+            XCTAssertThrowsError(try NetworkAddress(text), text)
+        }
+        XCTAssertThrowsError(try NetworkAddress(String(repeating: "a", count: 254) + ":1"))
+    }
+}

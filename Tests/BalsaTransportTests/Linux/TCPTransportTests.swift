@@ -1,0 +1,227 @@
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+import XCTest
+
+@testable import BalsaTransport
+
+final class TCPTransportTests: XCTestCase {
+    private func pair(_ change: (inout TCPOptions) -> Void = { _ in }) throws -> (TestMember, TestMember) {
+        let (one, two) = (try TestMember(1, change), try TestMember(2, change))
+        one.connect(to: two)
+        two.connect(to: one)
+        eventually("both are connected") {
+            one.recorder.record.connected == [2] && two.recorder.record.connected == [1]
+        }
+        return (one, two)
+    }
+
+    func testTwoMembersExchangeFramesInOrderOnBothPaths() throws {
+        let (one, two) = try pair()
+        for batch in 0..<10 as Range<UInt64> {
+            let numbers = batch * 1_000..<(batch + 1) * 1_000
+            try one.send(numbers, to: 2, .control)
+            try one.send(numbers, to: 2, .bulk, size: 300)
+            try two.send(numbers, to: 1, .control)
+        }
+        eventually("all frames") {
+            two.recorder.record.count(1, .control) == 10_000 && two.recorder.record.count(1, .bulk) == 10_000
+                && one.recorder.record.count(2, .control) == 10_000
+        }
+        let expected = Array(0..<10_000 as Range<UInt64>)
+        XCTAssertEqual(two.recorder.record.numbers[1]?[.control], expected)
+        XCTAssertEqual(two.recorder.record.numbers[1]?[.bulk], expected)
+        XCTAssertEqual(one.recorder.record.numbers[2]?[.control], expected)
+        XCTAssertEqual(one.transport.metrics.framesSent, 20_000)
+        XCTAssertEqual(one.transport.metrics.framesDropped, 0)
+        XCTAssertEqual(two.transport.metrics.bytesReceived, one.transport.metrics.bytesSent)
+    }
+
+    func testThreeMembersExchangeFramesFromSeveralThreads() throws {
+        let members = [try TestMember(1), try TestMember(2), try TestMember(3)]
+        for member in members {
+            let others = members.filter { $0 !== member }
+            member.connect(to: others[0], others[1])
+        }
+        eventually("all are connected") { members.allSatisfy { $0.recorder.record.connected.count == 2 } }
+        // One thread of its own for each pair and path; one of them is the sender's loop.
+        var threads: [BackgroundThread] = []
+        for member in members {
+            for peer in members.map(\.id) where peer != member.id {
+                let (id, transport) = (member.id, member.transport)
+                let control = try (0..<2_000).map { try TestFrame.make($0, from: id, to: peer, .control) }
+                let bulk = try (0..<500).map { try TestFrame.make($0, from: id, to: peer, .bulk, size: 2_000) }
+                threads.append(
+                    try BackgroundThread {
+                        for frame in control { transport.send(frame, to: peer, .control) }
+                        return .wait
+                    }
+                )
+                member.loop.post { for frame in bulk { transport.send(frame, to: peer, .bulk) } }
+            }
+        }
+        for member in members {
+            for peer in members.map(\.id) where peer != member.id {
+                eventually("all frames from \(peer) to \(member.id)") {
+                    let record = member.recorder.record
+                    return record.count(peer, .control) == 2_000 && record.count(peer, .bulk) == 500
+                }
+                XCTAssertEqual(member.recorder.record.numbers[peer]?[.control], Array(0..<2_000))
+                XCTAssertEqual(member.recorder.record.numbers[peer]?[.bulk], Array(0..<500))
+            }
+        }
+        for thread in threads { thread.stop() }
+    }
+
+    func testAFrameOfTheGreatestLengthArrives() throws {
+        let (one, two) = try pair()
+        let size = 4 << 20
+        for number in 0..<4 as Range<UInt64> { try one.send(number..<number + 1, to: 2, .bulk, size: size) }
+        eventually("all frames") { two.recorder.record.count(1, .bulk) == 4 }
+        XCTAssertEqual(two.recorder.record.numbers[1]?[.bulk], [0, 1, 2, 3])
+    }
+
+    func testAPeerThatWasRestartedIsConnectedToAgain() throws {
+        let (one, two) = try pair()
+        try one.send(0..<1, to: 2, .control)
+        eventually("the first frame") { two.recorder.record.count(1, .control) == 1 }
+        let port = two.transport.port
+        two.stop()
+        eventually("the loss is told") { one.recorder.record.unreachable.contains(2) }
+        let next = try TestMember(.sample(2, boot: 2), port: port)
+        next.connect(to: one)
+        eventually("both are connected again") {
+            one.recorder.record.connected == [2, 2] && next.recorder.record.connected == [1]
+        }
+        try one.send(5..<6, to: 2, .control)
+        try next.send(7..<8, to: 1, .control)
+        eventually("frames flow") {
+            next.recorder.record.count(1, .control) == 1 && one.recorder.record.count(2, .control) == 1
+        }
+    }
+
+    func testOfTwoCopiesOfADiskTheEarlierIsRefusedWhenItComesBack() throws {
+        let (one, two) = try pair()
+        // The copy was opened once more than the original, and nobody can tell it from a restart. The original goes on.
+        let next = try TestMember(.sample(2, boot: 2))
+        one.connect(to: next)
+        next.connect(to: one)
+        eventually("the copy is connected") { one.recorder.record.connected == [2, 2] }
+        eventually("the original is refused") {
+            two.recorder.record.refused.contains(HandshakeRefusal(.peer, .cloned))
+        }
+        XCTAssertTrue(one.recorder.record.refused.contains(HandshakeRefusal(.here, .cloned)))
+    }
+
+    func testADiskThatWasSetBackIsRefusedAndLearnsWhy() throws {
+        let one = try TestMember(1)
+        do {
+            let two = try TestMember(.sample(2, boot: 5))
+            two.connect(to: one)
+            eventually("it is connected") { two.recorder.record.connected == [1] }
+        }
+        let old = try TestMember(.sample(2, boot: 4))
+        old.connect(to: one)
+        eventually("it learns why") { old.recorder.record.refused.contains(HandshakeRefusal(.peer, .rolledBack)) }
+        XCTAssertTrue(one.recorder.record.refused.contains(HandshakeRefusal(.here, .rolledBack)))
+        XCTAssertEqual(old.recorder.record.connected, [])
+        XCTAssertGreaterThan(one.transport.metrics.handshakesRefused, 0)
+    }
+
+    func testANameIsLookedUpAndAnUnknownOneIsTold() throws {
+        let (one, two) = (try TestMember(1), try TestMember(2))
+        one.transport.setPeers([
+            .init(2, at: NetworkAddress(host: "localhost", port: two.transport.port)),
+            .init(3, at: NetworkAddress(host: "no-such-host.invalid", port: 1)),
+        ])
+        eventually("the name led to the peer") { one.recorder.record.connected == [2] }
+        eventually("the other did not") { one.recorder.record.unreachable.contains(3) }
+        XCTAssertEqual(one.transport.metrics.lastFailure?.code, .address)
+    }
+
+    func testNobodyButThisMachineCanConnectUnlessThatIsSaid() throws {
+        let loop = try EventLoop()
+        defer { loop.stop() }
+        for host in ["0.0.0.0", "::", "192.0.2.1"] {
+            XCTAssertThrowsError(
+                try TCPTransport(
+                    TCPOptions(listen: NetworkAddress(host: host, port: 0)),
+                    policy: .sample(.sample(1), members: [1]),
+                    loop: loop,
+                    random: RandomSource(seed: 1),
+                    receiver: Recorder()
+                ),
+                host
+            ) { XCTAssertEqual(($0 as? TransportError)?.code, .insecure) }
+        }
+        let open = try TestMember(1) {
+            $0.listen = NetworkAddress(host: "0.0.0.0", port: 0)
+            $0.security = .insecureNetwork
+            $0.advertise = NetworkAddress(host: "db-1", port: 7)
+        }
+        XCTAssertEqual(open.transport.advertised.description, "db-1:7")
+    }
+
+    func testOptionsThatCannotWorkAreRefused() {
+        let changes: [(inout TCPOptions) -> Void] = [
+            { $0.maxQueuedBytes = 1 }, { $0.maxQueuedFrames = 0 }, { $0.maxHalfOpenConnections = 0 },
+            { $0.maxInboundConnections = 64 }, { $0.minimumBackoff = .zero }, { $0.handshakeTimeout = .zero },
+            { $0.minimumBackoff = .seconds(2) }, { $0.userTimeout = .seconds(1_000_000) },
+        ]
+        for change in changes {
+            var options = TCPOptions(listen: NetworkAddress(host: "127.0.0.1", port: 0))
+            change(&options)
+            XCTAssertThrowsError(try options.check()) { XCTAssertEqual(($0 as? TransportError)?.code, .invalid) }
+        }
+    }
+
+    func testAFrameForSomebodyUnknownIsDroppedAndTold() throws {
+        let one = try TestMember(1)
+        try one.send(0..<1, to: 9, .control)
+        eventually("it is told") { one.recorder.record.unreachable == [9] }
+        XCTAssertEqual(one.transport.metrics.framesDropped, 1)
+    }
+
+    func testAMemberThatLeavesLosesItsConnections() throws {
+        let (one, two) = try pair()
+        one.transport.setPeers([])
+        one.transport.changePolicy { $0.setPeers([]) }
+        eventually("it is refused from now on") {
+            two.recorder.record.refused.contains(HandshakeRefusal(.peer, .unknownMember))
+        }
+        XCTAssertEqual(one.transport.metrics.inboundConnections, 0)
+    }
+
+    func testATransportCanBeClosedWhileItConnects() throws {
+        let before = try openDescriptorCount()
+        for _ in 0..<20 {
+            let one = try TestMember(1)
+            // Listens and never accepts: the connection is made, and no answer comes.
+            let silent = try Socket.listen(
+                on: try SocketAddress.resolve(NetworkAddress(host: "127.0.0.1", port: 0), isNumeric: true)[0],
+                backlog: 4
+            )
+            one.transport.setPeers([
+                .init(2, at: NetworkAddress(host: "127.0.0.1", port: try SocketAddress.bound(silent).port)),
+                .init(3, at: NetworkAddress(host: "192.0.2.1", port: 9)),
+            ])
+            one.transport.send(["frame"], to: 2, .bulk)
+            one.stop()
+            Socket.close(silent)
+        }
+        try eventually("no socket is left") { try openDescriptorCount() <= before }
+    }
+
+    func testNothingIsLeftBehind() throws {
+        weak var gone: TCPTransport?
+        let before = try openDescriptorCount()
+        do {
+            let (one, two) = try pair()
+            gone = one.transport
+            try one.send(0..<10, to: 2, .control)
+            eventually("frames flow") { two.recorder.record.count(1, .control) == 10 }
+        }
+        eventually("the transport is freed") { gone == nil }
+        try eventually("no socket is left") { try openDescriptorCount() <= before }
+    }
+}
