@@ -18,6 +18,7 @@ let package = Package(
         .library(name: "BalsaLSM", targets: ["BalsaLSM"]),
         .library(name: "BalsaSimulation", targets: ["BalsaSimulation"]),
         .executable(name: "balsa", targets: ["BalsaCommand"]),
+        .executable(name: "balsa-bench", targets: ["BalsaBench"]),
     ],
     targets: [
         // The rooms of Docs/Architecture.md, bottom to top. A module imports what its `dependencies` list and nothing
@@ -53,6 +54,12 @@ let package = Package(
             dependencies: [
                 "BalsaPlatform", "BalsaRaft", "BalsaKeyValue", "BalsaTransport", "Balsa", "BalsaSimulation",
             ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "BalsaBench",
+            dependencies: ["BalsaPlatform", "BalsaLSM"],
+            path: "Benchmarks",
             swiftSettings: settings
         ),
 

@@ -10,6 +10,8 @@ enum ModuleGraph {
         var system: [SystemImport] = []
         /// Whether everything in it must be a function of its inputs, so that a simulated run can be replayed.
         var isDeterministic = false
+        /// The folder of a program that measures and has no tests of its own; nil for a folder of `Sources`.
+        var folder: String?
         /// The folders of a deterministic module that are its shell: threads, clocks and callers live there.
         var shellFolders: [String] = []
 
@@ -70,6 +72,12 @@ enum ModuleGraph {
                 "BalsaPlatform", "BalsaRaft", "BalsaKeyValue", "BalsaTransport", "Balsa", "BalsaSimulation",
             ],
             system: [SystemImport(name: "Glibc"), SystemImport(name: "Foundation")]
+        ),
+        Module(
+            name: "BalsaBench",
+            imports: ["BalsaPlatform", "BalsaLSM"],
+            system: [SystemImport(name: "Glibc")],
+            folder: "Benchmarks"
         ),
     ]
 

@@ -1,0 +1,56 @@
+import BalsaPlatform
+import Glibc
+
+/// A folder of this run's own, below one that exists. Only what the run itself has made is ever removed.
+struct WorkFolder {
+    let path: String
+    private let files = LinuxFileSystem()
+
+    /// Makes a folder below `parent`.
+    init(below parent: String) throws(BenchmarkError) {
+        path = "\(parent)/balsa-bench.\(getpid())"
+        guard mkdir(path, 0o700) == 0 else {
+            throw BenchmarkError("the folder \(path) cannot be made: \(String(cString: strerror(errno)))")
+        }
+    }
+
+    /// Removes a folder of files, if it is there.
+    func remove(_ name: String) throws(BenchmarkError) { try removeAll(path + "/" + name) }
+
+    /// Removes everything.
+    func remove() throws(BenchmarkError) { try removeAll(path) }
+
+    private func removeAll(_ folder: String) throws(BenchmarkError) {
+        do throws(FileError) {
+            guard try files.exists(folder) else { return }
+            try removeTree(folder)
+        } catch { throw BenchmarkError(error) }
+    }
+
+    private func removeTree(_ folder: String) throws(FileError) {
+        for name in try files.list(folder) {
+            var status = stat()
+            let path = folder + "/" + name
+            if lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
+                try removeTree(path)
+            } else {
+                try files.remove(path)
+            }
+        }
+        try files.remove(folder)
+    }
+
+    /// How much of the disk the files of a folder take, in MiB, rounded up as `du` does.
+    func mebibytes(of name: String) throws(BenchmarkError) -> Int {
+        let folder = path + "/" + name
+        do throws(FileError) {
+            var blocks = 0
+            for name in try files.list(folder) {
+                var status = stat()
+                // What background work has removed in the meantime takes nothing.
+                if lstat(folder + "/" + name, &status) == 0 { blocks += Int(status.st_blocks) }
+            }
+            return (blocks * 512 + (1 << 20) - 1) >> 20
+        } catch { throw BenchmarkError(error) }
+    }
+}
