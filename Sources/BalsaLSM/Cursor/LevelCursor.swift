@@ -23,12 +23,16 @@ struct LevelCursor {
     }
 
     /// Whether the cursor is at an entry.
+    @inline(__always)
     var isValid: Bool { isInside && cursor.isValid }
     /// The entry's user key, lent until the cursor moves.
+    @inline(__always)
     var key: UnsafeRawBufferPointer { cursor.key }
     /// The entry's trailer.
+    @inline(__always)
     var trailer: Trailer { cursor.trailer }
     /// The entry's value, lent until the cursor moves.
+    @inline(__always)
     var value: UnsafeRawBufferPointer { cursor.value }
 
     // MARK: Moving

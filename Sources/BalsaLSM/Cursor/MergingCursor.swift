@@ -6,19 +6,10 @@ struct KeyBounds {
     var from: Bytes?
     /// The key that all lie below; nil for all.
     var to: Bytes?
-    /// How many bytes all keys between the bounds have in common.
-    let sharedPrefixBytes: Int
 
     init(from: Bytes? = nil, to: Bytes? = nil) {
         self.from = from
         self.to = to
-        guard let from, let to else {
-            sharedPrefixBytes = 0
-            return
-        }
-        sharedPrefixBytes = from.withUnsafeBytes { from in
-            to.withUnsafeBytes { KeyBytes.commonPrefix(from, $0, from: 0) }
-        }
     }
 
     /// Whether `key` lies below the upper bound.
@@ -46,8 +37,9 @@ struct KeyBounds {
 /// Merges memtables, tables and levels into one order of entries, in one direction at a time.
 ///
 /// A tournament of losers: each step replays one path of it, from the leaf of the source that has moved to the root. The
-/// key of each source is remembered beside it with its first eight bytes behind what all keys have in common, so that most
-/// comparisons are of two numbers. Sources are struct cursors in memory of the merger's own, told apart by their number
+/// key of each source is remembered beside it with its first eight bytes behind what the keys of all sources have in common,
+/// so that most comparisons are of two numbers. What they have in common is found at every seek, and becomes less when a
+/// source comes to a key that lacks it, at most as often as it is long. Sources are struct cursors in memory of the merger's own, told apart by their number
 /// and not by a type, so that a step makes no dynamic call and counts no reference.
 ///
 /// A direction lasts until the next seek. Turning around by moving every source past the current entry is where such
@@ -70,6 +62,8 @@ struct MergingCursor: ~Copyable {
     /// The winner of each match, while all of them are played.
     private let winners: UnsafeMutableBufferPointer<Int>
     private let bounds: KeyBounds
+    /// What the keys of all sources begin with, and the heads therefore leave out.
+    private var prefix = RawBuffer(capacity: 64)
     private var winner = 0
     private var isForward = true
 
@@ -106,12 +100,16 @@ struct MergingCursor: ~Copyable {
     // MARK: The entry
 
     /// Whether the cursor is at an entry.
+    @inline(__always)
     var isValid: Bool { leaves[winner].isValid }
     /// The entry's user key, lent until the cursor moves.
+    @inline(__always)
     var key: UnsafeRawBufferPointer { leaves[winner].key }
     /// The entry's trailer.
+    @inline(__always)
     var trailer: Trailer { Trailer(rawValue: leaves[winner].trailer) }
     /// The entry's value, lent until the cursor moves.
+    @inline(__always)
     var value: UnsafeRawBufferPointer {
         if winner < memtables.count { return memtables[winner].value }
         let index = winner - memtables.count
@@ -190,7 +188,7 @@ struct MergingCursor: ~Copyable {
 
     /// Notes where a source is. One that has left the bounds has come to its end.
     @inline(__always)
-    private func load(_ source: Int) {
+    private mutating func load(_ source: Int) {
         if source < memtables.count {
             guard memtables[source].isValid else { return invalidate(source) }
             store(source, memtables[source].key, memtables[source].trailer)
@@ -209,12 +207,41 @@ struct MergingCursor: ~Copyable {
     private func invalidate(_ source: Int) { leaves[source].isValid = false }
 
     @inline(__always)
-    private func store(_ source: Int, _ key: UnsafeRawBufferPointer, _ trailer: Trailer) {
+    private mutating func store(_ source: Int, _ key: UnsafeRawBufferPointer, _ trailer: Trailer) {
         guard isForward ? bounds.isBelowEnd(key) : bounds.isFromStart(key) else { return invalidate(source) }
-        let skipped = bounds.sharedPrefixBytes
-        // Between the bounds every key has the shared prefix, so that there is nothing before what is skipped.
-        let head = KeyOrder.head64(key.baseAddress.map { $0 + skipped }, key.count - skipped)
-        leaves[source] = Leaf(key: key, head: head, trailer: trailer.rawValue, isValid: true)
+        if key.count < prefix.count || !KeyBytes.areEqual(KeyBytes.start(of: key), prefix.base, prefix.count) {
+            // What the source lent before it moved is no longer to be looked at.
+            invalidate(source)
+            shortenPrefix(by: key)
+        }
+        leaves[source] = Leaf(key: key, head: head(of: key), trailer: trailer.rawValue, isValid: true)
+    }
+
+    /// The first eight bytes of a key behind the prefix that it has.
+    @inline(__always)
+    private func head(of key: UnsafeRawBufferPointer) -> UInt64 {
+        KeyOrder.head64(KeyBytes.start(of: key) + prefix.count, key.count - prefix.count)
+    }
+
+    /// Shortens the prefix to what `key` has of it, and remembers all heads anew.
+    @inline(never)
+    private mutating func shortenPrefix(by key: UnsafeRawBufferPointer) {
+        prefix.shorten(to: KeyBytes.commonPrefix(prefix.bytes, key, from: 0))
+        for index in leaves.indices where leaves[index].isValid { leaves[index].head = head(of: leaves[index].key) }
+    }
+
+    /// Begins with the longest prefix that the first source that is at an entry allows; the others shorten it.
+    private mutating func beginPrefix() {
+        prefix.removeAll()
+        // Without a second source nothing is compared.
+        guard sourceCount > 1 else { return }
+        if let memtable = memtables.first(where: { $0.isValid }) {
+            prefix.append(memtable.key)
+        } else if let table = tables.first(where: { $0.isValid }) {
+            prefix.append(table.key)
+        } else if let level = levels.first(where: { $0.isValid }) {
+            prefix.append(level.key)
+        }
     }
 
     /// Whether the entry of the source `left` comes before that of `right` in the direction of the cursor.
@@ -233,6 +260,8 @@ struct MergingCursor: ~Copyable {
     /// Loads every source and plays all matches.
     private mutating func playAll() {
         let count = sourceCount
+        for source in 0..<count { invalidate(source) }
+        beginPrefix()
         for source in 0..<count { load(source) }
         winner = 0
         guard count > 1 else { return }

@@ -74,10 +74,7 @@ extension StorageEngine {
             throw EngineError(.invalid, "the engine in \(directory) has no write-ahead log")
         }
         try check(batch)
-        let isLogFull = try commitLog.withLog { log throws(EngineError) in
-            log.byteCount >= options.writeAheadLogBytes
-        }
-        if wantsSeal || isLogFull { try seal(ownSeal) }
+        if wantsSeal || commitLog.byteCount >= options.writeAheadLogBytes { try seal(ownSeal) }
         let sequence = lastSequence + 1
         guard sequence <= largestSequenceNumber else {
             throw EngineError(.invalid, "the engine in \(directory) has used up its sequence numbers")

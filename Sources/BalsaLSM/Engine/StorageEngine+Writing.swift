@@ -85,7 +85,7 @@ extension StorageEngine {
         }
         if let log = commitLog {
             // The batches of this memtable and those of the next one lie in different files, one of which can go first.
-            try log.withLog { log throws(EngineError) in try log.rotate() }
+            try log.rotate()
         }
         advanceRetentionMark(to: record.retentionMark)
         switchMemtable(record)

@@ -40,6 +40,27 @@ enum KeyBytes {
         return true
     }
 
+    /// Copies `count` bytes to memory that does not overlap.
+    @inline(__always)
+    static func copy(_ source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, _ count: Int) {
+        switch count {
+        case 8...16:
+            // Two words, which overlap where there are fewer than 16 bytes.
+            let (first, last) = (
+                source.loadUnaligned(as: UInt64.self), (source + count - 8).loadUnaligned(as: UInt64.self)
+            )
+            target.storeBytes(of: first, as: UInt64.self)
+            (target + count - 8).storeBytes(of: last, as: UInt64.self)
+        case 4..<8:
+            let (first, last) = (
+                source.loadUnaligned(as: UInt32.self), (source + count - 4).loadUnaligned(as: UInt32.self)
+            )
+            target.storeBytes(of: first, as: UInt32.self)
+            (target + count - 4).storeBytes(of: last, as: UInt32.self)
+        default: target.copyMemory(from: source, byteCount: count)
+        }
+    }
+
     /// Up to which place both buffers hold the same bytes, of which those before `start` are known to be.
     @inline(__always)
     static func commonPrefix(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer, from start: Int) -> Int {

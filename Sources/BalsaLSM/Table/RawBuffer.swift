@@ -28,7 +28,7 @@ struct RawBuffer: ~Copyable {
     @inline(__always)
     mutating func append(_ bytes: UnsafeRawBufferPointer) {
         guard let source = bytes.baseAddress, bytes.count > 0 else { return }
-        extend(bytes.count).copyMemory(from: source, byteCount: bytes.count)
+        KeyBytes.copy(source, to: extend(bytes.count), bytes.count)
     }
 
     /// Appends a little-endian number.
@@ -37,6 +37,12 @@ struct RawBuffer: ~Copyable {
     }
 
     mutating func removeAll() { count = 0 }
+
+    /// Keeps the first `count` bytes.
+    mutating func shorten(to count: Int) {
+        precondition(count <= self.count, "a buffer does not become longer by being shortened")
+        self.count = count
+    }
 
     private mutating func grow(_ added: Int) {
         let wanted = max(count + added, 2 * capacity)

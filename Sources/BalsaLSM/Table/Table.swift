@@ -139,6 +139,15 @@ final class Table: @unchecked Sendable {
         return try load(number, waiting, fillsCache: fillsCache)
     }
 
+    /// Asks the processor for the beginning of a block, if there is one of that number and the cache has it: a scan needs it soon.
+    @inline(__always)
+    func prefetchBlock(_ number: Int) {
+        // The address alone is used, so that it does not matter whether the block is still there.
+        guard number < index.count, let block = slots.load(number) else { return }
+        balsa_prefetch(block.toOpaque())
+        balsa_prefetch(block.toOpaque() + 64)
+    }
+
     /// Puts the blocks of a table that was just written into the cache, so that its first readers do not have to.
     ///
     /// - Parameter blocks: all of them, as ``TableWriter/takeBlocks()`` gave them.

@@ -38,9 +38,11 @@ struct TableCursor {
     }
 
     /// Whether the cursor is at an entry.
+    @inline(__always)
     var isValid: Bool { position >= 0 }
 
     /// The key of the entry, while the cursor is valid; lent until the cursor moves.
+    @inline(__always)
     var key: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: keyMemory.base, count: keyCount) }
 
     // MARK: Moving
@@ -121,6 +123,7 @@ struct TableCursor {
         }
         let block = try load(number)
         take(block, number)
+        table.prefetchBlock(number + 1)
         position = choose(block.view)
         show()
     }
@@ -148,7 +151,7 @@ struct TableCursor {
     private mutating func show() {
         guard let view else { return }
         let entry = view.entry(position)
-        (keyMemory.base + view.prefixLength).copyMemory(from: entry.suffix, byteCount: entry.suffixLength)
+        KeyBytes.copy(entry.suffix, to: keyMemory.base + view.prefixLength, entry.suffixLength)
         keyCount = view.prefixLength + entry.suffixLength
         trailer = entry.trailer
         value = entry.value

@@ -13,9 +13,14 @@ final class CommitLog: @unchecked Sendable {
     private var commits: GroupCommit
     private let condition = Condition()
 
+    /// The size of the file that is being written, in bytes. For the writer, who alone makes it grow or begins another file,
+    /// and so needs no lock.
+    private(set) var byteCount: UInt64
+
     /// Takes over a log that was opened, and that nobody else uses from now on.
     init(_ log: WriteAheadLog) {
         self.log = log
+        byteCount = log.byteCount
         commits = GroupCommit(durableThrough: log.syncedThrough)
     }
 
@@ -34,6 +39,7 @@ final class CommitLog: @unchecked Sendable {
                 follow()
                 throw error
             }
+            byteCount = log.byteCount
             return commits.wrote(sequence, syncing: syncing)
         }
     }
@@ -78,11 +84,19 @@ final class CommitLog: @unchecked Sendable {
         }
     }
 
-    /// Calls `body` with the log, alone: to rotate, to remove files, to seal.
+    /// Calls `body` with the log, alone: to remove files, to seal.
     func withLog<Result>(_ body: (WriteAheadLog) throws(EngineError) -> Result) throws(EngineError) -> Result {
         try condition.withLock { () throws(EngineError) in
             defer { follow() }
             return try body(log)
+        }
+    }
+
+    /// Begins a new file: see ``WriteAheadLog/rotate()``. For the writer.
+    func rotate() throws(EngineError) {
+        try withLog { log throws(EngineError) in
+            defer { byteCount = log.byteCount }
+            try log.rotate()
         }
     }
 

@@ -39,6 +39,36 @@ final class EngineCursorTests: XCTestCase {
         XCTAssertEqual(try EngineFixture.backward(&cursor), expected.reversed())
     }
 
+    /// What the sources' keys have in common becomes less, source by source, while the cursor is under way.
+    func testKeysThatShareLessAndLessStayInOrder() throws {
+        let fixture = try EngineFixture()
+        let long = String(repeating: "a", count: 90)
+        var keys = ["", "a", "aa", "b", "\u{0}", "a\u{0}", "a\u{0}\u{0}"]
+        for count in [3, 7, 8, 9, 15, 16, 17, 31, 63, 64, 65, 90] {
+            let prefix = String(long.prefix(count))
+            keys += [prefix, prefix + "\u{0}", prefix + "b", prefix + "bcdefghij", prefix + "bcdefghik"]
+        }
+        keys = keys.filter { !$0.isEmpty }.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        keys = zip([""] + keys, keys).compactMap { $0 == $1 ? nil : $1 }
+        for source in 0..<3 {
+            for (index, key) in keys.enumerated() where index % 3 == source { try fixture.put(key.bytes, "v") }
+            if source == 0 { try fixture.flush() }
+            if source == 1 { try fixture.seal() }
+        }
+        let expected = keys.map { "\($0.bytes)=v" }
+        var cursor = try fixture.engine.makeCursor()
+        XCTAssertEqual(try EngineFixture.forward(&cursor), expected)
+        XCTAssertEqual(try EngineFixture.backward(&cursor), expected.reversed())
+        for (index, key) in keys.enumerated() {
+            try cursor.seek(key.bytes)
+            XCTAssertEqual(cursor.isValid ? Array(cursor.key) : nil, Array(key.utf8))
+            if index + 1 < keys.count {
+                try cursor.next()
+                XCTAssertEqual(cursor.isValid ? Array(cursor.key) : nil, Array(keys[index + 1].utf8))
+            }
+        }
+    }
+
     func testBoundsCutBothEnds() throws {
         let (fixture, expected) = try layered()
         for (from, to) in [
