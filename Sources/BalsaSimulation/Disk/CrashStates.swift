@@ -2,10 +2,13 @@ import BalsaPlatform
 
 /// Which states of a disk a power loss at this moment may leave, tried out one by one.
 ///
-/// All subsets of the pending operations are too many from about twenty on. The ones tried are those in which studies of
-/// crash consistency found nearly all bugs: all, none, every prefix, all but one, only one; beyond them some subsets at
-/// random, and the last write in parts of its sectors.
+/// Every subset of the pending operations is tried where there are no more of them than may be found; from about ten
+/// operations on there are. Of those the ones tried are those in which studies of crash consistency found nearly all bugs:
+/// all, none, every prefix, all but one, only one, and some at random. In either case the last write is also tried in parts
+/// of its sectors.
 struct CrashStates {
+    /// Of how many operations a subset can be numbered.
+    private static let bitsOfASubset = 20
     /// How many subsets are drawn at random.
     private static let randomSubsets = 32
     /// How many sectors of the last write are lost, kept and torn singly.
@@ -32,6 +35,11 @@ struct CrashStates {
         let count = operations.count
         tryKeeping { _ in false }
         tryKeeping { _ in true }
+        if count < CrashStates.bitsOfASubset, 1 << count <= limit {
+            for subset in 0..<1 << count { tryKeeping { subset >> $0 & 1 == 1 } }
+            tryPartsOfLastWrite()
+            return
+        }
         tryPartsOfLastWrite()
         for length in 0..<count where !isFull { tryKeeping { $0 < length } }
         for single in 0..<count where !isFull {
@@ -108,7 +116,8 @@ extension SectorOutcome {
 extension SimulatedDisk {
     /// The states that a power loss at this moment may leave, all different, at most `limit` of them.
     ///
-    /// Nothing kept and everything kept come first, then the last write in parts of its sectors, then every prefix of the
-    /// pending operations, all but one, only one, and some subsets that are always the same. The disk stays as it is.
+    /// Nothing kept and everything kept come first. Where `limit` allows it, every subset of the pending operations follows,
+    /// and behind them the last write in parts of its sectors; else those parts, every prefix, all but one, only one, and
+    /// some subsets that are always the same. The disk stays as it is.
     public func crashStates(limit: Int = 1000) -> [DiskImage] { CrashStates(state, limit: limit).images }
 }
