@@ -62,6 +62,12 @@ let package = Package(
             path: "Benchmarks",
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "BalsaRaces",
+            dependencies: ["BalsaPlatform", "BalsaRaft", "BalsaLSM", "BalsaKeyValue", "Balsa"],
+            path: "Tests/BalsaRaces",
+            swiftSettings: settings
+        ),
 
         .testTarget(
             name: "BalsaPlatformTests",

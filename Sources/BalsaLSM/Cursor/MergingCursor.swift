@@ -125,9 +125,9 @@ struct MergingCursor: ~Copyable {
             return
         }
         isForward = true
-        for index in memtables.indices { memtables[index].seekToFirst() }
-        for index in tables.indices { try tables[index].seekToFirst() }
-        for index in levels.indices { try levels[index].seekToFirst() }
+        for index in memtables.indices { memtables.place(index).pointee.seekToFirst() }
+        for index in tables.indices { try tables.place(index).pointee.seekToFirst() }
+        for index in levels.indices { try levels.place(index).pointee.seekToFirst() }
         playAll()
     }
 
@@ -138,9 +138,9 @@ struct MergingCursor: ~Copyable {
             return
         }
         isForward = false
-        for index in memtables.indices { memtables[index].seekToLast() }
-        for index in tables.indices { try tables[index].seekToLast() }
-        for index in levels.indices { try levels[index].seekToLast() }
+        for index in memtables.indices { memtables.place(index).pointee.seekToLast() }
+        for index in tables.indices { try tables.place(index).pointee.seekToLast() }
+        for index in levels.indices { try levels.place(index).pointee.seekToLast() }
         playAll()
     }
 
@@ -149,9 +149,9 @@ struct MergingCursor: ~Copyable {
     /// - Precondition: the key is not below the lower bound.
     mutating func seek(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(EngineError) {
         isForward = true
-        for index in memtables.indices { memtables[index].seek(key, trailer) }
-        for index in tables.indices { try tables[index].seek(key, trailer) }
-        for index in levels.indices { try levels[index].seek(key, trailer) }
+        for index in memtables.indices { memtables.place(index).pointee.seek(key, trailer) }
+        for index in tables.indices { try tables.place(index).pointee.seek(key, trailer) }
+        for index in levels.indices { try levels.place(index).pointee.seek(key, trailer) }
         playAll()
     }
 
@@ -160,9 +160,9 @@ struct MergingCursor: ~Copyable {
     /// - Precondition: the key is not above the upper bound.
     mutating func seekBefore(_ key: UnsafeRawBufferPointer) throws(EngineError) {
         isForward = false
-        for index in memtables.indices { memtables[index].seekBefore(key) }
-        for index in tables.indices { try tables[index].seekBefore(key) }
-        for index in levels.indices { try levels[index].seekBefore(key) }
+        for index in memtables.indices { memtables.place(index).pointee.seekBefore(key) }
+        for index in tables.indices { try tables.place(index).pointee.seekBefore(key) }
+        for index in levels.indices { try levels.place(index).pointee.seekBefore(key) }
         playAll()
     }
 
@@ -172,13 +172,13 @@ struct MergingCursor: ~Copyable {
     mutating func advance() throws(EngineError) {
         let source = winner
         if source < memtables.count {
-            if isForward { memtables[source].next() } else { memtables[source].previous() }
+            if isForward { memtables.place(source).pointee.next() } else { memtables.place(source).pointee.previous() }
         } else if source - memtables.count < tables.count {
             let index = source - memtables.count
-            if isForward { try tables[index].next() } else { try tables[index].previous() }
+            if isForward { try tables.place(index).pointee.next() } else { try tables.place(index).pointee.previous() }
         } else {
             let index = source - memtables.count - tables.count
-            if isForward { try levels[index].next() } else { try levels[index].previous() }
+            if isForward { try levels.place(index).pointee.next() } else { try levels.place(index).pointee.previous() }
         }
         load(source)
         replay(source)
@@ -281,9 +281,19 @@ struct MergingCursor: ~Copyable {
         var champion = source
         var node = (sourceCount + source) / 2
         while node >= 1 {
-            if wins(losers[node], champion) { swap(&losers[node], &champion) }
+            if wins(losers[node], champion) { swap(&losers.place(node).pointee, &champion) }
             node /= 2
         }
         winner = champion
+    }
+}
+
+extension UnsafeMutableBufferPointer {
+    /// Where an element is, for calls that change it in its place. For the same through a subscript, in a type that cannot be
+    /// copied, the compiler makes code for the thread sanitizer that it then refuses itself.
+    @inline(__always)
+    fileprivate func place(_ index: Int) -> UnsafeMutablePointer<Element> {
+        assert(indices.contains(index), "there is no such source")
+        return baseAddress.unsafelyUnwrapped + index
     }
 }

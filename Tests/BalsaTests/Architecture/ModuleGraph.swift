@@ -10,7 +10,7 @@ enum ModuleGraph {
         var system: [SystemImport] = []
         /// Whether everything in it must be a function of its inputs, so that a simulated run can be replayed.
         var isDeterministic = false
-        /// The folder of a program that measures and has no tests of its own; nil for a folder of `Sources`.
+        /// The folder of a program that measures or tests, and has no tests of its own; nil for a folder of `Sources`.
         var folder: String?
         /// The folders of a deterministic module that are its shell: threads, clocks and callers live there.
         var shellFolders: [String] = []
@@ -78,6 +78,12 @@ enum ModuleGraph {
             imports: ["BalsaPlatform", "BalsaLSM"],
             system: [SystemImport(name: "Glibc")],
             folder: "Benchmarks"
+        ),
+        Module(
+            name: "BalsaRaces",
+            imports: ["BalsaPlatform", "BalsaRaft", "BalsaLSM", "BalsaKeyValue", "Balsa"],
+            system: [SystemImport(name: "Glibc"), SystemImport(name: "Foundation")],
+            folder: "Tests/BalsaRaces"
         ),
     ]
 

@@ -1,0 +1,5 @@
+/// What was found wrong, in a sentence.
+struct RaceFailure: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}
