@@ -60,7 +60,7 @@ extension Replica {
         send(frame, &effects)
     }
 
-    private func send(_ frame: PeerFrame, _ effects: inout [ReplicaEffect]) {
+    func send(_ frame: PeerFrame, _ effects: inout [ReplicaEffect]) {
         do throws(DecodingError) {
             let path: SendPath = frame.isBulk ? .bulk : .control
             effects.append(.send(to: frame.to, try frame.encoded(options: options.wire), path))

@@ -23,9 +23,11 @@ extension Replica {
     ///
     /// - Parameters:
     ///   - directory: where the replica's files are. Nothing else may be there.
+    ///   - heldLock: the lock on the directory, where the caller holds it already. The replica takes it over.
     ///   - fileSystem: the files.
     ///   - member: which member this is.
     ///   - configuration: who the members are.
+    ///   - identity: the cluster, whose table is entry 1 of the log; nil for a log that begins with an empty entry.
     ///   - provider: opens the state machine.
     ///   - options: the limits.
     ///   - seed: a random number, different for each member and each opening.
@@ -34,9 +36,11 @@ extension Replica {
     /// - Throws: ``ReplicaError``; the directory holds what it held, as far as a reader can tell.
     public static func open(
         directory: String,
+        lock heldLock: (any FileLock)? = nil,
         fileSystem: any FileSystem,
         member: MemberID,
         configuration: Configuration,
+        identity: ClusterIdentity? = nil,
         provider: any StateMachineProvider,
         options: ReplicaOptions = ReplicaOptions(),
         seed: UInt64,
@@ -45,8 +49,10 @@ extension Replica {
     ) throws(ReplicaError) -> Replica {
         try options.validate()
         let groupDirectory = "\(directory)/groups/\(group)"
-        let lock = try prepareDirectories(directory, groupDirectory, in: fileSystem)
+        let lock: any FileLock
+        if let heldLock { lock = heldLock } else { lock = try lockDirectory(directory, in: fileSystem) }
         do throws(ReplicaError) {
+            try prepareDirectories(directory, groupDirectory, in: fileSystem)
             let parts = try openParts(
                 directory: directory,
                 groupDirectory: groupDirectory,
@@ -63,6 +69,7 @@ extension Replica {
                 member: member,
                 options: options,
                 provider: provider,
+                identity: identity,
                 nonce: RandomSource.mix(seed)
             )
             replica.start(at: now, into: &effects)
@@ -177,22 +184,30 @@ extension Replica {
         }
     }
 
-    /// Takes the lock and makes sure that the directories exist, durably.
+    /// Makes sure that a member's directory exists, durably, and takes the lock on it.
+    static func lockDirectory(_ directory: String, in fileSystem: any FileSystem) throws(ReplicaError) -> any FileLock {
+        do throws(FileError) {
+            try fileSystem.createDirectory(directory)
+            try fileSystem.syncParent(of: directory)
+            return try fileSystem.lock(directory + "/LOCK")
+        } catch {
+            throw ReplicaError(error)
+        }
+    }
+
+    /// Makes sure that the directories within exist, durably: a directory whose name is lost takes with it all that was
+    /// synced inside.
     private static func prepareDirectories(
         _ directory: String,
         _ groupDirectory: String,
         in fileSystem: any FileSystem
-    ) throws(ReplicaError) -> any FileLock {
-        do {
-            try fileSystem.createDirectory(directory)
-            try fileSystem.syncParent(of: directory)
-            let lock = try fileSystem.lock(directory + "/LOCK")
+    ) throws(ReplicaError) {
+        do throws(FileError) {
             try fileSystem.createDirectory(directory + "/log")
             try fileSystem.createDirectory(directory + "/groups")
             try fileSystem.createDirectory(groupDirectory)
             try fileSystem.syncDirectory(directory + "/groups")
             try fileSystem.syncDirectory(directory)
-            return lock
         } catch {
             throw ReplicaError(error)
         }

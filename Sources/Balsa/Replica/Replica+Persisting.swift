@@ -36,7 +36,12 @@ extension Replica {
         case .noOp:
             // The first entry of a leader: its logical time begins here, behind the last stamp in its log.
             clock.begin(at: now, after: try stamp(before: range.first))
-            batch = build(range, kind: .noOp, payloads: [Bytes()])
+            // The very first entry says who the members are, each with the life of its directory.
+            if range.first == 1, let identity {
+                batch = build(range, kind: .configuration, payloads: [identity.table.encoded])
+            } else {
+                batch = build(range, kind: .noOp, payloads: [Bytes()])
+            }
         case .none:
             preconditionFailure("entries come from somewhere")
         }

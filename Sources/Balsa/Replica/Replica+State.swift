@@ -19,6 +19,7 @@ extension Replica {
     }
 
     private func apply(_ batch: EntryBatch, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
+        if batch.firstIndex == 1 { try checkFounders(batch) }
         // Moved out while the state machine calls back, so that two do not change the same list.
         var replies: [ReplicaEffect] = []
         swap(&replies, &effects)
@@ -42,6 +43,19 @@ extension Replica {
         let header = batch.header(at: last)
         applied = StatePosition(position: header.position, stamp: header.stamp)
         onApply?(batch.slice(from: batch.firstIndex, through: last), results)
+    }
+
+    /// Throws where entry 1 names other members, or other lives of their directories, than this member's identity does: then
+    /// the log is that of another cluster.
+    private func checkFounders(_ batch: EntryBatch) throws(ReplicaError) {
+        guard let identity else { return }
+        guard batch.header(at: 1).kind == .configuration, batch.payload(at: 1) == identity.table.encoded else {
+            throw ReplicaError(
+                .refused,
+                "entry 1 of the log names other members than IDENTITY does, so that the two are of different clusters: put "
+                    + "back what belongs together"
+            )
+        }
     }
 
     /// The entries from `first` on, a page of them: after a restart all of the log may be waiting.

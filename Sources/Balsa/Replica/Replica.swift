@@ -33,6 +33,8 @@ public final class Replica {
     /// This member.
     public let member: MemberID
     let options: ReplicaOptions
+    /// The cluster, whose table is the payload of entry 1; nil where that is none.
+    let identity: ClusterIdentity?
     /// Opens state machines.
     let provider: any StateMachineProvider
     /// The state. It is another one after a checkpoint was installed.
@@ -128,9 +130,11 @@ public final class Replica {
         member: MemberID,
         options: ReplicaOptions,
         provider: any StateMachineProvider,
+        identity: ClusterIdentity?,
         nonce: UInt64
     ) {
         self.member = member
+        self.identity = identity
         requests = RequestTable(origin: nonce)
         lastRead = ReadID(member: member, nonce: nonce, number: 0)
         self.options = options
@@ -191,7 +195,11 @@ public final class Replica {
     private func handle(_ input: ReplicaInput, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
         switch input {
         case .received(let frame):
-            receive(frame, &effects)
+            receive(frame, isFirstBootOnly: false, &effects)
+        case .receivedFirstBoot(let frame):
+            receive(frame, isFirstBootOnly: true, &effects)
+        case .refused(let refusal):
+            if refusal.stopsMember { throw ReplicaError(.refused, refusal.description) }
         case .submit(let submissions):
             submit(submissions, &effects)
         case .read(let id, let consistency, let deadline):
@@ -226,10 +234,15 @@ public final class Replica {
         }
     }
 
-    private func receive(_ bytes: Bytes, _ effects: inout [ReplicaEffect]) {
+    private func receive(_ bytes: Bytes, isFirstBootOnly: Bool, _ effects: inout [ReplicaEffect]) {
         do throws(DecodingError) {
             let frame = try PeerFrame(decoding: bytes, options: options.wire)
-            guard frame.group == Replica.group, isHeard(frame, &effects) else { return }
+            guard frame.group == Replica.group else { return }
+            if case .firstBoot(let message) = frame.content {
+                answer(message, from: frame.from, &effects)
+                return
+            }
+            guard !isFirstBootOnly, isHeard(frame, &effects) else { return }
             switch frame.content {
             case .message:
                 arrived = frame.envelope
@@ -242,6 +255,8 @@ public final class Replica {
                 receive(forwarded, from: frame.from, &effects)
             case .forwardResponse(let response):
                 receive(response, &effects)
+            case .firstBoot:
+                preconditionFailure("it was answered above")
             }
         } catch {
             metrics.framesRefused += 1
@@ -256,6 +271,12 @@ public final class Replica {
         if raft.configuration.contains(frame.from) { return true }
         effects.append(.report(.stranger(frame.from)))
         return false
+    }
+
+    /// Tells who is still in its first boot which cluster there is.
+    private func answer(_ message: FirstBootMessage, from peer: MemberID, _ effects: inout [ReplicaEffect]) {
+        guard let identity, let answer = FirstBoot.answer(to: message, of: identity) else { return }
+        send(PeerFrame(group: Replica.group, from: member, to: peer, term: 0, content: .firstBoot(answer)), &effects)
     }
 
     private func timerFired(_ effects: inout [ReplicaEffect]) {

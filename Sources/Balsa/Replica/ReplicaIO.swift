@@ -7,6 +7,10 @@ import BalsaWire
 public enum ReplicaInput {
     /// Bytes of one frame arrived from a peer.
     case received(Bytes)
+    /// Bytes of one frame arrived over a connection on which only messages of the first boot count.
+    case receivedFirstBoot(Bytes)
+    /// A peer does not listen to this member, and says why.
+    case refused(IdentityRefusal)
     /// Callers want commands applied. Each is answered once by ``ReplicaEffect/reply(_:_:)``.
     case submit([Submission])
     /// A caller wants to read the state machine. Answered once by ``ReplicaEffect/reply(_:_:)``.
@@ -51,6 +55,10 @@ public enum ReplicaEffect {
     case standing(Standing)
     /// Something happened that an operator should hear of.
     case report(Anomaly)
+    /// The member belongs to this cluster now, durably, and takes part. Connections have to be made anew.
+    case established(ClusterIdentity)
+    /// The first boot waits for something that an operator has to do.
+    case firstBootWaits(String)
     /// A frame from a peer could not be decoded and was dropped.
     case undecodable(DecodingError)
     /// The replica has failed. It answers every request with *failed* until it is opened anew.
@@ -114,6 +122,8 @@ public struct ReplicaError: Error, Sendable, CustomStringConvertible {
         public static let invalid = Code("invalid")
         /// The state or a command is of a newer release.
         public static let upgradeRequired = Code("upgrade required")
+        /// The member must not take part: its directory, or its id, is not that of a member.
+        public static let refused = Code("refused")
         /// Another leader's entry contradicts what is committed here.
         public static let contradiction = Code("contradiction")
     }

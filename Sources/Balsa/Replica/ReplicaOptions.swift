@@ -44,6 +44,9 @@ public struct ReplicaOptions: Sendable {
     /// How many reads may wait; 100,000. More are refused with *busy*.
     public var maxWaitingReads = 100_000
 
+    /// After how long a member says everything again in its first boot; 100 ms.
+    public var firstBootSaysAgainAfter: TimeSpan = .milliseconds(100)
+
     /// How long the log rests before it is sealed with an empty frame, which shows that its last frame is whole; 10 ms. It
     /// has nothing to do with the seals of the state.
     public var sealLogAfter: TimeSpan = .milliseconds(10)
@@ -87,4 +90,8 @@ package struct ReplicaPlantedBugs: OptionSet, Sendable {
 
     /// A linearizable read is answered by what this member has applied.
     package static let localReadsAsLinearizable = ReplicaPlantedBugs(rawValue: 1 << 0)
+    /// A directory that was emptied is taken for that of the member.
+    package static let wipedMemberAccepted = ReplicaPlantedBugs(rawValue: 1 << 1)
+    /// A member takes part as soon as it has noted a proposal.
+    package static let firstBootVotesEarly = ReplicaPlantedBugs(rawValue: 1 << 2)
 }

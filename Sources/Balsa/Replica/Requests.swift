@@ -86,6 +86,8 @@ public struct RequestError: Error, Equatable, Sendable, CustomStringConvertible 
         public static let compacted = Reason("compacted")
         /// The revision asked for has not been applied here yet.
         public static let futureRevision = Reason("future revision")
+        /// The member does not belong to a cluster yet; it will when all members have been started.
+        public static let startingUp = Reason("starting up")
         /// The store was closed.
         public static let closed = Reason("closed")
         /// The store has failed and must be opened anew.
@@ -108,7 +110,7 @@ public struct RequestError: Error, Equatable, Sendable, CustomStringConvertible 
 
     /// Whether the same request may succeed later or on the ``leader``, without having taken effect before.
     public var isRetriable: Bool {
-        outcome == .notApplied && (reason == .notLeader || reason == .busy || reason == .superseded)
+        outcome == .notApplied && [.notLeader, .busy, .superseded, .startingUp].contains(reason)
     }
 
     /// Reason and outcome in one line.

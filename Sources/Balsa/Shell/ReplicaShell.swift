@@ -129,6 +129,9 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
             delegate?.noticed(.frameRefused("\(error)"))
         case .failed(let error):
             delegate?.noticed(.failed(error))
+        case .established, .firstBootWaits:
+            // A replica that is opened without a first boot has neither.
+            break
         }
     }
 

@@ -57,7 +57,7 @@ public final class KeyValueStateMachine: StateMachine {
             let header = entries.header(at: index)
             do throws(KeyValueError) {
                 switch header.kind {
-                case .noOp:
+                case .noOp, .configuration:
                     try machine.skip(index: index, term: header.term, stamp: header.stamp)
                 case .command:
                     let result = try machine.apply(

@@ -51,17 +51,24 @@ struct Judges {
     // MARK: A member's life
 
     /// A process has opened its replica.
-    mutating func started(_ id: MemberID, _ replica: Replica, at now: TimeSpan) throws(Violation) {
+    ///
+    /// - Parameter isWhole: whether its directory is what the member made of it, and has to remember everything.
+    mutating func started(
+        _ id: MemberID,
+        _ replica: Replica,
+        isWhole: Bool,
+        at now: TimeSpan
+    ) throws(Violation) {
         let raft = replica.raft
         let record = records[Int(id)]
-        if raft.term < record.spokenTerm {
+        if isWhole, raft.term < record.spokenTerm {
             throw Violation(
                 .monotoneTerm,
                 "member \(id) came back in term \(raft.term) and had spoken in term \(record.spokenTerm)",
                 at: now
             )
         }
-        if raft.commitIndex < record.durableCommit {
+        if isWhole, raft.commitIndex < record.durableCommit {
             throw Violation(
                 .monotoneCommit,
                 "member \(id) came back with commit index \(raft.commitIndex), its disk had \(record.durableCommit)",

@@ -51,6 +51,9 @@ public enum Invariant: String, CaseIterable, Sendable {
     case certificate = "certificate"
     /// The clients' history could have come from a single register a key.
     case linearizability = "linearizability"
+    /// All members belong to one cluster, none says anything of consensus before it does, and none listens to a member whose
+    /// directory has forgotten something.
+    case identity
     /// Once the faults have stopped, a healthy quorum answers and agrees within a bound.
     case liveness = "liveness"
 }

@@ -53,6 +53,13 @@ public struct Fault: Equatable, Sendable {
         case failedRead = "failed-read"
         /// Writes of a member find no space.
         case noSpace = "no-space"
+        /// The directory of a member is emptied while it is down.
+        case wipe
+        /// The directory of a member is set back to an earlier image while it is down.
+        case rollBack = "roll-back"
+
+        /// Whether it is drawn apart from the others, at most once in a run.
+        var isRare: Bool { self == .wipe || self == .rollBack }
 
         /// Whether it hits the one member that it names.
         var hitsOne: Bool {

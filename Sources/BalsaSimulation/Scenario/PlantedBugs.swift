@@ -32,6 +32,8 @@ public struct PlantedBugs: OptionSet, Sendable {
     static let compactionBeyondMark = PlantedBugs(rawValue: 1 << 14)
     static let manifestBeforeTableSync = PlantedBugs(rawValue: 1 << 15)
     static let directorySyncLeftOut = PlantedBugs(rawValue: 1 << 16)
+    static let wipedMemberAccepted = PlantedBugs(rawValue: 1 << 17)
+    static let firstBootVotesEarly = PlantedBugs(rawValue: 1 << 18)
 
     /// Their names, as the command line has them.
     public static let names: [(name: String, bug: PlantedBugs)] = [
@@ -52,6 +54,8 @@ public struct PlantedBugs: OptionSet, Sendable {
         ("compaction-beyond-mark", .compactionBeyondMark),
         ("manifest-before-table-sync", .manifestBeforeTableSync),
         ("directory-sync-left-out", .directorySyncLeftOut),
+        ("wiped-member-accepted", .wipedMemberAccepted),
+        ("first-boot-votes-early", .firstBootVotesEarly),
     ]
 
     /// The error of that name.
@@ -74,6 +78,8 @@ public struct PlantedBugs: OptionSet, Sendable {
     var replica: ReplicaPlantedBugs {
         var bugs: ReplicaPlantedBugs = []
         if contains(.localReadAsLinearizable) { bugs.insert(.localReadsAsLinearizable) }
+        if contains(.wipedMemberAccepted) { bugs.insert(.wipedMemberAccepted) }
+        if contains(.firstBootVotesEarly) { bugs.insert(.firstBootVotesEarly) }
         return bugs
     }
 

@@ -26,6 +26,8 @@ extension Scenario {
         drawLimits(&limits)
         drawStateLimits(&state)
         drawFaults(&faults)
+        var identity = root.fork()
+        drawIdentityFaults(&identity)
     }
 
     private mutating func drawWorld(_ random: inout RandomSource) {
@@ -81,7 +83,7 @@ extension Scenario {
     }
 
     private mutating func drawFaults(_ random: inout RandomSource) {
-        let kinds = Fault.Kind.allCases.filter { _ in random.chance(1, in: 2) }
+        let kinds = Fault.Kind.allCases.filter { !$0.isRare && random.chance(1, in: 2) }
         for kind in kinds {
             // A mean time between faults of a kind that brings one to about ten of them into a run of a minute.
             // While coups last hardly anybody is answered, so that they are rarer.
@@ -95,7 +97,11 @@ extension Scenario {
         }
         drawReignOfCoups(kinds, &random)
         drawLastBlow(&random)
-        // By time, and for equal times in the order of the kinds: a total order.
+        sortFaults()
+    }
+
+    /// By time, and for equal times in the order in which they were drawn: a total order.
+    private mutating func sortFaults() {
         let order = faults.indices.sorted { (faults[$0].at.nanoseconds, $0) < (faults[$1].at.nanoseconds, $1) }
         faults = order.map { faults[$0] }
     }
@@ -111,6 +117,34 @@ extension Scenario {
         fault.lasts = duration
         fault.rate = UInt64(random.pick([200, 400, 700]))
         faults.append(fault)
+    }
+
+    /// What goes wrong in the first boot, which is over long before the other faults begin; and, rarely, a directory that
+    /// forgets: of one member at most, which no quorum of the core needs.
+    private mutating func drawIdentityFaults(_ random: inout RandomSource) {
+        guard members > 1, duration > .seconds(1) else { return }
+        let kinds: [Fault.Kind] = [
+            .kill, .powerLoss, .killInCall, .powerLossInCall, .powerLossInCall, .loss, .duplication, .replay,
+            .reordering,
+            .pause, .failedSync, .failedWrite,
+        ]
+        for _ in 0..<random.pick([0, 1, 2, 4, 8]) {
+            let at = TimeSpan.microseconds(UInt64(random.draw(0...80_000)))
+            var fault = draw(random.pick(kinds), at: at, &random)
+            fault.lasts = .milliseconds(UInt64(random.pick([1, 5, 20, 100, 300])))
+            if fault.kind == .killInCall || fault.kind == .powerLossInCall { fault.rate %= 16 }
+            faults.append(fault)
+        }
+        let outside = memberIDs.filter { core & Scenario.bit($0) == 0 }
+        if random.chance(1, in: 3), let victim = outside.last {
+            let span = duration.nanoseconds - 1_000_000_000
+            let at = TimeSpan(nanoseconds: 1_000_000_000 + random.below(span))
+            var fault = draw(random.chance(1, in: 2) ? .wipe : .rollBack, at: at, &random)
+            fault.member = victim
+            fault.lasts = .milliseconds(UInt64(random.pick([1, 100, 1000])))
+            faults.append(fault)
+        }
+        sortFaults()
     }
 
     /// Often something is still wrong when the storm ends, and stays so: outside of the core it is not mended.
@@ -155,7 +189,7 @@ extension Scenario {
             fault.rate = UInt64(random.pick([400, 600, 900]))
         case .slowDisk:
             fault.rate = UInt64(random.pick([3, 10, 100]))
-        case .pause, .deaf, .mute, .stalledSync, .failedSync, .failedWrite, .failedRead, .noSpace:
+        case .pause, .deaf, .mute, .stalledSync, .failedSync, .failedWrite, .failedRead, .noSpace, .wipe, .rollBack:
             break
         }
         return fault

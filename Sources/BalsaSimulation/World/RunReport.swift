@@ -82,6 +82,14 @@ public struct RunCounters: Equatable, Sendable {
     public internal(set) var chunksRepeated = 0
     /// Checkpoints that were installed in the place of a state that was too old.
     public internal(set) var checkpointsInstalled = 0
+    /// Members that became established in their first boot.
+    public internal(set) var firstBoots = 0
+    /// Processes that ended before their member was established.
+    public internal(set) var crashesInFirstBoot = 0
+    /// Frames that were not listened to, by who sent them.
+    public internal(set) var framesRefused = 0
+    /// Members that were refused and stayed down.
+    public internal(set) var membersRefused = 0
     /// Log segments that were used again.
     public internal(set) var segmentsRecycled = 0
     /// Runs whose history was too hard to decide by search; the certificate decides all of them.
@@ -119,6 +127,10 @@ public struct RunCounters: Equatable, Sendable {
             ("crashes-in-install", crashesInInstall), ("checkpoints-sent", checkpointsSent),
             ("checkpoints-installed", checkpointsInstalled), ("chunks-repeated", chunksRepeated),
         ]
+        list += [
+            ("first-boots", firstBoots), ("crashes-in-first-boot", crashesInFirstBoot),
+            ("frames-refused", framesRefused), ("members-refused", membersRefused),
+        ]
         return list
     }
 
@@ -149,6 +161,10 @@ public struct RunCounters: Equatable, Sendable {
         crashesInReceiving += other.crashesInReceiving
         crashesInInstall += other.crashesInInstall
         entriesDropped += other.entriesDropped
+        firstBoots += other.firstBoots
+        crashesInFirstBoot += other.crashesInFirstBoot
+        framesRefused += other.framesRefused
+        membersRefused += other.membersRefused
         checkpointsSent += other.checkpointsSent
         chunksRepeated += other.chunksRepeated
         checkpointsInstalled += other.checkpointsInstalled

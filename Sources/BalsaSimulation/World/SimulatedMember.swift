@@ -5,10 +5,25 @@ import BalsaRaft
 /// One machine of the simulated world: its disk, which outlives processes, and the process that runs on it, if one does.
 final class SimulatedMember {
     let id: MemberID
-    let disk: SimulatedDisk
+    var disk: SimulatedDisk
     var process: SimulatedProcess?
     /// How often a process was started here.
     var starts: UInt64 = 0
+
+    // What became of its directory.
+    /// Whether a process of it has belonged to the cluster.
+    var wasEstablished = false
+    var directory = DirectoryState.whole
+    /// The first process that runs on a directory that is not whole.
+    var directorySince: UInt64 = .max
+    /// Whether it was refused, and stays down.
+    var isOut = false
+    /// The directory as it was before each of the last openings, with the number of openings until then.
+    var images: [(boot: UInt64, image: DiskImage)] = []
+    /// For each peer the highest opening that it has durably remembered, by member id.
+    var remembered: [UInt64]
+    /// The linearizable reads that it was asked for and has not answered.
+    var linearizableReads: [RequestID] = []
 
     // The faults in force.
     var pausedUntil = TimeSpan.zero
@@ -25,8 +40,9 @@ final class SimulatedMember {
     /// What happened to the process while it was paused, in order.
     var held: [WorldEvent] = []
 
-    init(id: MemberID, disk: SimulatedDisk) {
+    init(id: MemberID, of members: UInt64, disk: SimulatedDisk) {
         self.id = id
+        remembered = Array(repeating: 0, count: Int(members) + 1)
         self.disk = disk
     }
 
@@ -43,6 +59,13 @@ final class SimulatedMember {
         failsNextRead = false
         trap = nil
     }
+}
+
+/// Whether a member's directory still is what the member made of it.
+enum DirectoryState {
+    case whole
+    case wiped
+    case rolledBack
 }
 
 /// Where a process will end: at one of its next file calls.
@@ -63,7 +86,12 @@ final class SimulatedProcess {
     /// Which start of its machine this is.
     let number: UInt64
     let files: SimulatedFileSystem
-    var replica: Replica?
+    var instance: Member?
+    var replica: Replica? { instance?.replica }
+    /// Whether the judges listen to its replica.
+    var isListenedTo = false
+    /// The connections that others have begun with it.
+    var connections: [SimulatedConnection] = []
     /// How often it has asked to be woken; only the last time counts.
     var wakes: UInt64 = 0
     /// How many log or vote writes are under way.

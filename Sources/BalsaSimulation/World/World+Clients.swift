@@ -115,7 +115,7 @@ extension World {
     func request(_ client: Int, _ attempt: UInt64, _ id: MemberID, _ event: WorldEvent) {
         guard clients[client].attempt == attempt, let pending = clients[client].pending else { return }
         let member = member(id)
-        guard member.process?.replica != nil else {
+        guard member.process?.instance != nil else {
             // Nobody listens: that much is certain.
             let refusal = ClientAnswer.failure(RequestError(.notApplied, .notLeader))
             queue.schedule(.answer(client: client, attempt: attempt, refusal), at: now + trip(client))

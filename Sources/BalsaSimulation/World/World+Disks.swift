@@ -72,7 +72,7 @@ extension World {
     }
 
     /// The bytes of a write are handed to the system, and the device begins to make them durable.
-    func performWrite(_ write: ReplicaWrite, _ member: SimulatedMember, _ process: SimulatedProcess, _ replica: Replica)
+    func performWrite(_ write: ReplicaWrite, _ member: SimulatedMember, _ process: SimulatedProcess, _ instance: Member)
     {
         trace.record("write", member: member.id, at: now, write.isVote ? "vote" : "log")
         do {
@@ -85,7 +85,7 @@ extension World {
                 queue.schedule(.powerCut(member.id, start: process.number), at: now + moment)
             }
         } catch {
-            writeFailed(write, error, member, process, replica)
+            writeFailed(write, error, member, process, instance)
         }
     }
 
@@ -95,7 +95,7 @@ extension World {
         _ sync: SyncInFlight,
         _ member: SimulatedMember,
         _ process: SimulatedProcess,
-        _ replica: Replica
+        _ instance: Member
     ) {
         if member.stalledUntil > now {
             counters[.stalledSync] += 1
@@ -108,12 +108,12 @@ extension World {
         do {
             try process.files.endSync(sync)
         } catch {
-            writeFailed(write, error, member, process, replica)
+            writeFailed(write, error, member, process, instance)
             return
         }
         process.writesUnderWay -= 1
         judges.durable(member.id, write)
-        step(.written(write), member, process, replica)
+        step(.written(write), member, process, instance)
     }
 
     private func writeFailed(
@@ -121,22 +121,22 @@ extension World {
         _ error: FileError,
         _ member: SimulatedMember,
         _ process: SimulatedProcess,
-        _ replica: Replica
+        _ instance: Member
     ) {
         guard process.files.isAlive else {
             processDied(member)
             return
         }
         process.writesUnderWay -= 1
-        step(.writeFailed(write, error), member, process, replica)
+        step(.writeFailed(write, error), member, process, instance)
     }
 
     /// A background task makes a step.
-    func performTask(_ task: LogTask, _ member: SimulatedMember, _ process: SimulatedProcess, _ replica: Replica) {
+    func performTask(_ task: LogTask, _ member: SimulatedMember, _ process: SimulatedProcess, _ instance: Member) {
         trace.record("task", member: member.id, at: now, task.summary)
         do {
             if try task.step(budgetBytes: Int(scenario.smallestSegmentBytes)) {
-                step(.taskFinished(task), member, process, replica)
+                step(.taskFinished(task), member, process, instance)
             } else {
                 let delay = duration(upTo: scenario.syncTime, member)
                 queue.schedule(.task(member.id, start: process.number, task), at: now + delay)
@@ -146,12 +146,12 @@ extension World {
                 processDied(member)
                 return
             }
-            step(.taskFailed(task, error), member, process, replica)
+            step(.taskFailed(task, error), member, process, instance)
         }
     }
 
     /// A step of the state machine's background work is done.
-    func performWork(_ work: StateWork, _ member: SimulatedMember, _ process: SimulatedProcess, _ replica: Replica) {
+    func performWork(_ work: StateWork, _ member: SimulatedMember, _ process: SimulatedProcess, _ instance: Member) {
         trace.record("work", member: member.id, at: now, "")
         do throws(StateMachineError) {
             process.isWorking = true
@@ -162,9 +162,9 @@ extension World {
                 processDied(member)
                 return
             }
-            step(.workFailed(work, error), member, process, replica)
+            step(.workFailed(work, error), member, process, instance)
             return
         }
-        step(.worked(work), member, process, replica)
+        step(.worked(work), member, process, instance)
     }
 }

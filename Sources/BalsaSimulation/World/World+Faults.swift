@@ -44,6 +44,8 @@ extension World {
             member(fault.member).failsNextRead = true
         case .noSpace:
             member(fault.member).noSpaceUntil = now + fault.lasts
+        case .wipe, .rollBack:
+            forget(fault)
         }
     }
 

@@ -10,7 +10,7 @@ extension World {
     /// Starts a process where none runs.
     func start(_ id: MemberID) {
         let member = member(id)
-        guard member.process == nil, !isCalm || isInCore(id) else { return }
+        guard member.process == nil, !member.isOut, !isCalm || isInCore(id) else { return }
         member.starts += 1
         let drift = RandomSource.mix(scenario.seed ^ id) % (2 * scenario.clockDrift + 1)
         let process = SimulatedProcess(
@@ -21,31 +21,50 @@ extension World {
         )
         member.process = process
         trace.record("start", member: id, at: now, "number \(member.starts)")
-        let seed = RandomSource.mix(scenario.seed ^ id << 32 ^ member.starts)
         effects.removeAll(keepingCapacity: true)
-        do {
-            let replica = try Replica.open(
-                directory: "balsa",
+        let image = keepsImages(of: member) ? member.disk.snapshot() : nil
+        do throws(ReplicaError) {
+            let instance = try Member.open(
+                setup(of: id, number: member.starts),
                 fileSystem: process.files,
-                member: id,
-                configuration: try Configuration(voters: scenario.memberIDs),
                 provider: KeyValueProvider(options: scenario.keyValueOptions(bugs)),
-                options: scenario.replicaOptions(bugs),
-                seed: seed,
                 at: process.clock(at: now),
                 into: &effects
             )
-            process.replica = replica
-            listen(to: replica, of: id)
-            counters.tornTails += replica.metrics.recovery.tornTails
-            judge { try judges.started(id, replica, at: now) }
-            judge { try checkState(of: member) }
+            process.instance = instance
+            if let image { keep(image, of: member, instance) }
+            // It may have died between the two, that it was and that it said so.
+            if let cluster = instance.cluster, !member.wasEstablished { established(member, process, cluster) }
             afterStep(member, process)
-        } catch let error as ReplicaError {
-            opening(member, process, failedWith: error)
         } catch {
-            preconditionFailure("the scenario's members are a configuration: \(error)")
+            opening(member, process, failedWith: error)
         }
+    }
+
+    private func setup(of id: MemberID, number: UInt64) -> MemberSetup {
+        let seed = RandomSource.mix(scenario.seed ^ id << 32 ^ number)
+        var setup = MemberSetup(
+            directory: "balsa",
+            member: id,
+            list: scenario.memberIDs.map { MemberAddress(member: $0, address: "member-\($0):7001") },
+            seed: seed,
+            identitySeed: UniqueID(
+                high: RandomSource.mix(seed ^ 0x6964_656e),
+                low: RandomSource.mix(seed ^ 0x7469_7479)
+            )
+        )
+        setup.options = scenario.replicaOptions(bugs)
+        return setup
+    }
+
+    /// Listens to the replica of a process, once there is one.
+    private func listen(to member: SimulatedMember, _ process: SimulatedProcess) {
+        guard !process.isListenedTo, let replica = process.replica else { return }
+        process.isListenedTo = true
+        listen(to: replica, of: member.id)
+        counters.tornTails += replica.metrics.recovery.tornTails
+        judge { try judges.started(member.id, replica, isWhole: member.directory == .whole, at: now) }
+        judge { try checkState(of: member) }
     }
 
     /// A process that cannot open its replica has died in a file call, or met a failing disk and is started again; nothing
@@ -80,9 +99,12 @@ extension World {
         guard let process = member.process else { return }
         trace.record("end", member: member.id, at: now, losesPower ? "power" : "process")
         if process.writesUnderWay > 0 { counters.crashesInLogWrite += 1 }
+        if !member.wasEstablished { counters.crashesInFirstBoot += 1 }
         if let replica = process.replica { countReplica(replica) }
         process.files.kill()
+        disconnect(member, process)
         member.process = nil
+        member.linearizableReads = []
         member.trap = nil
         member.pausedUntil = .zero
         member.held = []
@@ -154,7 +176,7 @@ extension World {
     /// Handles an event of a process, unless the process has ended or stands still.
     func handle(_ event: WorldEvent, of id: MemberID, start: UInt64) {
         let member = member(id)
-        guard let process = member.process, process.number == start, let replica = process.replica else { return }
+        guard let process = member.process, process.number == start, let instance = process.instance else { return }
         guard member.pausedUntil <= now else {
             member.held.append(event)
             return
@@ -164,37 +186,40 @@ extension World {
             // A moment asked for later replaces it.
             guard number == process.wakes else { return }
             trace.record("wake", member: id, at: now, "")
-            step(.timer, member, process, replica)
+            step(.timer, member, process, instance)
         case .write(_, _, let write):
-            performWrite(write, member, process, replica)
+            performWrite(write, member, process, instance)
         case .synced(_, _, let write, let sync):
-            finishSync(write, sync, member, process, replica)
+            finishSync(write, sync, member, process, instance)
         case .task(_, _, let task):
-            performTask(task, member, process, replica)
+            performTask(task, member, process, instance)
         case .work(_, _, let work):
-            performWork(work, member, process, replica)
+            performWork(work, member, process, instance)
         default:
             preconditionFailure("only a process' own events are handled here")
         }
     }
 
     /// Gives a replica an input and carries out what follows.
-    func step(_ input: ReplicaInput, _ member: SimulatedMember, _ process: SimulatedProcess, _ replica: Replica) {
+    func step(_ input: ReplicaInput, _ member: SimulatedMember, _ process: SimulatedProcess, _ instance: Member) {
         effects.removeAll(keepingCapacity: true)
-        replica.step(input, at: process.clock(at: now), into: &effects)
+        instance.step(input, at: process.clock(at: now), into: &effects)
         afterStep(member, process)
     }
 
-    private func afterStep(_ member: SimulatedMember, _ process: SimulatedProcess) {
+    func afterStep(_ member: SimulatedMember, _ process: SimulatedProcess) {
         guard process.files.isAlive else {
             // Whatever it wanted done, it has died.
             processDied(member)
             return
         }
-        guard let replica = process.replica else { return }
-        judge { try judges.stepped(member.id, replica, at: now) }
+        guard let instance = process.instance else { return }
+        listen(to: member, process)
+        if let replica = process.replica { judge { try judges.stepped(member.id, replica, at: now) } }
         for effect in effects { carryOut(effect, member, process) }
-        if replica.failure != nil, member.process === process {
+        if instance.failure?.code == .refused, member.process === process {
+            leave(member)
+        } else if instance.failure != nil, member.process === process {
             // As an operator, or a supervisor, would.
             counters.reopened += 1
             end(member, losesPower: false, salt: 0, downFor: .milliseconds(300))
@@ -205,7 +230,7 @@ extension World {
     private func carryOut(_ effect: ReplicaEffect, _ member: SimulatedMember, _ process: SimulatedProcess) {
         switch effect {
         case .send(let to, let pieces, let path):
-            send(joined(pieces), from: member.id, to: to, path)
+            send(joined(pieces), from: member, process, to: to, path)
         case .write(let write):
             process.writesUnderWay += 1
             judges.writes(member.id, write)
@@ -232,11 +257,16 @@ extension World {
         case .report(let anomaly):
             trace.record("report", member: member.id, at: now, "\(anomaly)")
             judge { try judges.reported(anomaly, by: member.id, at: now) }
+        case .established(let cluster):
+            established(member, process, cluster)
+        case .firstBootWaits(let sentence):
+            trace.record("first-boot", member: member.id, at: now, sentence)
+            judge { throw Violation(.identity, "member \(member.id) waits: \(sentence)", at: now) }
         case .undecodable(let error):
             judge { throw Violation(.memberState, "member \(member.id) cannot decode a frame: \(error)", at: now) }
         case .failed(let error):
             trace.record("failed", member: member.id, at: now, error.description)
-            if error.file == nil {
+            if error.file == nil, error.code != .refused {
                 judge { throw Violation(.memberState, "member \(member.id) stopped: \(error)", at: now) }
             }
         }
@@ -249,29 +279,7 @@ extension World {
         return Bytes(slab: slab, offset: 0, count: slab.count)
     }
 
-    private func send(_ frame: Bytes, from: MemberID, to: MemberID, _ path: SendPath) {
-        trace.record("send", member: from, at: now, "to \(to): \(describe(frame))")
-        trace.add(frame)
-        judge { try judges.sent(frame, at: now) }
-        let arrivals = network.route(from: from, to: to, path, at: now) { counters[$0] += 1 }
-        for arrival in arrivals {
-            queue.schedule(.deliver(from: from, to: to, frame), at: arrival)
-        }
-    }
-
-    func deliver(_ from: MemberID, _ to: MemberID, _ frame: Bytes, _ event: WorldEvent) {
-        let member = member(to)
-        guard let process = member.process, let replica = process.replica else { return }
-        guard member.pausedUntil <= now else {
-            member.held.append(event)
-            return
-        }
-        trace.record("receive", member: to, at: now, "from \(from): \(describe(frame))")
-        trace.add(frame)
-        step(.received(frame), member, process, replica)
-    }
-
-    private func describe(_ frame: Bytes) -> String {
+    func describe(_ frame: Bytes) -> String {
         guard let decoded = try? PeerFrame(decoding: frame, options: scenario.replicaOptions([]).wire) else {
             return "\(frame.count) bytes"
         }
@@ -282,6 +290,7 @@ extension World {
         case .checkpointChunkResponse(let response): return "term \(decoded.term) \(response)"
         case .forward(let forwarded): return "term \(decoded.term) forwards \(forwarded.number)"
         case .forwardResponse(let response): return "term \(decoded.term) \(response)"
+        case .firstBoot(let message): return "\(message)"
         }
     }
 

@@ -14,6 +14,7 @@ extension World: Runtime {
     }
 
     func read(_ request: RequestID, _ consistency: ReadConsistency, deadline: Instant, of store: StoreID) {
+        if consistency == .linearizable { member(store.number).linearizableReads.append(request) }
         if !give(.read(request, consistency, deadline: deadline), to: store) { refuse(request, of: store) }
     }
 
@@ -21,8 +22,8 @@ extension World: Runtime {
 
     private func give(_ input: ReplicaInput, to store: StoreID) -> Bool {
         let member = member(store.number)
-        guard let process = member.process, let replica = process.replica else { return false }
-        step(input, member, process, replica)
+        guard let process = member.process, let instance = process.instance else { return false }
+        step(input, member, process, instance)
         return true
     }
 
@@ -41,6 +42,7 @@ extension World: ReplyReceiver {
             }
         }
         clients[client].repliedAttempt = attempt
+        judge { try checkMayServe(member(store.number), request, reply) }
         let answer = answer(reply, to: client, attempt, by: member(store.number).process?.replica)
         queue.schedule(.answer(client: client, attempt: attempt, answer), at: now + trip(client))
     }

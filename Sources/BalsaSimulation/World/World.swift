@@ -8,7 +8,9 @@ import BalsaWire
 /// What happens next in a simulated world.
 enum WorldEvent {
     /// A frame reaches a member.
-    case deliver(from: MemberID, to: MemberID, Bytes)
+    case deliver(SimulatedFrame)
+    /// A member is told that a peer does not listen to it.
+    case refusal(to: MemberID, nonce: UInt64, IdentityRefusal)
     /// A process is woken at the moment that it asked for.
     case wake(MemberID, start: UInt64, number: UInt64)
     /// A write of log or vote is handed to the system.
@@ -45,12 +47,13 @@ enum WorldEvent {
 /// A simulated world: members with their disks, a network, clients, faults and judges, driven by one queue of events in
 /// virtual time.
 ///
-/// The members are the real thing: `Replica` with its core and its log, unmodified. The world supplies files, network,
+/// The members are the real thing: `Member` with its replica, core and log, unmodified. The world supplies files, network,
 /// time and randomness, and carries out a replica's effects as a production shell will, only that everything takes the
 /// time that the scenario says. Between two events every process has finished its step.
 ///
 /// - this file: the loop;
 /// - `World+Processes`: starting and ending processes, and carrying out their effects;
+/// - `World+Connections`: what passes between them, and who listens to whom;
 /// - `World+Disks`: what becomes of their file calls;
 /// - `World+Faults`: the faults of the scenario, and the calm after them;
 /// - `World+Clients`: the load, drawn by ``Workload`` and noted in ``CallLog``;
@@ -70,6 +73,9 @@ final class World {
     var history = RecordedHistory()
     var calls = CallLog()
     let workload: Workload
+
+    /// The cluster that the members made.
+    var cluster: ClusterIdentity?
 
     /// What was violated first.
     var violation: Violation?
@@ -91,7 +97,9 @@ final class World {
         self.bugs = bugs
         var diskOptions = DiskOptions()
         diskOptions.tornSectorsHoldGarbage = scenario.garbageInTornSectors == 1
-        members = scenario.memberIDs.map { SimulatedMember(id: $0, disk: SimulatedDisk(options: diskOptions)) }
+        members = scenario.memberIDs.map {
+            SimulatedMember(id: $0, of: scenario.members, disk: SimulatedDisk(options: diskOptions))
+        }
         network = SimulatedNetwork(scenario)
         var random = RandomSource(seed: RandomSource.mix(scenario.seed ^ 0x636c_6965_6e74_7300))
         let owed = Int(scenario.answersAfterStorm)
@@ -124,8 +132,10 @@ final class World {
 
     private func handle(_ event: WorldEvent) {
         switch event {
-        case .deliver(let from, let to, let frame):
-            deliver(from, to, frame, event)
+        case .deliver(let frame):
+            deliver(frame, event)
+        case .refusal(let id, let nonce, let refusal):
+            refused(id, nonce, refusal)
         case .wake(let id, let start, _), .write(let id, let start, _), .synced(let id, let start, _, _),
             .task(let id, let start, _), .work(let id, let start, _):
             handle(event, of: id, start: start)

@@ -47,6 +47,9 @@ extension PeerFrame.Content {
         case .forwardResponse:
             self = .forwardResponse(try ForwardResponse(decoding: &reader))
             try reader.finish("frame body end")
+        case .firstBoot:
+            self = .firstBoot(try FirstBootMessage(decoding: &reader))
+            try reader.finish("frame body end")
         default:
             let envelope = try Envelope(decoding: &reader, of: frame, header: header)
             self = .message(envelope.message.body, entries: envelope.entries)

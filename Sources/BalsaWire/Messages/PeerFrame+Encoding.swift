@@ -37,6 +37,8 @@ extension PeerFrame {
         case .forwardResponse(let response):
             try response.encode(into: &fields)
             return Bytes()
+        case .firstBoot(let message):
+            return try message.encode(into: &fields)
         }
     }
 }

@@ -5,7 +5,7 @@ import BalsaRaft
 ///
 /// Most frames are messages of the core, and ``envelope`` is the core's view of them. The others pass between the
 /// replicas without the core: the chunks of a checkpoint, and the commands of callers that asked a member which does not
-/// lead. All have the same header, are held against the same limits and carry the sender's term.
+/// lead; by others members that belong to no cluster yet make one. All have the same header, are held against the same limits and carry the sender's term.
 ///
 /// ```swift
 /// let frame = try PeerFrame(decoding: bytes, options: options)
@@ -37,6 +37,8 @@ public struct PeerFrame: Equatable, Sendable {
         case forward(ForwardedCommand)
         /// A command that was forwarded was not put into the log.
         case forwardResponse(ForwardResponse)
+        /// A message of the first boot, before there is a group.
+        case firstBoot(FirstBootMessage)
     }
 
     /// A frame.
@@ -85,6 +87,7 @@ public struct PeerFrame: Equatable, Sendable {
         case .checkpointChunkResponse: .checkpointChunkResponse
         case .forward: .forward
         case .forwardResponse: .forwardResponse
+        case .firstBoot: .firstBoot
         }
     }
 }

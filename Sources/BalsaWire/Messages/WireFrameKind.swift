@@ -26,6 +26,7 @@ struct WireFrameKind: RawRepresentable, Equatable, Sendable {
     static let checkpointChunkResponse = WireFrameKind(rawValue: 14)
     static let forward = WireFrameKind(rawValue: 15)
     static let forwardResponse = WireFrameKind(rawValue: 16)
+    static let firstBoot = WireFrameKind(rawValue: 17)
 
     /// Whether frames of this kind go over the bulk connection, so that they never stand before a heartbeat.
     var isBulk: Bool { self == .checkpointChunk }

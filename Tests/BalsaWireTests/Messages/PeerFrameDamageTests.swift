@@ -53,7 +53,7 @@ final class PeerFrameDamageTests: XCTestCase {
     }
 
     func testAReservedKindAndUnknownOnesAreRefused() {
-        for kind in [0, 12] + Array(UInt8(17)...255) {
+        for kind in [0, 12] + Array(UInt8(18)...255) {
             assertRefused(RawFrame(kind: kind).bytes, .outOfBounds, at: 6, "kind \(kind)")
         }
     }
@@ -79,7 +79,7 @@ final class PeerFrameDamageTests: XCTestCase {
         var random = RandomSource(seed: 6)
         var accepted = 0
         for _ in 0..<20_000 {
-            var raw = RawFrame(kind: UInt8(random.draw(11...17)))
+            var raw = RawFrame(kind: UInt8(random.draw(11...18)))
             raw.body = (0..<random.draw(0...70)).map { _ in random.chance(1, in: 2) ? 0 : UInt8(random.draw(0...3)) }
             guard let decoded = try? PeerFrame(decoding: raw.bytes) else { continue }
             accepted += 1
@@ -128,6 +128,65 @@ final class PeerFrameDamageTests: XCTestCase {
                 assertRefused(frame, .outOfBounds, at: 52 + offset, "\(number)")
             }
         }
+    }
+
+    // MARK: A first boot
+
+    /// The body of a proposal with a changed table of members 1 and 2.
+    private func proposal(_ change: (inout [UInt8]) -> Void = { _ in }) -> [UInt8] {
+        var table: [UInt8] = [1, 0, 2, 0]
+        for member in [UInt64(1), 2] {
+            for number in [member, 0, member] { table += RawFrame.bytes(of: number) }
+            table += [3, 0] + Array("a:1".utf8)
+        }
+        change(&table)
+        let id = RawFrame.bytes(of: UInt64(8)) + RawFrame.bytes(of: UInt64(9))
+        return RawFrame(kind: 17, body: [2] + id + table).bytes
+    }
+
+    func testATableOfDifferentMembersIsAccepted() throws {
+        guard case .firstBoot(.proposal(let cluster)) = try PeerFrame(decoding: proposal()).content else {
+            return XCTFail("it is something else")
+        }
+        XCTAssertEqual(cluster.id, UniqueID(high: 8, low: 9))
+        XCTAssertEqual(cluster.table.members, [1, 2])
+        XCTAssertEqual(cluster.table[2]?.address, "a:1")
+    }
+
+    func testATableThatNoMemberMakesIsRefused() {
+        assertRefused(proposal { $0[0] = 2 }, .version, at: 52 + 17, "a newer version")
+        assertRefused(proposal { $0[0] = 0 }, .outOfBounds, at: 52 + 17, "no version")
+        assertRefused(proposal { $0[2] = 8 }, .outOfBounds, at: 52 + 19, "too many members")
+        assertRefused(proposal { $0 = Array($0[..<2]) + [0, 0] }, .outOfBounds, at: 52 + 17, "no members")
+        assertRefused(proposal { $0[4] = 0 }, .outOfBounds, at: 52 + 17, "member 0")
+        assertRefused(proposal { $0[4] = 2 }, .inconsistent, at: 52 + 17, "a member twice")
+        assertRefused(proposal { $0[4] = 3 }, .inconsistent, at: 52 + 17, "members in another order")
+        assertRefused(proposal { $0[20] = 0 }, .outOfBounds, at: 52 + 17, "no incarnation")
+        assertRefused(proposal { $0[20] = 2 }, .inconsistent, at: 52 + 17, "an incarnation twice")
+        assertRefused(proposal { $0[29] = 2 }, .outOfBounds, at: 52 + 17 + 28, "a long address")
+        assertRefused(proposal { $0[30] = 0xff }, .outOfBounds, at: 52 + 17 + 30, "an address that is no text")
+        assertRefused(proposal { $0.append(0) }, .inconsistent, at: 52 + 17 + 4 + 58, "a byte more")
+    }
+
+    func testAMessageOfTheFirstBootWithoutMeaningIsRefused() {
+        let ones = [UInt8](repeating: 1, count: 32)
+        let zeros = [UInt8](repeating: 0, count: 16)
+        for code in [0] + Array(UInt8(5)...255) {
+            assertRefused(RawFrame(kind: 17, body: [code] + ones).bytes, .outOfBounds, at: 52, "\(code)")
+        }
+        assertRefused(RawFrame(kind: 17, body: [1] + zeros).bytes, .outOfBounds, at: 52 + 1, "no incarnation")
+        assertRefused(RawFrame(kind: 17, body: [3] + zeros + zeros).bytes, .outOfBounds, at: 52 + 1, "no cluster")
+        assertRefused(RawFrame(kind: 17, body: [3] + ones[..<16] + zeros).bytes, .outOfBounds, at: 52 + 17)
+        assertRefused(RawFrame(kind: 17, body: [1] + ones).bytes, .inconsistent, at: 52 + 17, "a byte more")
+    }
+
+    func testAMessageWithoutAnIDIsNotSent() {
+        let some = UniqueID(high: 1, low: 1)
+        let messages: [FirstBootMessage] = [
+            .hello(incarnation: .none), .noted(cluster: .none, incarnation: some),
+            .noted(cluster: some, incarnation: .none), .proposal(ClusterIdentity(id: .none, table: PeerFrame.table)),
+        ]
+        for message in messages { XCTAssertThrowsError(try PeerFrame.sample(.firstBoot(message)).frame()) }
     }
 
     // MARK: A chunk and its stream

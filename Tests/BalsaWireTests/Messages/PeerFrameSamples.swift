@@ -34,7 +34,7 @@ extension PeerFrame {
     static let samples = WireSamples.all.map { PeerFrame($0) } + ownSamples
 
     /// The frames that are not messages of the core, with ordinary values and with the lowest and highest that may travel.
-    static let ownSamples = chunks + chunkResponses + forwards + forwardResponses
+    static let ownSamples = chunks + chunkResponses + forwards + forwardResponses + firstBoots
 
     private static let transfers = [
         TransferID(nonce: 0x3132_3334_3536_3738, number: 0x4142_4344_4546_4748), TransferID(nonce: 0, number: 0),
@@ -90,6 +90,26 @@ extension PeerFrame {
         ForwardResponse(number: 3, refusal: .closed, leader: 3),
         ForwardResponse(number: .max, refusal: .failed, leader: .max),
     ].map { sample(.forwardResponse($0)) }
+
+    /// A table of as many members as there may be, with addresses of different lengths.
+    static let table: MemberTable = {
+        let rows = (1...UInt64(7)).map { member in
+            MemberTable.Row(
+                member: member == 7 ? .max : member,
+                incarnation: UniqueID(high: member, low: .max - member),
+                address: member == 1 ? "" : String(repeating: "ä", count: Int(member) * 3) + ":7001"
+            )
+        }
+        do { return try MemberTable(rows) } catch { preconditionFailure("a table of 7: \(error)") }
+    }()
+
+    private static let firstBoots: [PeerFrame] = [
+        FirstBootMessage.hello(incarnation: UniqueID(high: 0x3132_3334_3536_3738, low: 0x4142_4344_4546_4748)),
+        .hello(incarnation: UniqueID(high: .max, low: .max)),
+        .proposal(ClusterIdentity(id: UniqueID(high: 0, low: 1), table: table)),
+        .noted(cluster: UniqueID(high: 1, low: 0), incarnation: UniqueID(high: 2, low: 3)),
+        .established(ClusterIdentity(id: UniqueID(high: 4, low: 5), table: table)),
+    ].map { sample(.firstBoot($0), term: 0) }
 
     /// The frame as a receiver sees it.
     func frame(options: WireOptions = WireOptions()) throws(DecodingError) -> [UInt8] {

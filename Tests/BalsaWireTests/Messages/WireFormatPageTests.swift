@@ -79,7 +79,7 @@ final class WireFormatPageTests: XCTestCase {
 
     func testFieldsFollowEachOtherWithoutGaps() throws {
         let tables = try tables(titled: ["offset", "size"])
-        XCTAssertEqual(tables.count, 17, "the header and sixteen bodies")
+        XCTAssertEqual(tables.count, 21, "the header, sixteen bodies, and four of the first boot")
         for table in tables {
             var end = 0
             for row in table {
@@ -91,7 +91,7 @@ final class WireFormatPageTests: XCTestCase {
 
     func testFieldsHaveTheLengthsThatThePageNames() throws {
         let kinds = try XCTUnwrap(try tables(titled: ["kind", "message"]).first)
-        XCTAssertEqual(kinds.map { $0[0] }, (1...16).map { String($0) })
+        XCTAssertEqual(kinds.map { $0[0] }, (1...17).map { String($0) })
         for sent in PeerFrame.samples {
             let frame = try sent.frame()
             let row = kinds[Int(frame[6]) - 1]
@@ -110,6 +110,9 @@ final class WireFormatPageTests: XCTestCase {
         case .checkpointChunk(let chunk): ("\(content)", chunk.bytes.count)
         case .forward(let forwarded): ("\(content)", forwarded.command.count)
         case .checkpointChunkResponse, .forwardResponse: ("\(content)", 0)
+        case .firstBoot(.proposal(let cluster)), .firstBoot(.established(let cluster)):
+            ("\(content)", cluster.table.encoded.count)
+        case .firstBoot: ("\(content)", 0)
         }
     }
 }

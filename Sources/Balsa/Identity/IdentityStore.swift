@@ -1,0 +1,155 @@
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+
+/// The files IDENTITY and BOOT of a member's directory.
+///
+/// Both are replaced as a whole: written under another name, synced, renamed, and the directory synced. A crash leaves the
+/// old or the new one. IDENTITY comes first: a directory with anything else in it and no IDENTITY has lost it.
+struct IdentityStore {
+    private let fileSystem: any FileSystem
+    private let directory: String
+    private(set) var identity: Identity
+    private(set) var boot: BootRecord
+
+    /// Reads both files, or makes those of a new member, and notes durably that the directory is opened once more.
+    ///
+    /// - Parameters:
+    ///   - directory: exists, and is locked by the caller.
+    ///   - fileSystem: the files.
+    ///   - member: which member this is.
+    ///   - ids: where a new incarnation and the nonce of this opening come from.
+    init(
+        opening directory: String,
+        in fileSystem: any FileSystem,
+        member: MemberID,
+        ids: inout UniqueIDSource
+    ) throws(ReplicaError) {
+        self.fileSystem = fileSystem
+        self.directory = directory
+        let path = directory + "/IDENTITY"
+        // Whoever renamed a file may have died before its name was durable.
+        try filed { () throws(FileError) in try fileSystem.syncDirectory(directory) }
+        if let bytes = try IdentityStore.read(path, Identity.maxByteCount, in: fileSystem) {
+            do throws(DecodingError) { identity = try Identity(decoding: bytes) } catch {
+                throw IdentityStore.error(path, error)
+            }
+        } else {
+            try IdentityStore.checkIsEmpty(directory, in: fileSystem)
+            identity = Identity(member: member, incarnation: ids.next())
+            boot = BootRecord(incarnation: identity.incarnation)
+            try write(identity)
+        }
+        guard identity.member == member else {
+            throw ReplicaError(
+                .invalid,
+                "\(path) is that of member \(identity.member), not of member \(member): start it under its own id, or give "
+                    + "member \(member) a directory of its own"
+            )
+        }
+        boot = try IdentityStore.readBoot(directory, identity, in: fileSystem)
+        boot.bump(nonce: ids.nextNonce())
+        try writeBoot()
+    }
+
+    private static func readBoot(
+        _ directory: String,
+        _ identity: Identity,
+        in fileSystem: any FileSystem
+    ) throws(ReplicaError) -> BootRecord {
+        let path = directory + "/BOOT"
+        guard let bytes = try read(path, BootRecord.maxByteCount, in: fileSystem) else {
+            // It is made right behind IDENTITY, before anything is said.
+            guard identity.state == .prepared else { throw ReplicaError(.damaged, "\(path) is missing") }
+            return BootRecord(incarnation: identity.incarnation)
+        }
+        let record: BootRecord
+        do throws(DecodingError) { record = try BootRecord(decoding: bytes) } catch { throw self.error(path, error) }
+        guard record.incarnation == identity.incarnation else {
+            throw ReplicaError(.damaged, "\(path) belongs to another directory than IDENTITY")
+        }
+        guard record.counter < largestNumber else { throw ReplicaError(.damaged, "\(path) cannot count any further") }
+        return record
+    }
+
+    /// Throws where a directory without IDENTITY holds anything that only a member makes.
+    private static func checkIsEmpty(_ directory: String, in fileSystem: any FileSystem) throws(ReplicaError) {
+        let known = ["LOCK", "IDENTITY.new", "BOOT.new"]
+        let names = try filed { () throws(FileError) in try fileSystem.list(directory) }
+        guard let other = names.first(where: { !known.contains($0) }) else { return }
+        throw ReplicaError(
+            .damaged,
+            "\(directory)/IDENTITY is missing, though \(other) is there: put it back, or give the member an empty directory"
+        )
+    }
+
+    /// The bytes of a file, at most one more than it may have; nil where there is none.
+    private static func read(
+        _ path: String,
+        _ limit: Int,
+        in fileSystem: any FileSystem
+    ) throws(ReplicaError) -> Bytes? {
+        try filed { () throws(FileError) in
+            guard try fileSystem.exists(path) else { return nil }
+            let file = try fileSystem.open(path, .read)
+            defer { file.close() }
+            return try file.read(limit + 1, at: 0)
+        }
+    }
+
+    private static func error(_ path: String, _ error: DecodingError) -> ReplicaError {
+        guard error.reason == .version else { return ReplicaError(.damaged, "\(path): \(error)") }
+        return ReplicaError(.upgradeRequired, "\(path): \(error)")
+    }
+
+    /// Makes an identity durable.
+    mutating func write(_ identity: Identity) throws(ReplicaError) {
+        try replace("IDENTITY") { () throws(DecodingError) in try identity.encoded() }
+        self.identity = identity
+    }
+
+    /// Makes durable what was seen of the peers' openings.
+    mutating func note(_ peers: [BootRecord.Peer]) throws(ReplicaError) {
+        boot.peers = peers
+        try writeBoot()
+    }
+
+    private func writeBoot() throws(ReplicaError) {
+        try replace("BOOT") { () throws(DecodingError) in try boot.encoded() }
+    }
+
+    private func replace(_ name: String, _ encode: () throws(DecodingError) -> Bytes) throws(ReplicaError) {
+        let path = directory + "/" + name
+        let bytes: Bytes
+        do throws(DecodingError) { bytes = try encode() } catch {
+            throw ReplicaError(.invalid, "\(path) cannot be encoded: \(error)")
+        }
+        try filed { () throws(FileError) in
+            let new = path + ".new"
+            if try fileSystem.exists(new) { try fileSystem.remove(new) }
+            let file = try fileSystem.open(new, .create)
+            defer { file.close() }
+            try file.write(bytes, at: 0)
+            try file.sync()
+            try fileSystem.rename(new, to: path)
+            try fileSystem.syncDirectory(directory)
+        }
+    }
+
+    /// How the member introduces itself to a peer.
+    func introduction(to peer: MemberID) -> Introduction {
+        Introduction(
+            cluster: identity.established?.id ?? .none,
+            from: identity.member,
+            to: peer,
+            incarnation: identity.incarnation,
+            boot: boot.counter,
+            nonces: boot.nonces
+        )
+    }
+}
+
+/// Calls `body` and names a failed file operation as a failure of the member.
+private func filed<Result>(_ body: () throws(FileError) -> Result) throws(ReplicaError) -> Result {
+    do throws(FileError) { return try body() } catch { throw ReplicaError(error) }
+}

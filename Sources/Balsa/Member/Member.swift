@@ -1,0 +1,295 @@
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+
+/// A member of a cluster, from an empty directory on: its identity, its first boot and, once it belongs to a cluster, its
+/// replica. Both shells drive it.
+///
+/// It takes the inputs of a replica and gives its effects, one step at a time, as ``Replica`` does. Until it is established
+/// it answers every request with *starting up*, and nothing but messages of the first boot leaves it: no replica exists
+/// that could vote. Then the replica is opened, in the same step, on the configuration of the cluster's table.
+///
+/// Whom it listens to is asked for each connection, by ``connect(_:into:)``, before any of its frames is given to it.
+public final class Member {
+    /// Which member this is.
+    public let member: MemberID
+    /// The replica, once there is one.
+    public private(set) var replica: Replica?
+    /// Why the member has failed, if it has.
+    public var failure: ReplicaError? { ownFailure ?? replica?.failure }
+
+    private let setup: MemberSetup
+    private let fileSystem: any FileSystem
+    private let provider: any StateMachineProvider
+    private let lock: any FileLock
+    private var store: IdentityStore
+    /// Until the member is established.
+    private var firstBoot: FirstBoot?
+    private var firstBootDeadline = Instant.never
+    /// From then on.
+    private var peers: PeerIdentity?
+    private var ownFailure: ReplicaError?
+    private var isClosed = false
+    private var now: Instant
+
+    private init(
+        _ setup: MemberSetup,
+        _ fileSystem: any FileSystem,
+        _ provider: any StateMachineProvider,
+        _ lock: any FileLock,
+        _ store: IdentityStore,
+        at now: Instant
+    ) {
+        member = setup.member
+        self.setup = setup
+        self.fileSystem = fileSystem
+        self.provider = provider
+        self.lock = lock
+        self.store = store
+        self.now = now
+    }
+
+    /// Opens a member's directory, notes durably that it is opened once more, and begins: with the first boot, or with the
+    /// replica of a member that is established.
+    ///
+    /// - Parameters:
+    ///   - setup: what it is opened with.
+    ///   - fileSystem: the files.
+    ///   - provider: opens the state machine.
+    ///   - now: the present moment.
+    ///   - effects: what the shell has to do first.
+    /// - Throws: ``ReplicaError``. The opening may have been counted.
+    public static func open(
+        _ setup: MemberSetup,
+        fileSystem: any FileSystem,
+        provider: any StateMachineProvider,
+        at now: Instant,
+        into effects: inout [ReplicaEffect]
+    ) throws(ReplicaError) -> Member {
+        try setup.validate()
+        try setup.options.validate()
+        let lock = try Replica.lockDirectory(setup.directory, in: fileSystem)
+        do throws(ReplicaError) {
+            var ids = UniqueIDSource(seed: setup.identitySeed)
+            let store = try IdentityStore(opening: setup.directory, in: fileSystem, member: setup.member, ids: &ids)
+            let member = Member(setup, fileSystem, provider, lock, store, at: now)
+            if let cluster = store.identity.established {
+                try member.join(cluster, &effects)
+            } else {
+                try member.begin(ids, &effects)
+            }
+            return member
+        } catch {
+            lock.release()
+            throw error
+        }
+    }
+
+    /// The cluster that the member belongs to; nil before it belongs to any.
+    public var cluster: ClusterIdentity? { store.identity.established }
+
+    /// With what the member begins a connection to a peer. It is another one once the member is established: connections
+    /// from before then have to be made anew.
+    public func introduction(to peer: MemberID) -> Introduction { store.introduction(to: peer) }
+
+    /// Gives up files and locks, as ``Replica/close()`` does.
+    public func close() {
+        replica?.close()
+        lock.release()
+    }
+
+    // MARK: Peers
+
+    /// Decides about a connection that a peer begins. When it returns *accept*, the opening of the peer is remembered
+    /// durably.
+    ///
+    /// Frames of a connection that is accepted are given as ``ReplicaInput/received(_:)``, those of one for the first boot as
+    /// ``ReplicaInput/receivedFirstBoot(_:)``. A refusal is to be told to the peer.
+    public func connect(_ introduction: Introduction, into effects: inout [ReplicaEffect]) -> PeerVerdict {
+        guard failure == nil else { return .refuse(.unavailable(member)) }
+        guard peers != nil else { return PeerIdentity.verdict(of: introduction, before: member) }
+        guard let verdict = peers?.connect(introduction) else { return .refuse(.unavailable(member)) }
+        guard verdict == .accept(isNew: true), let remembered = peers?.peers else { return verdict }
+        do throws(ReplicaError) {
+            try store.note(remembered)
+            return verdict
+        } catch {
+            fail(error, &effects)
+            return .refuse(.unavailable(member))
+        }
+    }
+
+    /// Notes that the last connection of an opening of a peer has ended.
+    public func disconnected(_ peer: MemberID, nonce: UInt64) { peers?.disconnected(peer, nonce: nonce) }
+
+    // MARK: Steps
+
+    /// Takes one input and appends what follows from it to `effects`.
+    public func step(_ input: ReplicaInput, at moment: Instant, into effects: inout [ReplicaEffect]) {
+        now = max(now, moment)
+        guard ownFailure == nil else {
+            refuse(input, .failed, &effects)
+            return
+        }
+        guard firstBoot != nil else {
+            replica?.step(input, at: now, into: &effects)
+            return
+        }
+        do throws(ReplicaError) {
+            try stepFirstBoot(input, &effects)
+        } catch {
+            fail(error, &effects)
+        }
+    }
+
+    private func stepFirstBoot(_ input: ReplicaInput, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
+        switch input {
+        case .received(let frame), .receivedFirstBoot(let frame):
+            try receive(frame, &effects)
+        case .timer:
+            if now >= firstBootDeadline { try advance(.timer, &effects) }
+        case .refused(let refusal):
+            if refusal.stopsMember { throw ReplicaError(.refused, refusal.description) }
+        case .close:
+            isClosed = true
+            firstBootDeadline = .never
+        default:
+            break
+        }
+        if firstBoot != nil, let replica {
+            // Only with a planted error is there one already.
+            replica.step(input, at: now, into: &effects)
+        } else if replica == nil {
+            refuse(input, isClosed ? .closed : .startingUp, &effects)
+        }
+    }
+
+    private func receive(_ frame: Bytes, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
+        let decoded: PeerFrame
+        do throws(DecodingError) {
+            decoded = try PeerFrame(decoding: frame, options: setup.options.wire)
+        } catch {
+            effects.append(.undecodable(error))
+            return
+        }
+        // What else a peer may say is for a replica, which does not exist yet; it will be said again.
+        guard case .firstBoot(let message) = decoded.content, !isClosed else { return }
+        try advance(.received(message, from: decoded.from), &effects)
+    }
+
+    private func refuse(_ input: ReplicaInput, _ reason: RequestError.Reason, _ effects: inout [ReplicaEffect]) {
+        let refusal = Reply.failure(RequestError(.notApplied, reason))
+        switch input {
+        case .submit(let submissions):
+            for submission in submissions { effects.append(.reply(submission.id, refusal)) }
+        case .read(let id, _, _):
+            effects.append(.reply(id, refusal))
+        default:
+            break
+        }
+    }
+
+    private func fail(_ error: ReplicaError, _ effects: inout [ReplicaEffect]) {
+        guard failure == nil else { return }
+        if let replica {
+            replica.fail(error, &effects)
+        } else {
+            ownFailure = error
+            effects.append(.failed(error))
+        }
+    }
+
+    // MARK: The first boot
+
+    private func begin(_ ids: UniqueIDSource, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
+        var machine = FirstBoot(
+            identity: store.identity,
+            list: setup.list,
+            sayAgainAfter: setup.options.firstBootSaysAgainAfter,
+            ids: ids,
+            isIncarnationIgnored: setup.options.plantedBugs.contains(.wipedMemberAccepted)
+        )
+        var wanted: [FirstBoot.Effect] = []
+        machine.start(at: now, into: &wanted)
+        firstBoot = machine
+        try carryOut(wanted, &effects)
+    }
+
+    private func advance(_ input: FirstBoot.Input, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
+        var wanted: [FirstBoot.Effect] = []
+        firstBoot?.step(input, at: now, into: &wanted)
+        try carryOut(wanted, &effects)
+    }
+
+    private func carryOut(_ wanted: [FirstBoot.Effect], _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
+        for effect in wanted {
+            switch effect {
+            case .persist(let identity):
+                // Once in a directory's life, so that it may hold up the step.
+                try store.write(identity)
+                if let cluster = identity.cluster, setup.options.plantedBugs.contains(.firstBootVotesEarly) {
+                    if replica == nil { try openReplica(cluster, &effects) }
+                }
+                try advance(.persisted, &effects)
+            case .send(let message, let peer):
+                try send(message, to: peer, &effects)
+            case .wake(let moment):
+                guard firstBoot != nil, !isClosed else { continue }
+                firstBootDeadline = moment
+                effects.append(.wake(at: moment))
+            case .established(let cluster):
+                firstBoot = nil
+                effects.append(.established(cluster))
+                try join(cluster, &effects)
+            case .refused(let refusal):
+                throw ReplicaError(.refused, refusal.description)
+            case .report(let problem):
+                effects.append(.firstBootWaits(problem.description))
+            }
+        }
+    }
+
+    private func send(
+        _ message: FirstBootMessage,
+        to peer: MemberID,
+        _ effects: inout [ReplicaEffect]
+    ) throws(ReplicaError) {
+        let frame = PeerFrame(group: Replica.group, from: member, to: peer, term: 0, content: .firstBoot(message))
+        do throws(DecodingError) {
+            effects.append(.send(to: peer, try frame.encoded(options: setup.options.wire), .control))
+        } catch {
+            throw ReplicaError(.invalid, "a message of the first boot cannot be sent: \(error)")
+        }
+    }
+
+    /// Becomes a member that takes part.
+    private func join(_ cluster: ClusterIdentity, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
+        peers = PeerIdentity(
+            member: member,
+            cluster: cluster,
+            peers: store.boot.peers,
+            isIncarnationIgnored: setup.options.plantedBugs.contains(.wipedMemberAccepted)
+        )
+        if replica == nil { try openReplica(cluster, &effects) }
+    }
+
+    private func openReplica(_ cluster: ClusterIdentity, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
+        let configuration: Configuration
+        do throws(ConfigurationError) { configuration = try Configuration(voters: cluster.table.members) } catch {
+            throw ReplicaError(.damaged, error.description)
+        }
+        replica = try Replica.open(
+            directory: setup.directory,
+            lock: lock,
+            fileSystem: fileSystem,
+            member: member,
+            configuration: configuration,
+            identity: cluster,
+            provider: provider,
+            options: setup.options,
+            seed: setup.seed,
+            at: now,
+            into: &effects
+        )
+    }
+}

@@ -1,0 +1,63 @@
+import BalsaRaft
+import BalsaWire
+
+/// A member as the list of peers names it.
+public struct MemberAddress: Hashable, Sendable {
+    /// The member.
+    public var member: MemberID
+    /// Where the others reach it; may be empty for the only one.
+    public var address: String
+
+    /// A member and its address.
+    public init(member: MemberID, address: String) {
+        self.member = member
+        self.address = address
+    }
+}
+
+/// What a member is opened with.
+public struct MemberSetup: Sendable {
+    /// The directory, which is created where it does not exist. Nothing else may be in it.
+    public var directory: String
+    /// Which member this is.
+    public var member: MemberID
+    /// All members, this one included. They count at the first boot only.
+    public var list: [MemberAddress]
+    /// The limits of the replica.
+    public var options = ReplicaOptions()
+    /// A random number for elections and names of requests, different for each member and each opening.
+    public var seed: UInt64
+    /// 128 random bits, different for each member and each opening, of which incarnation, cluster id and nonce are made.
+    public var identitySeed: UniqueID
+
+    /// What a member is opened with.
+    public init(
+        directory: String,
+        member: MemberID,
+        list: [MemberAddress],
+        seed: UInt64,
+        identitySeed: UniqueID
+    ) {
+        self.directory = directory
+        self.member = member
+        self.list = list
+        self.seed = seed
+        self.identitySeed = identitySeed
+    }
+
+    /// Throws a sentence about a list that is none.
+    func validate() throws(ReplicaError) {
+        do throws(ConfigurationError) { _ = try Configuration(voters: list.map(\.member)) } catch {
+            throw ReplicaError(.invalid, error.description)
+        }
+        guard list.contains(where: { $0.member == member }) else {
+            throw ReplicaError(.invalid, "the list of members has no member \(member), which this is")
+        }
+        guard list.allSatisfy({ $0.address.utf8.count <= MemberTable.maxAddressBytes }) else {
+            throw ReplicaError(.invalid, "an address is longer than \(MemberTable.maxAddressBytes) bytes")
+        }
+        guard options.firstBootSaysAgainAfter > .zero else {
+            throw ReplicaError(.invalid, "the pause of a first boot must be positive")
+        }
+    }
+}

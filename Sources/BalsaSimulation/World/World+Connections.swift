@@ -1,0 +1,221 @@
+import Balsa
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+
+/// A frame on its way, and with what the connection began that carries it.
+struct SimulatedFrame {
+    let introduction: Introduction
+    /// Which process of its machine sent it.
+    let start: UInt64
+    let bytes: Bytes
+
+    var from: MemberID { introduction.from }
+    var to: MemberID { introduction.to }
+}
+
+/// A connection to a process, and what the process has decided about it.
+struct SimulatedConnection {
+    let introduction: Introduction
+    let verdict: PeerVerdict
+}
+
+/// What passes between members. Every frame is carried by a connection that the sending process began by introducing itself,
+/// and is listened to as the receiver has decided about that; what was sent before a process ended may arrive later, over the
+/// connection of that time.
+extension World {
+    func send(
+        _ frame: Bytes,
+        from member: SimulatedMember,
+        _ process: SimulatedProcess,
+        to: MemberID,
+        _ path: SendPath
+    ) {
+        guard let instance = process.instance else { return }
+        trace.record("send", member: member.id, at: now, "to \(to): \(describe(frame))")
+        trace.add(frame)
+        // What a member says that nobody may listen to is judged where somebody listens.
+        if member.directory == .whole { judge { try judges.sent(frame, at: now) } }
+        if instance.cluster == nil { judge { try checkIsFirstBoot(frame, of: member) } }
+        let arrivals = network.route(from: member.id, to: to, path, at: now) { counters[$0] += 1 }
+        let sent = SimulatedFrame(introduction: instance.introduction(to: to), start: process.number, bytes: frame)
+        for arrival in arrivals { queue.schedule(.deliver(sent), at: arrival) }
+    }
+
+    /// Nobody says anything of consensus before it belongs to a cluster.
+    private func checkIsFirstBoot(_ frame: Bytes, of member: SimulatedMember) throws {
+        let decoded = try? PeerFrame(decoding: frame, options: scenario.replicaOptions([]).wire)
+        if case .firstBoot = decoded?.content { return }
+        throw Violation(
+            .identity,
+            "member \(member.id) belongs to no cluster and says \(describe(frame))",
+            at: now
+        )
+    }
+
+    func deliver(_ frame: SimulatedFrame, _ event: WorldEvent) {
+        let member = member(frame.to)
+        guard let process = member.process, process.instance != nil else { return }
+        guard member.pausedUntil <= now else {
+            member.held.append(event)
+            return
+        }
+        trace.record("receive", member: frame.to, at: now, "from \(frame.from): \(describe(frame.bytes))")
+        trace.add(frame.bytes)
+        guard let verdict = verdict(about: frame.introduction, member, process), let instance = process.instance else {
+            return
+        }
+        switch verdict {
+        case .accept:
+            judge { try checkMayBeHeard(frame) }
+            step(.received(frame.bytes), member, process, instance)
+        case .firstBootOnly:
+            step(.receivedFirstBoot(frame.bytes), member, process, instance)
+        case .refuse(let refusal):
+            trace.record("refuse", member: frame.to, at: now, "\(frame.from): \(refusal)")
+            counters.framesRefused += 1
+            let told = network.route(from: frame.to, to: frame.from, .control, at: now) { counters[$0] += 1 }
+            for arrival in told {
+                queue.schedule(.refusal(to: frame.from, nonce: frame.introduction.nonce, refusal), at: arrival)
+            }
+        }
+    }
+
+    /// What a process has decided about a connection, or decides now; nil where it dies of it.
+    private func verdict(
+        about introduction: Introduction,
+        _ member: SimulatedMember,
+        _ process: SimulatedProcess
+    ) -> PeerVerdict? {
+        if let known = process.connections.last(where: { $0.introduction == introduction }) { return known.verdict }
+        effects.removeAll(keepingCapacity: true)
+        guard let verdict = process.instance?.connect(introduction, into: &effects) else { return nil }
+        guard process.files.isAlive, process.instance?.failure == nil else {
+            afterStep(member, process)
+            return nil
+        }
+        if case .accept(let isNew) = verdict {
+            if isNew { self.member(introduction.from).remembered[Int(member.id)] = introduction.boot }
+            process.connections.append(SimulatedConnection(introduction: introduction, verdict: verdict))
+        } else if verdict == .firstBootOnly {
+            process.connections.append(SimulatedConnection(introduction: introduction, verdict: verdict))
+        }
+        return verdict
+    }
+
+    /// A process is told that it is not listened to, if it still is the one that is meant.
+    func refused(_ id: MemberID, _ nonce: UInt64, _ refusal: IdentityRefusal) {
+        let member = member(id)
+        guard let process = member.process, let instance = process.instance,
+            instance.introduction(to: id).nonce == nonce
+        else { return }
+        step(.refused(refusal), member, process, instance)
+    }
+
+    /// A process has ended: its connections are gone.
+    func disconnect(_ member: SimulatedMember, _ process: SimulatedProcess) {
+        guard let nonce = process.instance?.introduction(to: member.id).nonce else { return }
+        for other in members where other.id != member.id {
+            other.process?.instance?.disconnected(member.id, nonce: nonce)
+        }
+    }
+
+    /// A member belongs to a cluster: to the same one as all others.
+    func established(_ member: SimulatedMember, _ process: SimulatedProcess, _ cluster: ClusterIdentity) {
+        trace.record("established", member: member.id, at: now, "\(cluster.id)")
+        // What was decided about connections was decided by somebody who belonged to nothing.
+        process.connections = []
+        if member.directory == .whole {
+            member.wasEstablished = true
+            judge { try checkIsTheCluster(cluster, of: member) }
+        }
+        counters.firstBoots += 1
+    }
+
+    private func checkIsTheCluster(_ cluster: ClusterIdentity, of member: SimulatedMember) throws {
+        if let known = self.cluster, known != cluster {
+            throw Violation(
+                .identity,
+                "member \(member.id) belongs to the cluster \(cluster.id), others to \(known.id)",
+                at: now
+            )
+        }
+        self.cluster = cluster
+    }
+
+    /// Nobody listens to a member whose directory has forgotten something.
+    private func checkMayBeHeard(_ frame: SimulatedFrame) throws {
+        let sender = member(frame.from)
+        guard sender.directory != .whole, frame.start >= sender.directorySince else { return }
+        throw Violation(
+            .identity,
+            "member \(frame.to) listens to member \(frame.from), whose directory was \(sender.directory): "
+                + describe(frame.bytes),
+            at: now
+        )
+    }
+
+    /// A member whose directory has forgotten something acknowledges nothing, and serves no linearizable read.
+    func checkMayServe(_ member: SimulatedMember, _ request: RequestID, _ reply: Reply) throws {
+        let isLinearizable = member.linearizableReads.contains(request)
+        member.linearizableReads.removeAll { $0 == request }
+        guard member.directory != .whole else { return }
+        switch reply {
+        case .success:
+            throw Violation(.identity, "member \(member.id), \(member.directory), acknowledged a command", at: now)
+        case .readable where isLinearizable:
+            throw Violation(.identity, "member \(member.id), \(member.directory), served a read", at: now)
+        case .readable, .failure:
+            break
+        }
+    }
+
+    /// A member was refused and stays down, as its operator's attention it needs.
+    func leave(_ member: SimulatedMember) {
+        trace.record("refused", member: member.id, at: now, "\(member.directory)")
+        counters.membersRefused += 1
+        if member.directory == .whole {
+            judge {
+                throw Violation(.identity, "member \(member.id) was refused, whose directory is its own", at: now)
+            }
+        }
+        member.isOut = true
+        end(member, losesPower: false, salt: 0, downFor: .zero)
+    }
+
+    // MARK: Directories that forget
+
+    /// Whether a later fault may need an earlier image of the directory.
+    func keepsImages(of member: SimulatedMember) -> Bool {
+        member.wasEstablished && member.directory == .whole
+            && scenario.faults.contains { $0.kind == .rollBack && $0.member == member.id }
+    }
+
+    /// Keeps the directory as it was before an opening.
+    func keep(_ image: DiskImage, of member: SimulatedMember, _ instance: Member) {
+        member.images.append((instance.introduction(to: member.id).boot - 1, image))
+        if member.images.count > 4 { member.images.removeFirst() }
+    }
+
+    /// A member's disk is emptied or set back while it is down.
+    ///
+    /// Only outside of the core, so that a quorum stays whole; only once everybody belongs to the cluster, since a first boot
+    /// that loses a directory waits for its operator; and it is set back only to before an opening that each of the others
+    /// remembers: what no counter can find is for the operator to know.
+    func forget(_ fault: Fault) {
+        let member = member(fault.member)
+        guard !isInCore(member.id), member.directory == .whole, members.allSatisfy(\.wasEstablished) else { return }
+        var disk = SimulatedDisk(options: member.disk.state.options)
+        if fault.kind == .rollBack {
+            let known = scenario.memberIDs.filter { $0 != member.id }.map { member.remembered[Int($0)] }.min() ?? 0
+            guard let image = member.images.last(where: { $0.boot < known })?.image else { return }
+            disk = SimulatedDisk(image)
+        }
+        counters[fault.kind] += 1
+        end(member, losesPower: false, salt: fault.salt, downFor: fault.lasts)
+        disk.processCrash()
+        member.disk = disk
+        member.directory = fault.kind == .wipe ? .wiped : .rolledBack
+        member.directorySince = member.starts + 1
+    }
+}

@@ -1,0 +1,210 @@
+import BalsaPlatform
+import BalsaRaft
+import BalsaSimulation
+import BalsaWire
+import XCTest
+
+@testable import Balsa
+
+/// The files IDENTITY and BOOT: made once, never lost by a crash, and never believed when they are not what they were.
+final class IdentityStoreTests: XCTestCase {
+    private func open(
+        _ files: SimulatedFileSystem,
+        member: MemberID = 2,
+        seed: UInt64 = 1
+    ) throws(ReplicaError) -> IdentityStore {
+        var ids = UniqueIDSource(seed: UniqueID(high: seed, low: 7))
+        return try IdentityStore(opening: "m", in: files, member: member, ids: &ids)
+    }
+
+    private func disk() throws -> SimulatedDisk {
+        let disk = SimulatedDisk()
+        let files = disk.mount()
+        try files.createDirectory("m")
+        try files.syncDirectory(".")
+        return disk
+    }
+
+    private func cluster(_ store: IdentityStore) throws -> ClusterIdentity {
+        let rows = [
+            MemberTable.Row(member: 1, incarnation: UniqueID(high: 5, low: 6), address: "one:1"),
+            MemberTable.Row(member: 2, incarnation: store.identity.incarnation, address: "two:2"),
+        ]
+        return ClusterIdentity(id: UniqueID(high: 3, low: 4), table: try MemberTable(rows))
+    }
+
+    /// A disk with the directory of a member of a cluster, opened once.
+    private func establishedDisk() throws -> SimulatedDisk {
+        let disk = try disk()
+        var store = try open(disk.mount())
+        var identity = store.identity
+        identity.state = .established(try cluster(store))
+        try store.write(identity)
+        return disk
+    }
+
+    private func refusal(_ disk: SimulatedDisk, member: MemberID = 2, line: UInt = #line) -> ReplicaError? {
+        do throws(ReplicaError) {
+            _ = try open(disk.mount(), member: member, seed: 3)
+            XCTFail("it was opened", line: line)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    func testANewMemberIsPreparedAndKeepsItsIncarnation() throws {
+        let disk = try disk()
+        let first = try open(disk.mount(), seed: 1)
+        XCTAssertEqual(first.identity.state, .prepared)
+        XCTAssertEqual(first.boot.counter, 1)
+        disk.powerLoss(salt: 1)
+        let second = try open(disk.mount(), seed: 2)
+        XCTAssertEqual(second.identity, first.identity)
+        XCTAssertEqual(second.boot.counter, 2)
+        XCTAssertEqual(second.boot.nonces.count, 2)
+        XCTAssertEqual(second.boot.nonces.last, first.boot.nonces.first)
+    }
+
+    func testASeedOfEqualHalvesGivesIDsAndNoncesToo() {
+        for half: UInt64 in [0, 7, .max] {
+            var ids = UniqueIDSource(seed: UniqueID(high: half, low: half))
+            let id = ids.next()
+            XCTAssertNotEqual(id.high, id.low)
+            XCTAssertNotEqual(ids.nextNonce(), ids.nextNonce())
+        }
+    }
+
+    func testOnlyTheLastOpeningsAreKept() throws {
+        let disk = try disk()
+        var nonces: [UInt64] = []
+        for seed in 1...UInt64(20) {
+            let boot = try open(disk.mount(), seed: seed).boot
+            nonces.insert(boot.nonces[0], at: 0)
+            XCTAssertEqual(boot.counter, seed)
+            XCTAssertEqual(boot.nonces, Array(nonces.prefix(8)))
+        }
+    }
+
+    func testWhatIsWrittenIsReadBack() throws {
+        let disk = try establishedDisk()
+        var store = try open(disk.mount(), seed: 2)
+        XCTAssertEqual(store.identity.state, .established(try cluster(store)))
+        let peers = [BootRecord.Peer(member: 1, boot: 3, nonce: 4), .init(member: 3, boot: largestNumber, nonce: .max)]
+        try store.note(peers)
+        disk.powerLoss(salt: 5)
+        XCTAssertEqual(try open(disk.mount(), seed: 3).boot.peers, peers)
+        XCTAssertEqual(store.introduction(to: 9).cluster, try cluster(store).id)
+        XCTAssertEqual(store.introduction(to: 9).to, 9)
+        XCTAssertEqual(store.introduction(to: 9).nonces, store.boot.nonces)
+    }
+
+    func testACrashAnywhereInTheFirstOpeningLeavesADirectoryThatCanBeOpened() throws {
+        let disk = try disk()
+        let calls = try disk.forEachCrashPoint { files in
+            _ = try open(files, seed: 1)
+        } check: { crashed, point in
+            for image in crashed.crashStates() {
+                let after = SimulatedDisk(image)
+                let store = try open(after.mount(), seed: 2)
+                XCTAssertEqual(store.identity.state, .prepared, "\(point)")
+                XCTAssertLessThanOrEqual(store.boot.counter, 2)
+            }
+        }
+        XCTAssertGreaterThan(calls, 10)
+    }
+
+    func testACrashAnywhereInALaterOpeningNeverTakesBackAnOpeningThatEnded() throws {
+        let disk = try establishedDisk()
+        let incarnation = try open(disk.mount(), seed: 2).identity.incarnation
+        try disk.forEachCrashPoint { files in
+            _ = try open(files, seed: 3)
+        } check: { crashed, point in
+            for image in crashed.crashStates() {
+                let store = try open(SimulatedDisk(image).mount(), seed: 4)
+                XCTAssertEqual(store.identity.incarnation, incarnation, "\(point)")
+                XCTAssertGreaterThanOrEqual(store.boot.counter, 3, "\(point)")
+            }
+        }
+    }
+
+    func testACrashAnywhereInAChangeLeavesTheOldIdentityOrTheNewOne() throws {
+        let disk = try disk()
+        let before = try open(disk.mount()).identity
+        try disk.forEachCrashPoint { files in
+            var store = try open(files, seed: 2)
+            var identity = store.identity
+            identity.state = .noted(try cluster(store))
+            try store.write(identity)
+        } check: { crashed, point in
+            for image in crashed.crashStates() {
+                let store = try open(SimulatedDisk(image).mount(), seed: 3)
+                XCTAssertEqual(store.identity.incarnation, before.incarnation, "\(point)")
+                let noted = try cluster(store)
+                XCTAssertTrue([.prepared, .noted(noted)].contains(store.identity.state), "\(point)")
+            }
+        }
+    }
+
+    func testTheDirectoryOfAnotherMemberIsRefused() throws {
+        let error = refusal(try establishedDisk(), member: 3)
+        XCTAssertEqual(error?.code, .invalid)
+        XCTAssertTrue(error?.message.contains("member 2") ?? false)
+    }
+
+    func testALostIdentityIsNotMadeAnew() throws {
+        for other in ["BOOT", "log", "groups"] {
+            let disk = try disk()
+            try disk.mount().createDirectory("m/" + other)
+            let error = refusal(disk)
+            XCTAssertEqual(error?.code, .damaged)
+            XCTAssertTrue(error?.message.contains(other) ?? false, other)
+        }
+    }
+
+    func testALostBootCounterIsNotMadeAnew() throws {
+        let disk = try establishedDisk()
+        try disk.mount().remove("m/BOOT")
+        XCTAssertEqual(refusal(disk)?.code, .damaged)
+    }
+
+    func testTheBootCounterOfAnotherDirectoryIsRefused() throws {
+        let disk = try establishedDisk()
+        let other = try establishedDisk()
+        try other.mount().remove("m/BOOT")
+        let files = other.mount()
+        let file = try files.open("m/BOOT", .create)
+        var record = BootRecord(incarnation: UniqueID(high: 9, low: 9))
+        record.bump(nonce: 4)
+        try file.write(try record.encoded(), at: 0)
+        XCTAssertEqual(refusal(other)?.code, .damaged)
+        XCTAssertNoThrow(try open(disk.mount(), seed: 3))
+    }
+
+    func testEveryDamagedBitOfEitherFileIsRefusedAndNothingIsWritten() throws {
+        for (path, count) in [("m/IDENTITY", 122), ("m/BOOT", 104)] {
+            let whole = try establishedDisk()
+            XCTAssertEqual(try whole.mount().open(path, .read).size(), UInt64(count))
+            for bit in 0..<count * 8 {
+                let disk = SimulatedDisk(whole.image())
+                disk.corrupt(path, at: UInt64(bit / 8), mask: 1 << UInt8(bit % 8))
+                let digest = disk.contentDigest
+                let error = refusal(disk)
+                XCTAssertTrue(error?.code == .damaged || error?.code == .upgradeRequired, "\(path), bit \(bit)")
+                XCTAssertEqual(disk.contentDigest, digest)
+            }
+        }
+    }
+
+    func testEveryTruncationAndEveryExcessOfEitherFileIsRefused() throws {
+        for path in ["m/IDENTITY", "m/BOOT"] {
+            let whole = try establishedDisk()
+            let size = try whole.mount().open(path, .read).size()
+            for length in [UInt64](0...size + 1) where length != size {
+                let disk = SimulatedDisk(whole.image())
+                try disk.mount().open(path, .readWrite).setSize(length)
+                XCTAssertEqual(refusal(disk)?.code, .damaged, "\(path) of \(length) bytes")
+            }
+        }
+    }
+}

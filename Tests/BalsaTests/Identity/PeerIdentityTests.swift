@@ -1,0 +1,179 @@
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+import XCTest
+
+@testable import Balsa
+
+/// Whom a member listens to.
+final class PeerIdentityTests: XCTestCase {
+    private let cluster = UniqueID(high: 1, low: 2)
+
+    private func identity(_ peers: [BootRecord.Peer] = []) throws -> PeerIdentity {
+        let rows = [MemberID(1), 2, 3].map {
+            MemberTable.Row(member: $0, incarnation: FirstBootRoom.incarnation($0), address: "a")
+        }
+        let cluster = ClusterIdentity(id: cluster, table: try MemberTable(rows))
+        return PeerIdentity(member: 1, cluster: cluster, peers: peers)
+    }
+
+    /// The introduction of member 2 in its opening `boot`, of which the nonces are counted from `origin`.
+    private func introduction(_ boot: UInt64 = 5, origin: UInt64 = 100) -> Introduction {
+        Introduction(
+            cluster: cluster,
+            from: 2,
+            to: 1,
+            incarnation: FirstBootRoom.incarnation(2),
+            boot: boot,
+            nonces: (0..<min(boot, 8)).map { origin + boot - $0 }
+        )
+    }
+
+    private func assertRefused(
+        _ introduction: Introduction,
+        _ reason: IdentityRefusal.Reason,
+        by peers: [BootRecord.Peer] = [],
+        stops: Bool = false,
+        line: UInt = #line
+    ) throws {
+        var identity = try identity(peers)
+        guard case .refuse(let refusal) = identity.connect(introduction) else {
+            return XCTFail("it was accepted", line: line)
+        }
+        XCTAssertEqual(refusal.reason, reason, line: line)
+        XCTAssertEqual(refusal.stopsMember, stops, line: line)
+        XCTAssertTrue(refusal.description.contains("member"), line: line)
+        XCTAssertTrue(refusal.description.contains(": "), "it says what to do", line: line)
+        XCTAssertEqual(identity.peers, peers, "what is remembered does not change", line: line)
+    }
+
+    func testAPeerOfTheTableIsAcceptedAndRemembered() throws {
+        var identity = try identity()
+        XCTAssertEqual(identity.connect(introduction()), .accept(isNew: true))
+        XCTAssertEqual(identity.peers, [.init(member: 2, boot: 5, nonce: 105)])
+        XCTAssertEqual(
+            identity.connect(introduction()),
+            .accept(isNew: false),
+            "a second connection of the same opening"
+        )
+    }
+
+    func testALaterOpeningTakesThePlaceOfTheOneBefore() throws {
+        var identity = try identity()
+        _ = identity.connect(introduction(5))
+        XCTAssertEqual(identity.connect(introduction(6)), .accept(isNew: true))
+        XCTAssertEqual(identity.connect(introduction(60)), .accept(isNew: true), "beyond what it looks back")
+        XCTAssertEqual(identity.peers, [.init(member: 2, boot: 60, nonce: 160)])
+    }
+
+    func testPeersAreRememberedInTheOrderOfTheirIDs() throws {
+        var identity = try identity()
+        var third = introduction()
+        third.from = 3
+        third.incarnation = FirstBootRoom.incarnation(3)
+        _ = identity.connect(third)
+        _ = identity.connect(introduction())
+        XCTAssertEqual(identity.peers.map(\.member), [2, 3])
+    }
+
+    func testAnotherClusterIsRefused() throws {
+        var other = introduction()
+        other.cluster = UniqueID(high: 9, low: 9)
+        try assertRefused(other, .otherCluster)
+    }
+
+    func testAMemberThatTheClusterDoesNotHaveIsRefused() throws {
+        var other = introduction()
+        other.from = 4
+        try assertRefused(other, .unknownMember)
+    }
+
+    func testWhoMeantSomebodyElseIsRefused() throws {
+        var other = introduction()
+        other.to = 3
+        try assertRefused(other, .notAddressed)
+    }
+
+    func testWhoHasThisMembersIDIsRefused() throws {
+        var other = introduction()
+        other.from = 1
+        try assertRefused(other, .duplicateID)
+        other.to = 2
+        try assertRefused(other, .duplicateID)
+    }
+
+    func testAWipedMemberIsRefused() throws {
+        var other = introduction()
+        other.incarnation = FirstBootRoom.incarnation(2, 2)
+        try assertRefused(other, .wiped, stops: true)
+    }
+
+    func testAWipedMemberThatSaysItBelongsToNothingIsRefusedWithWhatToDo() throws {
+        var other = introduction()
+        other.incarnation = FirstBootRoom.incarnation(2, 2)
+        other.cluster = .none
+        try assertRefused(other, .wiped, stops: true)
+    }
+
+    func testAMemberThatWasNotToldYetIsHeardForItsFirstBoot() throws {
+        var other = introduction()
+        other.cluster = .none
+        var identity = try identity()
+        XCTAssertEqual(identity.connect(other), .firstBootOnly)
+        XCTAssertEqual(identity.peers, [], "it has promised nothing")
+    }
+
+    func testALowerCounterIsRefused() throws {
+        let known = BootRecord.Peer(member: 2, boot: 6, nonce: 106)
+        try assertRefused(introduction(5), .rolledBack, by: [known], stops: true)
+    }
+
+    func testTheSameCounterWithAnotherNonceIsARollbackOnceTheFirstIsGone() throws {
+        let known = BootRecord.Peer(member: 2, boot: 5, nonce: 105)
+        try assertRefused(introduction(5, origin: 200), .rolledBack, by: [known], stops: true)
+    }
+
+    func testTheSameCounterWithAnotherNonceIsACloneWhileTheFirstIsHeard() throws {
+        var identity = try identity()
+        _ = identity.connect(introduction())
+        guard case .refuse(let refusal) = identity.connect(introduction(5, origin: 200)) else {
+            return XCTFail("accepted")
+        }
+        XCTAssertEqual(refusal.reason, .cloned)
+        XCTAssertTrue(refusal.stopsMember)
+        identity.disconnected(2, nonce: 205)
+        guard case .refuse(let again) = identity.connect(introduction(5, origin: 200)) else {
+            return XCTFail("accepted")
+        }
+        XCTAssertEqual(again.reason, .cloned, "the first is still heard")
+        identity.disconnected(2, nonce: 105)
+        guard case .refuse(let last) = identity.connect(introduction(5, origin: 200)) else {
+            return XCTFail("accepted")
+        }
+        XCTAssertEqual(last.reason, .rolledBack)
+        XCTAssertEqual(identity.connect(introduction()), .accept(isNew: false), "the first may come back")
+    }
+
+    func testADirectoryThatWasSetBackIsKnownHoweverOftenItIsOpenedAgain() throws {
+        // Remembered is opening 9. The directory was set back to before opening 7.
+        let known = BootRecord.Peer(member: 2, boot: 9, nonce: 109)
+        for boot in UInt64(7)...16 {
+            var other = introduction(boot)
+            for place in other.nonces.indices where boot - UInt64(place) >= 7 { other.nonces[place] += 1_000 }
+            try assertRefused(other, .rolledBack, by: [known], stops: true)
+            var honest = try identity([known])
+            if boot > 9 { XCTAssertEqual(honest.connect(introduction(boot)), .accept(isNew: true)) }
+        }
+    }
+
+    func testAnIntroductionThatNoMemberMakesIsRefused() throws {
+        for change: (inout Introduction) -> Void in [
+            { $0.boot = 0 }, { $0.boot = .max }, { $0.nonces = [] }, { $0.nonces[1] = 0 }, { $0.nonces.removeLast() },
+            { $0.nonces.append(7) },
+        ] {
+            var other = introduction()
+            change(&other)
+            try assertRefused(other, .malformed)
+        }
+    }
+}
