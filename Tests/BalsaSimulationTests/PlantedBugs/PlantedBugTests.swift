@@ -103,6 +103,14 @@ final class PlantedBugTests: XCTestCase {
         try check("directory-sync-left-out", ShrunkScenarios.directorySyncLeftOut, [.recovery, .memberState])
     }
 
+    func testAWipedMemberThatIsAcceptedIsFound() throws {
+        try check("wiped-member-accepted", ShrunkScenarios.wipedMemberAccepted, [.identity])
+    }
+
+    func testAMemberThatVotesBeforeItIsEstablishedIsFound() throws {
+        try check("first-boot-votes-early", ShrunkScenarios.firstBootVotesEarly, [.identity])
+    }
+
     func testTheJudgesAreNotToldWhichErrorIsPlanted() {
         XCTAssertEqual(PlantedBugs.names.count, 19)
         for (name, bug) in PlantedBugs.names { XCTAssertEqual(PlantedBugs(name: name), bug) }

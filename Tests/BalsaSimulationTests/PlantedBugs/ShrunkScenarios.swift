@@ -83,41 +83,46 @@ enum ShrunkScenarios {
     /// Finds `commit-old-term-by-counting`.
     static let commitOldTermByCounting = """
         balsa-scenario 1
-        seed=82
-        duration=5246959424
-        core=12
-        clients=6
+        seed=902
+        duration=6525783750
+        core=10
+        clients=8
         keys=5
         thinking=30000000
-        value-bytes=600
-        network-delay=668000
-        network-jitter=100000
-        write-time=390000
-        sync-time=20000000
+        value-bytes=8
+        network-delay=509000
+        network-jitter=20000000
+        write-time=295000
+        sync-time=100000
+        garbage=1
+        clock-drift=10
+        sector-bytes=1024
         smallest-segment=8192
-        largest-segment=8192
-        max-frame=4096
-        writes-in-flight=3
-        log-bound=245760
-        log-cache=65536
-        seal-state-after=81920
-        entries-kept=0
+        writes-in-flight=1
+        log-bound=327680
+        log-cache=2048
+        entries-kept=10
         max-append=100
+        inflight-messages=1
         inflight-bytes=200
-        work-budget=16384
-        memtable-bytes=512
-        level-zero-tables=3
+        apply-page=65536
+        chunk-bytes=8192
+        work-budget=256
+        memtable-bytes=8192
+        block-bytes=128
+        table-bytes=8192
+        level-zero-tables=1
         level-base=1024
-        level-ratio=4
-        filter-bits=4
-        cache-bytes=65536
-        manifest-bytes=65536
+        level-ratio=2
+        cache-bytes=1024
+        manifest-bytes=512
+        max-sessions=8
+        session-idle=5000000000
         retained-revisions=50
-        fault 555838917 partition set=6 lasts=3000000000 salt=65895458661333
-        fault 570358556 stalled-sync member=2 lasts=500000000 salt=5351933999433
-        fault 2016607090 pause member=1 lasts=200000000 salt=177827516161479
-        fault 2748320890 failed-sync member=1 lasts=50000000 salt=248315814585054
-        fault 3142986127 coups lasts=8000000000 rate=600 salt=121686941330985
+        fault 2046000 kill-in-call member=1 lasts=100000000 rate=12 salt=17489843134980
+        fault 1000000000 coups lasts=8000000000 rate=700 salt=70023841182765
+        fault 1271171378 failed-sync member=2 lasts=8000000000 salt=248049492784439
+        fault 3266341846 failed-write member=3 lasts=3000000000 salt=50947411884851
         """
 
     /// Finds `truncate-without-conflict`.
@@ -205,39 +210,50 @@ enum ShrunkScenarios {
     /// Finds `read-before-first-commit`.
     static let readBeforeFirstCommit = """
         balsa-scenario 1
-        seed=28
+        seed=4
         duration=8000000000
-        core=14
-        keys=6
-        thinking=10000000
+        core=6
+        clients=6
+        keys=2
         value-bytes=128
-        network-delay=1477000
-        network-jitter=100000
-        write-time=449000
+        network-delay=1778000
+        network-jitter=5000000
+        write-time=392000
         sync-time=5000000
         garbage=1
+        clock-drift=10
         sector-bytes=1024
         smallest-segment=32768
-        largest-segment=131072
+        max-frame=4096
         writes-in-flight=4
-        log-bound=655360
+        log-bound=1572864
         log-cache=2048
-        seal-state-after=131072
-        entries-kept=100
-        max-append=700
+        seal-state-after=262144
+        entries-kept=0
+        max-append=4096
         inflight-messages=2
         inflight-bytes=200
-        work-budget=256
+        apply-page=64
+        chunk-bytes=512
+        work-budget=16384
         memtable-bytes=512
-        block-bytes=1024
-        table-bytes=8192
+        block-bytes=128
+        table-bytes=512
+        level-zero-tables=3
+        level-base=16384
         level-ratio=4
-        filter-bits=0
+        filter-bits=4
         cache-bytes=1024
-        max-sessions=8
-        retained-revisions=50
-        fault 871956053 failed-read member=3 lasts=3000000000 salt=159034153581704
-        fault 1127865057 partition set=10 lasts=8000000000 salt=52894453024596
+        manifest-bytes=512
+        retained-revisions=5
+        fault 51885000 failed-write member=1 lasts=300000000 salt=15212607326446
+        fault 1282043075 no-space member=3 lasts=50000000 salt=69419595816729
+        fault 4200062367 reordering lasts=1000000000 rate=100 salt=202473777380013
+        fault 6509664936 duplication lasts=200000000 rate=100 salt=16760504878722
+        fault 6839500511 kill member=1 lasts=100000000 salt=51595027185140
+        fault 6967000000 deaf member=3 lasts=60000000000 salt=37182537911310
+        fault 7257495015 no-space member=1 lasts=3000000000 salt=211193332163030
+        fault 7380431560 power-loss member=2 lasts=400000000 salt=78432308906431
         """
 
     /// Finds `withhold-without-check-quorum`.
@@ -282,40 +298,40 @@ enum ShrunkScenarios {
     /// Finds `stale-suffix-after-recycling`.
     static let staleSuffixAfterRecycling = """
         balsa-scenario 1
-        seed=137
-        duration=1484333846
-        core=14
-        clients=6
-        keys=1
-        value-bytes=32
-        network-delay=2057000
-        network-jitter=100000
-        write-time=214000
+        seed=129
+        duration=1165511410
+        core=10
+        clients=7
+        keys=5
+        thinking=10000000
+        value-bytes=600
+        network-delay=1976000
+        network-jitter=1000000
+        write-time=288000
         sync-time=20000000
-        garbage=1
-        clock-drift=50
-        largest-segment=4096
-        max-frame=4096
+        clock-drift=10
+        sector-bytes=4096
+        smallest-segment=65536
+        largest-segment=65536
         writes-in-flight=3
-        log-bound=49152
-        log-cache=2048
-        seal-state-after=12288
-        entries-kept=10
+        log-bound=2162688
+        log-cache=65536
+        seal-state-after=720896
+        entries-kept=1
         max-append=700
         inflight-messages=2
-        inflight-bytes=2000
-        chunk-bytes=8192
+        inflight-bytes=200
+        apply-page=500
         work-budget=256
         memtable-bytes=2048
         block-bytes=128
-        table-bytes=512
-        level-base=1024
+        table-bytes=8192
+        level-base=16384
         level-ratio=2
-        filter-bits=4
+        filter-bits=0
         cache-bytes=0
-        manifest-bytes=65536
-        max-sessions=8
-        retained-revisions=500
-        fault 1482333846 kill member=3 lasts=1000000 salt=217183367328126
+        manifest-bytes=512
+        retained-revisions=5
+        fault 859575105 failed-write member=2 lasts=500000000 salt=116012463181195
         """
 }
