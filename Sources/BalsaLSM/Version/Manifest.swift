@@ -9,7 +9,7 @@ final class Manifest {
     let number: UInt64
     /// How long the file is, in bytes.
     private(set) var byteCount: UInt64
-    /// How much of that is the image it began with, in bytes.
+    /// How much of that is the image it began with and what fills its last sector, in bytes.
     let imageByteCount: UInt64
     /// Whether an append has failed.
     private(set) var isBroken = false
@@ -23,11 +23,19 @@ final class Manifest {
     }
 
     /// The bytes of a manifest that says `state` and nothing else.
-    static func image(of state: ManifestState, number: UInt64, engineID: UInt64) throws(DecodingError) -> Bytes {
+    ///
+    /// - Parameter isPadded: whether records will be written behind it.
+    static func image(
+        of state: ManifestState,
+        number: UInt64,
+        engineID: UInt64,
+        isPadded: Bool = false
+    ) throws(DecodingError) -> Bytes {
         let body = try state.image.encoded()
-        var writer = ByteWriter(capacity: body.count + 128, limit: .max)
+        var writer = ByteWriter(capacity: body.count + 128 + ManifestRecord.sectorBytes, limit: .max)
         try ManifestRecord.FileHeader(number: number, engineID: engineID).encode(to: &writer)
         try ManifestRecord.encode(body, to: &writer, number: number, offset: UInt64(writer.count))
+        if isPadded { try ManifestRecord.pad(&writer, from: writer.count) }
         return Bytes(writer.array)
     }
 
@@ -69,7 +77,7 @@ final class Manifest {
         let path = directory + "/" + EngineFileName.manifestName(number)
         let image: Bytes
         do {
-            image = try Manifest.image(of: state, number: number, engineID: engineID)
+            image = try Manifest.image(of: state, number: number, engineID: engineID, isPadded: true)
         } catch { throw EngineError(error, in: path) }
         return try filed { () throws(FileError) in
             let file = try fileSystem.open(path, .create)
@@ -125,9 +133,10 @@ final class Manifest {
     /// - Precondition: no append has failed.
     func append(_ edit: VersionEdit) throws(EngineError) {
         precondition(!isBroken, "nothing is written behind an edit whose outcome is unknown")
-        var writer = ByteWriter(capacity: 256, limit: .max)
+        var writer = ByteWriter(capacity: ManifestRecord.sectorBytes, limit: .max)
         do {
             try ManifestRecord.encode(edit.encoded(), to: &writer, number: number, offset: byteCount)
+            try ManifestRecord.pad(&writer, from: writer.count)
         } catch { throw EngineError(error, in: file.path) }
         let bytes = Bytes(writer.array)
         do throws(FileError) {

@@ -51,7 +51,7 @@ struct ManifestReader {
                 let path = directory + "/" + name
                 let empty: Bytes
                 do {
-                    empty = try Manifest.image(of: ManifestState(), number: 1, engineID: 0)
+                    empty = try Manifest.image(of: ManifestState(), number: 1, engineID: 0, isPadded: true)
                 } catch { throw EngineError(error, in: path) }
                 let size = try filed { () throws(FileError) in
                     let file = try fileSystem.open(path, .read)
@@ -88,9 +88,10 @@ struct ManifestReader {
             if let fault = state.apply(edit) {
                 throw EngineError(.damaged, "\(path), record at byte \(offset): \(fault)")
             }
-            offset = body.upperBound
+            offset = ManifestRecord.start(behind: body.upperBound)
         }
-        tornByteCount = bytes.count - offset
+        // What fills the last sector may be missing: nothing depends on it.
+        tornByteCount = max(0, bytes.count - offset)
         // The image was durable before CURRENT named the file, and every record before the next one was written.
         guard offset > ManifestRecord.FileHeader.byteCount else {
             throw EngineError(.damaged, "\(path): the image at its beginning is not what was written")

@@ -51,6 +51,9 @@ enum ManifestRecord {
     }
 
     static let headerBytes = 24
+    /// Records that are written one after the other begin at multiples of this: no device writes larger units, so that a
+    /// record that is torn takes nothing with it of those before.
+    static let sectorBytes = 4096
     static let magic: UInt32 = 0x4345_524d  // "MREC" on disk
 
     /// A record at `offset` of the manifest `number` that holds `body`.
@@ -87,6 +90,15 @@ enum ManifestRecord {
             let checksum = CRC32C.checksum(UnsafeRawBufferPointer(rebasing: raw[body]))
             return load(16, UInt32.self) == checksum ? body : nil
         }
+    }
+
+    /// Where the record behind one that ends at `offset` begins.
+    static func start(behind offset: Int) -> Int { (offset + sectorBytes - 1) / sectorBytes * sectorBytes }
+
+    /// Zeros from `offset` to where the next record begins. They are written along with what is before them, so that a write
+    /// of the next record never has to fill up a sector that is durable.
+    static func pad(_ writer: inout ByteWriter, from offset: Int) throws(DecodingError) {
+        for _ in offset..<start(behind: offset) { try writer.uint8(0, "padding") }
     }
 
     /// Carries `checksum` on over the number of the manifest.

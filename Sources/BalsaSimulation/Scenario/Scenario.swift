@@ -101,7 +101,7 @@ public struct Scenario: Equatable, Sendable {
     /// The engine's cache, in bytes.
     public var cacheBytes: UInt64 = 8192
     /// After how many bytes the engine's manifest is written anew.
-    public var manifestBytes: UInt64 = 4096
+    public var manifestBytes: UInt64 = 16_384
 
     /// How many sessions may be open.
     public var maxSessions: UInt64 = 100

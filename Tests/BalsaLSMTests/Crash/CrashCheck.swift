@@ -23,18 +23,20 @@ final class CrashCheck {
     }
 
     /// A disk that keeps any subset of small sectors.
-    static func makeDisk() -> SimulatedDisk {
+    static func makeDisk(garbage: Bool = false) -> SimulatedDisk {
         var options = DiskOptions()
         options.sectorBytes = 32
+        options.tornSectorsHoldGarbage = garbage
         return SimulatedDisk(options: options)
     }
 
     /// A disk with an engine on it, everything durable, and who wrote what it holds.
     static func prepared(
         _ options: EngineOptions = .cramped,
+        garbage: Bool = false,
         _ work: (CrashDriver) throws -> Void
     ) throws -> (SimulatedDisk, CrashDriver) {
-        let disk = makeDisk()
+        let disk = makeDisk(garbage: garbage)
         let driver = try CrashDriver(disk.mount(), options: options)
         try work(driver)
         try driver.seal()

@@ -80,6 +80,19 @@ final class ManifestCrashTests: XCTestCase {
         XCTAssertGreaterThan(check.stateCount, 1_500)
     }
 
+    func testATornEditTakesNothingWithItOfThoseBeforeIt() throws {
+        let check = CrashCheck()
+        let (disk, before) = try CrashCheck.prepared(garbage: true) { try $0.writeAnything(seed: 1) }
+        try check.run(on: disk, after: before) { driver in
+            for round in 1...2 as ClosedRange<UInt64> {
+                try driver.write(.put("key", Bytes("\(round)")))
+                try driver.seal()
+                try driver.work()
+            }
+        }
+        XCTAssertGreaterThan(check.stateCount, 150)
+    }
+
     func testAnEditWhoseSyncFailsIsResolvedBeforeAnythingIsRemoved() throws {
         // LevelDB's ManifestWriteError: the edit may be on the disk, so that neither the old tables nor the new ones may go.
         for answer in [.fail(.inputOutput), .failAfter(.inputOutput)] as [DiskAnswer] {

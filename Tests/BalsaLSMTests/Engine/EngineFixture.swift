@@ -17,7 +17,7 @@ extension EngineOptions {
         options.levels = 5
         options.levelZeroTables = 2
         options.levelZeroTablesToPause = 8
-        options.manifestBytes = 4 << 10
+        options.manifestBytes = 64 << 10
         return options
     }
 }

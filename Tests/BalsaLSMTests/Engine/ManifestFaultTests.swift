@@ -115,7 +115,7 @@ final class ManifestFaultTests: XCTestCase {
             attempt(fixture, times: 20)
             XCTAssertEqual(fixture.engine.durableSeal?.sequence, fixture.sequence)
         }
-        XCTAssertGreaterThan(fixture.engine.metrics.manifestBytes, 2_000)
+        XCTAssertGreaterThan(fixture.engine.metrics.manifestBytes, 20_000)
         hook.fault = { _ in nil }
         try fixture.work()
         XCTAssertEqual(fixture.engine.metrics.manifests, 1)
