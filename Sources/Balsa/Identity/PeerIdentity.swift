@@ -9,11 +9,14 @@ import BalsaWire
 /// - a *wiped* directory: by its incarnation, which is not that of the table;
 /// - a directory that was *rolled back*: by its boot counter, which is lower than the highest that was remembered. Opened
 ///   often enough, it would count beyond that; so its last openings have to be the remembered ones, too;
-/// - a *cloned* directory: by the nonce of its opening, when the counter is that of another one.
+/// - a *cloned* directory: by the nonce of its opening, when the counter is that of another one, or when an opening comes
+///   back after a later one.
 ///
 /// What it cannot see: a directory that was set back to an image which was made in its last opening that any peer has
 /// listened to. It has lost promises, and no opening. Nor can a peer say anything of openings in which it never heard of the
-/// member. Both are for who restores directories to know: never from an image, unless all members are.
+/// member. Of a copy that was made so, it listens to the copy, which looks like the next opening, and refuses the member
+/// from its next connection on. All of that is for who restores directories to know: never from an image, unless all
+/// members are.
 struct PeerIdentity: Sendable {
     let member: MemberID
     let cluster: ClusterIdentity
@@ -21,6 +24,8 @@ struct PeerIdentity: Sendable {
     private(set) var peers: [BootRecord.Peer]
     /// The peers of which a connection is open, with the nonce of the opening.
     private var live: [(member: MemberID, nonce: UInt64)] = []
+    /// The nonce of the opening that was accepted before the latest one, of peers that have had two.
+    private var earlier: [(member: MemberID, nonce: UInt64)] = []
     /// An error that the simulator plants to test its judges.
     let isIncarnationIgnored: Bool
 
@@ -48,6 +53,10 @@ struct PeerIdentity: Sendable {
         if !isLive(peer, introduction.nonce) { live.append((peer, introduction.nonce)) }
         let opening = BootRecord.Peer(member: peer, boot: introduction.boot, nonce: introduction.nonce)
         guard opening != known else { return .accept(isNew: false) }
+        if let known {
+            earlier.removeAll { $0.member == peer }
+            earlier.append((peer, known.nonce))
+        }
         peers.removeAll { $0.member == peer }
         peers.insert(opening, at: peers.firstIndex { $0.member > peer } ?? peers.count)
         return .accept(isNew: true)
@@ -93,7 +102,11 @@ struct PeerIdentity: Sendable {
     /// Why an opening cannot be one that came after that which is remembered.
     private func refusal(of introduction: Introduction, after known: BootRecord.Peer) -> IdentityRefusal? {
         let peer = introduction.from
-        guard introduction.boot >= known.boot else { return .rolledBack(peer) }
+        guard introduction.boot >= known.boot else {
+            // Its process was listened to and is still there, and another one counts on from the same directory.
+            let isHeard = earlier.contains { $0.member == peer && $0.nonce == introduction.nonce }
+            return isHeard || isLive(peer, introduction.nonce) ? .cloned(peer) : .rolledBack(peer)
+        }
         let later = introduction.boot - known.boot
         guard later > 0 else {
             guard introduction.nonce != known.nonce else { return nil }

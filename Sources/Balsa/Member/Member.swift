@@ -104,7 +104,8 @@ public final class Member {
     /// durably.
     ///
     /// Frames of a connection that is accepted are given as ``ReplicaInput/received(_:)``, those of one for the first boot as
-    /// ``ReplicaInput/receivedFirstBoot(_:)``. A refusal is to be told to the peer.
+    /// ``ReplicaInput/receivedFirstBoot(_:)``. A refusal is to be told to the peer. When a new opening is accepted, the
+    /// connections of the opening before are to be ended: its process is gone, or one of the two runs on a copy.
     public func connect(_ introduction: Introduction, into effects: inout [ReplicaEffect]) -> PeerVerdict {
         guard failure == nil else { return .refuse(.unavailable(member)) }
         guard peers != nil else { return PeerIdentity.verdict(of: introduction, before: member) }

@@ -43,9 +43,10 @@ struct Judges {
     /// What became of every command.
     private(set) var requests: RequestLedger
 
+    /// - Parameter members: how many there are; one machine more may run on a copy of a member's disk.
     init(members: Int, limits: KeyValueLimits) {
         requests = RequestLedger(limits: limits)
-        records = Array(repeating: Record(), count: members + 1)
+        records = Array(repeating: Record(), count: members + 2)
     }
 
     // MARK: A member's life

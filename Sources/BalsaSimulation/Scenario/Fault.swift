@@ -57,9 +57,11 @@ public struct Fault: Equatable, Sendable {
         case wipe
         /// The directory of a member is set back to an earlier image while it is down.
         case rollBack = "roll-back"
+        /// Another machine is started on an earlier image of a member's directory, under its id.
+        case clone
 
         /// Whether it is drawn apart from the others, at most once in a run.
-        var isRare: Bool { self == .wipe || self == .rollBack }
+        var isRare: Bool { self == .wipe || self == .rollBack || self == .clone }
 
         /// Whether it hits the one member that it names.
         var hitsOne: Bool {

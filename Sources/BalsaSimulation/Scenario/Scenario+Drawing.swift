@@ -120,7 +120,7 @@ extension Scenario {
     }
 
     /// What goes wrong in the first boot, which is over long before the other faults begin; and, rarely, a directory that
-    /// forgets: of one member at most, which no quorum of the core needs.
+    /// forgets: of one member at most, which no quorum of the core needs, or of a copy that is started beside a member.
     private mutating func drawIdentityFaults(_ random: inout RandomSource) {
         guard members > 1, duration > .seconds(1) else { return }
         let kinds: [Fault.Kind] = [
@@ -137,14 +137,21 @@ extension Scenario {
         }
         let outside = memberIDs.filter { core & Scenario.bit($0) == 0 }
         if random.chance(1, in: 3), let victim = outside.last {
-            let span = duration.nanoseconds - 1_000_000_000
-            let at = TimeSpan(nanoseconds: 1_000_000_000 + random.below(span))
-            var fault = draw(random.chance(1, in: 2) ? .wipe : .rollBack, at: at, &random)
-            fault.member = victim
-            fault.lasts = .milliseconds(UInt64(random.pick([1, 100, 1000])))
-            faults.append(fault)
+            drawForgetting(random.chance(1, in: 2) ? .wipe : .rollBack, of: victim, &random)
+        } else if random.chance(1, in: 4) {
+            // Nothing happens to the member itself, so that it may be any.
+            drawForgetting(.clone, of: random.pick(memberIDs), &random)
         }
         sortFaults()
+    }
+
+    private mutating func drawForgetting(_ kind: Fault.Kind, of victim: MemberID, _ random: inout RandomSource) {
+        let span = duration.nanoseconds - 1_000_000_000
+        let at = TimeSpan(nanoseconds: 1_000_000_000 + random.below(span))
+        var fault = draw(kind, at: at, &random)
+        fault.member = victim
+        fault.lasts = .milliseconds(UInt64(random.pick([1, 100, 1000])))
+        faults.append(fault)
     }
 
     /// Often something is still wrong when the storm ends, and stays so: outside of the core it is not mended.
@@ -189,7 +196,8 @@ extension Scenario {
             fault.rate = UInt64(random.pick([400, 600, 900]))
         case .slowDisk:
             fault.rate = UInt64(random.pick([3, 10, 100]))
-        case .pause, .deaf, .mute, .stalledSync, .failedSync, .failedWrite, .failedRead, .noSpace, .wipe, .rollBack:
+        case .pause, .deaf, .mute, .stalledSync, .failedSync, .failedWrite, .failedRead, .noSpace, .wipe, .rollBack,
+            .clone:
             break
         }
         return fault

@@ -4,7 +4,10 @@ import BalsaRaft
 
 /// One machine of the simulated world: its disk, which outlives processes, and the process that runs on it, if one does.
 final class SimulatedMember {
+    /// Which machine it is. That of a member has the number of the member.
     let id: MemberID
+    /// As which member it is started: as the one whose machine it is, unless its disk is a copy of another's.
+    let name: MemberID
     var disk: SimulatedDisk
     var process: SimulatedProcess?
     /// How often a process was started here.
@@ -40,8 +43,9 @@ final class SimulatedMember {
     /// What happened to the process while it was paused, in order.
     var held: [WorldEvent] = []
 
-    init(id: MemberID, of members: UInt64, disk: SimulatedDisk) {
+    init(id: MemberID, as name: MemberID? = nil, of members: UInt64, disk: SimulatedDisk) {
         self.id = id
+        self.name = name ?? id
         remembered = Array(repeating: 0, count: Int(members) + 1)
         self.disk = disk
     }
@@ -66,6 +70,7 @@ enum DirectoryState {
     case whole
     case wiped
     case rolledBack
+    case cloned
 }
 
 /// Where a process will end: at one of its next file calls.

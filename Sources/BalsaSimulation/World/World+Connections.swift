@@ -6,7 +6,8 @@ import BalsaWire
 /// A frame on its way, and with what the connection began that carries it.
 struct SimulatedFrame {
     let introduction: Introduction
-    /// Which process of its machine sent it.
+    /// Which machine sent it, and which of its processes.
+    let machine: MemberID
     let start: UInt64
     let bytes: Bytes
 
@@ -38,7 +39,12 @@ extension World {
         if member.directory == .whole { judge { try judges.sent(frame, at: now) } }
         if instance.cluster == nil { judge { try checkIsFirstBoot(frame, of: member) } }
         let arrivals = network.route(from: member.id, to: to, path, at: now) { counters[$0] += 1 }
-        let sent = SimulatedFrame(introduction: instance.introduction(to: to), start: process.number, bytes: frame)
+        let sent = SimulatedFrame(
+            introduction: instance.introduction(to: to),
+            machine: member.id,
+            start: process.number,
+            bytes: frame
+        )
         for arrival in arrivals { queue.schedule(.deliver(sent), at: arrival) }
     }
 
@@ -62,7 +68,7 @@ extension World {
         }
         trace.record("receive", member: frame.to, at: now, "from \(frame.from): \(describe(frame.bytes))")
         trace.add(frame.bytes)
-        guard let verdict = verdict(about: frame.introduction, member, process), let instance = process.instance else {
+        guard let verdict = verdict(about: frame, member, process), let instance = process.instance else {
             return
         }
         switch verdict {
@@ -74,19 +80,20 @@ extension World {
         case .refuse(let refusal):
             trace.record("refuse", member: frame.to, at: now, "\(frame.from): \(refusal)")
             counters.framesRefused += 1
-            let told = network.route(from: frame.to, to: frame.from, .control, at: now) { counters[$0] += 1 }
+            let told = network.route(from: frame.to, to: frame.machine, .control, at: now) { counters[$0] += 1 }
             for arrival in told {
-                queue.schedule(.refusal(to: frame.from, nonce: frame.introduction.nonce, refusal), at: arrival)
+                queue.schedule(.refusal(to: frame.machine, nonce: frame.introduction.nonce, refusal), at: arrival)
             }
         }
     }
 
     /// What a process has decided about a connection, or decides now; nil where it dies of it.
     private func verdict(
-        about introduction: Introduction,
+        about frame: SimulatedFrame,
         _ member: SimulatedMember,
         _ process: SimulatedProcess
     ) -> PeerVerdict? {
+        let introduction = frame.introduction
         if let known = process.connections.last(where: { $0.introduction == introduction }) { return known.verdict }
         effects.removeAll(keepingCapacity: true)
         guard let verdict = process.instance?.connect(introduction, into: &effects) else { return nil }
@@ -95,7 +102,7 @@ extension World {
             return nil
         }
         if case .accept(let isNew) = verdict {
-            if isNew { self.member(introduction.from).remembered[Int(member.id)] = introduction.boot }
+            if isNew { self.member(frame.machine).remembered[Int(member.id)] = introduction.boot }
             process.connections.append(SimulatedConnection(introduction: introduction, verdict: verdict))
         } else if verdict == .firstBootOnly {
             process.connections.append(SimulatedConnection(introduction: introduction, verdict: verdict))
@@ -116,7 +123,7 @@ extension World {
     func disconnect(_ member: SimulatedMember, _ process: SimulatedProcess) {
         guard let nonce = process.instance?.introduction(to: member.id).nonce else { return }
         for other in members where other.id != member.id {
-            other.process?.instance?.disconnected(member.id, nonce: nonce)
+            other.process?.instance?.disconnected(member.name, nonce: nonce)
         }
     }
 
@@ -145,7 +152,7 @@ extension World {
 
     /// Nobody listens to a member whose directory has forgotten something.
     private func checkMayBeHeard(_ frame: SimulatedFrame) throws {
-        let sender = member(frame.from)
+        let sender = member(frame.machine)
         guard sender.directory != .whole, frame.start >= sender.directorySince else { return }
         throw Violation(
             .identity,
@@ -188,7 +195,7 @@ extension World {
     /// Whether a later fault may need an earlier image of the directory.
     func keepsImages(of member: SimulatedMember) -> Bool {
         member.wasEstablished && member.directory == .whole
-            && scenario.faults.contains { $0.kind == .rollBack && $0.member == member.id }
+            && scenario.faults.contains { ($0.kind == .rollBack || $0.kind == .clone) && $0.member == member.id }
     }
 
     /// Keeps the directory as it was before an opening.
@@ -204,11 +211,10 @@ extension World {
     /// remembers: what no counter can find is for the operator to know.
     func forget(_ fault: Fault) {
         let member = member(fault.member)
-        guard !isInCore(member.id), member.directory == .whole, members.allSatisfy(\.wasEstablished) else { return }
+        guard !isInCore(member.id), members.allSatisfy({ $0.wasEstablished && $0.directory == .whole }) else { return }
         var disk = SimulatedDisk(options: member.disk.state.options)
         if fault.kind == .rollBack {
-            let known = scenario.memberIDs.filter { $0 != member.id }.map { member.remembered[Int($0)] }.min() ?? 0
-            guard let image = member.images.last(where: { $0.boot < known })?.image else { return }
+            guard let image = earlierImage(of: member) else { return }
             disk = SimulatedDisk(image)
         }
         counters[fault.kind] += 1
@@ -217,5 +223,31 @@ extension World {
         member.disk = disk
         member.directory = fault.kind == .wipe ? .wiped : .rolledBack
         member.directorySince = member.starts + 1
+    }
+
+    /// A member's directory as it was before an opening that each of the others remembers.
+    private func earlierImage(of member: SimulatedMember) -> DiskImage? {
+        let known = scenario.memberIDs.filter { $0 != member.id }.map { member.remembered[Int($0)] }.min() ?? 0
+        return member.images.last { $0.boot < known }?.image
+    }
+
+    /// Another machine is started on a copy of a member's disk, as that member, which goes on beside it.
+    ///
+    /// The copy reaches everybody, and nobody calls it: its address is another one. Each of the others has to refuse it, and
+    /// nobody the member.
+    func clone(_ fault: Fault) {
+        let member = member(fault.member)
+        guard members.allSatisfy({ $0.wasEstablished && $0.directory == .whole }),
+            let image = earlierImage(of: member)
+        else { return }
+        counters[.clone] += 1
+        let disk = SimulatedDisk(image)
+        disk.processCrash()
+        let copy = SimulatedMember(id: scenario.members + 1, as: member.id, of: scenario.members, disk: disk)
+        copy.wasEstablished = true
+        copy.directory = .cloned
+        copy.directorySince = 1
+        members.append(copy)
+        queue.schedule(.start(copy.id), at: now + fault.lasts)
     }
 }

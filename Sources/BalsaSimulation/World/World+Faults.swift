@@ -46,6 +46,8 @@ extension World {
             member(fault.member).noSpaceUntil = now + fault.lasts
         case .wipe, .rollBack:
             forget(fault)
+        case .clone:
+            clone(fault)
         }
     }
 

@@ -25,7 +25,7 @@ extension World {
         let image = keepsImages(of: member) ? member.disk.snapshot() : nil
         do throws(ReplicaError) {
             let instance = try Member.open(
-                setup(of: id, number: member.starts),
+                setup(of: member),
                 fileSystem: process.files,
                 provider: KeyValueProvider(options: scenario.keyValueOptions(bugs)),
                 at: process.clock(at: now),
@@ -41,11 +41,11 @@ extension World {
         }
     }
 
-    private func setup(of id: MemberID, number: UInt64) -> MemberSetup {
-        let seed = RandomSource.mix(scenario.seed ^ id << 32 ^ number)
+    private func setup(of member: SimulatedMember) -> MemberSetup {
+        let seed = RandomSource.mix(scenario.seed ^ member.id << 32 ^ member.starts)
         var setup = MemberSetup(
             directory: "balsa",
-            member: id,
+            member: member.name,
             list: scenario.memberIDs.map { MemberAddress(member: $0, address: "member-\($0):7001") },
             seed: seed,
             identitySeed: UniqueID(

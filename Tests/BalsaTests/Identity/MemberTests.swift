@@ -81,6 +81,107 @@ final class MemberTests: XCTestCase {
         XCTAssertNoThrow(try open(disk, setup(1, of: 3, seed: 3), &effects))
     }
 
+    // MARK: Several members
+
+    private struct Opened {
+        let disk: SimulatedDisk
+        let member: Member
+    }
+
+    /// Opens members and carries what they say of the first boot until nobody says anything new.
+    private func form(_ disks: [SimulatedDisk], seed: UInt64) throws -> [Opened] {
+        var queue: [(to: MemberID, frame: Bytes)] = []
+        func gather(_ effects: [ReplicaEffect]) {
+            for case .send(let peer, let pieces, .control) in effects where pieces[0].withUnsafeBytes({ $0[6] }) == 17 {
+                queue.append((peer, Bytes(pieces.flatMap { [UInt8]($0) })))
+            }
+        }
+        var opened: [Opened] = []
+        for (place, disk) in disks.enumerated() {
+            var effects: [ReplicaEffect] = []
+            let id = MemberID(place + 1)
+            opened.append(
+                Opened(disk: disk, member: try open(disk, setup(id, of: UInt64(disks.count), seed: seed), &effects))
+            )
+            gather(effects)
+        }
+        var rounds = 0
+        while !queue.isEmpty, rounds < 200 {
+            let next = queue.removeFirst()
+            var effects: [ReplicaEffect] = []
+            opened[Int(next.to) - 1].member.step(.receivedFirstBoot(next.frame), at: .zero, into: &effects)
+            gather(effects)
+            rounds += 1
+        }
+        return opened
+    }
+
+    private func refusal(_ peer: Member, by member: Member) throws -> IdentityRefusal {
+        var effects: [ReplicaEffect] = []
+        guard case .refuse(let refusal) = member.connect(peer.introduction(to: member.member), into: &effects) else {
+            throw ReplicaError(.invalid, "it was accepted")
+        }
+        return refusal
+    }
+
+    func testAMemberOfAnotherClusterIsRefusedAndNobodyStops() throws {
+        let ours = try form([SimulatedDisk(), SimulatedDisk()], seed: 1)
+        let others = try form([SimulatedDisk(), SimulatedDisk()], seed: 2)
+        XCTAssertNotNil(ours[0].member.cluster)
+        XCTAssertEqual(ours[0].member.cluster, ours[1].member.cluster)
+        XCTAssertNotEqual(ours[0].member.cluster, others[0].member.cluster)
+        let refusal = try refusal(others[1].member, by: ours[0].member)
+        XCTAssertEqual(refusal.reason, .otherCluster)
+        XCTAssertTrue(refusal.description.contains("correct the address"), "\(refusal)")
+        var effects: [ReplicaEffect] = []
+        others[1].member.step(.refused(refusal), at: .zero, into: &effects)
+        XCTAssertNil(others[1].member.failure, "an address may be wrong; its directory is well")
+    }
+
+    func testADirectoryOfAnotherClusterLetsNoFirstBootMakeAnotherOne() throws {
+        let others = try form([SimulatedDisk(), SimulatedDisk()], seed: 2)
+        others[1].disk.processCrash()
+        // Member 1 is new; member 2 was given the directory of a cluster that has a member 2 as well.
+        let opened = try form([SimulatedDisk(), others[1].disk], seed: 3)
+        XCTAssertNil(opened[0].member.cluster)
+        XCTAssertNil(opened[0].member.replica)
+        XCTAssertEqual(opened[0].member.failure?.code, .refused)
+        XCTAssertTrue(opened[0].member.failure?.message.contains("put its own directory back") ?? false)
+        XCTAssertEqual(opened[1].member.cluster, others[1].member.cluster)
+        XCTAssertNil(opened[1].member.failure)
+    }
+
+    func testTheDirectoryOfAnotherMemberIsNotOpened() throws {
+        let opened = try form([SimulatedDisk(), SimulatedDisk()], seed: 1)
+        opened[1].disk.processCrash()
+        var effects: [ReplicaEffect] = []
+        XCTAssertThrowsError(try open(opened[1].disk, setup(1, of: 2, seed: 5), &effects)) {
+            XCTAssertTrue("\($0)".contains("member 2"), "\($0)")
+        }
+    }
+
+    func testACopyOfADirectoryIsRefusedWhileTheMemberIsHeard() throws {
+        let opened = try form([SimulatedDisk(), SimulatedDisk()], seed: 1)
+        opened[1].disk.processCrash()
+        let copy = SimulatedDisk(opened[1].disk.snapshot())
+        var effects: [ReplicaEffect] = []
+        let original = try open(opened[1].disk, setup(2, of: 2, seed: 5), &effects)
+        XCTAssertEqual(
+            opened[0].member.connect(original.introduction(to: 1), into: &effects),
+            .accept(isNew: true)
+        )
+        let clone = try open(copy, setup(2, of: 2, seed: 6), &effects)
+        let refusal = try refusal(clone, by: opened[0].member)
+        XCTAssertEqual(refusal.reason, .cloned)
+        clone.step(.refused(refusal), at: .zero, into: &effects)
+        XCTAssertEqual(clone.failure?.code, .refused)
+        XCTAssertTrue(clone.failure?.message.contains("up twice") ?? false)
+        XCTAssertEqual(
+            opened[0].member.connect(original.introduction(to: 1), into: &effects),
+            .accept(isNew: false)
+        )
+    }
+
     func testAListWithoutTheMemberIsRefused() {
         var effects: [ReplicaEffect] = []
         XCTAssertThrowsError(try open(SimulatedDisk(), setup(4, of: 3), &effects)) {

@@ -154,6 +154,20 @@ final class PeerIdentityTests: XCTestCase {
         XCTAssertEqual(identity.connect(introduction()), .accept(isNew: false), "the first may come back")
     }
 
+    func testAnOpeningThatComesBackAfterALaterOneIsAClone() throws {
+        var identity = try identity()
+        _ = identity.connect(introduction(5))
+        // A copy that was made while the member ran counts on from where it was.
+        XCTAssertEqual(identity.connect(introduction(6)), .accept(isNew: true))
+        guard case .refuse(let refusal) = identity.connect(introduction(5)) else { return XCTFail("accepted") }
+        XCTAssertEqual(refusal.reason, .cloned)
+        identity.disconnected(2, nonce: 105)
+        guard case .refuse(let again) = identity.connect(introduction(5)) else { return XCTFail("accepted") }
+        XCTAssertEqual(again.reason, .cloned)
+        // The same after a restart of this member, which only remembers the latest.
+        try assertRefused(introduction(5), .rolledBack, by: identity.peers, stops: true)
+    }
+
     func testADirectoryThatWasSetBackIsKnownHoweverOftenItIsOpenedAgain() throws {
         // Remembered is opening 9. The directory was set back to before opening 7.
         let known = BootRecord.Peer(member: 2, boot: 9, nonce: 109)
