@@ -314,12 +314,12 @@ struct FirstBoot: Sendable {
     private mutating func join(_ cluster: ClusterIdentity, into effects: inout [Effect]) {
         guard let row = (isIncarnationIgnored ? forged(cluster) : cluster).table[member] else {
             isOver = true
-            effects.append(.refused(.unknownMember(member, cluster.id)))
+            effects.append(.refused(IdentityRefusal(.unknownMember, of: member, in: cluster.id)))
             return
         }
         guard row.incarnation == identity.incarnation else {
             isOver = true
-            effects.append(.refused(.wiped(member, cluster.id)))
+            effects.append(.refused(IdentityRefusal(.wiped, of: member, in: cluster.id)))
             return
         }
         persist(.established(isIncarnationIgnored ? forged(cluster) : cluster), into: &effects)

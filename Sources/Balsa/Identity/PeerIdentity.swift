@@ -43,13 +43,15 @@ struct PeerIdentity: Sendable {
 
     /// Decides about a connection that begins. One that is accepted counts as open until ``disconnected(_:nonce:)``.
     mutating func connect(_ introduction: Introduction) -> PeerVerdict {
-        if let refusal = refusal(of: introduction) { return .refuse(refusal) }
+        if let reason = reason(against: introduction) { return .refuse(refusal(reason, of: introduction)) }
         let peer = introduction.from
         if introduction.cluster == .none { return .firstBootOnly }
         let known = peers.first { $0.member == peer }
         // The planted error takes another directory for that of the member, and what it counts along with it.
         let isOther = cluster.table[peer]?.incarnation != introduction.incarnation
-        if let known, !isOther, let refusal = refusal(of: introduction, after: known) { return .refuse(refusal) }
+        if let known, !isOther, let reason = reason(against: introduction, after: known) {
+            return .refuse(refusal(reason, of: introduction))
+        }
         if !isLive(peer, introduction.nonce) { live.append((peer, introduction.nonce)) }
         let opening = BootRecord.Peer(member: peer, boot: introduction.boot, nonce: introduction.nonce)
         guard opening != known else { return .accept(isNew: false) }
@@ -65,10 +67,11 @@ struct PeerIdentity: Sendable {
     /// Decides about a connection to a member that belongs to no cluster yet: it listens to messages of the first boot alone,
     /// whoever sends them, and what they say decides.
     static func verdict(of introduction: Introduction, before member: MemberID) -> PeerVerdict {
-        guard introduction.from != member else { return .refuse(.duplicateID(member)) }
-        guard introduction.to == member else {
-            return .refuse(.notAddressed(introduction.to, introduction.from, member))
+        func refuse(_ reason: IdentityRefusal.Reason) -> PeerVerdict {
+            .refuse(IdentityRefusal(reason, of: introduction, by: member, in: .none))
         }
+        guard introduction.from != member else { return refuse(.duplicateID) }
+        guard introduction.to == member else { return refuse(.notAddressed) }
         return .firstBootOnly
     }
 
@@ -81,41 +84,44 @@ struct PeerIdentity: Sendable {
         live.contains { $0.member == peer && $0.nonce == nonce }
     }
 
+    private func refusal(_ reason: IdentityRefusal.Reason, of introduction: Introduction) -> IdentityRefusal {
+        IdentityRefusal(reason, of: introduction, by: member, in: cluster.id)
+    }
+
     /// Why a peer is not listened to, by who it says to be.
-    private func refusal(of introduction: Introduction) -> IdentityRefusal? {
+    private func reason(against introduction: Introduction) -> IdentityRefusal.Reason? {
         let peer = introduction.from
-        guard introduction.cluster == .none || introduction.cluster == cluster.id else {
-            return .otherCluster(peer, introduction.cluster, cluster.id)
-        }
-        guard peer != member else { return .duplicateID(member) }
-        guard introduction.to == member else { return .notAddressed(introduction.to, peer, member) }
-        guard let row = cluster.table[peer] else { return .unknownMember(peer, cluster.id) }
+        guard introduction.cluster == .none || introduction.cluster == cluster.id else { return .otherCluster }
+        guard peer != member else { return .duplicateID }
+        guard introduction.to == member else { return .notAddressed }
+        guard let row = cluster.table[peer] else { return .unknownMember }
         guard row.incarnation == introduction.incarnation || isIncarnationIgnored else {
-            return .wiped(peer, cluster.id)
+            // While the member is heard whose directory it is, nothing was lost: another one was started under its id.
+            return live.contains { $0.member == peer } ? .duplicateID : .wiped
         }
         guard (1...largestNumber).contains(introduction.boot), !introduction.nonces.contains(0),
             UInt64(introduction.nonces.count) == min(introduction.boot, UInt64(Introduction.maxNonces))
-        else { return .malformed(peer) }
+        else { return .malformed }
         return nil
     }
 
     /// Why an opening cannot be one that came after that which is remembered.
-    private func refusal(of introduction: Introduction, after known: BootRecord.Peer) -> IdentityRefusal? {
+    private func reason(against introduction: Introduction, after known: BootRecord.Peer) -> IdentityRefusal.Reason? {
+        // Of two openings that are not one behind the other the directory was set back in between. Where the first did not
+        // end before the second began, two directories exist.
+        let isApart: Bool
+        if introduction.boot <= known.boot {
+            isApart = introduction.boot < known.boot || introduction.nonce != known.nonce
+        } else {
+            // The opening that is remembered has to be one of its own, as far as it looks back.
+            let later = introduction.boot - known.boot
+            isApart = later < UInt64(introduction.nonces.count) && introduction.nonces[Int(later)] != known.nonce
+        }
+        guard isApart else { return nil }
         let peer = introduction.from
-        guard introduction.boot >= known.boot else {
-            // Its process was listened to and is still there, and another one counts on from the same directory.
-            let isHeard = earlier.contains { $0.member == peer && $0.nonce == introduction.nonce }
-            return isHeard || isLive(peer, introduction.nonce) ? .cloned(peer) : .rolledBack(peer)
-        }
-        let later = introduction.boot - known.boot
-        guard later > 0 else {
-            guard introduction.nonce != known.nonce else { return nil }
-            // Two openings of one number. While the first is still heard, two directories exist; after it has gone, one that
-            // was set back by an opening is the same.
-            return isLive(peer, known.nonce) ? .cloned(peer) : .rolledBack(peer)
-        }
-        // The opening that is remembered has to be one of its own, as far as it looks back.
-        guard later < UInt64(introduction.nonces.count) else { return nil }
-        return introduction.nonces[Int(later)] == known.nonce ? nil : .rolledBack(peer)
+        let isHeard = isLive(peer, known.nonce) || isLive(peer, introduction.nonce)
+        // Its process was listened to, and another one counts on from the same directory.
+        let isBack = earlier.contains { $0.member == peer && $0.nonce == introduction.nonce }
+        return isHeard || isBack ? .cloned : .rolledBack
     }
 }

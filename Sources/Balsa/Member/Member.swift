@@ -29,6 +29,8 @@ public final class Member {
     /// From then on.
     private var peers: PeerIdentity?
     private var ownFailure: ReplicaError?
+    /// The peers that cannot be reached, since whoever answers in their place does not listen to this member.
+    private var misaddressed: [MemberID] = []
     private var isClosed = false
     private var now: Instant
 
@@ -107,21 +109,41 @@ public final class Member {
     /// ``ReplicaInput/receivedFirstBoot(_:)``. A refusal is to be told to the peer. When a new opening is accepted, the
     /// connections of the opening before are to be ended: its process is gone, or one of the two runs on a copy.
     public func connect(_ introduction: Introduction, into effects: inout [ReplicaEffect]) -> PeerVerdict {
-        guard failure == nil else { return .refuse(.unavailable(member)) }
+        let unavailable = IdentityRefusal(.unavailable, of: introduction, by: member, in: cluster?.id ?? .none)
+        guard failure == nil else { return .refuse(unavailable) }
         guard peers != nil else { return PeerIdentity.verdict(of: introduction, before: member) }
-        guard let verdict = peers?.connect(introduction) else { return .refuse(.unavailable(member)) }
+        guard let verdict = peers?.connect(introduction) else { return .refuse(unavailable) }
         guard verdict == .accept(isNew: true), let remembered = peers?.peers else { return verdict }
         do throws(ReplicaError) {
             try store.note(remembered)
             return verdict
         } catch {
             fail(error, &effects)
-            return .refuse(.unavailable(member))
+            return .refuse(unavailable)
         }
     }
 
+    /// Notes that a peer listens to this member.
+    public func welcomed(by peer: MemberID) { misaddressed.removeAll { $0 == peer } }
+
     /// Notes that the last connection of an opening of a peer has ended.
     public func disconnected(_ peer: MemberID, nonce: UInt64) { peers?.disconnected(peer, nonce: nonce) }
+
+    /// A peer does not listen to this member.
+    ///
+    /// Where the directory is to blame, one peer that knows is enough. Anything else may come from the address of that one
+    /// peer, which may even have become another cluster's, and a member that has its place is not to fail of it. It fails
+    /// when those that it can still reach are no majority: then it looks in the wrong place, or belongs elsewhere.
+    private func refused(_ refusal: IdentityRefusal, _ effects: inout [ReplicaEffect]) {
+        guard refusal.reason != .unavailable else { return }
+        if !refusal.stopsMember {
+            let voters = cluster?.table.members ?? setup.list.map(\.member)
+            guard voters.contains(refusal.meant) else { return }
+            if !misaddressed.contains(refusal.meant) { misaddressed.append(refusal.meant) }
+            guard voters.count - misaddressed.count <= voters.count / 2 else { return }
+        }
+        fail(ReplicaError(.refused, refusal.description), &effects)
+    }
 
     // MARK: Steps
 
@@ -130,6 +152,10 @@ public final class Member {
         now = max(now, moment)
         guard ownFailure == nil else {
             refuse(input, .failed, &effects)
+            return
+        }
+        if case .refused(let refusal) = input {
+            refused(refusal, &effects)
             return
         }
         guard firstBoot != nil else {
@@ -149,8 +175,6 @@ public final class Member {
             try receive(frame, &effects)
         case .timer:
             if now >= firstBootDeadline { try advance(.timer, &effects) }
-        case .refused(let refusal):
-            if refusal.stopsMember { throw ReplicaError(.refused, refusal.description) }
         case .close:
             isClosed = true
             firstBootDeadline = .never

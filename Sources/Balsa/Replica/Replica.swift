@@ -198,8 +198,9 @@ public final class Replica {
             receive(frame, isFirstBootOnly: false, &effects)
         case .receivedFirstBoot(let frame):
             receive(frame, isFirstBootOnly: true, &effects)
-        case .refused(let refusal):
-            if refusal.stopsMember { throw ReplicaError(.refused, refusal.description) }
+        case .refused:
+            // What follows from it is the member's to decide, which knows whom it can do without.
+            break
         case .submit(let submissions):
             submit(submissions, &effects)
         case .read(let id, let consistency, let deadline):

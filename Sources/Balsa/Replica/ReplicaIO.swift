@@ -9,7 +9,7 @@ public enum ReplicaInput {
     case received(Bytes)
     /// Bytes of one frame arrived over a connection on which only messages of the first boot count.
     case receivedFirstBoot(Bytes)
-    /// A peer does not listen to this member, and says why.
+    /// A peer does not listen to this member, and says why. For a ``Member``; a replica by itself does nothing.
     case refused(IdentityRefusal)
     /// Callers want commands applied. Each is answered once by ``ReplicaEffect/reply(_:_:)``.
     case submit([Submission])

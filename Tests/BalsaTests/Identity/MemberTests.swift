@@ -59,15 +59,56 @@ final class MemberTests: XCTestCase {
         for (_, reply) in replies { XCTAssertEqual(reply, .failure(RequestError(.notApplied, .startingUp))) }
     }
 
-    func testThePeerOfARefusedMemberIsBelievedOnlyWhereTheDirectoryIsMeant() throws {
+    /// A refusal of what member 1 says when it means to reach `peer`.
+    private func refusal(_ reason: IdentityRefusal.Reason, to peer: MemberID, of member: Member) -> IdentityRefusal {
+        IdentityRefusal(reason, of: member.introduction(to: peer), by: peer, in: UniqueID(high: 7, low: 7))
+    }
+
+    func testAMemberWhoseDirectoryIsToBlameFailsOfOneRefusal() throws {
+        for reason in [IdentityRefusal.Reason.wiped, .rolledBack, .cloned, .duplicateID] {
+            var effects: [ReplicaEffect] = []
+            let member = try open(SimulatedDisk(), setup(1, of: 3), &effects)
+            member.step(.refused(refusal(reason, to: 2, of: member)), at: .zero, into: &effects)
+            XCTAssertEqual(member.failure?.code, .refused)
+            XCTAssertTrue(member.failure?.message.contains("member 1") ?? false)
+        }
+    }
+
+    func testAMemberThatMayHaveAWrongAddressFailsWhenTheOthersAreNoMajority() throws {
+        for reason in [IdentityRefusal.Reason.otherCluster, .notAddressed, .unknownMember, .malformed] {
+            var effects: [ReplicaEffect] = []
+            let member = try open(SimulatedDisk(), setup(1, of: 3), &effects)
+            for _ in 1...3 { member.step(.refused(refusal(reason, to: 2, of: member)), at: .zero, into: &effects) }
+            XCTAssertNil(member.failure, "member 3 may still be there")
+            member.welcomed(by: 2)
+            member.step(.refused(refusal(reason, to: 3, of: member)), at: .zero, into: &effects)
+            XCTAssertNil(member.failure, "the address of member 2 was corrected")
+            member.step(.refused(refusal(reason, to: 2, of: member)), at: .zero, into: &effects)
+            XCTAssertEqual(member.failure?.code, .refused)
+        }
+    }
+
+    func testAPeerThatHasFailedIsNoReasonToFail() throws {
+        var effects: [ReplicaEffect] = []
+        let member = try open(SimulatedDisk(), setup(1, of: 3), &effects)
+        for peer in [2, 3] as [MemberID] {
+            member.step(.refused(refusal(.unavailable, to: peer, of: member)), at: .zero, into: &effects)
+        }
+        XCTAssertNil(member.failure)
+    }
+
+    func testAMemberThatHasFailedListensToNobody() throws {
         var effects: [ReplicaEffect] = []
         let member = try open(SimulatedDisk(), setup(1, of: 1), &effects)
-        let cluster = try XCTUnwrap(member.cluster).id
-        member.step(.refused(.notAddressed(3, 1, 2)), at: .zero, into: &effects)
-        XCTAssertNil(member.failure)
-        member.step(.refused(.wiped(1, cluster)), at: .zero, into: &effects)
-        XCTAssertEqual(member.failure?.code, .refused)
-        XCTAssertTrue(member.failure?.message.contains("member 1") ?? false)
+        member.step(.refused(refusal(.cloned, to: 2, of: member)), at: .zero, into: &effects)
+        XCTAssertEqual(member.replica?.failure?.code, .refused)
+        var introduction = member.introduction(to: 1)
+        introduction.from = 2
+        guard case .refuse(let refusal) = member.connect(introduction, into: &effects) else {
+            return XCTFail("it was accepted")
+        }
+        XCTAssertEqual(refusal.reason, .unavailable)
+        XCTAssertTrue(refusal.description.contains("member 1 has failed"))
     }
 
     func testASecondOpenerIsToldThatTheDirectoryIsLocked() throws {
@@ -125,8 +166,8 @@ final class MemberTests: XCTestCase {
     }
 
     func testAMemberOfAnotherClusterIsRefusedAndNobodyStops() throws {
-        let ours = try form([SimulatedDisk(), SimulatedDisk()], seed: 1)
-        let others = try form([SimulatedDisk(), SimulatedDisk()], seed: 2)
+        let ours = try form((1...3).map { _ in SimulatedDisk() }, seed: 1)
+        let others = try form((1...3).map { _ in SimulatedDisk() }, seed: 2)
         XCTAssertNotNil(ours[0].member.cluster)
         XCTAssertEqual(ours[0].member.cluster, ours[1].member.cluster)
         XCTAssertNotEqual(ours[0].member.cluster, others[0].member.cluster)

@@ -97,9 +97,47 @@ final class PeerIdentityTests: XCTestCase {
     func testWhoHasThisMembersIDIsRefused() throws {
         var other = introduction()
         other.from = 1
-        try assertRefused(other, .duplicateID)
+        try assertRefused(other, .duplicateID, stops: true)
         other.to = 2
-        try assertRefused(other, .duplicateID)
+        try assertRefused(other, .duplicateID, stops: true)
+    }
+
+    func testAnotherDirectoryUnderAnIDThatIsHeardIsNoWipedOne() throws {
+        var other = introduction()
+        other.incarnation = FirstBootRoom.incarnation(2, 2)
+        var identity = try identity()
+        _ = identity.connect(introduction())
+        for cluster in [cluster, .none] {
+            other.cluster = cluster
+            guard case .refuse(let refusal) = identity.connect(other) else { return XCTFail("accepted") }
+            XCTAssertEqual(refusal.reason, .duplicateID)
+            XCTAssertTrue(refusal.description.contains("started twice"))
+        }
+        identity.disconnected(2, nonce: 105)
+        guard case .refuse(let refusal) = identity.connect(other) else { return XCTFail("accepted") }
+        XCTAssertEqual(refusal.reason, .wiped)
+    }
+
+    /// The copy was opened once more than the original, and nobody can tell it from a restart. The original goes on.
+    func testOfTwoCopiesTheEarlierIsRefusedWhenItComesBack() throws {
+        var identity = try identity()
+        _ = identity.connect(introduction(5))
+        XCTAssertEqual(identity.connect(introduction(6)), .accept(isNew: true))
+        guard case .refuse(let refusal) = identity.connect(introduction(5)) else { return XCTFail("accepted") }
+        XCTAssertEqual(refusal.reason, .cloned)
+        var apart = introduction(7)
+        apart.nonces[1] += 1_000
+        guard case .refuse(let later) = identity.connect(apart) else { return XCTFail("accepted") }
+        XCTAssertEqual(later.reason, .cloned, "however often it is opened again")
+    }
+
+    func testWhatTheOpeningsOfOneMemberAreSaysNothingOfAnother() throws {
+        var identity = try identity()
+        var third = introduction(1)
+        third.from = 3
+        third.incarnation = FirstBootRoom.incarnation(3)
+        _ = identity.connect(introduction(9))
+        XCTAssertEqual(identity.connect(third), .accept(isNew: true))
     }
 
     func testAWipedMemberIsRefused() throws {
