@@ -8,6 +8,8 @@ public struct TransportMetrics: Equatable, Sendable {
     public internal(set) var framesDropped: UInt64 = 0
     /// Frames that were handed to the receiver.
     public internal(set) var framesReceived: UInt64 = 0
+    /// Frames of members that were dropped because they named another sender.
+    public internal(set) var framesMislabelled: UInt64 = 0
     /// Bytes that arrived behind a handshake.
     public internal(set) var bytesReceived: UInt64 = 0
     /// Connections that this member made and that were accepted.

@@ -10,15 +10,15 @@ protocol ReplicaShellDelegate: AnyObject, Sendable {
     /// A request was answered.
     func replied(_ request: RequestID, _ reply: Reply)
     /// The state may have moved on; called at the end of each turn in which anything happened.
-    func turned(_ replica: Replica, at now: Instant)
+    func turned(_ member: Member, at now: Instant)
     /// Something happened that an operator should hear of.
     func noticed(_ event: StoreEvent)
 }
 
-/// Drives one replica on real threads: its effects are carried out, and what follows comes back as inputs.
+/// Drives one member on real threads: its effects are carried out, and what follows comes back as inputs.
 ///
 /// Sockets, core and applying are on the loop's thread; the log is written on a thread of its own; the state machine's
-/// background work and the tasks of the log are done by the runtime's workers. What other threads have for the replica is
+/// background work and the tasks of the log are done by the runtime's workers. What other threads have for the member is
 /// posted to the loop, in one job however much of it there is.
 final class ReplicaShell: TransportReceiver, @unchecked Sendable {
     private struct Inbox {
@@ -33,12 +33,15 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
     private let origin: UInt64
 
     // What follows belongs to the loop's thread.
-    private var replica: Replica?
+    private var member: Member?
     private var writer: LogWriter?
     private var transport: (any Transport)?
     private weak var delegate: (any ReplicaShellDelegate)?
     private var effects: [ReplicaEffect] = []
     private var timer: EventLoop.Timer?
+    /// Refusals that were reported, until the peer is connected; a few.
+    private var reported: [(peer: MemberID, refusal: HandshakeRefusal)] = []
+    private static let maxReported = 64
     private var writes: [ReplicaWrite] = []
     /// How many writes, tasks and steps of work are under way.
     private var underWay = 0
@@ -51,14 +54,14 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         origin = loop.now
     }
 
-    /// The present moment on the clock of the replica. From any thread.
+    /// The present moment on the clock of the member. From any thread.
     var now: Instant { Instant(nanoseconds: 1_000_000_000 + loop.now - origin) }
 
     // MARK: On the loop
 
-    /// Takes over a replica that was just opened, with what it wants done first.
+    /// Takes over a member that was just opened, with what it wants done first.
     func start(
-        _ replica: Replica,
+        _ member: Member,
         _ first: [ReplicaEffect],
         transport: (any Transport)?,
         delegate: any ReplicaShellDelegate
@@ -66,7 +69,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         writer = try LogWriter { [weak self, loop] results in
             loop.post { [weak self] in self?.wrote(results) }
         }
-        self.replica = replica
+        self.member = member
         self.transport = transport
         self.delegate = delegate
         effects = first
@@ -87,8 +90,8 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
     }
 
     private func step(_ input: ReplicaInput) {
-        guard let replica else { return }
-        replica.step(input, at: now, into: &effects)
+        guard let member else { return }
+        member.step(input, at: now, into: &effects)
         carryOut()
     }
 
@@ -128,10 +131,15 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         case .undecodable(let error):
             delegate?.noticed(.frameRefused("\(error)"))
         case .failed(let error):
+            // It listens to nobody any more, and has nothing to say but that.
+            transport?.withdraw()
             delegate?.noticed(.failed(error))
-        case .established, .firstBootWaits:
-            // A replica that is opened without a first boot has neither.
-            break
+        case .established(let cluster):
+            // Before anything else is sent: nobody would listen to it on the connections there are.
+            transport?.introduceAnew()
+            delegate?.noticed(.joined(cluster: "\(cluster.id)"))
+        case .firstBootWaits(let reason):
+            delegate?.noticed(.firstBootWaits(reason))
         }
     }
 
@@ -141,7 +149,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
             writer?.enqueue(writes)
             writes.removeAll(keepingCapacity: true)
         }
-        if let replica { delegate?.turned(replica, at: now) }
+        if let member { delegate?.turned(member, at: now) }
         if isClosing, underWay == 0 { finishClosing() }
     }
 
@@ -192,12 +200,12 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
 
     // MARK: From any thread
 
-    /// Hands commands to the replica, together with all others that come before the loop gets to it.
+    /// Hands commands to the member, together with all others that come before the loop gets to it.
     func submit(_ submissions: [Submission]) {
         schedule { $0.submissions += submissions }
     }
 
-    /// Hands an input to the replica.
+    /// Hands an input to the member.
     func post(_ input: ReplicaInput) {
         let box = UncheckedBox(input)
         schedule { $0.inputs.append(box.value) }
@@ -217,7 +225,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
             defer { inbox = Inbox() }
             return inbox
         }
-        guard replica != nil else {
+        guard member != nil else {
             for submission in taken.submissions { refuse(submission.id) }
             for case .read(let id, _, _) in taken.inputs { refuse(id) }
             return
@@ -233,9 +241,39 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
 
     // MARK: The transport's calls, on the loop
 
+    func introduction(to peer: MemberID) -> Introduction {
+        guard let member else { preconditionFailure("the transport is closed before the member") }
+        return member.introduction(to: peer)
+    }
+
+    /// Waits for a sync of BOOT where a peer was started anew: a few milliseconds of the loop's time, once a start.
+    func judge(_ introduction: Introduction) -> PeerVerdict {
+        guard let member else { preconditionFailure("the transport is closed before the member") }
+        let verdict = member.connect(introduction, into: &effects)
+        // Only a failure has effects. Connections must not end within this call.
+        if !effects.isEmpty { loop.runAtEndOfTurn { [weak self] in self?.finishStep() } }
+        return verdict
+    }
+
+    private func finishStep() {
+        carryOut()
+        finishTurn()
+    }
+
+    func disconnected(_ peer: MemberID, nonce: UInt64) { member?.disconnected(peer, nonce: nonce) }
+
     func received(_ frame: Bytes, from peer: MemberID) {
         step(.received(frame))
         loop.runAtEndOfTurn { [weak self] in self?.finishTurn() }
+    }
+
+    func receivedFirstBoot(_ frame: Bytes, from peer: MemberID) {
+        step(.receivedFirstBoot(frame))
+        loop.runAtEndOfTurn { [weak self] in self?.finishTurn() }
+    }
+
+    func mislabelled(by peer: MemberID, as sender: MemberID) {
+        delegate?.noticed(.frameRefused("a frame of member \(peer) names member \(sender) as its sender"))
     }
 
     func unreachable(_ peer: MemberID) {
@@ -244,17 +282,29 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
     }
 
     func refused(_ peer: MemberID, _ refusal: HandshakeRefusal) {
-        delegate?.noticed(.refused(peer, "\(refusal)"))
+        // It is tried again every second or so, on both paths; once is enough to know.
+        if !reported.contains(where: { $0.peer == peer && $0.refusal == refusal }) {
+            if reported.count == ReplicaShell.maxReported { reported.removeFirst() }
+            reported.append((peer, refusal))
+            delegate?.noticed(.refused(peer, "\(refusal)"))
+        }
+        guard let identity = refusal.ofThisMember else { return }
+        step(.refused(identity))
+        finishTurn()
     }
 
-    func connected(_ peer: MemberID) { delegate?.noticed(.connected(peer)) }
+    func connected(_ peer: MemberID) {
+        reported.removeAll { $0.peer == peer }
+        member?.welcomed(by: peer)
+        delegate?.noticed(.connected(peer))
+    }
 
     // MARK: Closing
 
-    /// Closes the replica: everybody who waits is answered, what is under way ends, files and lock are given up.
+    /// Closes the member: everybody who waits is answered, what is under way ends, files and lock are given up.
     func close(_ completion: @escaping @Sendable () -> Void) {
         let isPosted = loop.post { [self] in
-            guard replica != nil, !isClosing else {
+            guard member != nil, !isClosing else {
                 completion()
                 return
             }
@@ -272,8 +322,8 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         timer = nil
         transport?.close()
         transport = nil
-        replica?.close()
-        replica = nil
+        member?.close()
+        member = nil
         let completion = closed
         closed = nil
         // The thread that ends here may be the one that has just posted to this loop: it is joined elsewhere.

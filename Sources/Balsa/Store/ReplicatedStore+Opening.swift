@@ -2,6 +2,7 @@ import BalsaKeyValue
 import BalsaPlatform
 import BalsaRaft
 import BalsaTransport
+import BalsaWire
 
 extension ReplicatedStore {
     /// Opens a store of one member, without ports: every write is durable on this machine when it returns.
@@ -24,12 +25,17 @@ extension ReplicatedStore {
     /// - Parameters:
     ///   - directory: where the member's files are; created where it does not exist. Nothing else may be there.
     ///   - member: which member this is; not 0, and never used for another machine.
-    ///   - peers: where the members are reached, this one included: `host:port`.
+    ///   - peers: where the members are reached, this one included: `host:port`. Who they are counts when the store is opened
+    ///     for the first time, and must then be the same on all of them; later on, only where they are.
     ///   - listen: where this member listens, if that is not where it is reached.
     ///   - security: what protects the connections; nil where all of them stay on this machine.
     ///   - options: how it is set up.
     ///   - runtime: the threads.
     /// - Throws: ``StoreError`` where directory, addresses or options cannot be used, with a message that says why.
+    ///
+    /// The first time, the store is *recovering* until all members have been started, and calls wait for that. A member whose
+    /// directory is not what the others know it to be (emptied, set back, copied, of another cluster) is refused by them:
+    /// its state is *failed* then, with a sentence that says what to do.
     public static func open(
         at directory: String,
         member: MemberID,
@@ -90,7 +96,7 @@ extension ReplicatedStore {
             // Recovery reads and syncs files: not on a thread of the caller's.
             workers.enqueue {
                 let opened = Result { () throws(StoreError) in
-                    try openReplica(directory, member, peers, options, shell)
+                    try openMember(directory, member, peers, options, shell)
                 }
                 switch opened {
                 case .failure(let error):
@@ -116,40 +122,42 @@ extension ReplicatedStore {
     }
 
     private struct Opened {
-        var replica: Replica
+        var member: Member
         var effects: [ReplicaEffect]
     }
 
-    private static func openReplica(
+    private static func openMember(
         _ directory: String,
         _ member: MemberID,
         _ peers: [TCPTransport.Peer],
         _ options: StoreOptions,
         _ shell: ReplicaShell
     ) throws(StoreError) -> UncheckedBox<Opened> {
+        let list = peers.map { MemberAddress(member: $0.member, address: "\($0.address)") }
+        var setup = MemberSetup(
+            directory: directory,
+            member: member,
+            list: list.isEmpty ? [MemberAddress(member: member, address: "")] : list,
+            seed: SystemRandom.seed(),
+            identitySeed: UniqueID(high: SystemRandom.seed(), low: SystemRandom.seed())
+        )
+        setup.options = options.replica
         var effects: [ReplicaEffect] = []
-        do {
-            let voters = peers.isEmpty ? [member] : peers.map(\.member)
-            let replica = try Replica.open(
-                directory: directory,
+        do throws(ReplicaError) {
+            let member = try Member.open(
+                setup,
                 fileSystem: LinuxFileSystem(),
-                member: member,
-                configuration: try Configuration(voters: voters),
                 provider: KeyValueProvider(options: options.keyValue),
-                options: options.replica,
-                seed: SystemRandom.seed(),
                 at: shell.now,
                 into: &effects
             )
-            return UncheckedBox(Opened(replica: replica, effects: effects))
-        } catch let error as ReplicaError {
-            throw StoreError(error)
+            return UncheckedBox(Opened(member: member, effects: effects))
         } catch {
-            throw StoreError(.notApplied, .invalid, "\(error)")
+            throw StoreError(error)
         }
     }
 
-    /// On the loop: opens the ports and lets the replica begin.
+    /// On the loop: opens the ports and lets the member begin.
     private static func start(
         _ opened: Opened,
         _ shell: ReplicaShell,
@@ -158,31 +166,36 @@ extension ReplicatedStore {
         _ peers: [TCPTransport.Peer],
         _ network: TCPOptions?
     ) throws(StoreError) {
+        var transport: TCPTransport?
         do {
-            var transport: TCPTransport?
             if let network {
-                let identity = MemberIdentity(
-                    cluster: ClusterID(rawValue: 1),
-                    member: member,
-                    incarnation: Incarnation(rawValue: UInt128(member)),
-                    bootCounter: shell.loop.now,
-                    nonce: SystemRandom.seed()
-                )
-                let others = peers.filter { $0.member != member }
-                let policy = HandshakePolicy(own: identity, peers: others.map { HandshakePolicy.Peer($0.member) })
                 transport = try TCPTransport(
                     network,
-                    policy: policy,
+                    member: member,
                     loop: shell.loop,
                     random: RandomSource(seed: SystemRandom.seed()),
                     receiver: shell
                 )
-                transport?.setPeers(others)
             }
-            try shell.start(opened.replica, opened.effects, transport: transport, delegate: core)
+            transport?.setPeers(try others(of: opened.member, peers))
+            try shell.start(opened.member, opened.effects, transport: transport, delegate: core)
         } catch {
-            opened.replica.close()
+            transport?.close()
+            opened.member.close()
             throw StoreError(.notApplied, .failed, "\(error)")
         }
+    }
+
+    /// Where the other members are reached: as the caller says, and else as they said when they became a cluster.
+    private static func others(
+        of member: Member,
+        _ peers: [TCPTransport.Peer]
+    ) throws(TransportError) -> [TCPTransport.Peer] {
+        var others = peers
+        for row in member.cluster?.table.rows ?? [] where !peers.contains(where: { $0.member == row.member }) {
+            if row.address.isEmpty { continue }
+            others.append(TCPTransport.Peer(row.member, at: try NetworkAddress(row.address)))
+        }
+        return others.filter { $0.member != member.member }
     }
 }

@@ -174,8 +174,13 @@ public final class ReplicatedStore: Sendable {
     ) async throws(StoreError) -> Value {
         let deadline = deadline(timeout)
         while true {
-            if consistency != .local { try await readable(consistency, deadline) }
-            guard let machine = core.published.withLock({ $0.machine }) else { throw StoreError(.notApplied, .closed) }
+            // Before the member belongs to a cluster there is nothing to read yet, however old it may be.
+            let isThere = core.published.withLock { $0.machine != nil }
+            if consistency != .local || !isThere { try await readable(consistency, deadline) }
+            guard let machine = core.published.withLock({ $0.machine }) else {
+                guard core.shell.now < deadline else { throw StoreError(.notApplied, .startingUp) }
+                continue
+            }
             let result = await perform(body, on: machine)
             switch result {
             case .success(let value):

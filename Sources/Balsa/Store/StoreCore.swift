@@ -158,8 +158,8 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
             read.completion(.success(index))
         case .failure(let error):
             // A read has no effect, so that it can be asked again for as long as there is time.
-            guard error.reason == .notLeader || error.reason == .superseded, shell.now + read.pause < read.deadline
-            else {
+            let isWorthAskingAgain = [.notLeader, .superseded, .startingUp].contains(error.reason)
+            guard isWorthAskingAgain, shell.now + read.pause < read.deadline else {
                 read.completion(.failure(error))
                 return
             }
@@ -184,10 +184,16 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
         }
     }
 
-    func turned(_ replica: Replica, at now: Instant) {
+    func turned(_ member: Member, at now: Instant) {
+        guard let replica = member.replica else {
+            // It belongs to no cluster yet: there is nothing to tell but that.
+            published.withLock { $0.status.member = self.member }
+            setState(currentState)
+            return
+        }
         let machine = (replica.machine as? KeyValueStateMachine)?.machine
         var status = StoreStatus()
-        status.member = member
+        status.member = self.member
         status.term = replica.raft.term
         status.commitIndex = replica.commitIndex
         status.appliedIndex = replica.appliedIndex

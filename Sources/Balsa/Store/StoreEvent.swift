@@ -2,7 +2,8 @@ import BalsaRaft
 
 /// What a store does, as its user sees it.
 public enum StoreState: Equatable, Sendable {
-    /// It is open and looks for its place: what its log holds is being applied, and nobody leads yet that it knows of.
+    /// It is open and looks for its place: it belongs to no cluster before all members were started once, or what its log holds
+    /// is being applied and nobody leads yet that it knows of.
     case recovering
     /// It leads.
     case leader
@@ -26,6 +27,10 @@ public enum StoreEvent: Sendable {
     case frameRefused(String)
     /// A peer refused this member's connection or was refused; the text says what to do.
     case refused(MemberID, String)
+    /// All members were started for the first time, and this one belongs to the cluster of this id from now on.
+    case joined(cluster: String)
+    /// The members cannot become a cluster until something is done; the text says what.
+    case firstBootWaits(String)
     /// The connection to a peer is open.
     case connected(MemberID)
     /// An operation took long; the text says at what.

@@ -64,7 +64,7 @@ public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
 
     /// Whether the same call may succeed a little later, without having had an effect.
     public var isRetriable: Bool {
-        outcome == .notApplied && [.busy, .notLeader, .superseded, .deadlineExceeded].contains(reason)
+        outcome == .notApplied && [.busy, .notLeader, .superseded, .startingUp, .deadlineExceeded].contains(reason)
     }
 
     /// Reason, outcome and message in one line.

@@ -183,6 +183,8 @@ final class MemberOutput: StoreObserver {
         case .anomaly(let anomaly): write("* anomaly \(anomaly)")
         case .frameRefused(let reason): write("* frame-refused \(reason)")
         case .slow(let what): write("* slow \(what)")
+        case .joined(let cluster): write("* joined \(cluster)")
+        case .firstBootWaits(let reason): write("* first-boot-waits \(reason)")
         case .standing, .connected, .failed: break
         }
     }

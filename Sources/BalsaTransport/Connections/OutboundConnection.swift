@@ -48,6 +48,8 @@ struct OutboundConnection {
         case deadline
         /// The peer has just connected from its side, so it must be there.
         case peerAppeared
+        /// This member introduces itself anew.
+        case renew
         /// No more is to be sent, ever.
         case close
     }
@@ -109,6 +111,11 @@ struct OutboundConnection {
         case (_, .close):
             phase = .closed
             effects += [.setDeadline(nil), .disconnect, .refuseFrames]
+        case (.idle, .renew): return
+        case (_, .renew):
+            // Neither a failure nor a refusal of the peer's: there is nothing to wait for.
+            effects += [.disconnect, .refuseFrames]
+            begin(at: now, into: &effects)
         case (.idle, .open), (.waiting, .deadline), (.waiting(wasRefused: false), .peerAppeared):
             begin(at: now, into: &effects)
         case (.resolving, .resolved(attempt: attempt, addressCount: let count)) where count > 0:

@@ -4,14 +4,14 @@ import BalsaWire
 
 /// The first thing that either side says on a connection. `Docs/HandshakeFormat.md` has the layout.
 ///
-/// Who connects says *hello*; who was connected to says *welcome*, or why not. All three have the same 96 bytes, so that no
+/// Who connects says *hello*; who was connected to says *welcome*, or why not. All three have the same 152 bytes, so that no
 /// length has to be believed before anything is known of the other side.
 ///
 /// ```
 ///  0       4         6      7      8           12        16        32     40   48            64     72
-///  ├ magic ┼ version ┼ kind ┼ path ┼ protocols ┼ feature ┼ cluster ┼ from ┼ to ┼ incarnation ┼ boot ┼ nonce …
-///                                                                                     80         88       90    92
-///                                                                                   … ┼ answered ┼ reason ┼ 0 ┼ crc ┤
+///  ├ magic ┼ version ┼ kind ┼ path ┼ protocols ┼ feature ┼ cluster ┼ from ┼ to ┼ incarnation ┼ boot ┼ 8 nonces …
+///                                                                              136        144      146 148   152
+///                                                                            … ┼ answered ┼ reason ┼ 0 ┼ crc ┤
 /// ```
 public struct Handshake: Equatable, Sendable {
     /// Which of the three it is.
@@ -32,17 +32,15 @@ public struct Handshake: Equatable, Sendable {
     public var protocols: ClosedRange<UInt16>
     /// Which replicated features the sender knows.
     public var featureLevel: UInt32
-    /// Who says it.
-    public var from: MemberIdentity
-    /// To whom.
-    public var to: MemberID
+    /// Who says it, and to whom.
+    public var introduction: Introduction
     /// The nonce of the hello that is answered; 0 in a hello.
     public var answeredNonce: UInt64 = 0
-    /// Why the connection is refused; nil in everything but a refusal.
-    public var reason: HandshakeRefusal.Reason?
+    /// Why the connection is refused; 0 in everything but a refusal. ``HandshakeRefusal`` says what it stands for.
+    public var refusalCode: UInt16 = 0
 
     /// The length of an encoded handshake, in bytes.
-    public static let encodedByteCount = 96
+    public static let encodedByteCount = 152
     /// `BALH`.
     static let magic: UInt32 = 0x484c_4142
     /// The magic number as it is encoded.
@@ -50,7 +48,7 @@ public struct Handshake: Equatable, Sendable {
     /// The version of the format that this release writes, and the newest that it reads.
     static let version: UInt16 = 1
     /// The bytes before the checksum, which it covers.
-    static let checkedByteCount = 92
+    static let checkedByteCount = 148
     /// How many bytes tell whether the rest can be understood.
     static let prefixByteCount = 6
 
@@ -59,30 +57,34 @@ public struct Handshake: Equatable, Sendable {
         hello path: SendPath,
         protocols: ClosedRange<UInt16>,
         featureLevel: UInt32,
-        from: MemberIdentity,
-        to: MemberID
+        _ introduction: Introduction
     ) {
         kind = .hello
         self.path = path
         self.protocols = protocols
         self.featureLevel = featureLevel
-        self.from = from
-        self.to = to
+        self.introduction = introduction
     }
 }
 
 extension Handshake {
-    /// The handshake in its 96 bytes.
+    /// The handshake in its 152 bytes.
     ///
-    /// - Precondition: there is a reason, and it is not 0, exactly where it is a refusal.
+    /// - Precondition: there is a reason exactly where it is a refusal, and the introduction has 1 to 8 nonces, none of them 0.
     public func encoded() -> Bytes {
+        precondition((kind == .refusal) == (refusalCode != 0), "a refusal, and only it, has a reason")
+        let nonces = introduction.nonces
         precondition(
-            (kind == .refusal) == (reason != nil) && reason?.rawValue != 0,
-            "a refusal, and only it, has a reason"
+            (1...Introduction.maxNonces).contains(nonces.count) && !nonces.contains(0),
+            "a member that introduces itself has been opened"
         )
         let filled = Slab.filled(capacity: Handshake.encodedByteCount) { buffer in
             func put<Number: FixedWidthInteger & BitwiseCopyable>(_ value: Number, at offset: Int) {
                 buffer.storeBytes(of: value.littleEndian, toByteOffset: offset, as: Number.self)
+            }
+            func put(_ id: UniqueID, at offset: Int) {
+                put(id.high, at: offset)
+                put(id.low, at: offset + 8)
             }
             put(Handshake.magic, at: 0)
             put(Handshake.version, at: 4)
@@ -91,16 +93,18 @@ extension Handshake {
             put(protocols.lowerBound, at: 8)
             put(protocols.upperBound, at: 10)
             put(featureLevel, at: 12)
-            put(from.cluster.rawValue, at: 16)
-            put(from.member, at: 32)
-            put(to, at: 40)
-            put(from.incarnation.rawValue, at: 48)
-            put(from.bootCounter, at: 64)
-            put(from.nonce, at: 72)
-            put(answeredNonce, at: 80)
-            put(reason?.rawValue ?? 0, at: 88)
-            put(UInt16(0), at: 90)
-            put(CRC32C.checksum(UnsafeRawBufferPointer(rebasing: buffer[..<Handshake.checkedByteCount])), at: 92)
+            put(introduction.cluster, at: 16)
+            put(introduction.from, at: 32)
+            put(introduction.to, at: 40)
+            put(introduction.incarnation, at: 48)
+            put(introduction.boot, at: 64)
+            for place in 0..<Introduction.maxNonces {
+                put(place < nonces.count ? nonces[place] : 0, at: 72 + 8 * place)
+            }
+            put(answeredNonce, at: 136)
+            put(refusalCode, at: 144)
+            put(UInt16(0), at: 146)
+            put(CRC32C.checksum(UnsafeRawBufferPointer(rebasing: buffer[..<Handshake.checkedByteCount])), at: 148)
             return Handshake.encodedByteCount
         }
         return Bytes(slab: filled, offset: 0, count: Handshake.encodedByteCount)
@@ -122,14 +126,15 @@ extension Handshake {
         let lowest = try reader.uint16("handshake lowest protocol")
         let highest = try reader.uint16("handshake highest protocol")
         featureLevel = try reader.uint32("handshake feature level")
-        let cluster = ClusterID(rawValue: try reader.read(UInt128.self, "handshake cluster"))
-        let member = try reader.uint64("handshake sender")
-        to = try reader.uint64("handshake receiver")
-        let incarnation = Incarnation(rawValue: try reader.read(UInt128.self, "handshake incarnation"))
-        let bootCounter = try reader.uint64("handshake boot counter")
-        let nonce = try reader.uint64("handshake nonce")
+        let cluster = try reader.uniqueID("handshake cluster")
+        let from = try reader.uint64("handshake sender")
+        let to = try reader.uint64("handshake receiver")
+        let incarnation = try reader.uniqueID("handshake incarnation")
+        let boot = try reader.uint64("handshake boot counter")
+        var nonces: [UInt64] = []
+        for _ in 0..<Introduction.maxNonces { nonces.append(try reader.uint64("handshake nonces")) }
         answeredNonce = try reader.uint64("handshake answered nonce")
-        let reason = try reader.uint16("handshake reason")
+        refusalCode = try reader.uint16("handshake reason")
         let reserved = try reader.uint16("handshake reserved bytes")
         let stored = try reader.uint32("handshake checksum")
         guard reader.checksum(of: 0..<Handshake.checkedByteCount) == stored else {
@@ -139,26 +144,33 @@ extension Handshake {
         guard let kind else { throw DecodingError(.outOfBounds, "handshake kind", at: 6) }
         guard let path else { throw DecodingError(.outOfBounds, "handshake path", at: 7) }
         guard lowest <= highest else { throw DecodingError(.inconsistent, "handshake lowest protocol", at: 8) }
-        guard member != 0 else { throw DecodingError(.outOfBounds, "handshake sender", at: 32) }
+        guard from != 0 else { throw DecodingError(.outOfBounds, "handshake sender", at: 32) }
         guard to != 0 else { throw DecodingError(.outOfBounds, "handshake receiver", at: 40) }
+        guard incarnation != .none else { throw DecodingError(.outOfBounds, "handshake incarnation", at: 48) }
+        // As many as there are, and behind them nothing: so that there is one way to write each introduction.
+        let count = nonces.firstIndex(of: 0) ?? nonces.count
+        guard count > 0 else { throw DecodingError(.outOfBounds, "handshake nonces", at: 72) }
+        guard nonces[count...].allSatisfy({ $0 == 0 }) else {
+            throw DecodingError(.inconsistent, "handshake nonces", at: 72)
+        }
         guard kind != .hello || answeredNonce == 0 else {
-            throw DecodingError(.inconsistent, "handshake answered nonce", at: 80)
+            throw DecodingError(.inconsistent, "handshake answered nonce", at: 136)
         }
-        guard (kind == .refusal) == (reason != 0) else {
-            throw DecodingError(.inconsistent, "handshake reason", at: 88)
+        guard (kind == .refusal) == (refusalCode != 0) else {
+            throw DecodingError(.inconsistent, "handshake reason", at: 144)
         }
-        guard reserved == 0 else { throw DecodingError(.outOfBounds, "handshake reserved bytes", at: 90) }
+        guard reserved == 0 else { throw DecodingError(.outOfBounds, "handshake reserved bytes", at: 146) }
         self.kind = kind
         self.path = path
         protocols = lowest...highest
-        from = MemberIdentity(
+        introduction = Introduction(
             cluster: cluster,
-            member: member,
+            from: from,
+            to: to,
             incarnation: incarnation,
-            bootCounter: bootCounter,
-            nonce: nonce
+            boot: boot,
+            nonces: Array(nonces[..<count])
         )
-        self.reason = kind == .refusal ? HandshakeRefusal.Reason(rawValue: reason) : nil
     }
 
     /// Reads the magic number and the version, which have the same place in every version.

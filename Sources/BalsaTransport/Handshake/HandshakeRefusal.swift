@@ -1,3 +1,5 @@
+import BalsaWire
+
 /// That a connection was refused: by whom, and why.
 public struct HandshakeRefusal: Error, Equatable, Sendable, CustomStringConvertible {
     /// Who refused.
@@ -8,46 +10,57 @@ public struct HandshakeRefusal: Error, Equatable, Sendable, CustomStringConverti
         case peer
     }
 
-    /// Why. Newer releases may have reasons that this one cannot name.
-    public struct Reason: RawRepresentable, Equatable, Sendable, CustomStringConvertible {
-        /// The reason as it is encoded.
-        public let rawValue: UInt16
-
-        /// The reason with this code.
-        public init(rawValue: UInt16) { self.rawValue = rawValue }
-
+    /// Why.
+    public enum Reason: Equatable, Sendable, CustomStringConvertible {
         /// The members have no version of the protocol in common.
-        public static let protocolRange = Reason(rawValue: 1)
-        /// The refused member belongs to another cluster.
-        public static let unknownCluster = Reason(rawValue: 2)
-        /// The refused member meant to reach another member than that which it reached.
-        public static let notAddressed = Reason(rawValue: 3)
-        /// The refused member is not in the configuration.
-        public static let unknownMember = Reason(rawValue: 4)
-        /// The refused member has the id of the one that refuses it.
-        public static let duplicateID = Reason(rawValue: 5)
-        /// A member reached itself.
-        public static let ownAddress = Reason(rawValue: 6)
-        /// The refused member runs on another disk than that which the configuration names: its own was wiped.
-        public static let wrongIncarnation = Reason(rawValue: 7)
-        /// The refused member's disk was set back: it has been opened less often than it had been before.
-        public static let rolledBack = Reason(rawValue: 8)
-        /// Two processes run on copies of one disk, and the refused one is one of them.
-        public static let cloned = Reason(rawValue: 9)
+        case protocolRange
+        /// A member reached itself, or something that only sends back what it is sent.
+        case ownAddress
+        /// One of the two is not who the other can listen to.
+        case identity(IdentityRefusal)
 
-        /// The reason in words.
+        /// From here on the numbers are the transport's own; those below are reasons of an ``IdentityRefusal``.
+        private static let ownCodes: UInt16 = 256
+
+        /// The reason as a handshake has it; not 0.
+        var code: UInt16 {
+            switch self {
+            case .protocolRange: Reason.ownCodes
+            case .ownAddress: Reason.ownCodes + 1
+            case .identity(let refusal): refusal.reason.rawValue
+            }
+        }
+
+        /// The reason that a peer gave for refusing what this member said.
+        ///
+        /// - Parameters:
+        ///   - answer: the peer's refusal.
+        ///   - hello: what was said.
+        init(of answer: Handshake, to hello: Handshake) {
+            switch answer.refusalCode {
+            case Reason.ownCodes: self = .protocolRange
+            case Reason.ownCodes + 1: self = .ownAddress
+            default:
+                let refuser = answer.introduction
+                self = .identity(
+                    IdentityRefusal(
+                        IdentityRefusal.Reason(rawValue: answer.refusalCode),
+                        of: hello.introduction,
+                        by: refuser.from,
+                        in: refuser.cluster
+                    )
+                )
+            }
+        }
+
+        /// The reason in a sentence that says what to do.
         public var description: String {
             switch self {
-            case .protocolRange: "no common version of the protocol"
-            case .unknownCluster: "another cluster"
-            case .notAddressed: "another member was meant"
-            case .unknownMember: "not a member"
-            case .duplicateID: "two members with one id"
-            case .ownAddress: "the address is the member's own"
-            case .wrongIncarnation: "the disk is not the member's: it was wiped"
-            case .rolledBack: "the disk was set back"
-            case .cloned: "the disk was copied, and both copies are in use"
-            default: "reason \(rawValue)"
+            case .protocolRange:
+                "the two speak no common version of the protocol: update the older one"
+            case .ownAddress:
+                "the address is the member's own, or somebody's who only repeats what is said: correct it"
+            case .identity(let refusal): refusal.description
             }
         }
     }
@@ -61,6 +74,12 @@ public struct HandshakeRefusal: Error, Equatable, Sendable, CustomStringConverti
     public init(_ side: Side, _ reason: Reason) {
         self.side = side
         self.reason = reason
+    }
+
+    /// What the peer has against who this member is; nil for every other refusal.
+    public var ofThisMember: IdentityRefusal? {
+        guard side == .peer, case .identity(let refusal) = reason else { return nil }
+        return refusal
     }
 
     /// Who refused whom, and why, in one line.

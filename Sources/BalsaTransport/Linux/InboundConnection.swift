@@ -9,8 +9,8 @@ final class InboundConnection: ReadinessHandler {
     private enum Phase {
         /// The hello has not been read to its end.
         case greeting
-        /// Of this member and path.
-        case open(MemberID, SendPath)
+        /// Of this member and path. All frames are taken, or those of a first boot alone.
+        case open(PeerLife, SendPath, isFirstBootOnly: Bool)
         /// The refusal is on its way; it would be lost if the connection were closed before the other side has read it.
         case refused
         case closed
@@ -30,8 +30,8 @@ final class InboundConnection: ReadinessHandler {
 
     /// Whose connection it is, and for what, once that is known.
     var key: (peer: MemberID, path: SendPath)? {
-        guard case .open(let peer, let path) = phase else { return nil }
-        return (peer, path)
+        guard case .open(let life, let path, _) = phase else { return nil }
+        return (life.member, path)
     }
 
     /// A connection of which nothing is known yet.
@@ -53,14 +53,17 @@ final class InboundConnection: ReadinessHandler {
     /// Closes the connection.
     func close() {
         if case .closed = phase { return }
+        let ended = phase
         phase = .closed
         if let timer { context.loop.cancel(timer) }
         timer = nil
         frames = []
-        guard let registration else { return }
-        self.registration = nil
-        context.loop.selector.remove(registration)
-        Socket.close(registration.descriptor)
+        if let registration {
+            self.registration = nil
+            context.loop.selector.remove(registration)
+            Socket.close(registration.descriptor)
+        }
+        if case .open(let life, _, _) = ended { context.release(life) }
     }
 
     private func expire() {
@@ -73,7 +76,8 @@ final class InboundConnection: ReadinessHandler {
         guard let registration else { return }
         switch phase {
         case .greeting: receiveHello(registration.descriptor)
-        case .open(let peer, _): receiveFrames(registration.descriptor, from: peer)
+        case .open(let life, _, let isFirstBootOnly):
+            receiveFrames(registration.descriptor, from: life.member, isFirstBootOnly)
         case .refused: awaitEnd(registration.descriptor)
         case .closed: break
         }
@@ -100,25 +104,40 @@ final class InboundConnection: ReadinessHandler {
     }
 
     private func judge(_ hello: Handshake, _ descriptor: Int32) {
-        let reason = context.policy.judge(hello: hello)
-        let answer = context.policy.answer(to: hello, reason).encoded()
+        guard let receiver = context.receiver else { return listener.remove(self) }
+        let peer = hello.introduction.from
+        let own = receiver.introduction(to: peer)
+        var isFirstBootOnly = false
+        var reason = context.terms.refusal(of: hello, own: own)
+        if reason == nil {
+            switch receiver.judge(hello.introduction) {
+            case .accept: break
+            case .firstBootOnly: isFirstBootOnly = true
+            case .refuse(let refusal): reason = .identity(refusal)
+            }
+        }
+        let answer = context.terms.answer(to: hello, own, reason).encoded()
         if let reason {
             refuse(with: answer, descriptor)
-            context.receiver?.refused(hello.from.member, HandshakeRefusal(.here, reason))
+            receiver.refused(peer, HandshakeRefusal(.here, reason))
             return
         }
+        // From here on the receiver counts on being told when the peer is gone.
+        let life = PeerLife(hello.introduction)
+        context.retain(life)
+        phase = .open(life, hello.path, isFirstBootOnly: isFirstBootOnly)
         guard Socket.sendAll(descriptor, answer) else { return listener.remove(self) }
         if let timer { context.loop.cancel(timer) }
         timer = nil
-        phase = .open(hello.from.member, hello.path)
-        listener.opened(self, by: hello.from, hello.path)
+        listener.opened(self, by: life, hello.path)
     }
 
     /// Answers a hello of a newer format, of which nothing but the version can be read, in this release's own format.
     private func refuseNewerVersion(_ descriptor: Int32) {
-        var answer = context.policy.hello(to: context.policy.own.member, .control)
+        guard let own = context.receiver?.introduction(to: context.member) else { return listener.remove(self) }
+        var answer = context.terms.hello(own, .control)
         answer.kind = .refusal
-        answer.reason = .protocolRange
+        answer.refusalCode = HandshakeRefusal.Reason.protocolRange.code
         refuse(with: answer.encoded(), descriptor)
     }
 
@@ -135,7 +154,7 @@ final class InboundConnection: ReadinessHandler {
 
     // MARK: Frames
 
-    private func receiveFrames(_ descriptor: Int32, from peer: MemberID) {
+    private func receiveFrames(_ descriptor: Int32, from peer: MemberID, _ isFirstBootOnly: Bool) {
         for _ in 0..<InboundConnection.maxReadsPerTurn {
             let result = Socket.receive(descriptor, into: context.buffer)
             guard case .moved(let count) = result else {
@@ -144,7 +163,7 @@ final class InboundConnection: ReadinessHandler {
             }
             let part = UnsafeRawBufferPointer(rebasing: context.buffer[..<count])
             let isSound = decode(part)
-            guard deliver(countedBytes: count, from: peer) else { return }
+            guard deliver(countedBytes: count, from: peer, isFirstBootOnly) else { return }
             guard isSound else {
                 context.count { $0.streamsBroken += 1 }
                 return listener.remove(self)
@@ -169,7 +188,7 @@ final class InboundConnection: ReadinessHandler {
     /// Hands the frames to the receiver.
     ///
     /// - Returns: whether the connection is still open, which the receiver may have ended.
-    private func deliver(countedBytes: Int, from peer: MemberID) -> Bool {
+    private func deliver(countedBytes: Int, from peer: MemberID, _ isFirstBootOnly: Bool) -> Bool {
         let arrived = frames
         frames.removeAll(keepingCapacity: true)
         context.count {
@@ -177,7 +196,16 @@ final class InboundConnection: ReadinessHandler {
             $0.bytesReceived += UInt64(countedBytes)
         }
         for frame in arrived {
-            context.receiver?.received(frame, from: peer)
+            // Who is listened to was decided by the handshake, and holds for nobody else.
+            let sender = PeerFrame.sender(of: frame)
+            if sender != peer {
+                context.count { $0.framesMislabelled += 1 }
+                context.receiver?.mislabelled(by: peer, as: sender)
+            } else if isFirstBootOnly {
+                context.receiver?.receivedFirstBoot(frame, from: peer)
+            } else {
+                context.receiver?.received(frame, from: peer)
+            }
             if case .closed = phase { return false }
         }
         return true

@@ -19,7 +19,7 @@ final class Listener: ReadinessHandler {
     private var halfOpen: [InboundConnection] = []
     private var open: [InboundConnection] = []
     /// Is told when a member has connected.
-    private let memberAppeared: (MemberIdentity) -> Void
+    private let memberAppeared: (PeerLife) -> Void
 
     /// A listener on a socket that listens.
     ///
@@ -27,7 +27,7 @@ final class Listener: ReadinessHandler {
     ///   - descriptor: the socket, which belongs to the listener from now on.
     ///   - context: the transport's.
     ///   - memberAppeared: is called when a member has connected.
-    init(_ descriptor: Int32, _ context: TransportContext, memberAppeared: @escaping (MemberIdentity) -> Void) {
+    init(_ descriptor: Int32, _ context: TransportContext, memberAppeared: @escaping (PeerLife) -> Void) {
         self.descriptor = descriptor
         self.context = context
         self.memberAppeared = memberAppeared
@@ -100,7 +100,7 @@ final class Listener: ReadinessHandler {
 
     /// Takes note that a connection has introduced itself. An older one of the same member and path ends: its sender has
     /// only one, and so has lost it.
-    func opened(_ connection: InboundConnection, by peer: MemberIdentity, _ path: SendPath) {
+    func opened(_ connection: InboundConnection, by peer: PeerLife, _ path: SendPath) {
         halfOpen.removeAll { $0 === connection }
         for older in open where older.key?.peer == peer.member && older.key?.path == path { older.close() }
         open.removeAll { $0.key == nil }
@@ -117,13 +117,10 @@ final class Listener: ReadinessHandler {
         note()
     }
 
-    /// Closes the connections of those who are no members any more.
-    func removeStrangers() {
-        for connection in open {
-            guard let peer = connection.key?.peer else { continue }
-            if !context.policy.peers.contains(where: { $0.member == peer }) { connection.close() }
-        }
-        open.removeAll { $0.key == nil }
+    /// Closes the connections of all that have introduced themselves, so that they do so anew.
+    func closeOpen() {
+        for connection in open { connection.close() }
+        open = []
         note()
     }
 

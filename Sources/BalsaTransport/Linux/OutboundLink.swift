@@ -38,8 +38,8 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
     private var timer: EventLoop.Timer?
     private var answer = HandshakeReader()
     private var hello: Handshake?
-    /// In which of its lives the peer welcomed this connection.
-    private var peerNonce: UInt64?
+    /// In which of its lives the peer welcomed this connection; nil while there is none that is open.
+    private var life: PeerLife?
     /// Whether the system takes no more bytes, and will say when it does.
     private var isBlocked = false
     private var pieces: [Bytes] = []
@@ -91,7 +91,7 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
     /// The peer has connected from its side, in the life of this nonce.
     func peerAppeared(nonce: UInt64) {
         // A machine that lost its power sends no farewell. Its next life is the first that is heard of it.
-        if state.phase == .active, peerNonce != nonce { step(.failed) }
+        if state.phase == .active, life?.nonce != nonce { step(.failed) }
         step(.peerAppeared)
     }
 
@@ -184,7 +184,8 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
 
     private func sayHello() {
         guard let registration else { return }
-        let hello = context.policy.hello(to: peer, path)
+        guard let receiver = context.receiver else { return step(.failed) }
+        let hello = context.terms.hello(receiver.introduction(to: peer), path)
         self.hello = hello
         answer = HandshakeReader()
         context.loop.selector.change(registration, to: .readable)
@@ -197,6 +198,9 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
         self.registration = nil
         context.loop.selector.remove(registration)
         Socket.close(registration.descriptor)
+        guard let life else { return }
+        self.life = nil
+        context.release(life)
     }
 
     // MARK: Readiness
@@ -235,15 +239,27 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
                 do throws(DecodingError) {
                     let part = UnsafeRawBufferPointer(rebasing: room[..<count])
                     guard let answer = try answer.receive(part) else { continue }
-                    peerNonce = answer.from.nonce
-                    let refusal = context.policy.judge(answer: answer, to: hello)
-                    return step(refusal.map { .refused($0) } ?? .welcomed)
+                    return judge(answer, to: hello)
                 } catch {
                     context.count { $0.handshakesBroken += 1 }
                     return step(.failed)
                 }
             }
         }
+    }
+
+    /// Whoever connected judges by the same rules as whoever was connected to: each may find what the other cannot know.
+    private func judge(_ answer: Handshake, to hello: Handshake) {
+        if let refusal = context.terms.refusal(of: answer, to: hello) { return step(.refused(refusal)) }
+        guard let receiver = context.receiver else { return step(.failed) }
+        // On a connection for the first boot alone it is the peer that tells the frames apart.
+        if case .refuse(let refusal) = receiver.judge(answer.introduction) {
+            return step(.refused(HandshakeRefusal(.here, .identity(refusal))))
+        }
+        let life = PeerLife(answer.introduction)
+        self.life = life
+        context.retain(life)
+        step(.welcomed)
     }
 
     // MARK: Sending

@@ -11,7 +11,7 @@ import BalsaWire
 /// ```swift
 /// var options = TCPOptions(listen: try NetworkAddress("10.0.0.1:7001"))
 /// options.security = .insecureNetwork
-/// let transport = try TCPTransport(options, policy: policy, loop: loop, random: random, receiver: replica)
+/// let transport = try TCPTransport(options, member: 1, loop: loop, random: random, receiver: receiver)
 /// transport.setPeers([.init(2, at: try NetworkAddress("10.0.0.2:7001"))])
 /// ```
 ///
@@ -47,15 +47,16 @@ public final class TCPTransport: Transport, @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - options: how it behaves.
-    ///   - policy: who may connect, and whom this member may connect to.
+    ///   - member: which member this is.
     ///   - loop: the loop that serves it. It must not be stopped before the transport is closed.
     ///   - random: the source of chance for the waits between attempts.
-    ///   - receiver: is told what arrives, on the loop's thread, and is kept until the transport is closed.
+    ///   - receiver: says who this member is and to whom it listens, and is told what arrives, on the loop's thread; it is
+    ///     kept until the transport is closed.
     /// - Throws: ``TransportError``: *insecure* where others than this machine could connect and the options do not say that
     ///   this is wanted; *invalid* for options that cannot work; *address* or *system* where it cannot be listened there.
     public init(
         _ options: TCPOptions,
-        policy: HandshakePolicy,
+        member: MemberID,
         loop: EventLoop,
         random: RandomSource,
         receiver: sending any TransportReceiver
@@ -72,7 +73,14 @@ public final class TCPTransport: Transport, @unchecked Sendable {
             Socket.close(descriptor)
             throw error
         }
-        context = TransportContext(loop: loop, options: options, policy: policy, random: random, receiver: receiver)
+        context = TransportContext(
+            member: member,
+            loop: loop,
+            options: options,
+            terms: HandshakeTerms(),
+            random: random,
+            receiver: receiver
+        )
         // The listener keeps the transport until that is closed: a port that others can reach is not forgotten by accident.
         let isRunning = loop.post { [self] in
             listener = Listener(descriptor, context) { [self] in appeared($0) }
@@ -113,12 +121,21 @@ public final class TCPTransport: Transport, @unchecked Sendable {
         }
     }
 
-    /// Changes with whom this member talks. Connections of those who are no members any more end.
-    public func changePolicy(_ change: @escaping @Sendable (inout HandshakePolicy) -> Void) {
+    /// Ends all connections and makes them anew, as ``Transport/introduceAnew()`` says. From any thread; only on the loop's own
+    /// is it sure that what is sent afterwards goes over the new ones.
+    public func introduceAnew() {
         onLoop { [self] in
-            change(&context.policy)
-            listener?.removeStrangers()
+            let all = links.withLock { $0.all }
+            for link in all { link.step(.renew) }
+            listener?.closeOpen()
         }
+    }
+
+    /// Ends all connections and makes none any more, as ``Transport/withdraw()`` says. From any thread. ``setPeers(_:)`` makes
+    /// connections again.
+    public func withdraw() {
+        setPeers([])
+        onLoop { [self] in listener?.closeOpen() }
     }
 
     /// Sends a frame, as ``Transport/send(_:to:_:)`` says. From any thread.
@@ -155,7 +172,7 @@ public final class TCPTransport: Transport, @unchecked Sendable {
         if context.loop.isCurrent { job() } else { context.loop.post(job) }
     }
 
-    private func appeared(_ peer: MemberIdentity) {
+    private func appeared(_ peer: PeerLife) {
         let found = links.withLock { links in links.all.filter { $0.peer == peer.member } }
         for link in found { link.peerAppeared(nonce: peer.nonce) }
     }

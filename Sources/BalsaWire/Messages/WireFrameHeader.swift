@@ -142,3 +142,12 @@ extension WireFrameHeader {
         return attachment.isEmpty ? [piece] : [piece, attachment]
     }
 }
+
+extension PeerFrame {
+    /// Who sends a frame that a ``FrameDecoder`` has cut out, by its header, which the decoder has verified. The body is not
+    /// looked at.
+    public static func sender(of frame: Bytes) -> MemberID {
+        precondition(frame.count >= WireFrameHeader.encodedByteCount, "a frame has a header")
+        return frame.withUnsafeBytes { MemberID(littleEndian: $0.loadUnaligned(fromByteOffset: 16, as: MemberID.self)) }
+    }
+}

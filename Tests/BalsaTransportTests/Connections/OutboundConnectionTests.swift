@@ -100,7 +100,7 @@ final class OutboundConnectionTests: XCTestCase {
     }
 
     func testARefusalIsToldAndTriedAgainSlowly() throws {
-        let refusal = HandshakeRefusal(.peer, .unknownMember)
+        let refusal = HandshakeRefusal(.peer, .ownAddress)
         step(.open)
         step(.resolved(attempt: 1, addressCount: 2))
         step(.connected)
@@ -124,12 +124,25 @@ final class OutboundConnectionTests: XCTestCase {
         XCTAssertEqual(Array(step(.failed).prefix(3)), [.disconnect, .refuseFrames, .tellUnreachable])
     }
 
+    func testAMemberThatIntroducesItselfAnewWaitsForNothing() {
+        XCTAssertEqual(step(.renew), [], "nothing was said yet")
+        open()
+        XCTAssertEqual(
+            step(.renew, at: 10),
+            [.disconnect, .refuseFrames, .acceptFrames, .setDeadline(30_010), .resolve(attempt: 2)]
+        )
+        step(.resolved(attempt: 2, addressCount: 1))
+        step(.connected)
+        step(.refused(HandshakeRefusal(.peer, .protocolRange)))
+        XCTAssertEqual(step(.renew).last, .resolve(attempt: 3))
+    }
+
     func testWhatIsClosedStaysClosed() {
         open()
         XCTAssertEqual(step(.close), [.setDeadline(nil), .disconnect, .refuseFrames])
         let inputs: [OutboundConnection.Input] = [
             .open, .resolved(attempt: 1, addressCount: 1), .connected, .welcomed, .failed, .deadline, .peerAppeared,
-            .close,
+            .renew, .close,
         ]
         for input in inputs { XCTAssertEqual(step(input), []) }
     }
@@ -147,7 +160,7 @@ final class OutboundConnectionTests: XCTestCase {
             for now in 0..<100 as Range<UInt64> {
                 let inputs: [OutboundConnection.Input] = [
                     .open, .resolved(attempt: attempt, addressCount: dice.draw(0...2)), .connected, .welcomed, .failed,
-                    .deadline, .peerAppeared, .refused(HandshakeRefusal(.here, .cloned)),
+                    .deadline, .peerAppeared, .renew, .refused(HandshakeRefusal(.here, .protocolRange)),
                 ]
                 for effect in step(dice.pick(inputs), at: now) {
                     switch effect {

@@ -24,7 +24,7 @@ final class HandshakeFormatPageTests: XCTestCase {
     func testTheExampleIsWhatIsSaid() throws {
         let lines = try page().drop { $0 != "```hex" }.dropFirst().prefix { $0 != "```" }
         let bytes = try lines.flatMap { $0.split(separator: " ") }.map { try XCTUnwrap(UInt8($0, radix: 16)) }
-        let hello = HandshakePolicy.sample(.sample(2, boot: 9), members: [1, 2]).hello(to: 1, .control)
+        let hello = Introduction.sample(2, boot: 5).hello()
         XCTAssertEqual([UInt8](hello.encoded()), bytes)
         XCTAssertEqual(try Handshake(decoding: Bytes(bytes)), hello)
     }
@@ -39,16 +39,21 @@ final class HandshakeFormatPageTests: XCTestCase {
     }
 
     func testEveryReasonHasItsNumber() throws {
-        let reasons: [(HandshakeRefusal.Reason, String)] = [
-            (.protocolRange, "protocolRange"), (.unknownCluster, "unknownCluster"), (.notAddressed, "notAddressed"),
-            (.unknownMember, "unknownMember"), (.duplicateID, "duplicateID"), (.ownAddress, "ownAddress"),
-            (.wrongIncarnation, "wrongIncarnation"), (.rolledBack, "rolledBack"), (.cloned, "cloned"),
+        let identity: [(IdentityRefusal.Reason, String)] = [
+            (.otherCluster, "otherCluster"), (.unknownMember, "unknownMember"), (.notAddressed, "notAddressed"),
+            (.duplicateID, "duplicateID"), (.wiped, "wiped"), (.rolledBack, "rolledBack"), (.cloned, "cloned"),
+            (.malformed, "malformed"), (.unavailable, "unavailable"),
         ]
-        let rows = try table(titled: "reason")
-        XCTAssertEqual(rows.count, reasons.count)
-        for (reason, name) in reasons {
-            XCTAssertEqual(rows.first { $0[1] == name }?[0], "\(reason.rawValue)", name)
+        var reasons = [
+            (HandshakeRefusal.Reason.protocolRange.code, "protocolRange"),
+            (HandshakeRefusal.Reason.ownAddress.code, "ownAddress"),
+        ]
+        for (reason, name) in identity {
+            reasons.append((reason.rawValue, name))
             XCTAssertFalse(reason.description.hasPrefix("reason"), "\(name) has words")
         }
+        let rows = try table(titled: "reason")
+        XCTAssertEqual(rows.count, reasons.count)
+        for (code, name) in reasons { XCTAssertEqual(rows.first { $0[1] == name }?[0], "\(code)", name) }
     }
 }

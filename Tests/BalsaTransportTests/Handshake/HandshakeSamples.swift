@@ -1,31 +1,38 @@
 import BalsaPlatform
 import BalsaRaft
+import BalsaWire
 
 @testable import BalsaTransport
 
-extension MemberIdentity {
-    /// A member of the tests' cluster, in its first life unless told otherwise.
-    static func sample(_ member: MemberID, boot: UInt64 = 1, nonce: UInt64? = nil) -> MemberIdentity {
-        MemberIdentity(
-            cluster: ClusterID(rawValue: 0xc1),
-            member: member,
-            incarnation: Incarnation(rawValue: 0x1000 + UInt128(member)),
-            bootCounter: boot,
-            nonce: nonce ?? 100 * member + boot
-        )
-    }
+extension UniqueID {
+    /// The cluster of the tests.
+    static let sampleCluster = UniqueID(high: 0xc1, low: 0xc2)
 }
 
-extension HandshakePolicy {
-    /// The policy of a member among `members`, whose incarnations it knows.
-    static func sample(_ own: MemberIdentity, members: [MemberID]) -> HandshakePolicy {
-        HandshakePolicy(
-            own: own,
-            peers: members.filter { $0 != own.member }.map {
-                Peer($0, incarnation: MemberIdentity.sample($0).incarnation)
-            }
+extension Introduction {
+    /// A member of the tests' cluster, in its first opening unless told otherwise. The nonces of its openings are counted from
+    /// `origin`.
+    static func sample(_ member: MemberID, to peer: MemberID = 1, boot: UInt64 = 1, origin: UInt64 = 0) -> Introduction
+    {
+        Introduction(
+            cluster: .sampleCluster,
+            from: member,
+            to: peer,
+            incarnation: UniqueID(high: 0x1000 + member, low: 0x2000 + member),
+            boot: boot,
+            nonces: (0..<min(boot, 8)).map { origin + 100 * member + boot - $0 }
         )
     }
+
+    /// The same, said to another peer.
+    func said(to peer: MemberID) -> Introduction {
+        var introduction = self
+        introduction.to = peer
+        return introduction
+    }
+
+    /// What a connection begins with.
+    func hello(_ path: SendPath = .control) -> Handshake { HandshakeTerms().hello(self, path) }
 }
 
 extension [UInt8] {

@@ -6,13 +6,17 @@ import XCTest
 @testable import BalsaTransport
 
 final class HandshakeTests: XCTestCase {
-    private var hello: Handshake {
-        HandshakePolicy.sample(.sample(2, boot: 9), members: [1, 2]).hello(to: 1, .bulk)
-    }
+    private let hello = Introduction.sample(2, boot: 5).hello(.bulk)
 
     private var samples: [Handshake] {
-        let policy = HandshakePolicy.sample(.sample(1), members: [1, 2])
-        return [hello, policy.answer(to: hello, nil), policy.answer(to: hello, .cloned)]
+        let (terms, own) = (HandshakeTerms(), Introduction.sample(1, to: 2, boot: 60))
+        let refusal = IdentityRefusal(.cloned, of: hello.introduction, by: 1, in: .sampleCluster)
+        var unborn = hello
+        unborn.introduction.cluster = .none
+        return [
+            hello, unborn, terms.answer(to: hello, own, nil), terms.answer(to: hello, own, .identity(refusal)),
+            terms.answer(to: hello, own, .protocolRange),
+        ]
     }
 
     private func read(_ bytes: [UInt8], inPartsOf size: Int) throws -> Handshake? {
@@ -28,26 +32,26 @@ final class HandshakeTests: XCTestCase {
 
     func testWhatIsEncodedIsDecoded() throws {
         for sample in samples {
-            XCTAssertEqual(sample.encoded().count, 96)
+            XCTAssertEqual(sample.encoded().count, 152)
             XCTAssertEqual(try Handshake(decoding: sample.encoded()), sample)
         }
     }
 
     func testAHandshakeMayArriveInPartsOfAnyLength() throws {
         let bytes = [UInt8](hello.encoded())
-        for size in 1...96 { XCTAssertEqual(try read(bytes, inPartsOf: size), hello) }
+        for size in 1...152 { XCTAssertEqual(try read(bytes, inPartsOf: size), hello) }
     }
 
     func testAReaderWantsNoByteBehindTheHandshake() throws {
         var reader = HandshakeReader()
-        XCTAssertEqual(reader.wanted, 96)
+        XCTAssertEqual(reader.wanted, 152)
         XCTAssertNotNil(try hello.encoded().withUnsafeBytes { try reader.receive($0) })
         XCTAssertEqual(reader.wanted, 0)
     }
 
     func testAHandshakeThatIsCutAnywhereIsNone() throws {
         let bytes = [UInt8](hello.encoded())
-        for count in 0..<96 {
+        for count in 0..<152 {
             XCTAssertThrowsError(try Handshake(decoding: Bytes(Array(bytes[..<count]))), "\(count)")
             XCTAssertNil(try read(Array(bytes[..<count]), inPartsOf: 7))
         }
@@ -69,8 +73,8 @@ final class HandshakeTests: XCTestCase {
     /// The bytes with a checksum that fits them again.
     private func sealed(_ bytes: [UInt8]) -> Bytes {
         var bytes = bytes
-        let checksum = bytes[..<92].withUnsafeBytes { CRC32C.checksum($0) }
-        bytes.replaceSubrange(92..<96, with: withUnsafeBytes(of: checksum.littleEndian) { [UInt8]($0) })
+        let checksum = bytes[..<148].withUnsafeBytes { CRC32C.checksum($0) }
+        bytes.replaceSubrange(148..<152, with: withUnsafeBytes(of: checksum.littleEndian) { [UInt8]($0) })
         return Bytes(bytes)
     }
 
@@ -81,8 +85,13 @@ final class HandshakeTests: XCTestCase {
             (6, [0], "no kind"), (6, [4], "an unknown kind"), (7, [0], "no path"), (7, [3], "an unknown path"),
             (8, [2, 0, 1, 0], "a range of protocols from high to low"),
             (32, [UInt8](repeating: 0, count: 8), "no sender"),
-            (40, [UInt8](repeating: 0, count: 8), "no receiver"), (80, [1], "an answer in a hello"),
-            (88, [1], "a reason in a hello"), (90, [1], "a reserved byte"), (6, [3], "a refusal without a reason"),
+            (40, [UInt8](repeating: 0, count: 8), "no receiver"),
+            (48, [UInt8](repeating: 0, count: 16), "no incarnation"),
+            (72, [UInt8](repeating: 0, count: 64), "no nonce"),
+            (72, [UInt8](repeating: 0, count: 8), "a nonce behind none"),
+            (88, [UInt8](repeating: 0, count: 8), "a nonce behind none"),
+            (120, [1], "a nonce behind none"), (136, [1], "an answer in a hello"), (144, [1], "a reason in a hello"),
+            (146, [1], "a reserved byte"), (6, [3], "a refusal without a reason"),
         ]
         for change in changes {
             var changed = bytes
@@ -94,9 +103,9 @@ final class HandshakeTests: XCTestCase {
     func testRandomBytesAreRefused() {
         var random = RandomSource(seed: 7)
         for _ in 0..<2_000 {
-            var bytes = (0..<96).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+            var bytes = (0..<152).map { _ in UInt8(truncatingIfNeeded: random.next()) }
             if random.chance(1, in: 2) { bytes.replaceSubrange(0..<6, with: [0x42, 0x41, 0x4c, 0x48, 1, 0]) }
-            XCTAssertThrowsError(try read(bytes, inPartsOf: random.draw(1...96)))
+            XCTAssertThrowsError(try read(bytes, inPartsOf: random.draw(1...152)))
         }
     }
 

@@ -11,7 +11,7 @@ final class HostilePeerTests: XCTestCase {
     /// Member 1 is attacked; member 2 is its peer. Member 3 is whom the attacker pretends to be.
     private var one: TestMember!
     private var two: TestMember!
-    private let hello = HandshakePolicy.sample(.sample(3), members: [1, 3]).hello(to: 1, .control)
+    private let hello = Introduction.sample(3).hello()
 
     private func start(_ change: (inout TCPOptions) -> Void = { _ in }) throws {
         one = try TestMember(1, change)
@@ -49,14 +49,14 @@ final class HostilePeerTests: XCTestCase {
     func testAHelloWithAFlippedBitIsNotAnswered() throws {
         try start()
         let bytes = [UInt8](hello.encoded())
-        for bit in stride(from: 0, to: 96 * 8, by: 5) {
+        for bit in stride(from: 0, to: 152 * 8, by: 5) {
             let connection = try RawConnection(to: port)
             connection.send(bytes.flipping(bit: bit))
             let (answer, isEnded) = connection.receive()
             XCTAssertTrue(isEnded)
             // Where the version seems to be a newer one, the answer says so.
             if !answer.isEmpty {
-                XCTAssertEqual(try Handshake(decoding: Bytes(answer)).reason, .protocolRange, "bit \(bit)")
+                XCTAssertEqual(try Handshake(decoding: Bytes(answer)).refusalCode, protocolRange, "bit \(bit)")
             }
         }
         XCTAssertEqual(metrics.inboundConnections, 1, "that of the peer")
@@ -66,11 +66,11 @@ final class HostilePeerTests: XCTestCase {
     func testAHelloThatIsCutAnywhereEndsQuietly() throws {
         try start()
         let bytes = [UInt8](hello.encoded())
-        for count in 0..<96 {
+        for count in 0..<152 {
             let connection = try RawConnection(to: port)
             connection.send(Array(bytes[..<count]))
         }
-        eventually("all are gone") { metrics.connectionsAccepted == 97 && metrics.halfOpenConnections == 0 }
+        eventually("all are gone") { metrics.connectionsAccepted == 153 && metrics.halfOpenConnections == 0 }
         XCTAssertEqual(metrics.handshakesBroken, 0)
         try checkThatThePeerGoesOn()
     }
@@ -80,7 +80,7 @@ final class HostilePeerTests: XCTestCase {
         let connection = try RawConnection(to: port)
         for byte in [UInt8](hello.encoded()) {
             guard connection.send([byte]) else { break }
-            usleep(10_000)
+            usleep(5_000)
         }
         XCTAssertTrue(connection.receive().isEnded)
         XCTAssertEqual(metrics.handshakesLate, 1)
@@ -150,19 +150,35 @@ final class HostilePeerTests: XCTestCase {
         XCTAssertEqual(silent.count, 1_000)
     }
 
-    func testAReplayedHelloReplacesItsConnectionAndOneOfAPastLifeIsRefused() throws {
+    func testAReplayedHelloReplacesItsConnectionAndOneThatIsRefusedDoesNot() throws {
         try start()
         let first = try RawConnection(to: port)
         XCTAssertEqual(try first.greet(hello).kind, .welcome)
         let second = try RawConnection(to: port)
         XCTAssertEqual(try second.greet(hello).kind, .welcome)
         XCTAssertTrue(first.receive().isEnded, "a sender has one connection a path")
-        let later = HandshakePolicy.sample(.sample(3, boot: 2), members: [1, 3]).hello(to: 1, .control)
+        XCTAssertEqual(one.recorder.record.disconnected, [], "the life goes on")
+        one.recorder.refuse { $0.from == 3 && $0.boot < 2 ? .rolledBack : nil }
         let third = try RawConnection(to: port)
-        XCTAssertEqual(try third.greet(later).kind, .welcome)
+        XCTAssertEqual(try third.greet(Introduction.sample(3, boot: 2).hello()).kind, .welcome)
+        eventually("the life before is gone") { one.recorder.record.disconnected == [[3, 301]] }
         let fourth = try RawConnection(to: port)
-        XCTAssertEqual(try fourth.greet(hello).reason, .cloned)
+        XCTAssertEqual(try fourth.greet(hello).refusalCode, IdentityRefusal.Reason.rolledBack.rawValue)
         XCTAssertEqual(metrics.inboundConnections, 2)
+        try checkThatThePeerGoesOn()
+    }
+
+    func testAFrameThatNamesAnotherSenderIsDroppedAndReported() throws {
+        try start()
+        let connection = try RawConnection(to: port)
+        XCTAssertEqual(try connection.greet(hello).kind, .welcome)
+        for sender in [2, 3, 9, 3] as [MemberID] {
+            for piece in try TestFrame.make(sender, from: sender, to: 1, .control) { connection.send([UInt8](piece)) }
+        }
+        eventually("its own frames arrive") { one.recorder.record.numbers[3]?[.control] == [3, 3] }
+        XCTAssertNil(one.recorder.record.numbers[2])
+        XCTAssertEqual(one.recorder.record.mislabelled, [2, 9])
+        XCTAssertEqual(metrics.framesMislabelled, 2)
         try checkThatThePeerGoesOn()
     }
 
@@ -172,14 +188,16 @@ final class HostilePeerTests: XCTestCase {
         var bytes = [UInt8](hello.encoded()) + [1, 2, 3, 4]
         bytes[4] = 2
         connection.send(bytes)
-        let answer = try Handshake(decoding: Bytes(connection.receive(96).bytes))
-        XCTAssertEqual(answer.reason, .protocolRange)
+        let answer = try Handshake(decoding: Bytes(connection.receive(152).bytes))
+        XCTAssertEqual(answer.refusalCode, protocolRange)
     }
+
+    private var protocolRange: UInt16 { HandshakeRefusal.Reason.protocolRange.code }
 
     // MARK: A peer that is connected to
 
     /// Listens like a member, greets, and leaves the rest to the test.
-    private func acceptByHand(_ listener: Int32, as identity: MemberIdentity) throws -> RawConnection {
+    private func acceptByHand(_ listener: Int32, as introduction: Introduction) throws -> RawConnection {
         var accepted = Socket.Accepted.none
         eventually("somebody connects") {
             accepted = Socket.accept(listener)
@@ -187,9 +205,8 @@ final class HostilePeerTests: XCTestCase {
         }
         guard case .connection(let descriptor) = accepted else { throw TransportError(.system, "accept by hand") }
         let connection = RawConnection(accepted: descriptor)
-        let hello = try Handshake(decoding: Bytes(connection.receive(96).bytes))
-        let policy = HandshakePolicy.sample(identity, members: [1, 2, 3])
-        connection.send([UInt8](policy.answer(to: hello, nil).encoded()))
+        let hello = try Handshake(decoding: Bytes(connection.receive(152).bytes))
+        connection.send([UInt8](HandshakeTerms().answer(to: hello, introduction, nil).encoded()))
         return connection
     }
 
@@ -240,9 +257,8 @@ final class HostilePeerTests: XCTestCase {
         let past = try acceptByHand(listener, as: .sample(3))
         eventually("it is connected") { one.recorder.record.connected == [3] }
         // The machine was switched off and on again. The old connection does not end by itself.
-        let next = HandshakePolicy.sample(.sample(3, boot: 2), members: [1, 3])
         let inbound = try RawConnection(to: port)
-        XCTAssertEqual(try inbound.greet(next.hello(to: 1, .control)).kind, .welcome)
+        XCTAssertEqual(try inbound.greet(Introduction.sample(3, boot: 2).hello()).kind, .welcome)
         XCTAssertTrue(past.receive().isEnded)
         let present = try acceptByHand(listener, as: .sample(3, boot: 2))
         eventually("it is connected again") { one.recorder.record.connected == [3, 3] }
@@ -262,13 +278,15 @@ final class HostilePeerTests: XCTestCase {
         }
         guard case .connection(let descriptor) = accepted else { return XCTFail("it did not") }
         let rubbish = RawConnection(accepted: descriptor)
-        rubbish.send([UInt8](repeating: 0xff, count: 96))
+        rubbish.send([UInt8](repeating: 0xff, count: 152))
         XCTAssertTrue(rubbish.receive().isEnded)
         XCTAssertEqual(metrics.handshakesBroken, 1)
 
         let impostor = try acceptByHand(listener, as: .sample(2))
         XCTAssertTrue(impostor.receive().isEnded)
-        eventually("it is told") { one.recorder.record.refused.contains(HandshakeRefusal(.here, .notAddressed)) }
+        eventually("it is told") {
+            one.recorder.record.refused.contains { $0.side == .here && "\($0)".contains("reached member 2") }
+        }
 
         let talker = try acceptByHand(listener, as: .sample(3))
         eventually("it is connected") { one.recorder.record.connected == [3] }

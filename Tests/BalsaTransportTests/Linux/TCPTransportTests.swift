@@ -100,32 +100,101 @@ final class TCPTransportTests: XCTestCase {
         }
     }
 
-    func testOfTwoCopiesOfADiskTheEarlierIsRefusedWhenItComesBack() throws {
-        let (one, two) = try pair()
-        // The copy was opened once more than the original, and nobody can tell it from a restart. The original goes on.
-        let next = try TestMember(.sample(2, boot: 2))
-        one.connect(to: next)
-        next.connect(to: one)
-        eventually("the copy is connected") { one.recorder.record.connected == [2, 2] }
-        eventually("the original is refused") {
-            two.recorder.record.refused.contains(HandshakeRefusal(.peer, .cloned))
-        }
-        XCTAssertTrue(one.recorder.record.refused.contains(HandshakeRefusal(.here, .cloned)))
-    }
-
-    func testADiskThatWasSetBackIsRefusedAndLearnsWhy() throws {
+    func testWhomTheReceiverRefusesLearnsWhyInTheSameSentence() throws {
         let one = try TestMember(1)
+        one.recorder.refuse { $0.boot < 5 ? .rolledBack : nil }
         do {
             let two = try TestMember(.sample(2, boot: 5))
             two.connect(to: one)
             eventually("it is connected") { two.recorder.record.connected == [1] }
         }
+        eventually("its end is told") { one.recorder.record.disconnected == [[2, 205]] }
         let old = try TestMember(.sample(2, boot: 4))
         old.connect(to: one)
-        eventually("it learns why") { old.recorder.record.refused.contains(HandshakeRefusal(.peer, .rolledBack)) }
-        XCTAssertTrue(one.recorder.record.refused.contains(HandshakeRefusal(.here, .rolledBack)))
+        let refusal = Recorder.refusal(.rolledBack, of: .sample(2, boot: 4), by: .sample(1))
+        eventually("it learns why") {
+            old.recorder.record.refused.contains(HandshakeRefusal(.peer, .identity(refusal)))
+        }
+        XCTAssertTrue(one.recorder.record.refused.contains(HandshakeRefusal(.here, .identity(refusal))))
         XCTAssertEqual(old.recorder.record.connected, [])
+        XCTAssertEqual(one.recorder.record.disconnected, [[2, 205]], "who was refused never was connected")
         XCTAssertGreaterThan(one.transport.metrics.handshakesRefused, 0)
+    }
+
+    func testWhoConnectsJudgesTheWelcomeAsWell() throws {
+        let (one, two) = (try TestMember(1), try TestMember(2))
+        one.recorder.refuse { _ in .cloned }
+        one.connect(to: two)
+        let refusal = Recorder.refusal(.cloned, of: .sample(2), by: .sample(1))
+        eventually("the welcome is refused") {
+            one.recorder.record.refused.contains(HandshakeRefusal(.here, .identity(refusal)))
+        }
+        XCTAssertEqual(one.recorder.record.judged.first, .sample(2))
+        XCTAssertEqual(one.recorder.record.connected, [])
+    }
+
+    func testALifeEndsWithItsLastConnection() throws {
+        let (one, two) = try pair()
+        try one.send(0..<1, to: 2, .bulk)
+        eventually("there are four connections") { two.recorder.record.count(1, .bulk) == 1 }
+        one.transport.setPeers([])
+        eventually("two of them are gone") { two.transport.metrics.inboundConnections == 0 }
+        try two.send(0..<1, to: 1, .control)
+        eventually("another is there") { one.recorder.record.count(2, .control) == 1 }
+        XCTAssertEqual(two.recorder.record.disconnected, [])
+        two.transport.setPeers([])
+        eventually("the last is gone") { two.recorder.record.disconnected == [[1, 101]] }
+        eventually("on both sides") { one.recorder.record.disconnected == [[2, 201]] }
+    }
+
+    func testFramesOfAConnectionForTheFirstBootAreMarkedUntilAllIntroduceThemselvesAnew() throws {
+        let one = try TestMember(1)
+        var unborn = Introduction.sample(2)
+        unborn.cluster = .none
+        let two = try TestMember(unborn)
+        one.recorder.decide { $0.cluster == .none ? .firstBootOnly : .accept(isNew: false) }
+        two.recorder.decide { _ in .firstBootOnly }
+        one.connect(to: two)
+        two.connect(to: one)
+        eventually("both are connected") {
+            one.recorder.record.connected == [2] && two.recorder.record.connected == [1]
+        }
+        try one.send(0..<5, to: 2, .control)
+        try two.send(0..<5, to: 1, .control)
+        eventually("all frames are marked") {
+            one.recorder.record.firstBootFrames == 5 && two.recorder.record.firstBootFrames == 5
+        }
+        XCTAssertEqual(one.recorder.record.numbers[2], nil)
+
+        // Member 2 is established: it says so on new connections, over which whatever was sent since arrives unmarked.
+        two.recorder.introduceItself(as: .sample(2))
+        two.recorder.decide { _ in .accept(isNew: false) }
+        let frames = try (5..<10).map { try TestFrame.make($0, from: 2, to: 1, .control) }
+        let transport = two.transport
+        two.loop.post {
+            transport.introduceAnew()
+            for frame in frames { transport.send(frame, to: 1, .control) }
+        }
+        eventually("frames are taken") { one.recorder.record.numbers[2]?[.control] == [5, 6, 7, 8, 9] }
+        eventually("both are connected anew") {
+            one.recorder.record.connected == [2, 2] && two.recorder.record.connected == [1, 1]
+        }
+        try one.send(5..<10, to: 2, .control)
+        eventually("in both directions") { two.recorder.record.numbers[1]?[.control] == [5, 6, 7, 8, 9] }
+        XCTAssertEqual(one.recorder.record.firstBootFrames, 5)
+        XCTAssertEqual(two.recorder.record.firstBootFrames, 5)
+    }
+
+    func testAMemberThatWithdrawsMakesNoConnectionsAndAnswersStill() throws {
+        let (one, two) = try pair()
+        one.recorder.refuse { _ in .unavailable }
+        one.transport.withdraw()
+        eventually("the peer is told why") {
+            two.recorder.record.refused.contains { $0.side == .peer && "\($0)".contains("member 1 has failed") }
+        }
+        eventually("nothing is left") { two.transport.metrics.inboundConnections == 0 }
+        XCTAssertEqual(one.transport.metrics.inboundConnections, 0)
+        eventually("the receiver has heard it") { one.recorder.record.disconnected == [[2, 201]] }
     }
 
     func testANameIsLookedUpAndAnUnknownOneIsTold() throws {
@@ -146,10 +215,10 @@ final class TCPTransportTests: XCTestCase {
             XCTAssertThrowsError(
                 try TCPTransport(
                     TCPOptions(listen: NetworkAddress(host: host, port: 0)),
-                    policy: .sample(.sample(1), members: [1]),
+                    member: 1,
                     loop: loop,
                     random: RandomSource(seed: 1),
-                    receiver: Recorder()
+                    receiver: Recorder(.sample(1))
                 ),
                 host
             ) { XCTAssertEqual(($0 as? TransportError)?.code, .insecure) }
@@ -184,10 +253,11 @@ final class TCPTransportTests: XCTestCase {
 
     func testAMemberThatLeavesLosesItsConnections() throws {
         let (one, two) = try pair()
+        one.recorder.refuse { _ in .unknownMember }
         one.transport.setPeers([])
-        one.transport.changePolicy { $0.setPeers([]) }
+        one.transport.introduceAnew()
         eventually("it is refused from now on") {
-            two.recorder.record.refused.contains(HandshakeRefusal(.peer, .unknownMember))
+            two.recorder.record.refused.contains { "\($0)".contains("has no member 2") }
         }
         XCTAssertEqual(one.transport.metrics.inboundConnections, 0)
     }

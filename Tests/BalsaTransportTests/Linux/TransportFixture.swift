@@ -6,7 +6,7 @@ import XCTest
 
 @testable import BalsaTransport
 
-/// Notes what a transport tells, and whether the frames of each peer and path came in order.
+/// Introduces a member, listens to all members of its cluster unless told otherwise, and notes what a transport tells.
 final class Recorder: TransportReceiver, @unchecked Sendable {
     /// What has been told so far.
     struct Record {
@@ -16,6 +16,12 @@ final class Recorder: TransportReceiver, @unchecked Sendable {
         var unreachable: [MemberID] = []
         var refused: [HandshakeRefusal] = []
         var undecodable = 0
+        /// How many frames came over connections for the first boot.
+        var firstBootFrames = 0
+        var mislabelled: [MemberID] = []
+        /// The introductions that were judged, and the lives that ended, as member and nonce.
+        var judged: [Introduction] = []
+        var disconnected: [[UInt64]] = []
 
         func count(_ peer: MemberID, _ path: SendPath) -> Int { numbers[peer]?[path]?.count ?? 0 }
 
@@ -27,14 +33,70 @@ final class Recorder: TransportReceiver, @unchecked Sendable {
                 connected: connected.map { $0 },
                 unreachable: unreachable.map { $0 },
                 refused: refused.map { $0 },
-                undecodable: undecodable
+                undecodable: undecodable,
+                firstBootFrames: firstBootFrames,
+                mislabelled: mislabelled.map { $0 },
+                judged: judged.map { $0 },
+                disconnected: disconnected.map { $0 }
             )
         }
     }
 
+    private struct Judge {
+        var own: Introduction
+        var verdict: @Sendable (Introduction) -> PeerVerdict
+    }
+
     private let locked = Locked(Record())
+    private let judge: Locked<Judge>
+
+    init(_ own: Introduction) {
+        judge = Locked(
+            Judge(own: own) { introduction in
+                let isKnown = introduction.cluster == own.cluster && introduction.to == own.from
+                return isKnown
+                    ? .accept(isNew: false) : .refuse(Recorder.refusal(.malformed, of: introduction, by: own))
+            }
+        )
+    }
+
+    static func refusal(
+        _ reason: IdentityRefusal.Reason,
+        of introduction: Introduction,
+        by own: Introduction
+    ) -> IdentityRefusal {
+        IdentityRefusal(reason, of: introduction, by: own.from, in: own.cluster)
+    }
 
     var record: Record { locked.withLock { $0.copy() } }
+
+    /// From now on the member introduces itself so.
+    func introduceItself(as own: Introduction) { judge.withLock { $0.own = own } }
+
+    /// From now on the member decides so.
+    func decide(_ verdict: @escaping @Sendable (Introduction) -> PeerVerdict) {
+        judge.withLock { $0.verdict = verdict }
+    }
+
+    /// From now on the member refuses whom `reason` names a reason for.
+    func refuse(_ reason: @escaping @Sendable (Introduction) -> IdentityRefusal.Reason?) {
+        let own = judge.withLock { $0.own }
+        decide { introduction in
+            guard let reason = reason(introduction) else { return .accept(isNew: false) }
+            return .refuse(Recorder.refusal(reason, of: introduction, by: own))
+        }
+    }
+
+    func introduction(to peer: MemberID) -> Introduction { judge.withLock { $0.own }.said(to: peer) }
+
+    func judge(_ introduction: Introduction) -> PeerVerdict {
+        locked.withLock { $0.judged.append(introduction) }
+        return judge.withLock { $0.verdict }(introduction)
+    }
+
+    func disconnected(_ peer: MemberID, nonce: UInt64) { locked.withLock { $0.disconnected.append([peer, nonce]) } }
+    func receivedFirstBoot(_ frame: Bytes, from peer: MemberID) { locked.withLock { $0.firstBootFrames += 1 } }
+    func mislabelled(by peer: MemberID, as sender: MemberID) { locked.withLock { $0.mislabelled.append(sender) } }
 
     func received(_ frame: Bytes, from peer: MemberID) {
         locked.withLock { record in
@@ -89,27 +151,27 @@ enum TestFrame {
 /// A member with a loop and a transport of its own.
 final class TestMember {
     let id: MemberID
-    let recorder = Recorder()
+    let recorder: Recorder
     let loop: EventLoop
     let transport: TCPTransport
 
     var address: NetworkAddress { NetworkAddress(host: "127.0.0.1", port: transport.port) }
 
     init(
-        _ identity: MemberIdentity,
-        of members: [MemberID] = [1, 2, 3],
+        _ introduction: Introduction,
         port: UInt16 = 0,
         _ change: (inout TCPOptions) -> Void = { _ in }
     ) throws {
-        id = identity.member
+        id = introduction.from
+        recorder = Recorder(introduction)
         loop = try EventLoop()
         var options = TCPOptions(listen: NetworkAddress(host: "127.0.0.1", port: port))
         change(&options)
         transport = try TCPTransport(
             options,
-            policy: .sample(identity, members: members),
+            member: id,
             loop: loop,
-            random: RandomSource(seed: identity.member),
+            random: RandomSource(seed: id),
             receiver: recorder
         )
     }
@@ -207,7 +269,7 @@ final class RawConnection {
     /// Says hello and returns the answer.
     func greet(_ hello: Handshake) throws -> Handshake {
         send([UInt8](hello.encoded()))
-        return try Handshake(decoding: Bytes(receive(96).bytes))
+        return try Handshake(decoding: Bytes(receive(Handshake.encodedByteCount).bytes))
     }
 }
 
