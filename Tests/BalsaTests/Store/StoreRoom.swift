@@ -1,0 +1,159 @@
+import BalsaPlatform
+import BalsaRaft
+import BalsaTransport
+import Foundation
+import XCTest
+
+@testable import Balsa
+
+/// Notes what a store tells its observer.
+final class NotedEvents: StoreObserver {
+    private let noted = Locked<[StoreEvent]>([])
+
+    func noticed(_ event: StoreEvent) { noted.withLock { $0.append(event) } }
+
+    /// The clusters that the member has joined.
+    var joined: [String] {
+        noted.withLock { $0 }.compactMap { if case .joined(let cluster) = $0 { cluster } else { nil } }
+    }
+
+    /// What was said of refusals between the member and this peer.
+    func refusals(of peer: MemberID) -> [String] {
+        noted.withLock { $0 }.compactMap {
+            if case .refused(let refused, let text) = $0, refused == peer { text } else { nil }
+        }
+    }
+}
+
+/// A folder and the ports for the members of one cluster on this machine: real files, threads and sockets.
+final class StoreRoom {
+    private struct Failure: Error {}
+
+    private let folder: String
+    /// Where the members are reached.
+    var peers: [MemberID: String] = [:]
+    /// The stores that are open.
+    private(set) var stores: [MemberID: ReplicatedStore] = [:]
+    private(set) var events: [MemberID: NotedEvents] = [:]
+
+    init(members: [MemberID] = [1, 2, 3]) throws {
+        let url = FileManager.default.temporaryDirectory.appendingPathComponent("balsa-room-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+        folder = url.path
+        for (member, port) in zip(members, try StoreRoom.freePorts(members.count)) {
+            peers[member] = "127.0.0.1:\(port)"
+        }
+    }
+
+    func tearDown() async throws {
+        for store in stores.values { await store.close() }
+        try FileManager.default.removeItem(atPath: folder)
+    }
+
+    /// The directory of a member, or of a copy of it.
+    func directory(_ member: MemberID, _ copy: String = "") -> String { "\(folder)/\(member)\(copy)" }
+
+    /// Opens a member, on its own directory unless told otherwise.
+    @discardableResult
+    func open(_ member: MemberID, at directory: String? = nil) async throws -> ReplicatedStore {
+        let (store, observer) = try await open(member, at: directory ?? self.directory(member), peers)
+        stores[member] = store
+        events[member] = observer
+        return store
+    }
+
+    /// Opens a store that the room does not count among its members.
+    func open(
+        _ member: MemberID,
+        at directory: String,
+        _ peers: [MemberID: String]
+    ) async throws -> (ReplicatedStore, NotedEvents) {
+        let observer = NotedEvents()
+        var options = StoreOptions()
+        options.observer = observer
+        return (
+            try await ReplicatedStore.open(at: directory, member: member, peers: peers, options: options), observer
+        )
+    }
+
+    /// Opens all members and waits until they serve.
+    func openAll() async throws {
+        for member in peers.keys.sorted() { try await open(member) }
+        try await stores[1]?.put("opened", "1", timeout: .seconds(30))
+    }
+
+    func close(_ member: MemberID) async {
+        await stores.removeValue(forKey: member)?.close()
+    }
+
+    func copy(_ from: String, to: String) throws { try FileManager.default.copyItem(atPath: from, toPath: to) }
+
+    func remove(_ directory: String) throws { try FileManager.default.removeItem(atPath: directory) }
+
+    /// Ports of the loopback that are free now.
+    static func freePorts(_ count: Int) throws -> [UInt16] {
+        var sockets: [Int32] = []
+        defer { for socket in sockets { Glibc.close(socket) } }
+        return try (0..<count).map { _ in
+            let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            sockets.append(socket)
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+            var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+            let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    bind(socket, $0, length) == 0 && getsockname(socket, $0, &length) == 0
+                }
+            }
+            guard isBound else { throw Failure() }
+            return UInt16(bigEndian: address.sin_port)
+        }
+    }
+}
+
+extension StoreState {
+    /// Why the store has failed; nil while it has not.
+    var failure: String? { if case .failed(let text) = self { text } else { nil } }
+}
+
+extension XCTestCase {
+    /// Waits until `condition` holds, and fails after half a minute.
+    func eventually(
+        _ what: String,
+        file: StaticString = #filePath,
+        line: UInt = #line,
+        _ condition: () -> Bool
+    ) async throws {
+        for _ in 0..<6_000 {
+            if condition() { return }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        XCTFail("never: \(what)", file: file, line: line)
+    }
+
+    /// Waits until a store has failed, and checks that its sentence has all of these parts.
+    func expectFailure(
+        of store: ReplicatedStore,
+        saying parts: [String],
+        file: StaticString = #filePath,
+        line: UInt = #line
+    ) async throws {
+        try await eventually("it is refused", file: file, line: line) { store.state.failure != nil }
+        let text = store.state.failure ?? ""
+        for part in parts { XCTAssertTrue(text.contains(part), "\(part) in: \(text)", file: file, line: line) }
+        let error = await storeError { try await store.put("never", "said", timeout: .seconds(1)) }
+        XCTAssertEqual(error?.reason, .failed, file: file, line: line)
+        XCTAssertEqual(error?.outcome, .notApplied, file: file, line: line)
+    }
+
+    /// What a call throws; nil where it throws nothing.
+    func storeError(_ body: () async throws -> Void) async -> StoreError? {
+        do {
+            try await body()
+            return nil
+        } catch {
+            return error as? StoreError
+        }
+    }
+}
