@@ -29,9 +29,9 @@ final class InboundConnection: ReadinessHandler {
     private var frames: [Bytes] = []
 
     /// Whose connection it is, and for what, once that is known.
-    var key: (peer: MemberID, path: SendPath)? {
+    var key: (life: PeerLife, path: SendPath)? {
         guard case .open(let life, let path, _) = phase else { return nil }
-        return (life.member, path)
+        return (life, path)
     }
 
     /// A connection of which nothing is known yet.

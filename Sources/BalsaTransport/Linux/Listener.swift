@@ -99,10 +99,14 @@ final class Listener: ReadinessHandler {
     }
 
     /// Takes note that a connection has introduced itself. An older one of the same member and path ends: its sender has
-    /// only one, and so has lost it.
+    /// only one, and so has lost it. All those of another of its lives end, too: its process is gone, or it is not the one that
+    /// may be listened to.
     func opened(_ connection: InboundConnection, by peer: PeerLife, _ path: SendPath) {
         halfOpen.removeAll { $0 === connection }
-        for older in open where older.key?.peer == peer.member && older.key?.path == path { older.close() }
+        for older in open {
+            guard let key = older.key, key.life.member == peer.member else { continue }
+            if key.path == path || key.life != peer { older.close() }
+        }
         open.removeAll { $0.key == nil }
         open.append(connection)
         note()

@@ -79,6 +79,23 @@ final class StoreFirstBootTests: XCTestCase {
         XCTAssertEqual(joined.count, 1)
     }
 
+    func testMembersThatWereGivenDifferentListsSaySoAndGoOnWhenThatIsCorrected() async throws {
+        let peers = room.peers
+        room.peers[3] = nil
+        try await room.open(1)
+        room.peers = peers
+        try await room.open(2)
+        try await room.open(3)
+        try await eventually("it is told") { room.events[2]?.waits.isEmpty == false }
+        let waits = room.events[2]?.waits ?? []
+        XCTAssertEqual(waits.count, 1, "once")
+        XCTAssertTrue(waits[0].contains("start all members with the same list"), waits[0])
+        await room.close(1)
+        let first = try await room.open(1)
+        try await first.put("k", "v", timeout: .seconds(30))
+        XCTAssertEqual(Set(room.events.values.flatMap(\.joined)).count, 1)
+    }
+
     func testASingleMemberBelongsToItsClusterAtOnceAndForGood() async throws {
         let directory = room.directory(9)
         let alone = try await ReplicatedStore.open(at: directory)

@@ -17,6 +17,11 @@ final class NotedEvents: StoreObserver {
         noted.withLock { $0 }.compactMap { if case .joined(let cluster) = $0 { cluster } else { nil } }
     }
 
+    /// What the first boot waits for.
+    var waits: [String] {
+        noted.withLock { $0 }.compactMap { if case .firstBootWaits(let text) = $0 { text } else { nil } }
+    }
+
     /// What was said of refusals between the member and this peer.
     func refusals(of peer: MemberID) -> [String] {
         noted.withLock { $0 }.compactMap {

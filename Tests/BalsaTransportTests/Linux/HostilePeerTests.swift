@@ -158,9 +158,12 @@ final class HostilePeerTests: XCTestCase {
         XCTAssertEqual(try second.greet(hello).kind, .welcome)
         XCTAssertTrue(first.receive().isEnded, "a sender has one connection a path")
         XCTAssertEqual(one.recorder.record.disconnected, [], "the life goes on")
+        let bulk = try RawConnection(to: port)
+        XCTAssertEqual(try bulk.greet(Introduction.sample(3).hello(.bulk)).kind, .welcome)
         one.recorder.refuse { $0.from == 3 && $0.boot < 2 ? .rolledBack : nil }
         let third = try RawConnection(to: port)
         XCTAssertEqual(try third.greet(Introduction.sample(3, boot: 2).hello()).kind, .welcome)
+        XCTAssertTrue(bulk.receive().isEnded, "whatever the life before has had")
         eventually("the life before is gone") { one.recorder.record.disconnected == [[3, 301]] }
         let fourth = try RawConnection(to: port)
         XCTAssertEqual(try fourth.greet(hello).refusalCode, IdentityRefusal.Reason.rolledBack.rawValue)
