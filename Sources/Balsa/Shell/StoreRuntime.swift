@@ -23,7 +23,7 @@ public final class StoreRuntime: Sendable {
         self.spin = spin
     }
 
-    /// The workers, started at first use. They go on until the runtime goes.
+    /// The workers, started at first use. They go on until the runtime and all stores that were opened on it have gone.
     func workers() throws(BackgroundThread.StartError) -> WorkerThreads {
         try started.withLock { started throws(BackgroundThread.StartError) in
             if let workers = started { return workers }
@@ -38,6 +38,4 @@ public final class StoreRuntime: Sendable {
         options.spin = spin
         return try EventLoop(options: options)
     }
-
-    deinit { started.withLock { $0?.stop() } }
 }

@@ -41,6 +41,4 @@ final class WorkerThreads: @unchecked Sendable {
         threads[place].wake()
     }
 
-    /// Ends the threads once what they do is done.
-    func stop() { for thread in threads { thread.stop() } }
 }
