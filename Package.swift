@@ -58,7 +58,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "BalsaBench",
-            dependencies: ["BalsaPlatform", "BalsaLSM"],
+            dependencies: ["BalsaPlatform", "BalsaRaft", "BalsaLSM", "BalsaKeyValue", "Balsa"],
             path: "Benchmarks",
             swiftSettings: settings
         ),

@@ -34,51 +34,32 @@ struct StorageArguments: Equatable {
     var directory: String?
     var wantsHelp = false
 
-    /// Why arguments cannot be used, in a sentence.
-    struct Failure: Error, Equatable {
-        let line: String
-    }
-
     init() {}
 
-    init(_ arguments: [String]) throws(Failure) {
-        var rest = arguments[...]
-        while let option = rest.popFirst() {
-            if option == "--help" || option == "-h" {
+    init(_ arguments: [String]) throws(OptionReader.Failure) {
+        var reader = OptionReader("storage", arguments)
+        let options = ["--num", "--value", "--cache", "--buffer", "--only", "--dir"]
+        while let option = try reader.next(of: options) {
+            switch option {
+            case "--help":
                 wantsHelp = true
                 return
+            case "--num": keyCount = try reader.number(of: option, in: 1...1_000_000_000)
+            case "--value": valueBytes = try reader.number(of: option, in: 1...1 << 20)
+            case "--cache": cacheMebibytes = try reader.number(of: option, in: 0...1 << 20)
+            case "--buffer": bufferMebibytes = try reader.number(of: option, in: 1...4096)
+            case "--dir": directory = try reader.value(of: option)
+            default: only = try StorageArguments.workloads(try reader.value(of: option))
             }
-            guard ["--num", "--value", "--cache", "--buffer", "--only", "--dir"].contains(option) else {
-                throw Failure(line: "there is no option '\(option)'; 'balsa-bench storage --help' lists them")
-            }
-            guard let value = rest.popFirst() else { throw Failure(line: "\(option) needs a value") }
-            try take(option, value)
         }
     }
 
     /// Whether a workload is to run.
     func wants(_ workload: String) -> Bool { only.isEmpty || only.contains(workload) }
 
-    private mutating func take(_ option: String, _ value: String) throws(Failure) {
-        switch option {
-        case "--num": keyCount = try number(option, value, 1...1_000_000_000)
-        case "--value": valueBytes = try number(option, value, 1...1 << 20)
-        case "--cache": cacheMebibytes = try number(option, value, 0...1 << 20)
-        case "--buffer": bufferMebibytes = try number(option, value, 1...4096)
-        case "--dir": directory = value
-        default:
-            only = value.split(separator: ",").map(String.init)
-            guard let unknown = only.first(where: { !StorageArguments.workloads.contains($0) }) else { return }
-            throw Failure(
-                line: "there is no workload '\(unknown)', only \(StorageArguments.workloads.joined(separator: ", "))"
-            )
-        }
-    }
-
-    private func number(_ option: String, _ text: String, _ range: ClosedRange<Int>) throws(Failure) -> Int {
-        guard let number = Int(text), range.contains(number) else {
-            throw Failure(line: "\(option) is a number from \(range.lowerBound) to \(range.upperBound), not '\(text)'")
-        }
-        return number
+    private static func workloads(_ text: String) throws(OptionReader.Failure) -> [String] {
+        let names = text.split(separator: ",").map(String.init)
+        guard let unknown = names.first(where: { !workloads.contains($0) }) else { return names }
+        throw OptionReader.Failure(line: "there is no workload '\(unknown)', only \(workloads.joined(separator: ", "))")
     }
 }

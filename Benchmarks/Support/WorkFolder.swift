@@ -14,6 +14,17 @@ struct WorkFolder {
         }
     }
 
+    private init(_ path: String) { self.path = path }
+
+    /// Makes a folder in this one.
+    func makeFolder(_ name: String) throws(BenchmarkError) -> WorkFolder {
+        let path = "\(path)/\(name)"
+        guard mkdir(path, 0o700) == 0 else {
+            throw BenchmarkError("the folder \(path) cannot be made: \(String(cString: strerror(errno)))")
+        }
+        return WorkFolder(path)
+    }
+
     /// Removes a folder of files, if it is there.
     func remove(_ name: String) throws(BenchmarkError) { try removeAll(path + "/" + name) }
 

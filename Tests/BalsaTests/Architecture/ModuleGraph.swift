@@ -75,7 +75,7 @@ enum ModuleGraph {
         ),
         Module(
             name: "BalsaBench",
-            imports: ["BalsaPlatform", "BalsaLSM"],
+            imports: ["BalsaPlatform", "BalsaRaft", "BalsaLSM", "BalsaKeyValue", "Balsa"],
             system: [SystemImport(name: "Glibc")],
             folder: "Benchmarks"
         ),
