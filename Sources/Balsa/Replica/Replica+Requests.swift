@@ -9,11 +9,13 @@ extension Replica {
     /// What is taken is proposed as one, so that one append carries it to each peer.
     func submit(_ submissions: [Submission], _ effects: inout [ReplicaEffect]) {
         var taken: [Submission] = []
+        var takenBytes = 0
         for submission in submissions {
             if let reason = refusal(of: submission.command) {
                 effects.append(.reply(submission.id, .failure(RequestError(.notApplied, reason))))
-            } else if hasRoom(for: submission.command.count + takenBytes(taken)) {
+            } else if hasRoom(for: submission.command.count + takenBytes) {
                 taken.append(submission)
+                takenBytes += submission.command.count + RequestTable.overheadBytes
             } else {
                 effects.append(.reply(submission.id, .failure(RequestError(.notApplied, .busy))))
             }
@@ -31,10 +33,6 @@ extension Replica {
 
     /// The leader, as far as this member knows; 0 where it does not.
     private var leader: MemberID { raft.currentStanding.leader }
-
-    private func takenBytes(_ submissions: [Submission]) -> Int {
-        submissions.reduce(0) { $0 + $1.command.count + RequestTable.overheadBytes }
-    }
 
     private func hasRoom(for byteCount: Int) -> Bool {
         guard requests.waitingBytes + byteCount + RequestTable.overheadBytes <= options.maxWaitingBytes else {
