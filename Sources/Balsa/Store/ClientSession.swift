@@ -32,8 +32,6 @@ struct ClientSession {
         var id: CallID
         var operation: Command.Operation
         var deadline: Instant
-        /// Its number in the session; 0 until it has one.
-        var number: UInt64 = 0
         /// The request under which the present attempt was handed to the replica; 0 while it waits.
         var request: UInt64 = 0
         var pause = ClientSession.firstPause
@@ -47,17 +45,22 @@ struct ClientSession {
     private let window: Int
     private let maxWaitingBytes: Int
     private var session: SessionID?
-    private var lastNumber: UInt64 = 0
     private var lastRequest: UInt64 = 0
     private var nonces: RandomSource
-    /// Calls with a number, by number.
-    private var numbered: [Call] = []
-    /// Calls that wait for one.
-    private var waiting: [Call] = []
+    /// Calls with a number.
+    private var numbered = CallWindow<Call>()
+    /// The numbers of those that were handed to the replica, by request.
+    private var numberByRequest = LookupTable<UInt64, UInt64>()
+    /// Calls that wait for a number.
+    private var waiting = CallQueue<Call>()
     private var waitingBytes = 0
     /// The attempt to open a session, while one is under way.
     private var opening: Call?
     private var isClosed = false
+    /// Nothing is due before this moment.
+    private var dueAt = Instant.never
+    /// For when a call of ``timer(at:into:)`` is asked for.
+    private var armedAt = Instant.never
 
     /// - Parameters:
     ///   - seed: a random number.
@@ -91,31 +94,38 @@ struct ClientSession {
         waitingBytes += operation.byteCount
         waiting.append(Call(id: id, operation: operation, deadline: deadline))
         admit(at: now, into: &effects)
+        guard !waiting.isEmpty else { return }
+        dueAt = min(dueAt, deadline)
+        wake(into: &effects)
     }
 
     /// A user does not wait any more. What has not been sent is not applied; of the rest nobody can know.
     mutating func cancel(_ id: CallID, into effects: inout [ClientEffect]) {
-        if let place = waiting.firstIndex(where: { $0.id == id }) {
-            waitingBytes -= waiting[place].operation.byteCount
-            waiting.remove(at: place)
+        for call in waiting.removeAll(where: { $0.id == id }) {
+            waitingBytes -= call.operation.byteCount
             effects.append(.complete(id, .failure(RequestError(.notApplied, .cancelled))))
-        } else if let place = numbered.firstIndex(where: { $0.id == id }), !numbered[place].isCancelled {
-            // Its number stays in use until it is answered: a later one must not run ahead of it.
-            numbered[place].isCancelled = true
-            effects.append(.complete(id, .failure(RequestError(.unknown, .cancelled))))
+            return
         }
+        guard let number = numbered.calls.first(where: { $0.call.id == id && !$0.call.isCancelled })?.number else {
+            return
+        }
+        // Its number stays in use until it is answered: a later one must not run ahead of it.
+        numbered[number]?.isCancelled = true
+        effects.append(.complete(id, .failure(RequestError(.unknown, .cancelled))))
     }
 
     /// The store closes: everybody is told.
     mutating func close(into effects: inout [ClientEffect]) {
         isClosed = true
-        for call in waiting { effects.append(.complete(call.id, .failure(RequestError(.notApplied, .closed)))) }
-        for call in numbered where !call.isCancelled {
+        for call in waiting.removeAll() {
+            effects.append(.complete(call.id, .failure(RequestError(.notApplied, .closed))))
+        }
+        for (_, call) in numbered.calls where !call.isCancelled {
             let isSent = call.mayHaveHappened || call.request != 0
             effects.append(.complete(call.id, .failure(RequestError(isSent ? .unknown : .notApplied, .closed))))
         }
-        waiting.removeAll()
-        numbered.removeAll()
+        numbered = CallWindow()
+        numberByRequest.removeAll()
         opening = nil
     }
 
@@ -125,30 +135,31 @@ struct ClientSession {
             openSession(at: now, into: &effects)
             return
         }
-        while !waiting.isEmpty, numbered.count < window {
-            var call = waiting.removeFirst()
+        // The machine refuses what is too far ahead of the lowest number, so that it is not sent before.
+        while numbered.span < window, let call = waiting.popFirst() {
             waitingBytes -= call.operation.byteCount
-            lastNumber += 1
-            call.number = lastNumber
+            let number = numbered.next
             numbered.append(call)
-            send(numbered.count - 1, in: session, into: &effects)
+            send(number, in: session, into: &effects)
         }
     }
 
-    private mutating func send(_ place: Int, in session: SessionID, into effects: inout [ClientEffect]) {
+    private mutating func send(_ number: UInt64, in session: SessionID, into effects: inout [ClientEffect]) {
+        guard let call = numbered[number] else { return }
         lastRequest += 1
-        numbered[place].request = lastRequest
+        numbered[number]?.request = lastRequest
+        numberByRequest.insert(number, for: lastRequest)
         let command = Command(
-            identity: RequestIdentity(session: session, number: numbered[place].number),
-            lowestOutstanding: numbered[0].number,
-            operation: numbered[place].operation
+            identity: RequestIdentity(session: session, number: number),
+            lowestOutstanding: numbered.lowest,
+            operation: call.operation
         )
         let request = RequestID(lastRequest)
-        effects.append(.submit(Submission(request, command.encoded(), deadline: numbered[place].deadline)))
+        effects.append(.submit(Submission(request, command.encoded(), deadline: call.deadline)))
     }
 
     private mutating func openSession(at now: Instant, into effects: inout [ClientEffect]) {
-        guard opening == nil, let deadline = waiting.map(\.deadline).max() else { return }
+        guard opening == nil, let deadline = waiting.elements.map(\.deadline).max() else { return }
         opening = Call(id: CallID(number: 0), operation: .openSession, deadline: deadline)
         sendOpening(into: &effects)
     }
@@ -169,9 +180,9 @@ struct ClientSession {
     mutating func replied(_ request: RequestID, _ reply: Reply, at now: Instant, into effects: inout [ClientEffect]) {
         if opening?.request == request.number {
             openingReplied(reply, at: now, into: &effects)
-        } else if let place = numbered.firstIndex(where: { $0.request == request.number }) {
-            numbered[place].request = 0
-            replied(place, reply, at: now, into: &effects)
+        } else if let number = numberByRequest.remove(request.number) {
+            numbered[number]?.request = 0
+            replied(number, reply, at: now, into: &effects)
         }
         wake(into: &effects)
     }
@@ -181,7 +192,7 @@ struct ClientSession {
         case .success(let bytes, _):
             guard let reply = try? CommandReply(decoding: bytes), reply.outcome == .sessionOpened else { break }
             session = SessionID(rawValue: reply.revision)
-            lastNumber = 0
+            numbered = CallWindow()
             opening = nil
             admit(at: now, into: &effects)
             return
@@ -195,11 +206,12 @@ struct ClientSession {
         attempt.retryAt = now + attempt.pause
         attempt.pause = min(attempt.pause * 2, ClientSession.longestPause)
         opening = attempt
+        dueAt = min(dueAt, attempt.retryAt)
         // Whatever the reason, those that wait were not sent; whose deadline has passed is told by the timer.
     }
 
     private mutating func replied(
-        _ place: Int,
+        _ number: UInt64,
         _ reply: Reply,
         at now: Instant,
         into effects: inout [ClientEffect]
@@ -207,7 +219,7 @@ struct ClientSession {
         switch reply {
         case .success(let bytes, _):
             guard let answer = try? CommandReply(decoding: bytes) else {
-                end(place, .failure(RequestError(.unknown, .invalid)), into: &effects)
+                end(number, .failure(RequestError(.unknown, .invalid)), into: &effects)
                 break
             }
             switch answer.outcome {
@@ -215,18 +227,19 @@ struct ClientSession {
                 sessionEnded(at: now, into: &effects)
                 return
             case .windowExceeded:
-                again(place, RequestError(.notApplied, .busy), at: now, into: &effects)
+                again(number, RequestError(.notApplied, .busy), at: now, into: &effects)
             default:
-                end(place, .success(answer), into: &effects)
+                end(number, .success(answer), into: &effects)
             }
         case .failure(let error):
-            if error.outcome == .unknown { numbered[place].mayHaveHappened = true }
+            if error.outcome == .unknown { numbered[number]?.mayHaveHappened = true }
             switch error.reason {
             case .tooLarge, .invalid, .closed, .failed:
-                let outcome: RequestError.Outcome = numbered[place].mayHaveHappened ? .unknown : .notApplied
-                end(place, .failure(RequestError(outcome, error.reason, leader: error.leader)), into: &effects)
+                let isUnknown = numbered[number]?.mayHaveHappened ?? true
+                let outcome: RequestError.Outcome = isUnknown ? .unknown : .notApplied
+                end(number, .failure(RequestError(outcome, error.reason, leader: error.leader)), into: &effects)
             default:
-                again(place, error, at: now, into: &effects)
+                again(number, error, at: now, into: &effects)
             }
         case .readable:
             break
@@ -235,28 +248,31 @@ struct ClientSession {
     }
 
     private mutating func end(
-        _ place: Int,
+        _ number: UInt64,
         _ result: Result<CommandReply, RequestError>,
         into effects: inout [ClientEffect]
     ) {
-        let call = numbered.remove(at: place)
-        if !call.isCancelled { effects.append(.complete(call.id, result)) }
+        guard let call = numbered.remove(number), !call.isCancelled else { return }
+        effects.append(.complete(call.id, result))
     }
 
     /// Tries a command again a little later, if there is time.
     private mutating func again(
-        _ place: Int,
+        _ number: UInt64,
         _ error: RequestError,
         at now: Instant,
         into effects: inout [ClientEffect]
     ) {
-        numbered[place].lastError = error
-        guard now < numbered[place].deadline else {
-            end(place, .failure(overdue(numbered[place])), into: &effects)
+        guard var call = numbered[number] else { return }
+        call.lastError = error
+        guard now < call.deadline else {
+            end(number, .failure(overdue(call)), into: &effects)
             return
         }
-        numbered[place].retryAt = now + numbered[place].pause
-        numbered[place].pause = min(numbered[place].pause * 2, ClientSession.longestPause)
+        call.retryAt = now + call.pause
+        call.pause = min(call.pause * 2, ClientSession.longestPause)
+        numbered[number] = call
+        dueAt = min(dueAt, call.retryAt, call.deadline)
     }
 
     private func overdue(_ call: Call) -> RequestError {
@@ -273,51 +289,58 @@ struct ClientSession {
     /// say what became of it.
     private mutating func sessionEnded(at now: Instant, into effects: inout [ClientEffect]) {
         session = nil
-        let calls = numbered
-        numbered = []
-        for var call in calls {
-            if call.isCancelled { continue }
+        let calls = numbered.calls
+        numbered = CallWindow()
+        numberByRequest.removeAll()
+        for (_, call) in calls where !call.isCancelled {
             if call.mayHaveHappened || call.request != 0 {
                 effects.append(.complete(call.id, .failure(RequestError(.unknown, .sessionExpired))))
                 continue
             }
-            call.number = 0
             waitingBytes += call.operation.byteCount
             waiting.append(call)
+            dueAt = min(dueAt, call.deadline)
         }
         admit(at: now, into: &effects)
     }
 
     /// Time has passed.
     mutating func timer(at now: Instant, into effects: inout [ClientEffect]) {
+        armedAt = .never
         if let opening, opening.request == 0, now >= opening.retryAt {
             if waiting.isEmpty { self.opening = nil } else { sendOpening(into: &effects) }
         }
         if let session {
-            for place in numbered.indices.reversed() where numbered[place].request == 0 {
-                if now >= numbered[place].deadline {
-                    end(place, .failure(overdue(numbered[place])), into: &effects)
-                } else if now >= numbered[place].retryAt {
-                    send(place, in: session, into: &effects)
+            for (number, call) in numbered.calls where call.request == 0 {
+                if now >= call.deadline {
+                    end(number, .failure(overdue(call)), into: &effects)
+                } else if now >= call.retryAt {
+                    send(number, in: session, into: &effects)
                 }
             }
         }
-        for call in waiting where now >= call.deadline {
+        for call in waiting.removeAll(where: { now >= $0.deadline }) {
             waitingBytes -= call.operation.byteCount
             let error = opening?.lastError ?? RequestError(.notApplied, .deadlineExceeded)
             effects.append(.complete(call.id, .failure(RequestError(.notApplied, error.reason, leader: error.leader))))
         }
-        waiting.removeAll { now >= $0.deadline }
         admit(at: now, into: &effects)
+        findDue()
         wake(into: &effects)
     }
 
-    private func wake(into effects: inout [ClientEffect]) {
-        var next = Instant.never
-        if let opening, opening.request == 0 { next = min(next, opening.retryAt) }
-        for call in numbered where call.request == 0 { next = min(next, call.retryAt, call.deadline) }
-        for call in waiting { next = min(next, call.deadline) }
-        if next < .never { effects.append(.wake(at: next)) }
+    /// Looks through all calls for what is due next. In between it is only noted that something may be due earlier.
+    private mutating func findDue() {
+        dueAt = .never
+        if let opening, opening.request == 0 { dueAt = opening.retryAt }
+        for (_, call) in numbered.calls where call.request == 0 { dueAt = min(dueAt, call.retryAt, call.deadline) }
+        for call in waiting.elements { dueAt = min(dueAt, call.deadline) }
+    }
+
+    private mutating func wake(into effects: inout [ClientEffect]) {
+        guard dueAt < armedAt else { return }
+        armedAt = dueAt
+        effects.append(.wake(at: dueAt))
     }
 }
 

@@ -102,4 +102,66 @@ final class ClientSessionTests: XCTestCase {
         call(1, at: at(0))
         XCTAssertEqual(completed()[1], .failure(RequestError(.notApplied, .busy)))
     }
+
+    /// The moment of the last wake-up that was asked for.
+    private func woken() -> Instant? {
+        defer { effects.removeAll { if case .wake = $0 { true } else { false } } }
+        var last: Instant?
+        for case .wake(let moment) in effects { last = moment }
+        return last
+    }
+
+    func testRepliesInAnyOrderReachTheirCalls() throws {
+        session = ClientSession(seed: 1, window: 100, maxWaitingBytes: 100_000)
+        let first = try open()
+        for number in 2...50 as ClosedRange<UInt64> { call(number, at: at(2)) }
+        var sent = [first] + submitted()
+        XCTAssertEqual(sent.map(\.command.identity.number), Array(1...50))
+        // Every third one first.
+        sent = sent.enumerated().sorted { ($0.offset % 3, $0.offset) < ($1.offset % 3, $1.offset) }.map(\.element)
+        for (place, each) in sent.enumerated() {
+            reply(each.request, CommandReply(.applied, revision: 100 + each.command.identity.number), at: at(3))
+            let answered = try XCTUnwrap(completed().first)
+            XCTAssertEqual(answered.key, each.command.identity.number)
+            XCTAssertEqual(try answered.value.get().revision, 100 + answered.key)
+            XCTAssertEqual(session.outstandingCount, 49 - place)
+        }
+    }
+
+    func testNoNumberRunsAheadOfTheWindow() throws {
+        let first = try open()
+        call(2, at: at(2))
+        call(3, at: at(2))
+        let second = try XCTUnwrap(submitted().first)
+        reply(second.request, CommandReply(.applied, revision: 8), at: at(3))
+        XCTAssertTrue(submitted().isEmpty, "the machine would refuse number 3 while 1 is not answered")
+        reply(first.request, CommandReply(.applied, revision: 9), at: at(4))
+        let third = try XCTUnwrap(submitted().first)
+        XCTAssertEqual(third.command.identity.number, 3)
+        XCTAssertEqual(third.command.lowestOutstanding, 3)
+    }
+
+    func testTheTimerIsAskedForWhenSomethingIsDue() throws {
+        let first = try open()
+        XCTAssertEqual(woken(), deadline, "it waited for the session before it had a number")
+        XCTAssertNil(woken())
+        session.replied(first.request, .failure(RequestError(.notApplied, .notLeader)), at: at(10), into: &effects)
+        XCTAssertEqual(woken(), at(10) + ClientSession.firstPause)
+        session.timer(at: at(15), into: &effects)
+        let second = try XCTUnwrap(submitted().first)
+        XCTAssertNil(woken())
+        reply(second.request, CommandReply(.applied, revision: 8), at: at(16))
+        XCTAssertNil(woken())
+    }
+
+    func testWhoWaitsForANumberIsToldWhenItsDeadlinePasses() throws {
+        _ = try open()
+        call(2, at: at(2))
+        let early = at(300)
+        session.call(CallID(number: 3), .delete(key: "k"), deadline: early, at: at(2), into: &effects)
+        XCTAssertEqual(woken(), early)
+        session.timer(at: early, into: &effects)
+        XCTAssertEqual(completed()[3], .failure(RequestError(.notApplied, .deadlineExceeded)))
+        XCTAssertEqual(session.outstandingCount, 2)
+    }
 }
