@@ -9,6 +9,8 @@ import BalsaWire
 protocol ReplicaShellDelegate: AnyObject, Sendable {
     /// A request was answered.
     func replied(_ request: RequestID, _ reply: Reply)
+    /// Replies were given, and are to be acted on now: no step is under way, and ``ReplicaShell/take(_:_:)`` may be called.
+    func settle()
     /// The state may have moved on; called at the end of each turn in which anything happened.
     func turned(_ member: Member, at now: Instant)
     /// Something happened that an operator should hear of.
@@ -18,18 +20,10 @@ protocol ReplicaShellDelegate: AnyObject, Sendable {
 /// Drives one member on real threads: its effects are carried out, and what follows comes back as inputs.
 ///
 /// Sockets, core and applying are on the loop's thread; the log is written on a thread of its own; the state machine's
-/// background work and the tasks of the log are done by the runtime's workers. What other threads have for the member is
-/// posted to the loop, in one job however much of it there is.
+/// background work and the tasks of the log are done by the runtime's workers.
 final class ReplicaShell: TransportReceiver, @unchecked Sendable {
-    private struct Inbox {
-        var submissions: [Submission] = []
-        var inputs: [ReplicaInput] = []
-        var isScheduled = false
-    }
-
     let loop: EventLoop
     private let workers: WorkerThreads
-    private let inbox = Locked(Inbox())
     private let origin: UInt64
 
     // What follows belongs to the loop's thread.
@@ -47,6 +41,8 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
     private var writes: [ReplicaWrite] = []
     /// How many writes, tasks and steps of work are under way.
     private var underWay = 0
+    /// Whether the turn is finished at its end.
+    private var isFinishing = false
     private var isClosing = false
     private var closed: (@Sendable () -> Void)?
 
@@ -76,7 +72,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         self.delegate = delegate
         effects = first
         carryOut()
-        finishTurn()
+        endTurn()
     }
 
     private func wrote(_ results: [LogWriter.Outcome]) {
@@ -88,7 +84,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
                 step(.written(result.write))
             }
         }
-        finishTurn()
+        endTurn()
     }
 
     private func step(_ input: ReplicaInput) {
@@ -158,6 +154,12 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         if isClosing, underWay == 0 { finishClosing() }
     }
 
+    /// Ends what came from elsewhere than the store.
+    private func endTurn() {
+        finishTurn()
+        delegate?.settle()
+    }
+
     private func setTimer(_ moment: Instant) {
         if let timer { loop.cancel(timer) }
         timer = nil
@@ -166,7 +168,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         timer = loop.schedule(at: origin + nanoseconds) { [weak self] in
             self?.timer = nil
             self?.step(.timer)
-            self?.finishTurn()
+            self?.endTurn()
         }
     }
 
@@ -199,44 +201,21 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         loop.post { [weak self] in
             self?.underWay -= 1
             self?.step(box.value)
-            self?.finishTurn()
+            self?.endTurn()
         }
     }
 
-    // MARK: From any thread
+    // MARK: The store's calls, on the loop
 
-    /// Hands commands to the member, together with all others that come before the loop gets to it.
-    func submit(_ submissions: [Submission]) {
-        schedule { $0.submissions += submissions }
-    }
-
-    /// Hands an input to the member.
-    func post(_ input: ReplicaInput) {
-        let box = UncheckedBox(input)
-        schedule { $0.inputs.append(box.value) }
-    }
-
-    private func schedule(_ add: (inout Inbox) -> Void) {
-        let mustPost = inbox.withLock { inbox in
-            add(&inbox)
-            defer { inbox.isScheduled = true }
-            return !inbox.isScheduled
-        }
-        if mustPost { loop.post { [weak self] in self?.drain() } }
-    }
-
-    private func drain() {
-        let taken = inbox.withLock { inbox in
-            defer { inbox = Inbox() }
-            return inbox
-        }
+    /// Gives commands and inputs to the member. Not within a step; what is replied meanwhile is the caller's to settle.
+    func take(_ submissions: [Submission], _ inputs: [ReplicaInput]) {
         guard member != nil else {
-            for submission in taken.submissions { refuse(submission.id) }
-            for case .read(let id, _, _) in taken.inputs { refuse(id) }
+            for submission in submissions { refuse(submission.id) }
+            for case .read(let id, _, _) in inputs { refuse(id) }
             return
         }
-        if !taken.submissions.isEmpty { step(.submit(taken.submissions)) }
-        for input in taken.inputs { step(input) }
+        if !submissions.isEmpty { step(.submit(submissions)) }
+        for input in inputs { step(input) }
         finishTurn()
     }
 
@@ -262,19 +241,26 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
 
     private func finishStep() {
         carryOut()
-        finishTurn()
+        endTurn()
     }
 
     func disconnected(_ peer: MemberID, nonce: UInt64) { member?.disconnected(peer, nonce: nonce) }
 
     func received(_ frame: Bytes, from peer: MemberID) {
+        // Once for all frames of the turn, and before what they have the transport send: that is less urgent than log writes.
+        if !isFinishing {
+            isFinishing = true
+            loop.runAtEndOfTurn { [weak self] in
+                self?.isFinishing = false
+                self?.endTurn()
+            }
+        }
         step(.received(frame))
-        loop.runAtEndOfTurn { [weak self] in self?.finishTurn() }
     }
 
     func receivedFirstBoot(_ frame: Bytes, from peer: MemberID) {
         step(.receivedFirstBoot(frame))
-        loop.runAtEndOfTurn { [weak self] in self?.finishTurn() }
+        loop.runAtEndOfTurn { [weak self] in self?.endTurn() }
     }
 
     func mislabelled(by peer: MemberID, as sender: MemberID) {
@@ -283,7 +269,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
 
     func unreachable(_ peer: MemberID) {
         step(.peerUnreachable(peer))
-        finishTurn()
+        endTurn()
     }
 
     func refused(_ peer: MemberID, _ refusal: HandshakeRefusal) {
@@ -295,7 +281,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         }
         guard let identity = refusal.ofThisMember else { return }
         step(.refused(identity))
-        finishTurn()
+        endTurn()
     }
 
     func connected(_ peer: MemberID) {
@@ -316,7 +302,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
             isClosing = true
             closed = completion
             step(.close)
-            finishTurn()
+            endTurn()
         }
         if !isPosted { completion() }
     }

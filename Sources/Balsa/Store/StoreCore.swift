@@ -6,13 +6,18 @@ import BalsaTransport
 /// The part of a store that lives on its loop: the session, the reads that wait, and what is published to other threads.
 final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
     typealias CommandCompletion = @Sendable (Result<CommandReply, RequestError>) -> Void
-    typealias ReadCompletion = @Sendable (Result<LogIndex, RequestError>) -> Void
 
-    private struct Read {
-        var consistency: ReadConsistency
-        var deadline: Instant
-        var pause = ClientSession.firstPause
-        var completion: ReadCompletion
+    /// What users call for.
+    private enum Call {
+        case command(CallID, Command.Operation, deadline: Instant, CommandCompletion)
+        case cancel(CallID)
+        case read(ReadConsistency, deadline: Instant, SharedRead.Completion)
+    }
+
+    /// The calls that wait for the loop, which takes all of them with one job.
+    private struct Inbox {
+        var calls: [Call] = []
+        var isScheduled = false
     }
 
     /// What any thread may look at.
@@ -24,22 +29,20 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
         var lastStream: UInt64 = 0
     }
 
-    /// Reads have names of their own, far from those of the session's commands.
-    private static let readOrigin: UInt64 = 1 << 62
-
     let shell: ReplicaShell
     let published = Locked(Published())
+    private let inbox = Locked(Inbox())
     private let observer: (any StoreObserver)?
     private let member: MemberID
 
     // What follows belongs to the loop's thread.
     private var session: ClientSession
     private var commands = LookupTable<CallID, CommandCompletion>()
-    private var lastCall: UInt64 = 0
-    private var reads = LookupTable<UInt64, Read>()
-    private var lastRead = StoreCore.readOrigin
+    private var reads: SharedReads
     private var effects: [ClientEffect] = []
+    private var readEffects: [ReadEffect] = []
     private var submissions: [Submission] = []
+    private var questions: [ReplicaInput] = []
     private var timer: EventLoop.Timer?
     private var failure: String?
     private var isClosed = false
@@ -55,6 +58,7 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
             window: min(options.maxOutstandingCommands, options.keyValue.limits.sessionWindow - 1),
             maxWaitingBytes: options.maxWaitingBytes
         )
+        reads = SharedReads(limit: options.replica.maxWaitingReads)
     }
 
     // MARK: From any thread
@@ -66,33 +70,46 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
         deadline: Instant,
         _ completion: @escaping CommandCompletion
     ) {
-        let isPosted = shell.loop.post { [self] in
-            commands.insert(completion, for: call)
-            session.call(call, operation, deadline: deadline, at: shell.now, into: &effects)
-            carryOut()
-        }
-        if !isPosted { completion(.failure(RequestError(.notApplied, .closed))) }
+        enqueue(.command(call, operation, deadline: deadline, completion))
     }
 
     /// A caller does not wait for its command any more.
-    func cancel(_ call: CallID) {
-        shell.loop.post { [self] in
-            session.cancel(call, into: &effects)
-            carryOut()
+    func cancel(_ call: CallID) { enqueue(.cancel(call)) }
+
+    /// Asks when the state may be read.
+    func read(_ consistency: ReadConsistency, deadline: Instant, _ completion: @escaping SharedRead.Completion) {
+        enqueue(.read(consistency, deadline: deadline, completion))
+    }
+
+    private func enqueue(_ call: Call) {
+        let mustPost = inbox.withLock { inbox in
+            inbox.calls.append(call)
+            defer { inbox.isScheduled = true }
+            return !inbox.isScheduled
+        }
+        guard mustPost, !shell.loop.post({ [self] in takeCalls() }) else { return }
+        // The loop has ended, for this call and for all that counted on its job.
+        let error = RequestError(.notApplied, .closed)
+        for call in emptyInbox() {
+            switch call {
+            case .command(_, _, _, let completion): completion(.failure(error))
+            case .read(_, _, let completion): completion(.failure(error))
+            case .cancel: break
+            }
         }
     }
 
-    /// Asks when the state may be read.
-    func read(_ consistency: ReadConsistency, deadline: Instant, _ completion: @escaping ReadCompletion) {
-        let isPosted = shell.loop.post { [self] in
-            ask(Read(consistency: consistency, deadline: deadline, completion: completion))
+    private func emptyInbox() -> [Call] {
+        inbox.withLock { inbox in
+            defer { inbox = Inbox() }
+            return inbox.calls
         }
-        if !isPosted { completion(.failure(RequestError(.notApplied, .closed))) }
     }
 
     /// Answers everybody who waits. Called on the loop.
     func close() {
         session.close(into: &effects)
+        reads.close(into: &readEffects)
         carryOut()
         isClosed = true
         setState(.closed)
@@ -105,30 +122,62 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
 
     // MARK: On the loop
 
-    private func ask(_ read: Read) {
-        lastRead += 1
-        reads.insert(read, for: lastRead)
-        shell.post(.read(RequestID(lastRead), read.consistency, deadline: read.deadline))
-    }
-
-    private func carryOut() {
-        while !effects.isEmpty {
-            var list: [ClientEffect] = []
-            swap(&list, &effects)
-            for effect in list {
-                switch effect {
-                case .submit(let submission):
-                    submissions.append(submission)
-                case .complete(let call, let result):
-                    commands.remove(call)?(result)
-                case .wake(let moment):
-                    setTimer(moment)
-                }
+    /// Takes what was called for since the last time.
+    private func takeCalls() {
+        let now = shell.now
+        for call in emptyInbox() {
+            switch call {
+            case .command(let id, let operation, let deadline, let completion):
+                commands.insert(completion, for: id)
+                session.call(id, operation, deadline: deadline, at: now, into: &effects)
+            case .cancel(let id):
+                session.cancel(id, into: &effects)
+            case .read(let consistency, let deadline, let completion):
+                reads.add(consistency, deadline: deadline, into: &readEffects, completion)
             }
         }
-        guard !submissions.isEmpty else { return }
-        shell.submit(submissions)
-        submissions.removeAll(keepingCapacity: true)
+        reads.askGathered(into: &readEffects)
+        carryOut()
+    }
+
+    /// Carries out what follows from calls, replies and time. Not within a step of the replica, since it begins others.
+    private func carryOut() {
+        while !effects.isEmpty || !readEffects.isEmpty {
+            var list: [ClientEffect] = []
+            swap(&list, &effects)
+            for effect in list { carryOut(effect) }
+            var readList: [ReadEffect] = []
+            swap(&readList, &readEffects)
+            for effect in readList { carryOut(effect) }
+            guard !submissions.isEmpty || !questions.isEmpty else { continue }
+            // Replies may come before it returns.
+            shell.take(submissions, questions)
+            submissions.removeAll(keepingCapacity: true)
+            questions.removeAll(keepingCapacity: true)
+        }
+    }
+
+    private func carryOut(_ effect: ClientEffect) {
+        switch effect {
+        case .submit(let submission): submissions.append(submission)
+        case .complete(let call, let result): commands.remove(call)?(result)
+        case .wake(let moment): setTimer(moment)
+        }
+    }
+
+    private func carryOut(_ effect: ReadEffect) {
+        switch effect {
+        case .ask(let request, let consistency, let deadline):
+            questions.append(.read(request, consistency, deadline: deadline))
+        case .complete(let completion, let result):
+            completion(result)
+        case .askAgain(let number, let pause):
+            _ = shell.loop.schedule(at: shell.loop.now + pause.nanoseconds) { [weak self] in
+                guard let self else { return }
+                reads.askAgain(number, into: &readEffects)
+                carryOut()
+            }
+        }
     }
 
     private func setTimer(_ moment: Instant) {
@@ -143,33 +192,14 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
     }
 
     func replied(_ request: RequestID, _ reply: Reply) {
-        if request.number > StoreCore.readOrigin {
-            readReplied(request.number, reply)
+        if reads.isOwn(request) {
+            reads.replied(request, reply, at: shell.now, into: &readEffects)
         } else {
             session.replied(request, reply, at: shell.now, into: &effects)
-            carryOut()
         }
     }
 
-    private func readReplied(_ number: UInt64, _ reply: Reply) {
-        guard var read = reads.remove(number) else { return }
-        switch reply {
-        case .readable(let index):
-            read.completion(.success(index))
-        case .failure(let error):
-            // A read has no effect, so that it can be asked again for as long as there is time.
-            let isWorthAskingAgain = [.notLeader, .superseded, .startingUp].contains(error.reason)
-            guard isWorthAskingAgain, shell.now + read.pause < read.deadline else {
-                read.completion(.failure(error))
-                return
-            }
-            let pause = read.pause
-            read.pause = min(pause * 2, ClientSession.longestPause)
-            _ = shell.loop.schedule(at: shell.loop.now + pause.nanoseconds) { [weak self] in self?.ask(read) }
-        case .success:
-            read.completion(.failure(RequestError(.notApplied, .invalid)))
-        }
-    }
+    func settle() { carryOut() }
 
     func noticed(_ event: StoreEvent) {
         observer?.noticed(event)
