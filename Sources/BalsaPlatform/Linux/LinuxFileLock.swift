@@ -34,6 +34,7 @@ final class LinuxFileLock: FileLock {
             let descriptor = try Descriptor.open(path, O_RDWR | O_CREAT, .lock)
             do throws(FileError) {
                 let status = try Descriptor.status(of: descriptor, .lock, path)
+                if status.st_mode & 0o777 != 0o600 { try Descriptor.makePrivate(descriptor, .lock, path) }
                 try SystemCall.run(.lock, on: path) { Int(flock(descriptor, LOCK_EX | LOCK_NB)) }
                 let identity = Identity(device: UInt64(status.st_dev), number: UInt64(status.st_ino))
                 held.append(identity)

@@ -3,7 +3,7 @@ import Glibc
 /// The files of this machine, by Linux system calls.
 ///
 /// Holds nothing itself, so any number of instances may be used side by side and from any thread. Files are created
-/// with permission 0600 and directories with 0700, and no descriptor is inherited by a program that the process starts.
+/// with permission 0600 and directories with 0700, whatever the process' mask says, and no descriptor is inherited by a program that the process starts.
 ///
 /// A call that a signal interrupted is made again, a sync included: an interrupted sync has neither failed nor
 /// reported an error, so what the device has to say is still to come. A sync that *failed* is never made again here.
@@ -22,13 +22,25 @@ public final class LinuxFileSystem: FileSystem {
             case .readWrite: O_RDWR
             case .create: O_RDWR | O_CREAT | O_EXCL
             }
-        return LinuxFile(owning: try Descriptor.open(path, flags, .open), path: path)
+        let descriptor = try Descriptor.open(path, flags, .open)
+        if case .create = mode {
+            do throws(FileError) {
+                try Descriptor.makePrivate(descriptor, .open, path)
+            } catch {
+                Descriptor.close(descriptor)
+                try remove(path)
+                throw error
+            }
+        }
+        return LinuxFile(owning: descriptor, path: path)
     }
 
     /// Creates a directory, whose parent must exist. Does nothing where it exists already.
     public func createDirectory(_ path: String) throws(FileError) {
         do throws(FileError) {
             try SystemCall.run(.createDirectory, path) { mkdir($0, 0o700) }
+            // The process' mask may have taken away what the owner needs.
+            try SystemCall.run(.createDirectory, path) { chmod($0, 0o700) }
         } catch  where error.number == .exists {
             guard try SystemCall.status(of: path, .createDirectory).st_mode & S_IFMT == S_IFDIR else { throw error }
         }

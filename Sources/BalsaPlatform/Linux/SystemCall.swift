@@ -84,6 +84,15 @@ enum Descriptor {
         }
     }
 
+    /// Lets its owner alone read and write a file that was just made: the process' mask may have taken away even that.
+    static func makePrivate(
+        _ descriptor: Int32,
+        _ operation: FileError.Operation,
+        _ path: String
+    ) throws(FileError) {
+        try SystemCall.run(operation, on: path) { Int(fchmod(descriptor, 0o600)) }
+    }
+
     /// What the system knows of an open file.
     static func status(
         of descriptor: Int32,
