@@ -52,6 +52,8 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
         public static let closed = Number(rawValue: 9)
         /// `EAGAIN`: somebody else holds the lock.
         public static let wouldBlock = Number(rawValue: 11)
+        /// `EACCES`: the process may not.
+        public static let accessDenied = Number(rawValue: 13)
         /// `EEXIST`: it exists already.
         public static let exists = Number(rawValue: 17)
         /// `ENOTDIR`: a part of the path is a file.
@@ -62,12 +64,16 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
         public static let invalid = Number(rawValue: 22)
         /// `ENOSPC`: no space is left.
         public static let noSpace = Number(rawValue: 28)
+        /// `EROFS`: the file system is mounted to be read only.
+        public static let readOnly = Number(rawValue: 30)
         /// `ENOSYS`: the kernel does not have the call.
         public static let noSystemCall = Number(rawValue: 38)
         /// `ENOTEMPTY`: the directory is not empty.
         public static let notEmpty = Number(rawValue: 39)
         /// `EOPNOTSUPP`: the file system does not do this.
         public static let unsupported = Number(rawValue: 95)
+        /// `EDQUOT`: the user may take no more space.
+        public static let quotaExceeded = Number(rawValue: 122)
         /// `ESHUTDOWN`: the process that asks has ended. Only a simulated file system says so, of a simulated process.
         public static let ended = Number(rawValue: 108)
     }

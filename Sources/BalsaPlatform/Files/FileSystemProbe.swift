@@ -1,0 +1,173 @@
+/// Tries out, in a directory, what a store relies on: that files can be made, synced, linked, renamed over each other and
+/// locked.
+///
+/// Whoever keeps a directory on a file system that lacks one of these is told so when the store is opened, by name, and not by a
+/// crash years later. What is tried leaves nothing behind, other than the directory itself and the file of its lock.
+package enum FileSystemProbe {
+    /// The folder in which everything is tried. One that a crash has left is removed by the next opening.
+    package static let folderName = "PROBE"
+
+    /// Why a directory cannot hold a store.
+    package struct Failure: Error, Sendable, CustomStringConvertible {
+        /// What the file system lacks, in words; nil where it was not its lack that ended the probe.
+        package let lack: String?
+        /// The failure in a sentence that names the directory.
+        package let description: String
+        /// The file operation that failed, where one did.
+        package let file: FileError?
+    }
+
+    private struct Lack: Error {
+        var what: String
+        var error: FileError?
+    }
+
+    /// Tries everything out in `directory`, which is created where it does not exist.
+    ///
+    /// A full disk proves nothing about its file system, and what a store on it holds can still be read: the probe
+    /// ends there and finds nothing missing.
+    ///
+    /// - Parameters:
+    ///   - directory: the directory of the store. Its parent must exist.
+    ///   - lockName: the name of the file by whose lock the store keeps others out.
+    ///   - fileSystem: the files.
+    /// - Throws: ``Failure``.
+    package static func check(
+        _ directory: String,
+        lockName: String = "LOCK",
+        in fileSystem: any FileSystem
+    ) throws(Failure) {
+        let lock: any FileLock
+        do throws(FileError) {
+            try fileSystem.createDirectory(directory)
+            try fileSystem.syncParent(of: directory)
+            lock = try fileSystem.lock(directory + "/" + lockName)
+        } catch {
+            if error.operation == .lock, error.number != .wouldBlock {
+                throw failure(Lack(what: "locks on files", error: error), directory)
+            }
+            throw Failure(lack: nil, description: error.description, file: error)
+        }
+        // Until here nothing was tried that could disturb a store which is open; from here on there is none.
+        defer { lock.release() }
+        let folder = directory + "/" + folderName
+        do throws(Lack) {
+            try checkLock(directory + "/" + lockName, in: fileSystem)
+            try checkFiles(folder, in: fileSystem)
+            try clear(folder, directory, in: fileSystem)
+        } catch {
+            var lack = error
+            do throws(FileError) {
+                try fileSystem.removeDirectory(folder)
+            } catch let left {
+                lack.what += ", and \(folder) cannot be removed (\(left))"
+            }
+            guard !isFull(error.error) else { return }
+            throw failure(lack, directory)
+        }
+    }
+
+    private static func failure(_ lack: Lack, _ directory: String) -> Failure {
+        // What the device or the owner says is nothing that another file system would say differently.
+        let others: [FileError.Number] = [.inputOutput, .accessDenied, .readOnly]
+        if let error = lack.error, others.contains(error.number) {
+            return Failure(lack: nil, description: error.description, file: error)
+        }
+        let cause = lack.error.map { " (\($0))" } ?? ""
+        return Failure(
+            lack: lack.what,
+            description: "the file system of \(directory) lacks \(lack.what)\(cause): "
+                + "a store must be on a local file system of Linux, such as ext4 or XFS",
+            file: lack.error
+        )
+    }
+
+    private static func isFull(_ error: FileError?) -> Bool {
+        error?.number == .noSpace || error?.number == .quotaExceeded
+    }
+
+    /// Names what is being tried in the error of `body`.
+    private static func trying<Value>(
+        _ what: String,
+        _ body: () throws(FileError) -> Value
+    ) throws(Lack) -> Value {
+        do throws(FileError) { return try body() } catch { throw Lack(what: what, error: error) }
+    }
+
+    private static func require(_ condition: Bool, _ what: String) throws(Lack) {
+        guard condition else { throw Lack(what: what) }
+    }
+
+    /// Whether the lock that is held keeps a second holder out.
+    private static func checkLock(_ path: String, in fileSystem: any FileSystem) throws(Lack) {
+        let second: any FileLock
+        do throws(FileError) {
+            second = try fileSystem.lock(path)
+        } catch {
+            guard error.number == .wouldBlock else { throw Lack(what: "locks on files", error: error) }
+            return
+        }
+        second.release()
+        throw Lack(what: "locks on files that keep others out")
+    }
+
+    private static func checkFiles(_ folder: String, in fileSystem: any FileSystem) throws(Lack) {
+        let first = folder + "/first"
+        let linked = folder + "/linked"
+        let second = folder + "/second"
+        try trying("directories") { () throws(FileError) in
+            try fileSystem.removeDirectory(folder)
+            try fileSystem.createDirectory(folder)
+        }
+        try write("first", to: first, in: fileSystem)
+        try trying("syncs of directories") { () throws(FileError) in try fileSystem.syncDirectory(folder) }
+
+        try trying("hard links") { () throws(FileError) in
+            try fileSystem.link(first, to: linked)
+            try fileSystem.remove(first)
+        }
+        try require(try content(of: linked, in: fileSystem) == "first", "hard links that outlive the first name")
+
+        try write("second", to: second, in: fileSystem)
+        let renaming = "renaming a file over another"
+        try trying(renaming) { () throws(FileError) in try fileSystem.rename(second, to: linked) }
+        try require(try content(of: linked, in: fileSystem) == "second", renaming)
+        let names = try trying("listing directories") { () throws(FileError) in try fileSystem.list(folder) }
+        try require(names == ["linked"], renaming)
+    }
+
+    /// Makes a file that must not exist, writes to it and syncs it.
+    private static func write(_ text: Bytes, to path: String, in fileSystem: any FileSystem) throws(Lack) {
+        let file = try trying("files of its owner's alone") { () throws(FileError) in
+            try fileSystem.open(path, .create)
+        }
+        defer { file.close() }
+        try trying("writing files") { () throws(FileError) in try file.write(text, at: 0) }
+        try trying("syncs of files") { () throws(FileError) in try file.sync() }
+        let isRefused: Bool
+        do throws(FileError) {
+            try fileSystem.open(path, .create).close()
+            isRefused = false
+        } catch {
+            isRefused = error.number == .exists
+        }
+        try require(isRefused, "creating a file only where there is none")
+    }
+
+    private static func content(of path: String, in fileSystem: any FileSystem) throws(Lack) -> Bytes {
+        try trying("reading files") { () throws(FileError) in
+            let file = try fileSystem.open(path, .read)
+            defer { file.close() }
+            return try file.read(64, at: 0)
+        }
+    }
+
+    private static func clear(
+        _ folder: String,
+        _ directory: String,
+        in fileSystem: any FileSystem
+    ) throws(Lack) {
+        try trying("removing files") { () throws(FileError) in try fileSystem.removeDirectory(folder) }
+        try trying("syncs of directories") { () throws(FileError) in try fileSystem.syncDirectory(directory) }
+    }
+}
