@@ -53,7 +53,7 @@ struct ClientSession {
     private var numberByRequest = LookupTable<UInt64, UInt64>()
     /// Calls that wait for a number.
     private var waiting = CallQueue<Call>()
-    private var waitingBytes = 0
+    private(set) var waitingBytes = 0
     /// The attempt to open a session, while one is under way.
     private var opening: Call?
     private var isClosed = false
@@ -94,6 +94,7 @@ struct ClientSession {
         waitingBytes += operation.byteCount
         waiting.append(Call(id: id, operation: operation, deadline: deadline))
         admit(at: now, into: &effects)
+        // What waits for its turn has a deadline, which nothing else may come before.
         guard !waiting.isEmpty else { return }
         dueAt = min(dueAt, deadline)
         wake(into: &effects)

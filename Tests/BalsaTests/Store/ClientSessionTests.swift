@@ -89,6 +89,92 @@ final class ClientSessionTests: XCTestCase {
         XCTAssertEqual(completed()[2], .failure(RequestError(.unknown, .cancelled)))
     }
 
+    /// The moment that was last asked to be woken at.
+    private var wakeUp: Instant? {
+        effects.reversed().lazy.compactMap { if case .wake(let moment) = $0 { moment } else { nil } }.first
+    }
+
+    func testWhatWaitsForItsTurnIsToldAtItsDeadlineThoughNothingElseHappens() throws {
+        _ = try open()
+        call(2, at: at(2))
+        effects.removeAll()
+        session.call(CallID(number: 3), .delete(key: "k"), deadline: at(50), at: at(3), into: &effects)
+        XCTAssertTrue(submitted().isEmpty, "two are outstanding")
+        XCTAssertEqual(wakeUp, at(50))
+        session.timer(at: at(50), into: &effects)
+        XCTAssertEqual(completed()[3], .failure(RequestError(.notApplied, .deadlineExceeded)))
+    }
+
+    func testWhatWaitsForTheSessionIsToldAtItsDeadline() throws {
+        session.call(CallID(number: 1), .delete(key: "k"), deadline: at(50), at: at(0), into: &effects)
+        XCTAssertEqual(submitted().count, 1, "the session is being opened, and nobody answers")
+        XCTAssertEqual(wakeUp, at(50))
+        session.timer(at: at(50), into: &effects)
+        XCTAssertEqual(completed()[1]?.failure?.outcome, .notApplied)
+    }
+
+    func testASessionThatEndsWhileAnAttemptIsInDoubtLeavesItInDoubt() throws {
+        let first = try open()
+        session.replied(first.request, .failure(RequestError(.unknown, .notLeader)), at: at(2), into: &effects)
+        session.timer(at: at(50), into: &effects)
+        let second = try XCTUnwrap(submitted().first)
+        reply(second.request, CommandReply(.sessionExpired, revision: 9), at: at(51))
+        XCTAssertEqual(completed()[1], .failure(RequestError(.unknown, .sessionExpired)))
+        call(2, at: at(52))
+        XCTAssertEqual(submitted().first?.command.operation, .openSession, "the next call has another one")
+    }
+
+    func testWhatAReplicaSaysOfOneAttemptIsNotWhatItsCallerIsTold() throws {
+        // Superseded, overtaken, another leader: the command is sent again, and only what is known at the deadline counts.
+        let passing: [(RequestError, RequestError)] = [
+            (RequestError(.notApplied, .superseded), RequestError(.notApplied, .deadlineExceeded)),
+            (RequestError(.unknown, .overtakenByCheckpoint), RequestError(.unknown, .deadlineExceeded)),
+            (RequestError(.notApplied, .notLeader, leader: 3), RequestError(.notApplied, .notLeader, leader: 3)),
+            (RequestError(.unknown, .deadlineExceeded), RequestError(.unknown, .deadlineExceeded)),
+            (RequestError(.notApplied, .busy), RequestError(.notApplied, .busy)),
+        ]
+        for (attempt, told) in passing {
+            session = ClientSession(seed: 1, window: 2, maxWaitingBytes: 1_000)
+            effects.removeAll()
+            let first = try open()
+            session.replied(first.request, .failure(attempt), at: at(2), into: &effects)
+            XCTAssertTrue(completed().isEmpty, "\(attempt)")
+            session.timer(at: deadline, into: &effects)
+            XCTAssertEqual(completed()[1], .failure(told), "\(attempt)")
+        }
+    }
+
+    func testAReplicaThatHasFailedOrClosedIsNotAskedAgain() throws {
+        for reason in [.failed, .closed, .tooLarge, .invalid] as [RequestError.Reason] {
+            for mayHaveHappened in [false, true] {
+                session = ClientSession(seed: 1, window: 2, maxWaitingBytes: 1_000)
+                effects.removeAll()
+                var request = try open().request
+                if mayHaveHappened {
+                    session.replied(request, .failure(RequestError(.unknown, .notLeader)), at: at(2), into: &effects)
+                    session.timer(at: at(50), into: &effects)
+                    request = try XCTUnwrap(submitted().first).request
+                }
+                session.replied(request, .failure(RequestError(.notApplied, reason)), at: at(51), into: &effects)
+                let told = RequestError(mayHaveHappened ? .unknown : .notApplied, reason)
+                XCTAssertEqual(completed()[1], .failure(told), "an earlier attempt may have happened")
+            }
+        }
+    }
+
+    func testClosingTellsEverybodyWhatIsKnown() throws {
+        _ = try open()
+        call(2, at: at(2))
+        call(3, at: at(2))
+        session.close(into: &effects)
+        let told = completed()
+        XCTAssertEqual(told[1], .failure(RequestError(.unknown, .closed)))
+        XCTAssertEqual(told[2], .failure(RequestError(.unknown, .closed)))
+        XCTAssertEqual(told[3], .failure(RequestError(.notApplied, .closed)), "its turn never came")
+        call(4, at: at(3))
+        XCTAssertEqual(completed()[4], .failure(RequestError(.notApplied, .closed)))
+    }
+
     func testASessionThatEndedIsOpenedAnewForWhatWasCertainlyNotExecuted() throws {
         let first = try open()
         reply(first.request, CommandReply(.sessionExpired, revision: 9), at: at(2))
@@ -163,5 +249,12 @@ final class ClientSessionTests: XCTestCase {
         session.timer(at: early, into: &effects)
         XCTAssertEqual(completed()[3], .failure(RequestError(.notApplied, .deadlineExceeded)))
         XCTAssertEqual(session.outstandingCount, 2)
+    }
+}
+
+extension Result {
+    /// The error, where there is one.
+    fileprivate var failure: Failure? {
+        if case .failure(let error) = self { error } else { nil }
     }
 }
