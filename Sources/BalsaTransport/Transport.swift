@@ -27,8 +27,16 @@ public protocol Transport: AnyObject {
     /// Ends all connections and makes none any more. Who connects is still answered: a member that has failed says so.
     func withdraw()
 
+    /// How the connections stand, for an operator. Called on the thread of the receiver's calls.
+    var status: TransportStatus { get }
+
     /// Ends all connections and lets go of the receiver. Does not wait; frames on their way may be lost.
     func close()
+}
+
+extension Transport {
+    /// Nothing to tell.
+    public var status: TransportStatus { TransportStatus() }
 }
 
 /// Says who this member is and to whom it listens, and is told what arrives and how the peers stand.

@@ -33,5 +33,6 @@ public struct TransportMetrics: Equatable, Sendable {
     /// Why the last name could not be looked up, or the last socket not be made.
     public internal(set) var lastFailure: TransportError?
 
-    init() {}
+    /// Nothing was counted.
+    public init() {}
 }

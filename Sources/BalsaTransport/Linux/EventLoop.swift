@@ -49,6 +49,8 @@ public final class EventLoop: @unchecked Sendable {
     let selector: Selector
     private var timers = TimerQueue<() -> Void>()
     private var deferred: [() -> Void] = []
+    /// Told after each turn how long it took, in nanoseconds. Set on the loop's thread.
+    package var onTurn: ((UInt64) -> Void)?
 
     /// Starts a loop.
     ///
@@ -141,6 +143,7 @@ public final class EventLoop: @unchecked Sendable {
     /// - Returns: whether there is to be another.
     private func turn() -> Bool {
         if owner.load(ordering: .relaxed) == EventLoop.unknown { owner.store(pthread_self(), ordering: .relaxed) }
+        let begin = onTurn == nil ? 0 : self.now
         selector.poll(timeoutMilliseconds: 0)
         let isStopping = runJobs()
         let now = now
@@ -148,6 +151,8 @@ public final class EventLoop: @unchecked Sendable {
         let last = deferred
         deferred = []
         for job in last { job() }
+        // A turn in which the hook was set has no beginning.
+        if begin > 0, let onTurn { onTurn(self.now - begin) }
         if isStopping {
             end()
             return false
@@ -193,6 +198,7 @@ public final class EventLoop: @unchecked Sendable {
     private func end() {
         timers.removeAll()
         deferred = []
+        onTurn = nil
         selector.removeAll()
         owner.store(EventLoop.nobody, ordering: .relaxed)
         // Still there where the loop was stopped from one of its own jobs. A thread that stops itself ends after this step.

@@ -141,6 +141,18 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
         }
     }
 
+    /// Says how the link stands.
+    func describe(in connection: inout PeerConnection) {
+        context.loop.checkThread()
+        switch path {
+        case .control: connection.control = state.phase.summary
+        case .bulk: connection.bulk = state.phase.summary
+        }
+        let (frames, bytes) = queue.withLock { ($0.frames.frameCount, $0.frames.byteCount) }
+        connection.queuedFrames += frames
+        connection.queuedBytes += bytes
+    }
+
     // MARK: Connecting
 
     private func resolve(_ attempt: UInt64) {

@@ -99,6 +99,24 @@ public final class TCPTransport: Transport, @unchecked Sendable {
     /// What was counted so far.
     public var metrics: TransportMetrics { context.metrics }
 
+    /// How the connections stand, as ``Transport/status`` says. On the loop's thread.
+    public var status: TransportStatus {
+        var status = TransportStatus()
+        for link in links.withLock({ $0.all }) {
+            let place: Int
+            if let found = status.connections.firstIndex(where: { $0.peer == link.peer }) {
+                place = found
+            } else {
+                place = status.connections.count
+                status.connections.append(PeerConnection(peer: link.peer, address: link.address))
+            }
+            link.describe(in: &status.connections[place])
+        }
+        status.connections.sort { $0.peer < $1.peer }
+        status.metrics = metrics
+        return status
+    }
+
     /// Connects to these peers, and no more to others. A peer whose address has not changed keeps its connections.
     public func setPeers(_ peers: [Peer]) {
         let (added, removed) = links.withLock { links -> ([OutboundLink], [OutboundLink]) in
