@@ -66,6 +66,8 @@ public struct RequestError: Error, Equatable, Sendable, CustomStringConvertible 
 
         /// Another member leads, or nobody that this one knows of.
         public static let notLeader = Reason("not the leader")
+        /// No leader is known: a majority cannot be reached, or is choosing one.
+        public static let noQuorum = Reason("no quorum")
         /// Too much is waiting already; the same request may be taken a little later.
         public static let busy = Reason("busy")
         /// The command, its key or its value is larger than the limit.

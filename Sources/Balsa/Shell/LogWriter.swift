@@ -13,8 +13,14 @@ final class LogWriter: @unchecked Sendable {
         let error: FileError?
     }
 
+    /// How long writes took together.
+    struct Timing {
+        var writeNanoseconds: UInt64 = 0
+        var syncNanoseconds: UInt64 = 0
+    }
+
     /// What became of writes, in their order.
-    typealias Completion = @Sendable ([Outcome]) -> Void
+    typealias Completion = @Sendable ([Outcome], Timing) -> Void
 
     private struct Queue: @unchecked Sendable {
         var writes: [ReplicaWrite] = []
@@ -33,7 +39,9 @@ final class LogWriter: @unchecked Sendable {
                 return queue
             }
             guard !taken.writes.isEmpty else { return .wait }
-            completion(LogWriter.perform(taken.writes))
+            var timing = Timing()
+            let outcomes = LogWriter.perform(taken.writes, &timing)
+            completion(outcomes, timing)
             return .again
         }
     }
@@ -49,7 +57,8 @@ final class LogWriter: @unchecked Sendable {
     func stop() { thread?.stop() }
 
     /// Writes and syncs, with one sync for neighbours that go to the same file.
-    private static func perform(_ writes: [ReplicaWrite]) -> [Outcome] {
+    private static func perform(_ writes: [ReplicaWrite], _ timing: inout Timing) -> [Outcome] {
+        let clock = MonotonicClock()
         var results: [Outcome] = []
         var failed: [(file: any File, error: FileError)] = []
         var begin = 0
@@ -59,13 +68,18 @@ final class LogWriter: @unchecked Sendable {
             while end < writes.count, writes[end].write.file === file { end += 1 }
             var error = failed.first { $0.file === file }?.error
             if error == nil {
+                let start = clock.nanoseconds()
+                var written = start
                 do throws(FileError) {
                     for write in writes[begin..<end] { try write.write.write() }
+                    written = clock.nanoseconds()
                     try file.sync()
                 } catch let failure {
                     error = failure
                     failed.append((file, failure))
                 }
+                timing.writeNanoseconds += written - start
+                timing.syncNanoseconds += clock.nanoseconds() - written
             }
             for write in writes[begin..<end] { results.append(Outcome(write: write, error: error)) }
             begin = end

@@ -15,6 +15,18 @@ protocol ReplicaShellDelegate: AnyObject, Sendable {
     func turned(_ member: Member, at now: Instant)
     /// Something happened that an operator should hear of.
     func noticed(_ event: StoreEvent)
+    /// How long something took.
+    func measured(_ measurement: ShellMeasurement)
+}
+
+/// How long something took that holds up the rest, in nanoseconds.
+enum ShellMeasurement {
+    /// Writes to the log, with their sync.
+    case logWrite(LogWriter.Timing, count: Int)
+    /// A step of the replica that applied entries.
+    case apply(UInt64, entries: UInt64)
+    /// A turn of the loop, and how much of it the replica took.
+    case turn(UInt64, replica: UInt64)
 }
 
 /// Drives one member on real threads: its effects are carried out, and what follows comes back as inputs.
@@ -43,6 +55,8 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
     private var underWay = 0
     /// Whether the turn is finished at its end.
     private var isFinishing = false
+    /// How long the replica's steps of this turn took, in nanoseconds.
+    private var stepNanoseconds: UInt64 = 0
     private var isClosing = false
     private var closed: (@Sendable () -> Void)?
 
@@ -64,9 +78,10 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         transport: (any Transport)?,
         delegate: any ReplicaShellDelegate
     ) throws(BackgroundThread.StartError) {
-        writer = try LogWriter { [weak self, loop] results in
-            loop.post { [weak self] in self?.wrote(results) }
+        writer = try LogWriter { [weak self, loop] results, timing in
+            loop.post { [weak self] in self?.wrote(results, timing) }
         }
+        loop.onTurn = { [weak self] nanoseconds in self?.turned(after: nanoseconds) }
         self.member = member
         self.transport = transport
         self.delegate = delegate
@@ -75,7 +90,16 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         endTurn()
     }
 
-    private func wrote(_ results: [LogWriter.Outcome]) {
+    private func turned(after nanoseconds: UInt64) {
+        delegate?.measured(.turn(nanoseconds, replica: stepNanoseconds))
+        stepNanoseconds = 0
+    }
+
+    /// How the connections stand.
+    var transportStatus: TransportStatus { transport?.status ?? TransportStatus() }
+
+    private func wrote(_ results: [LogWriter.Outcome], _ timing: LogWriter.Timing) {
+        delegate?.measured(.logWrite(timing, count: results.count))
         for result in results {
             underWay -= 1
             if let error = result.error {
@@ -89,7 +113,13 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
 
     private func step(_ input: ReplicaInput) {
         guard let member else { return }
+        let begin = loop.now
+        let appliedBefore = member.replica?.appliedIndex ?? 0
         member.step(input, at: now, into: &effects)
+        let took = loop.now - begin
+        stepNanoseconds += took
+        let applied = member.replica?.appliedIndex ?? 0
+        if applied > appliedBefore { delegate?.measured(.apply(took, entries: applied - appliedBefore)) }
         carryOut()
     }
 

@@ -114,7 +114,7 @@ extension ReplicatedStore {
         }
         switch result {
         case .success:
-            return ReplicatedStore(core: core, workers: workers, timeout: options.timeout)
+            return ReplicatedStore(core: core, workers: workers, options: options)
         case .failure(let error):
             loop.stop()
             throw error
@@ -143,7 +143,8 @@ extension ReplicatedStore {
         )
         setup.options = options.replica
         var effects: [ReplicaEffect] = []
-        do throws(ReplicaError) {
+        do {
+            try FileSystemProbe.check(directory, in: LinuxFileSystem())
             let member = try Member.open(
                 setup,
                 fileSystem: LinuxFileSystem(),
@@ -152,8 +153,12 @@ extension ReplicatedStore {
                 into: &effects
             )
             return UncheckedBox(Opened(member: member, effects: effects))
-        } catch {
+        } catch let error as ReplicaError {
             throw StoreError(error)
+        } catch let error as FileSystemProbe.Failure {
+            throw StoreError(.notApplied, .failed, error.description)
+        } catch {
+            throw StoreError(.notApplied, .invalid, "\(error)")
         }
     }
 

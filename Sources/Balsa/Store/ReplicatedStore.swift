@@ -18,23 +18,40 @@ import BalsaTransport
 /// of a write says whether the write took effect; *unknown* means that it may have, or may still.
 ///
 /// A store may be used from any number of tasks and threads. Its calls never block the thread that they are made on: what has
-/// to wait for the disk is done by threads of the ``StoreRuntime``.
+/// to wait for the disk is done by threads of the ``StoreRuntime``. A call whose task is cancelled returns at once, with the
+/// reason *cancelled*; a write that had been sent by then may take effect all the same, and the error says so.
 public final class ReplicatedStore: Sendable {
-    private let core: StoreCore
+    let core: StoreCore
     private let workers: WorkerThreads
     private let timeout: Duration
+    private let drainLimit: Duration
+    private let slowCall: TimeSpan
+    private let maxKeyBytes: Int
     private let lastCall = Locked<UInt64>(0)
-    private let isClosed = Locked(false)
+    /// Through it go all calls. It is closed when the store begins to close.
+    private let gate = Gate()
+    private let closing = Locked(Closing())
 
-    init(core: StoreCore, workers: WorkerThreads, timeout: Duration) {
+    /// How far the store has come with closing.
+    private struct Closing {
+        var hasBegun = false
+        var isDone = false
+        /// Those who also want it closed.
+        var waiting: [CheckedContinuation<Void, Never>] = []
+    }
+
+    init(core: StoreCore, workers: WorkerThreads, options: StoreOptions) {
         self.core = core
         self.workers = workers
-        self.timeout = timeout
+        timeout = options.timeout
+        drainLimit = options.drainLimit
+        slowCall = TimeSpan(options.slow.call)
+        maxKeyBytes = options.keyValue.limits.maxKeyBytes
     }
 
     deinit {
         // Whoever forgets to close a store gets what a crash would give, and the lock back.
-        guard !isClosed.withLock({ $0 }) else { return }
+        guard !closing.withLock({ $0.hasBegun }) else { return }
         let core = core
         core.shell.loop.post { core.close() }
         core.shell.close { core.shell.loop.stop() }
@@ -103,13 +120,20 @@ public final class ReplicatedStore: Sendable {
 
     private func execute(_ operation: Command.Operation, _ timeout: Duration?) async throws(StoreError) -> CommandReply
     {
+        guard gate.enter() else { throw StoreError(.notApplied, .closed) }
+        defer { gate.leave() }
         let call = CallID(
             number: lastCall.withLock { last in
                 last += 1
                 return last
             }
         )
-        let deadline = deadline(timeout)
+        let begin = core.shell.now
+        let deadline = begin + TimeSpan(timeout ?? self.timeout)
+        defer {
+            let took = core.shell.now - begin
+            if took >= slowCall { core.commandEnded(after: took) }
+        }
         let core = core
         let result: Result<CommandReply, RequestError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
@@ -118,6 +142,8 @@ public final class ReplicatedStore: Sendable {
                     return
                 }
                 core.execute(call, operation, deadline: deadline) { continuation.resume(returning: $0) }
+                // Cancelled in between, it was told to a loop that did not know the call yet.
+                if Task.isCancelled { core.cancel(call) }
             }
         } onCancel: {
             core.cancel(call)
@@ -127,8 +153,6 @@ public final class ReplicatedStore: Sendable {
         case .failure(let error): throw StoreError(error)
         }
     }
-
-    private func deadline(_ timeout: Duration?) -> Instant { core.shell.now + TimeSpan(timeout ?? self.timeout) }
 
     // MARK: Reads
 
@@ -143,14 +167,25 @@ public final class ReplicatedStore: Sendable {
         consistency: ReadConsistency = .linearizable,
         timeout: Duration? = nil
     ) async throws(StoreError) -> KeyValueEntry? {
-        try await read(consistency, timeout) { machine, waiting throws(KeyValueError) in
+        try checkLength(of: key)
+        return try await read(consistency, timeout) { machine, waiting throws(KeyValueError) in
             try machine.get(key, waiting: waiting)
         }
     }
 
     /// A page of the pairs from `from` up to `to`, which is excluded, all of one revision.
     ///
-    /// - Throws: ``StoreError`` with *invalid* where the range ends before it begins.
+    /// - Parameters:
+    ///   - from: the lowest key; nil for the first.
+    ///   - to: the key behind the highest; nil for no bound.
+    ///   - limit: how many pairs at most; at least 1. A page is also full with 1 MiB of keys and values.
+    ///   - order: in which order.
+    ///   - revision: as of which revision; what is applied where it is nil. The pages of a scan are read at the revision of
+    ///     the first.
+    ///   - consistency: how recent the answer has to be.
+    ///   - timeout: how long the call may take.
+    /// - Throws: ``StoreError``: *invalid* where the range ends before it begins or the limit is below 1, *compacted* where the
+    ///   revision is too old to be read, *future revision* where this member has not applied it.
     public func scan(
         from: Bytes? = nil,
         to: Bytes? = nil,
@@ -160,8 +195,16 @@ public final class ReplicatedStore: Sendable {
         consistency: ReadConsistency = .linearizable,
         timeout: Duration? = nil
     ) async throws(StoreError) -> ScanPage {
-        try await read(consistency, timeout) { machine, waiting throws(KeyValueError) in
+        for bound in [from, to] { if let bound { try checkLength(of: bound) } }
+        return try await read(consistency, timeout) { machine, waiting throws(KeyValueError) in
             try machine.scan(from: from, to: to, limit: limit, order: order, at: revision, waiting: waiting)
+        }
+    }
+
+    /// Refuses a key that no pair can have, with the same reason as a write of it.
+    private func checkLength(of key: Bytes) throws(StoreError) {
+        guard key.count <= maxKeyBytes else {
+            throw StoreError(.notApplied, .tooLarge, "a key has \(maxKeyBytes) bytes at most")
         }
     }
 
@@ -172,11 +215,24 @@ public final class ReplicatedStore: Sendable {
         _ timeout: Duration?,
         _ body: @escaping @Sendable (KeyValueMachine, Waiting) throws(KeyValueError) -> Value
     ) async throws(StoreError) -> Value {
-        let deadline = deadline(timeout)
+        guard gate.enter() else { throw StoreError(.notApplied, .closed) }
+        defer { gate.leave() }
+        let begin = core.shell.now
+        let deadline = begin + TimeSpan(timeout ?? self.timeout)
+        var permission = TimeSpan.zero
+        defer {
+            let took = core.shell.now - begin
+            if took >= slowCall { core.readEnded(after: took, permission: permission) }
+        }
         while true {
+            guard !Task.isCancelled else { throw StoreError(.notApplied, .cancelled) }
             // Before the member belongs to a cluster there is nothing to read yet, however old it may be.
             let isThere = core.published.withLock { $0.machine != nil }
-            if consistency != .local || !isThere { try await readable(consistency, deadline) }
+            if consistency != .local || !isThere {
+                let asked = core.shell.now
+                defer { permission = permission + (core.shell.now - asked) }
+                try await readable(consistency, deadline)
+            }
             guard let machine = core.published.withLock({ $0.machine }) else {
                 guard core.shell.now < deadline else { throw StoreError(.notApplied, .startingUp) }
                 continue
@@ -186,6 +242,7 @@ public final class ReplicatedStore: Sendable {
             case .success(let value):
                 return value
             case .failure(let error):
+                if error.code == .damaged { core.metDamage(error.description) }
                 // A checkpoint may have taken the place of the state in between.
                 let isReplaced = core.published.withLock { $0.machine } !== machine
                 guard isReplaced, core.shell.now < deadline else { throw StoreError(error) }
@@ -214,28 +271,33 @@ public final class ReplicatedStore: Sendable {
     }
 
     private func readable(_ consistency: ReadConsistency, _ deadline: Instant) async throws(StoreError) {
-        let result: Result<LogIndex, RequestError> = await withCheckedContinuation { continuation in
-            core.read(consistency, deadline: deadline) { continuation.resume(returning: $0) }
+        let promise = Promise<Result<LogIndex, RequestError>>()
+        core.read(consistency, deadline: deadline) { promise.give($0) }
+        let result = await withTaskCancellationHandler {
+            await promise.value()
+        } onCancel: {
+            promise.give(.failure(RequestError(.notApplied, .cancelled)))
         }
         if case .failure(let error) = result { throw StoreError(error) }
     }
 
     // MARK: The store itself
 
-    /// What the store does, now and whenever it changes, until the store is closed.
+    /// What the store does, now and whenever it changes, in order, until the store is closed.
+    ///
+    /// Each call gives a sequence of its own. One that is not read keeps the 16 newest states and no more.
     public var states: AsyncStream<StoreState> {
         AsyncStream(bufferingPolicy: .bufferingNewest(16)) { continuation in
             let core = core
             let id = core.published.withLock { published in
                 published.lastStream += 1
                 continuation.yield(published.state)
-                if published.state == .closed {
-                    continuation.finish()
-                } else {
+                if published.state != .closed {
                     published.streams.append((published.lastStream, continuation))
                 }
-                return published.lastStream
+                return published.state == .closed ? nil : published.lastStream
             }
+            guard let id else { return continuation.finish() }
             continuation.onTermination = { _ in
                 core.published.withLock { published in published.streams.removeAll { $0.id == id } }
             }
@@ -245,23 +307,64 @@ public final class ReplicatedStore: Sendable {
     /// What the store does now.
     public var state: StoreState { core.published.withLock { $0.state } }
 
-    /// The store's figures.
-    public var status: StoreStatus { core.published.withLock { $0.status } }
+    /// The store's figures of this moment; of its last one, where it is closed. They are gathered when they are asked for, on the
+    /// store's own thread.
+    public func status() async -> StoreStatus {
+        var status = await core.status()
+        status.callsUnderWay = gate.count
+        return status
+    }
 
-    /// Closes the store: no more calls are taken, those that wait are told, and directory and ports are given back. Returns
-    /// when all of that has happened. Further calls do nothing.
-    public func close() async {
-        let isFirst = isClosed.withLock { isClosed in
-            defer { isClosed = true }
-            return !isClosed
+    /// Closes the store in order: no more calls are taken, those that are under way are answered, and directory and ports are
+    /// given back. Returns when all of that has happened; so does every further call.
+    ///
+    /// A call that has not ended within the limit gets an error with the reason *closed*, which says whether it may have had an
+    /// effect. A store that nobody holds any more and that was not closed ends as in a crash: nothing that was acknowledged
+    /// is lost.
+    ///
+    /// - Parameter limit: how long to wait for calls that are under way; ``StoreOptions/drainLimit`` unless given.
+    public func close(drainingFor limit: Duration? = nil) async {
+        let isFirst = closing.withLock { closing in
+            defer { closing.hasBegun = true }
+            return !closing.hasBegun
         }
-        guard isFirst else { return }
+        guard isFirst else { return await closed() }
+        await drained(within: limit ?? drainLimit)
         let core = core
         core.shell.loop.post { core.close() }
         await withCheckedContinuation { continuation in
-            core.shell.close { continuation.resume() }
+            core.shell.close {
+                // The loop's thread is waited for here and not on the caller's.
+                core.shell.loop.stop()
+                continuation.resume()
+            }
         }
-        core.shell.loop.stop()
+        let waiting = closing.withLock { closing in
+            closing.isDone = true
+            defer { closing.waiting = [] }
+            return closing.waiting
+        }
+        for continuation in waiting { continuation.resume() }
+    }
+
+    /// Takes no more calls, and waits until those under way have been answered or the limit has passed.
+    private func drained(within limit: Duration) async {
+        let promise = Promise<Void>()
+        gate.close { promise.give(()) }
+        let loop = core.shell.loop
+        loop.post { _ = loop.schedule(at: loop.now + TimeSpan(limit).nanoseconds) { promise.give(()) } }
+        await promise.value()
+    }
+
+    /// Waits until whoever closes the store has done so.
+    private func closed() async {
+        await withCheckedContinuation { continuation in
+            let isDone = closing.withLock { closing in
+                if !closing.isDone { closing.waiting.append(continuation) }
+                return closing.isDone
+            }
+            if isDone { continuation.resume() }
+        }
     }
 }
 
@@ -270,7 +373,7 @@ extension StoreError {
     fileprivate static func check(_ reply: CommandReply) throws(StoreError) -> CommandReply {
         switch reply.outcome {
         case .applied: return reply
-        case .keyTooLarge, .valueTooLarge: throw StoreError(.notApplied, .tooLarge)
+        case .keyTooLarge, .valueTooLarge: throw StoreError(.notApplied, .tooLarge, reply.outcome.description)
         default: throw StoreError(.notApplied, .invalid, reply.outcome.description)
         }
     }

@@ -1,4 +1,5 @@
 import BalsaKeyValue
+import BalsaLog
 import BalsaPlatform
 import BalsaRaft
 import BalsaTransport
@@ -24,7 +25,8 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
     struct Published {
         var machine: KeyValueMachine?
         var state = StoreState.recovering
-        var status = StoreStatus()
+        /// The figures that were the last ones, once the store is closed.
+        var lastStatus = StoreStatus()
         var streams: [(id: UInt64, continuation: AsyncStream<StoreState>.Continuation)] = []
         var lastStream: UInt64 = 0
     }
@@ -48,11 +50,17 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
     private var isClosed = false
     private var standing = Standing(role: .follower, term: 0, leader: 0)
     private var hasHadLeader = false
+    private var replica: Replica?
+    private var slow: SlowWatch
+    private var stall = StallWatch()
+    private var damage: RepetitionWatch
 
     init(shell: ReplicaShell, member: MemberID, options: StoreOptions, seed: UInt64) {
         self.shell = shell
         self.member = member
         observer = options.observer
+        slow = SlowWatch(options.slow)
+        damage = RepetitionWatch(interval: options.slow.reportInterval)
         session = ClientSession(
             seed: seed,
             window: min(options.maxOutstandingCommands, options.keyValue.limits.sessionWindow - 1),
@@ -112,11 +120,57 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
         reads.close(into: &readEffects)
         carryOut()
         isClosed = true
+        var last = figures()
+        last.state = .closed
+        replica = nil
         setState(.closed)
-        published.withLock { published in
+        let streams = published.withLock { published in
             published.machine = nil
-            for (_, continuation) in published.streams { continuation.finish() }
-            published.streams = []
+            published.lastStatus = last
+            defer { published.streams = [] }
+            return published.streams.map { $0.continuation }
+        }
+        // Outside of the lock: a stream that ends takes itself out of the list.
+        for continuation in streams { continuation.finish() }
+    }
+
+    /// The store's figures.
+    func status() async -> StoreStatus {
+        await withCheckedContinuation { continuation in
+            let isPosted = shell.loop.post { [self] in
+                continuation.resume(returning: isClosed ? published.withLock { $0.lastStatus } : figures())
+            }
+            if !isPosted { continuation.resume(returning: published.withLock { $0.lastStatus }) }
+        }
+    }
+
+    /// A command of a caller took this long.
+    func commandEnded(after took: TimeSpan) {
+        shell.loop.post { [self] in
+            let waiting =
+                "\(session.outstandingCount) commands outstanding, \(session.waitingBytes) bytes waiting to be sent"
+            let stalled = stall.reason.map { ", stalled by \($0.rawValue)" } ?? ""
+            let detail = "the store is \(currentState)\(stalled), \(waiting)"
+            tell(slow.ended(.command, after: took, at: shell.now, detail: detail))
+        }
+    }
+
+    /// A read of a caller took this long.
+    func readEnded(after took: TimeSpan, permission: TimeSpan) {
+        shell.loop.post { [self] in
+            let reading = took.nanoseconds - min(permission.nanoseconds, took.nanoseconds)
+            let parts = [
+                SlowOperation.Part("until it was permitted", Duration(permission)),
+                SlowOperation.Part("reading", Duration(TimeSpan(nanoseconds: reading))),
+            ]
+            tell(slow.ended(.read, after: took, at: shell.now, parts: parts))
+        }
+    }
+
+    /// A read of a caller met bytes that are not what was written.
+    func metDamage(_ sentence: String) {
+        shell.loop.post { [self] in
+            if damage.isNews(sentence, at: shell.now) { observer?.noticed(.damaged(sentence)) }
         }
     }
 
@@ -209,6 +263,7 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
             if changed.leader != 0 { hasHadLeader = true }
         case .failed(let error):
             failure = error.description
+            if error.code == .damaged { observer?.noticed(.damaged(error.description)) }
         default:
             break
         }
@@ -217,26 +272,78 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
     func turned(_ member: Member, at now: Instant) {
         guard let replica = member.replica else {
             // It belongs to no cluster yet: there is nothing to tell but that.
-            published.withLock { $0.status.member = self.member }
             setState(currentState)
             return
         }
         let machine = (replica.machine as? KeyValueStateMachine)?.machine
+        published.withLock { published in
+            if published.machine !== machine { published.machine = machine }
+        }
+        setState(currentState)
+        guard !isClosed else { return }
+        if self.replica !== replica { self.replica = replica }
+        for event in stall.look(replica.stall, at: now) { observer?.noticed(event) }
+    }
+
+    func measured(_ measurement: ShellMeasurement) {
+        let now = shell.now
+        switch measurement {
+        case .logWrite(let timing, let count):
+            let took = TimeSpan(nanoseconds: timing.writeNanoseconds + timing.syncNanoseconds)
+            let parts = [
+                SlowOperation.Part("writing", .nanoseconds(Int64(timing.writeNanoseconds))),
+                SlowOperation.Part("syncing", .nanoseconds(Int64(timing.syncNanoseconds))),
+            ]
+            tell(slow.ended(.logWrite, after: took, at: now, parts: parts, detail: "\(count) writes"))
+        case .apply(let nanoseconds, let entries):
+            let took = TimeSpan(nanoseconds: nanoseconds)
+            tell(slow.ended(.apply, after: took, at: now, detail: "\(entries) entries"))
+        case .turn(let nanoseconds, let replica):
+            let parts = [
+                SlowOperation.Part("the replica", .nanoseconds(Int64(replica))),
+                SlowOperation.Part("sockets and callers", .nanoseconds(Int64(nanoseconds - min(replica, nanoseconds)))),
+            ]
+            tell(slow.ended(.turn, after: TimeSpan(nanoseconds: nanoseconds), at: now, parts: parts))
+        }
+    }
+
+    private func tell(_ operation: SlowOperation?) {
+        if let operation { observer?.noticed(.slow(operation)) }
+    }
+
+    /// The figures of this moment, on the loop.
+    private func figures() -> StoreStatus {
         var status = StoreStatus()
-        status.member = self.member
+        status.member = member
+        status.state = currentState
+        guard let replica else { return status }
         status.term = replica.raft.term
+        status.leader = standing.leader
         status.commitIndex = replica.commitIndex
         status.appliedIndex = replica.appliedIndex
         status.durableIndex = replica.machine.durable.position.index
         status.digest = replica.machine.digest
-        status.outstandingCommands = session.outstandingCount
-        status.metrics = replica.metrics
-        status.state = currentState
-        published.withLock { published in
-            if published.machine !== machine { published.machine = machine }
-            published.status = status
+        if let machine = (replica.machine as? KeyValueStateMachine)?.machine {
+            status.retentionMark = machine.retentionMark
+            status.sessionCount = machine.sessionCount
+            status.engine = machine.metrics
+            status.pressure = machine.pressure
         }
-        setState(currentState)
+        status.stall = stall.reason
+        status.log.firstIndex = replica.raft.log.base.index + 1
+        status.log.lastIndex = replica.raft.log.lastIndex
+        status.log.liveBytes = replica.log.liveBytes
+        status.log.boundBytes = UInt64(replica.options.log.boundBytes)
+        status.log.metrics = replica.logMetrics
+        status.outstandingCommands = session.outstandingCount
+        status.queuedBytes = session.waitingBytes
+        status.replicatingBytes = replica.requests.waitingBytes
+        status.waitingReads = reads.count
+        let transport = shell.transportStatus
+        status.connections = transport.connections
+        status.transport = transport.metrics
+        status.metrics = replica.metrics
+        return status
     }
 
     private var currentState: StoreState {
@@ -249,11 +356,11 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
         }
     }
 
-    private func setState(_ state: StoreState) {
+    /// Notes what the store does, and tells whoever listens, where it is something else than before. On the loop.
+    func setState(_ state: StoreState) {
         let isNew = published.withLock { published in
             guard published.state != state else { return false }
             published.state = state
-            published.status.state = state
             for (_, continuation) in published.streams { continuation.yield(state) }
             return true
         }

@@ -19,7 +19,8 @@ public enum StoreState: Equatable, Sendable {
 
 /// What an observer is told.
 public enum StoreEvent: Sendable {
-    /// The role, the term or the known leader changed.
+    /// The role, the term or the known leader changed. Told of every change, also of those that come and go faster than
+    /// ``ReplicatedStore/states`` shows.
     case standing(Standing)
     /// Something happened that no correct member does, or that an operator should know.
     case anomaly(Anomaly)
@@ -33,8 +34,15 @@ public enum StoreEvent: Sendable {
     case firstBootWaits(String)
     /// The connection to a peer is open.
     case connected(MemberID)
-    /// An operation took long; the text says at what.
-    case slow(String)
+    /// Bytes on the disk are not what was written; the text names the file and the place. What was read is not believed, and
+    /// nothing is answered from it.
+    case damaged(String)
+    /// The member takes less than it is offered, and waits for this.
+    case stalled(StallReason)
+    /// The wait for this is over, after so long.
+    case resumed(StallReason, after: Duration)
+    /// An operation took longer than its threshold of ``StoreOptions/slow``.
+    case slow(SlowOperation)
     /// The store has failed.
     case failed(ReplicaError)
 }
@@ -54,26 +62,4 @@ extension StoreObserver {
     public func stateChanged(_ state: StoreState) {}
     /// Does nothing.
     public func noticed(_ event: StoreEvent) {}
-}
-
-/// A store's figures at one moment.
-public struct StoreStatus: Sendable {
-    /// The member.
-    public var member: MemberID = 0
-    /// What it does.
-    public var state = StoreState.recovering
-    /// The term that it is in.
-    public var term: Term = 0
-    /// The highest index that it knows to be committed.
-    public var commitIndex: LogIndex = 0
-    /// The index through which its state contains everything.
-    public var appliedIndex: LogIndex = 0
-    /// The index through which a crash would leave its state, before the log is replayed.
-    public var durableIndex: LogIndex = 0
-    /// Equal on two members that have applied the same index exactly when their states are.
-    public var digest: UInt64 = 0
-    /// How many commands of this store's user wait.
-    public var outstandingCommands = 0
-    /// What the replica has counted.
-    public var metrics = ReplicaMetrics()
 }

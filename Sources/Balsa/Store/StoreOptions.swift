@@ -14,6 +14,10 @@ public struct StoreOptions: Sendable {
     public var maxOutstandingCommands = 1_000
     /// How many bytes of commands may wait for their turn; 32 MiB. More are refused with *busy*.
     public var maxWaitingBytes = 32 << 20
+    /// How long ``ReplicatedStore/close(drainingFor:)`` waits for the calls that are under way, unless told otherwise; 5 s.
+    public var drainLimit: Duration = .seconds(5)
+    /// From when on an operation is told to the observer as slow.
+    public var slow = SlowThresholds()
     /// Is told what the store does.
     public var observer: (any StoreObserver)?
 
@@ -45,7 +49,11 @@ public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
         self.message = message
     }
 
-    init(_ error: RequestError) { self.init(error.outcome, error.reason, leader: error.leader) }
+    init(_ error: RequestError) {
+        // Calls go through any member: that this one does not lead matters only where it knows of nobody who does.
+        let isLeaderless = error.reason == .notLeader && error.leader == 0
+        self.init(error.outcome, isLeaderless ? .noQuorum : error.reason, leader: error.leader)
+    }
 
     init(_ error: ReplicaError) {
         self.init(.notApplied, error.code == .invalid ? .invalid : .failed, error.description)
@@ -64,7 +72,10 @@ public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
 
     /// Whether the same call may succeed a little later, without having had an effect.
     public var isRetriable: Bool {
-        outcome == .notApplied && [.busy, .notLeader, .superseded, .startingUp, .deadlineExceeded].contains(reason)
+        let passing: [RequestError.Reason] = [
+            .busy, .notLeader, .noQuorum, .superseded, .startingUp, .deadlineExceeded,
+        ]
+        return outcome == .notApplied && passing.contains(reason)
     }
 
     /// Reason, outcome and message in one line.

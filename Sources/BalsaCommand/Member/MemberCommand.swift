@@ -182,9 +182,12 @@ final class MemberOutput: StoreObserver {
         case .refused(let peer, let reason): write("* refused \(peer) \(reason)")
         case .anomaly(let anomaly): write("* anomaly \(anomaly)")
         case .frameRefused(let reason): write("* frame-refused \(reason)")
-        case .slow(let what): write("* slow \(what)")
         case .joined(let cluster): write("* joined \(cluster)")
         case .firstBootWaits(let reason): write("* first-boot-waits \(reason)")
+        case .slow(let operation): write("* slow \(operation)")
+        case .damaged(let sentence): write("* damaged \(sentence)")
+        case .stalled(let reason): write("* stalled \(reason.rawValue)")
+        case .resumed(let reason, let duration): write("* resumed \(reason.rawValue) after \(duration)")
         case .standing, .connected, .failed: break
         }
     }

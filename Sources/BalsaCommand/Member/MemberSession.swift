@@ -63,7 +63,7 @@ struct MemberSession {
         case ("local", 1):
             append(try await store.get(try bytes(arguments[0]), consistency: .local), to: &reply)
         case ("status", 0):
-            reply += Array(status.utf8)
+            reply += Array(await status().utf8)
         default:
             throw StoreError(.notApplied, .invalid, "there is no request '\(verb)' of \(arguments.count) words")
         }
@@ -83,8 +83,8 @@ struct MemberSession {
         entry.value.withUnsafeBytes { PercentEncoding.append($0, to: &reply) }
     }
 
-    private var status: String {
-        let status = store.status
+    private func status() async -> String {
+        let status = await store.status()
         let (role, leader): (String, UInt64) =
             switch status.state {
             case .recovering: ("recovering", 0)

@@ -32,6 +32,7 @@ final class BackPressureTests: XCTestCase {
             }
             let replica = try XCTUnwrap(group.host(leader).replica)
             XCTAssertTrue(replica.isBacklogged)
+            XCTAssertEqual(replica.stall, .backlog, "an operator can see it")
             XCTAssertLessThan(replica.commitIndex - replica.appliedIndex, 400)
             XCTAssertLessThan(replica.logMetrics.bytes, 128 << 10)
 
@@ -41,6 +42,7 @@ final class BackPressureTests: XCTestCase {
             let write = group.write(leader, "last", "one", as: CommandIdentity(session: 1, number: 5_000))
             group.advance(by: .milliseconds(200))
             guard case .success? = group.host(leader).reply(to: write) else { return XCTFail("it does not go on") }
+            XCTAssertNil(replica.stall)
         }
     }
 }

@@ -1,0 +1,96 @@
+import BalsaRaft
+
+/// Decides which operations are told to the observer: those that took as long as their threshold, and of each kind not more
+/// than one in an interval. A disk that has become slow makes everything slow, and an operator needs to read it once.
+struct SlowWatch {
+    private struct Channel {
+        var threshold: TimeSpan
+        var nextReport = Instant.zero
+        var unreportedCount = 0
+    }
+
+    private var channels: [Channel]
+    private let interval: TimeSpan
+
+    init(_ thresholds: SlowThresholds) {
+        channels = SlowOperation.Kind.allCases.map { kind in
+            let threshold =
+                switch kind {
+                case .logWrite: thresholds.logWrite
+                case .apply: thresholds.apply
+                case .turn: thresholds.turn
+                case .command, .read: thresholds.call
+                }
+            return Channel(threshold: TimeSpan(threshold))
+        }
+        interval = TimeSpan(thresholds.reportInterval)
+    }
+
+    /// An operation has ended.
+    ///
+    /// - Parameters:
+    ///   - parts: where the time went, and `detail`: how much was done; asked for only where there is a report.
+    /// - Returns: what to tell, if anything.
+    mutating func ended(
+        _ kind: SlowOperation.Kind,
+        after took: TimeSpan,
+        at now: Instant,
+        parts: @autoclosure () -> [SlowOperation.Part] = [],
+        detail: @autoclosure () -> String = ""
+    ) -> SlowOperation? {
+        let place = kind.rawValue
+        guard took >= channels[place].threshold else { return nil }
+        guard now >= channels[place].nextReport else {
+            channels[place].unreportedCount += 1
+            return nil
+        }
+        defer {
+            channels[place].nextReport = now + interval
+            channels[place].unreportedCount = 0
+        }
+        return SlowOperation(
+            kind: kind,
+            duration: Duration(took),
+            threshold: Duration(channels[place].threshold),
+            parts: parts(),
+            detail: detail(),
+            unreportedCount: channels[place].unreportedCount
+        )
+    }
+}
+
+/// Notes when a member begins and ends to wait for something, and for how long it did.
+struct StallWatch {
+    private(set) var reason: StallReason?
+    private var since = Instant.zero
+
+    /// What the member waits for at this moment.
+    ///
+    /// - Returns: what to tell, in order.
+    mutating func look(_ current: StallReason?, at now: Instant) -> [StoreEvent] {
+        guard current != reason else { return [] }
+        var events: [StoreEvent] = []
+        if let reason { events.append(.resumed(reason, after: Duration(now - since))) }
+        if let current { events.append(.stalled(current)) }
+        reason = current
+        since = now
+        return events
+    }
+}
+
+/// Lets a sentence through that is new, and one that is not once in an interval: a damaged block is met by every read.
+struct RepetitionWatch {
+    private let interval: TimeSpan
+    private var last = ""
+    private var nextReport = Instant.zero
+
+    init(interval: Duration) { self.interval = TimeSpan(interval) }
+
+    /// Whether the sentence is worth telling now.
+    mutating func isNews(_ sentence: String, at now: Instant) -> Bool {
+        guard sentence != last || now >= nextReport else { return false }
+        last = sentence
+        nextReport = now + interval
+        return true
+    }
+}
