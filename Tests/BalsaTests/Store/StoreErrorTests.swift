@@ -1,0 +1,82 @@
+import BalsaKeyValue
+import BalsaPlatform
+import XCTest
+
+@testable import Balsa
+
+/// How the errors of the parts become those of a store.
+final class StoreErrorTests: XCTestCase {
+    func testErrorsOfReads() {
+        let reasons: [(KeyValueError.Code, RequestError.Reason)] = [
+            (.invalid, .invalid),
+            (.compacted, .compacted),
+            (.futureRevision, .futureRevision),
+            (.engine, .failed),
+            (.damaged, .failed),
+            (.upgradeRequired, .failed),
+            (.failed, .failed),
+        ]
+        for (code, reason) in reasons {
+            let error = StoreError(KeyValueError(code, "a sentence"))
+            XCTAssertEqual(error.reason, reason, "\(code)")
+            XCTAssertEqual(error.outcome, .notApplied, "a read has no effect")
+            XCTAssertTrue(error.message.contains("a sentence"))
+        }
+    }
+
+    func testErrorsOfOpening() {
+        let codes: [ReplicaError.Code] = [
+            .file, .damaged, .locked, .stateMachine, .invalid, .upgradeRequired, .contradiction,
+        ]
+        for code in codes {
+            let error = StoreError(ReplicaError(code, "a sentence"))
+            XCTAssertEqual(error.reason, code == .invalid ? .invalid : .failed, "\(code)")
+            XCTAssertEqual(error.outcome, .notApplied)
+            XCTAssertTrue(error.message.contains("a sentence"))
+        }
+        let file = FileError(.lock, "/data/store/LOCK", .wouldBlock)
+        XCTAssertTrue(StoreError(ReplicaError(file)).message.contains("/data/store/LOCK"))
+    }
+
+    func testErrorsOfRequestsKeepWhatTheyKnow() {
+        let reasons: [RequestError.Reason] = [
+            .busy, .tooLarge, .invalid, .superseded, .deadlineExceeded, .overtakenByCheckpoint, .cancelled,
+            .sessionExpired, .compacted, .futureRevision, .closed, .failed, .noQuorum,
+        ]
+        for reason in reasons {
+            for outcome in [.notApplied, .unknown] as [RequestError.Outcome] {
+                let error = StoreError(RequestError(outcome, reason, leader: 3))
+                XCTAssertEqual(error, StoreError(outcome, reason, leader: 3))
+            }
+        }
+    }
+
+    func testThatAMemberDoesNotLeadMattersOnlyWhereNobodyIsKnownTo() {
+        XCTAssertEqual(StoreError(RequestError(.notApplied, .notLeader)).reason, .noQuorum)
+        XCTAssertEqual(StoreError(RequestError(.unknown, .notLeader)).outcome, .unknown)
+        let known = StoreError(RequestError(.notApplied, .notLeader, leader: 2))
+        XCTAssertEqual(known.reason, .notLeader)
+        XCTAssertEqual(known.leader, 2)
+    }
+
+    func testOnlyWhatCertainlyDidNotHappenAndMayYetSucceedIsRetriable() {
+        let retriable: [RequestError.Reason] = [.busy, .notLeader, .noQuorum, .superseded, .deadlineExceeded]
+        let others: [RequestError.Reason] = [
+            .tooLarge, .invalid, .overtakenByCheckpoint, .cancelled, .sessionExpired, .compacted, .futureRevision,
+            .closed, .failed,
+        ]
+        for reason in retriable {
+            XCTAssertTrue(StoreError(.notApplied, reason).isRetriable, "\(reason)")
+            XCTAssertFalse(StoreError(.unknown, reason).isRetriable, "\(reason)")
+        }
+        for reason in others { XCTAssertFalse(StoreError(.notApplied, reason).isRetriable, "\(reason)") }
+    }
+
+    func testAnErrorIsOneLine() {
+        XCTAssertEqual(StoreError(.notApplied, .busy).description, "busy (not applied)")
+        XCTAssertEqual(
+            StoreError(.unknown, .closed, leader: 2, "the machine goes down").description,
+            "closed (unknown): the machine goes down"
+        )
+    }
+}

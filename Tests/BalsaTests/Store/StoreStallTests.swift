@@ -1,0 +1,113 @@
+import BalsaKeyValue
+import BalsaPlatform
+import BalsaRaft
+import Dispatch
+import XCTest
+
+@testable import Balsa
+
+/// A store whose background work does not get on: what waits, what is refused, and what an operator hears of it.
+final class StoreStallTests: StoreTestCase {
+    /// Threads that do not get on until they are let go.
+    private struct HeldWorkers {
+        private let semaphore = DispatchSemaphore(value: 0)
+        private let count = 2
+
+        init(of runtime: StoreRuntime) throws {
+            let workers = try runtime.workers()
+            for _ in 0..<count { workers.enqueue { [semaphore] in semaphore.wait() } }
+        }
+
+        func letGo() { for _ in 0..<count { semaphore.signal() } }
+    }
+
+    func testAStallIsToldAndRefusesWhatWouldPileUpAndEndsByItself() async throws {
+        let observer = NotingObserver()
+        let runtime = StoreRuntime(workers: 2)
+        var options = StoreOptions()
+        options.observer = observer
+        options.keyValue.engine.memtableBytes = 16 << 10
+        options.replica.maxBacklogBytes = 16 << 10
+        let store = try await ReplicatedStore.open(at: directory, options: options, runtime: runtime)
+        try await store.put("before", "all is well")
+        let held = try HeldWorkers(of: runtime)
+        let value = Bytes([UInt8](repeating: 7, count: 1_000))
+        var refused: [StoreError] = []
+        for number in 0..<1_000 {
+            do throws(StoreError) {
+                try await store.put(Bytes("k\(number)"), value, timeout: .milliseconds(50))
+            } catch {
+                refused.append(error)
+                if error.reason == .busy { break }
+            }
+        }
+        XCTAssertTrue(
+            refused.contains { $0.reason == .deadlineExceeded && $0.outcome == .unknown },
+            "in the log, not applied"
+        )
+        XCTAssertEqual(refused.last?.reason, .busy, "\(refused)")
+        XCTAssertEqual(refused.last?.outcome, .notApplied, "what would only pile up is not taken")
+        let status = await store.status()
+        XCTAssertEqual(status.stall, .backlog)
+        XCTAssertEqual(status.pressure, .stopped)
+        XCTAssertGreaterThan(status.engine.sealsWaiting, 0)
+        let read = try await store.get("before", consistency: .local)
+        XCTAssertEqual(read?.value, "all is well", "reads of what is there go on")
+
+        held.letGo()
+        try await store.put("after", "all is well again", timeout: .seconds(30))
+        try await eventually("it is over") { await store.status().stall == nil }
+        await store.close()
+        let told = observer.events.compactMap { event -> String? in
+            switch event {
+            case .stalled(let reason): "stalled \(reason.rawValue)"
+            case .resumed(let reason, let duration): duration > .zero ? "resumed \(reason.rawValue)" : nil
+            default: nil
+            }
+        }
+        XCTAssertEqual(told.first, "stalled flush", "\(told)")
+        XCTAssertTrue(told.contains("stalled backlog"), "\(told)")
+        XCTAssertEqual(told.count { $0.hasPrefix("stalled") }, told.count { $0.hasPrefix("resumed") }, "\(told)")
+        XCTAssertEqual(told.last?.hasPrefix("resumed"), true)
+    }
+
+    func testAStoreCanBeClosedWhileItsWorkDoesNotGetOn() async throws {
+        let runtime = StoreRuntime(workers: 2)
+        var options = StoreOptions()
+        options.keyValue.engine.memtableBytes = 16 << 10
+        let store = try await ReplicatedStore.open(at: directory, options: options, runtime: runtime)
+        let held = try HeldWorkers(of: runtime)
+        let value = Bytes([UInt8](repeating: 7, count: 1_000))
+        var acknowledged: [Int] = []
+        for number in 0..<1_000 {
+            do throws(StoreError) {
+                try await store.put(Bytes("k\(number)"), value, timeout: .milliseconds(50))
+                acknowledged.append(number)
+            } catch {
+                break
+            }
+        }
+        let closing = Task { await store.close(drainingFor: .zero) }
+        try await eventually("it is closed for its users") { store.state == .closed }
+        held.letGo()
+        await closing.value
+        let again = try await ReplicatedStore.open(at: directory, options: options)
+        for number in acknowledged {
+            let found = try await again.get(Bytes("k\(number)"), timeout: .seconds(30))
+            XCTAssertEqual(found?.value, value, "k\(number)")
+        }
+        await again.close()
+    }
+
+    func testAStoreWhoseSessionWasEndedOpensAnother() async throws {
+        var options = StoreOptions()
+        options.keyValue.limits.maxSessions = 1
+        let stores = try await openCluster(3, options)
+        var sum: Int64 = 0
+        for round in 0..<12 { sum = try await stores[round % 3].add(1, to: "counter", timeout: .seconds(20)) }
+        XCTAssertEqual(sum, 12, "each of them took effect once, though each ended the session of the one before")
+        let sessions = await stores[0].status().sessionCount
+        XCTAssertEqual(sessions, 1)
+        for store in stores { await store.close() }
+    }
+}
