@@ -43,7 +43,7 @@ private func drive(_ store: ReplicatedStore, _ number: Int) async throws -> Int 
             try await store.add(1, to: "sum")
             _ = try await store.scan(from: "task/", to: "task0", limit: 5)
             _ = try await store.get(key, consistency: .local)
-            _ = (store.state, store.status)
+            _ = (store.state, await store.status())
             count += 4
             if round % 10 == 0 { await cancelOne(store, key) }
         }

@@ -26,6 +26,9 @@ struct SlowWatch {
         interval = TimeSpan(thresholds.reportInterval)
     }
 
+    /// Whether an operation that took this long is slow.
+    func isSlow(_ kind: SlowOperation.Kind, after took: TimeSpan) -> Bool { took >= channels[kind.rawValue].threshold }
+
     /// An operation has ended.
     ///
     /// - Parameters:
@@ -39,7 +42,7 @@ struct SlowWatch {
         detail: @autoclosure () -> String = ""
     ) -> SlowOperation? {
         let place = kind.rawValue
-        guard took >= channels[place].threshold else { return nil }
+        guard isSlow(kind, after: took) else { return nil }
         guard now >= channels[place].nextReport else {
             channels[place].unreportedCount += 1
             return nil

@@ -286,25 +286,34 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
     }
 
     func measured(_ measurement: ShellMeasurement) {
-        let now = shell.now
         switch measurement {
         case .logWrite(let timing, let count):
-            let took = TimeSpan(nanoseconds: timing.writeNanoseconds + timing.syncNanoseconds)
-            let parts = [
-                SlowOperation.Part("writing", .nanoseconds(Int64(timing.writeNanoseconds))),
-                SlowOperation.Part("syncing", .nanoseconds(Int64(timing.syncNanoseconds))),
-            ]
-            tell(slow.ended(.logWrite, after: took, at: now, parts: parts, detail: "\(count) writes"))
+            report(.logWrite, timing.writeNanoseconds + timing.syncNanoseconds, "\(count) writes") {
+                [part("writing", timing.writeNanoseconds), part("syncing", timing.syncNanoseconds)]
+            }
         case .apply(let nanoseconds, let entries):
-            let took = TimeSpan(nanoseconds: nanoseconds)
-            tell(slow.ended(.apply, after: took, at: now, detail: "\(entries) entries"))
+            report(.apply, nanoseconds, "\(entries) entries") { [] }
         case .turn(let nanoseconds, let replica):
-            let parts = [
-                SlowOperation.Part("the replica", .nanoseconds(Int64(replica))),
-                SlowOperation.Part("sockets and callers", .nanoseconds(Int64(nanoseconds - min(replica, nanoseconds)))),
-            ]
-            tell(slow.ended(.turn, after: TimeSpan(nanoseconds: nanoseconds), at: now, parts: parts))
+            report(.turn, nanoseconds) {
+                [part("the replica", replica), part("sockets and callers", nanoseconds - min(replica, nanoseconds))]
+            }
         }
+    }
+
+    /// Tells what was slow. Nearly nothing is, and then this must cost nearly nothing.
+    private func report(
+        _ kind: SlowOperation.Kind,
+        _ nanoseconds: UInt64,
+        _ detail: @autoclosure () -> String = "",
+        _ parts: () -> [SlowOperation.Part]
+    ) {
+        let took = TimeSpan(nanoseconds: nanoseconds)
+        guard slow.isSlow(kind, after: took) else { return }
+        tell(slow.ended(kind, after: took, at: shell.now, parts: parts(), detail: detail()))
+    }
+
+    private func part(_ name: String, _ nanoseconds: UInt64) -> SlowOperation.Part {
+        SlowOperation.Part(name, Duration(TimeSpan(nanoseconds: nanoseconds)))
     }
 
     private func tell(_ operation: SlowOperation?) {
