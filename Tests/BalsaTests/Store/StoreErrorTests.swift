@@ -1,5 +1,6 @@
 import BalsaKeyValue
 import BalsaPlatform
+import Foundation
 import XCTest
 
 @testable import Balsa
@@ -78,5 +79,27 @@ final class StoreErrorTests: XCTestCase {
             StoreError(.unknown, .closed, leader: 2, "the machine goes down").description,
             "closed (unknown): the machine goes down"
         )
+    }
+
+    /// Every reason has a row in `Docs/Store.md`, and the rows are all of reasons.
+    func testThePageSaysWhatEachReasonMeans() throws {
+        var package = URL(fileURLWithPath: #filePath)
+        for _ in 0..<4 { package.deleteLastPathComponent() }
+        let source = try String(
+            contentsOf: package.appendingPathComponent("Sources/Balsa/Replica/Requests.swift"),
+            encoding: .utf8
+        )
+        let reasons = source.components(separatedBy: "= Reason(\"").dropFirst().map {
+            $0.components(separatedBy: "\"")[0]
+        }
+        XCTAssertGreaterThan(reasons.count, 10)
+        let page = try String(contentsOf: package.appendingPathComponent("Docs/Store.md"), encoding: .utf8)
+        let table = page.components(separatedBy: "| reason | outcome | when |\n|---|---|---|\n")[1]
+        let rows = table.components(separatedBy: "\n\n")[0].components(separatedBy: "\n").map {
+            $0.components(separatedBy: "|")[1].trimmingCharacters(in: .whitespaces)
+        }
+        let brief = ["superseded by another leader": "superseded"]
+        let named = rows.flatMap { $0.components(separatedBy: ", ") }
+        XCTAssertEqual(named.sorted(), reasons.map { brief[$0] ?? $0 }.sorted())
     }
 }
