@@ -42,7 +42,7 @@ final class StoreErrorTests: XCTestCase {
     func testErrorsOfRequestsKeepWhatTheyKnow() {
         let reasons: [RequestError.Reason] = [
             .busy, .tooLarge, .invalid, .superseded, .deadlineExceeded, .overtakenByCheckpoint, .cancelled,
-            .sessionExpired, .compacted, .futureRevision, .closed, .failed, .noQuorum,
+            .sessionExpired, .compacted, .futureRevision, .closed, .failed, .noQuorum, .startingUp,
         ]
         for reason in reasons {
             for outcome in [.notApplied, .unknown] as [RequestError.Outcome] {
@@ -61,7 +61,9 @@ final class StoreErrorTests: XCTestCase {
     }
 
     func testOnlyWhatCertainlyDidNotHappenAndMayYetSucceedIsRetriable() {
-        let retriable: [RequestError.Reason] = [.busy, .notLeader, .noQuorum, .superseded, .deadlineExceeded]
+        let retriable: [RequestError.Reason] = [
+            .busy, .notLeader, .noQuorum, .superseded, .startingUp, .deadlineExceeded,
+        ]
         let others: [RequestError.Reason] = [
             .tooLarge, .invalid, .overtakenByCheckpoint, .cancelled, .sessionExpired, .compacted, .futureRevision,
             .closed, .failed,
