@@ -121,6 +121,12 @@ let package = Package(
             dependencies: ["BalsaCommand", "BalsaPlatform", "BalsaSimulation"],
             swiftSettings: settings
         ),
+        // Runs the command's executable, and needs it built for that.
+        .testTarget(
+            name: "BalsaProcessTests",
+            dependencies: ["BalsaCommand", "Balsa", "BalsaKeyValue", "BalsaPlatform", "BalsaRaft", "BalsaTransport"],
+            swiftSettings: settings
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

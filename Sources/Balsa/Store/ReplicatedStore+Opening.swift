@@ -49,7 +49,8 @@ extension ReplicatedStore {
         return try await open(directory, member: member, peers: addresses, network: network, options, runtime)
     }
 
-    private static func network(
+    /// The addresses of the members and what the transport is to do, from what a caller wrote.
+    static func network(
         _ member: MemberID,
         _ peers: [MemberID: String],
         _ listen: String?,
@@ -76,13 +77,15 @@ extension ReplicatedStore {
 }
 
 extension ReplicatedStore {
-    private static func open(
+    /// Opens a store on the files of `fileSystem`; that of this machine, unless a test wants another one.
+    static func open(
         _ directory: String,
         member: MemberID,
         peers: [TCPTransport.Peer],
         network: TCPOptions?,
         _ options: StoreOptions,
-        _ runtime: StoreRuntime
+        _ runtime: StoreRuntime,
+        fileSystem: any FileSystem = LinuxFileSystem()
     ) async throws(StoreError) -> ReplicatedStore {
         let (loop, workers): (EventLoop, WorkerThreads)
         do {
@@ -96,7 +99,7 @@ extension ReplicatedStore {
             // Recovery reads and syncs files: not on a thread of the caller's.
             workers.enqueue {
                 let opened = Result { () throws(StoreError) in
-                    try openMember(directory, member, peers, options, shell)
+                    try openMember(directory, fileSystem, member, peers, options, shell)
                 }
                 switch opened {
                 case .failure(let error):
@@ -128,6 +131,7 @@ extension ReplicatedStore {
 
     private static func openMember(
         _ directory: String,
+        _ fileSystem: any FileSystem,
         _ member: MemberID,
         _ peers: [TCPTransport.Peer],
         _ options: StoreOptions,
@@ -147,7 +151,7 @@ extension ReplicatedStore {
             try FileSystemProbe.check(directory, in: LinuxFileSystem())
             let member = try Member.open(
                 setup,
-                fileSystem: LinuxFileSystem(),
+                fileSystem: fileSystem,
                 provider: KeyValueProvider(options: options.keyValue),
                 at: shell.now,
                 into: &effects

@@ -1,0 +1,103 @@
+import BalsaPlatform
+import XCTest
+
+/// Real members, killed and stopped by the system while they are loaded.
+final class KilledMembersTests: ProcessTestCase {
+    func testAllMembersKilledAtOnceUnderLoadLoseNothing() async throws {
+        let cluster = try ProcessCluster()
+        await check {
+            try cluster.start()
+            try await cluster.leader()
+            let load = Load(on: cluster.members)
+            for _ in 0..<3 {
+                try await load.advance(by: 200)
+                for member in cluster.members { member.send(SIGKILL) }
+                for member in cluster.members {
+                    try await member.ended()
+                    XCTAssertEqual(member.signal, SIGKILL)
+                }
+                try cluster.start()
+                try await cluster.leader()
+            }
+            try await load.advance(by: 200)
+            await load.stop()
+            try await cluster.converge()
+            XCTAssertEqual(load.stale, [])
+            let losses = try await load.losses()
+            XCTAssertEqual(losses, [])
+            XCTAssertGreaterThan(load.reads, 0)
+        }
+        try await cluster.remove()
+    }
+
+    func testALeaderThatIsKilledIsReplacedAndComesBack() async throws {
+        let cluster = try ProcessCluster()
+        await check {
+            try cluster.start()
+            let load = Load(on: cluster.members)
+            for _ in 0..<3 {
+                let leader = try await cluster.leader()
+                try await load.advance(by: 100)
+                try await leader.kill()
+                try await load.advance(by: 100)
+                try cluster.start()
+            }
+            try await cluster.leader()
+            await load.stop()
+            try await cluster.converge()
+            XCTAssertEqual(load.stale, [])
+            let losses = try await load.losses()
+            XCTAssertEqual(losses, [])
+        }
+        try await cluster.remove()
+    }
+
+    /// A leader that the system does not let run thinks that it leads still when it runs again. What it answers then must
+    /// not be what was true before.
+    func testAStoppedLeaderAnswersNothingStaleWhenItRunsAgain() async throws {
+        let cluster = try ProcessCluster()
+        await check {
+            try cluster.start()
+            let leader = try await cluster.leader()
+            let others = cluster.members.filter { $0 !== leader }
+            let load = Load(on: cluster.members, patience: .seconds(1))
+            try await load.advance(by: 100)
+            leader.send(SIGSTOP)
+            // Questions that it finds when it wakes up, each of which was asked after what it must have seen.
+            let revision = try await self.put("before", "1", on: others)
+            async let early = leader.read("before", within: .seconds(20))
+            try await eventually("another one leads") { others.contains(where: \.isLeader) }
+            try await load.advance(by: 300)
+            let second = try await self.put("before", "2", on: others)
+            XCTAssertGreaterThan(second, revision)
+            async let late = leader.read("before", within: .seconds(20))
+            try await Task.sleep(for: .seconds(1))
+            leader.send(SIGCONT)
+            // Whoever is not answered may ask again; whoever is answered sees the last write.
+            if let early = await early { XCTAssertGreaterThanOrEqual(early.revision, revision) }
+            if let late = await late { XCTAssertGreaterThanOrEqual(late.revision, second) }
+            try await load.advance(by: 200)
+            try await cluster.leader()
+            await load.stop()
+            try await cluster.converge()
+            XCTAssertEqual(load.stale, [])
+            XCTAssertGreaterThan(load.reads, 0)
+            let losses = try await load.losses("get")
+            XCTAssertEqual(losses, [])
+        }
+        try await cluster.remove()
+    }
+
+    /// Puts a pair by whichever of the members takes it.
+    private func put(_ key: String, _ value: String, on members: [MemberProcess]) async throws -> UInt64 {
+        var revision: UInt64?
+        try await eventually("\(key) is written") {
+            for member in members where revision == nil {
+                revision = await member.put(key, value, within: .seconds(3))
+            }
+            return revision != nil
+        }
+        guard let revision else { throw Failure("\(key) was not written") }
+        return revision
+    }
+}
