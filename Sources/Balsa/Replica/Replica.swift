@@ -224,6 +224,10 @@ public final class Replica {
             try worked(work, error)
         case .peerUnreachable(let peer):
             tell(.peerUnreachable(peer))
+            // What was passed on to it may be lost with the connection, and its answer is nothing to wait for.
+            if requests.hasForwarded, raft.currentStanding.leader == peer {
+                requests.leaderChanged(to: peer, &effects)
+            }
         case .timer:
             armed = .never
             timerFired(&effects)

@@ -74,6 +74,26 @@ final class ForwardingTests: XCTestCase {
         XCTAssertEqual(group.host(follower).reply(to: again), .written(2))
     }
 
+    /// The connection to the leader is lost, and with it perhaps the frame. Who waits is told so at once and sends the
+    /// command again; a copy that had arrived all the same does no harm.
+    func testWhatWasPassedOnOverALostConnectionIsNotWaitedFor() throws {
+        let (group, leader, follower) = try started()
+        let other = 6 - leader - follower
+        group.fate = { self.isForward($0) ? .isLost : .arrives }
+        let write = group.write(follower, "k", "v", as: command)
+        group.step(follower, .peerUnreachable(other))
+        XCTAssertNil(group.host(follower).reply(to: write), "it was not passed on to that one")
+        group.step(follower, .peerUnreachable(leader))
+        XCTAssertEqual(
+            group.host(follower).reply(to: write),
+            .failure(RequestError(.unknown, .notLeader, leader: leader))
+        )
+        group.fate = { _ in .arrives }
+        let again = group.write(follower, "k", "v", as: command)
+        group.advance(by: .milliseconds(100))
+        XCTAssertEqual(group.host(follower).reply(to: again), .written(2))
+    }
+
     /// The leader lets it wait so long that it does not lead any more. An earlier copy may have been taken all the same.
     func testARefusalLeavesTheEffectUnknown() throws {
         let (group, leader, follower) = try started()
