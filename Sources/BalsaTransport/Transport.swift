@@ -86,4 +86,13 @@ public protocol TransportReceiver: AnyObject {
 
     /// The control connection to a peer is open: what is sent from now on is likely to arrive.
     func connected(_ peer: MemberID)
+
+    /// A connection that somebody made to this member was closed because of what came over it, or did not come. Does nothing
+    /// unless it is implemented.
+    func troubled(_ trouble: ConnectionTrouble)
+}
+
+extension TransportReceiver {
+    /// Does nothing.
+    public func troubled(_ trouble: ConnectionTrouble) {}
 }

@@ -320,6 +320,8 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         delegate?.noticed(.connected(peer))
     }
 
+    func troubled(_ trouble: ConnectionTrouble) { delegate?.noticed(.connectionClosed("\(trouble)")) }
+
     // MARK: Closing
 
     /// Closes the member: everybody who waits is answered, what is under way ends, files and lock are given up.

@@ -32,6 +32,9 @@ public enum StoreEvent: Sendable {
     case joined(cluster: String)
     /// The members cannot become a cluster until something is done; the text says what.
     case firstBootWaits(String)
+    /// A connection that somebody made to this member was closed because of what came over it, or did not come: the text says
+    /// what. At most one of a kind a second is told, whatever is sent to the port.
+    case connectionClosed(String)
     /// The connection to a peer is open.
     case connected(MemberID)
     /// Bytes on the disk are not what was written; the text names the file and the place. What was read is not believed, and

@@ -68,7 +68,10 @@ final class InboundConnection: ReadinessHandler {
 
     private func expire() {
         timer = nil
-        if case .greeting = phase { context.count { $0.handshakesLate += 1 } }
+        if case .greeting = phase {
+            context.count { $0.handshakesLate += 1 }
+            context.note(.lateHello)
+        }
         listener.remove(self)
     }
 
@@ -98,6 +101,7 @@ final class InboundConnection: ReadinessHandler {
                 refuseNewerVersion(descriptor)
             } catch {
                 context.count { $0.handshakesBroken += 1 }
+                context.note(.noHello)
                 listener.remove(self)
             }
         }
@@ -166,6 +170,7 @@ final class InboundConnection: ReadinessHandler {
             guard deliver(countedBytes: count, from: peer, isFirstBootOnly) else { return }
             guard isSound else {
                 context.count { $0.streamsBroken += 1 }
+                context.note(.brokenFrame, of: peer)
                 return listener.remove(self)
             }
             // The system had no more than that, which spares the call that would say so.

@@ -85,9 +85,11 @@ final class Listener: ReadinessHandler {
             // holds the places open keep the members out.
             halfOpen.removeFirst().close()
             context.count { $0.connectionsCrowdedOut += 1 }
+            context.note(.crowdedOut)
         }
         guard halfOpen.count + open.count < context.options.maxInboundConnections else {
             context.count { $0.connectionsCrowdedOut += 1 }
+            context.note(.crowdedOut)
             return Socket.close(descriptor)
         }
         do throws(TransportError) {

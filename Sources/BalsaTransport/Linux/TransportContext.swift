@@ -28,6 +28,7 @@ final class TransportContext: @unchecked Sendable {
     var receiver: (any TransportReceiver)?
     /// The peers' lives of which there are connections, with how many.
     private var lives: [(life: PeerLife, connections: Int)] = []
+    private var troubles = TroubleReports()
     /// Where bytes arrive before a decoder has taken them; one for all connections, since the loop serves one at a time.
     let buffer: UnsafeMutableRawBufferPointer
     private static let bufferBytes = 64 << 10
@@ -47,6 +48,12 @@ final class TransportContext: @unchecked Sendable {
         self.random = random
         self.receiver = receiver
         buffer = .allocate(byteCount: TransportContext.bufferBytes, alignment: 64)
+    }
+
+    /// Tells the receiver that a connection was closed because of what came over it, unless that was told a moment ago.
+    func note(_ kind: ConnectionTrouble.Kind, of peer: MemberID = 0) {
+        guard let trouble = troubles.note(kind, of: peer, at: loop.now) else { return }
+        receiver?.troubled(trouble)
     }
 
     deinit { buffer.deallocate() }
