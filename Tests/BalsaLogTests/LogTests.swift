@@ -312,6 +312,53 @@ final class LogTests: XCTestCase {
         XCTAssertEqual(try contents(of: try reopened()), try contents(of: driver.log))
     }
 
+    /// On a disk that is nearly full a segment may fit that is shorter than usual; one that becomes longer with each attempt
+    /// never does.
+    func testASegmentThatFindsNoSpaceIsFollowedByShorterOnes() throws {
+        var options = LogOptions.tiny
+        options.largestSegmentBytes = 16 * options.smallestSegmentBytes
+        let driver = try open(options)
+        var sizes: [UInt64] = []
+        for _ in 1...4 {
+            let task = try XCTUnwrap(driver.log.nextTask())
+            sizes.append(task.header.byteCount / UInt64(options.smallestSegmentBytes))
+            driver.log.taskFailed(task, FileError(.write, "x", .noSpace))
+        }
+        XCTAssertEqual(sizes, [2, 1, 1, 1])
+        sizes = []
+        for number in 1...300 where sizes.count < 6 {
+            if let task = driver.log.nextTask() {
+                sizes.append(task.header.byteCount / UInt64(options.smallestSegmentBytes))
+                while try !task.step(budgetBytes: 64) {}
+                driver.log.taskFinished(task)
+            }
+            try driver.append(1, term: 1, ["entry \(number) " + String(repeating: "-", count: 200)])
+            while let write = driver.log.nextWrite() {
+                try write.perform()
+                driver.log.writeFinished(write.number)
+            }
+        }
+        XCTAssertEqual(sizes, [1, 2, 4, 8, 16, 16], "with space they grow again")
+    }
+
+    func testASegmentThatCouldNotBeMadeTakesNoSpace() throws {
+        final class FullDisk: DiskHook {
+            var isFull = false
+            func answer(_ call: DiskCall) -> DiskAnswer {
+                isFull && call.operation == .write ? .fail(.noSpace) : .proceed
+            }
+        }
+        let full = FullDisk()
+        let fileSystem = disk.mount(full)
+        let driver = try LogDriver(fileSystem, options: .tiny)
+        let task = try XCTUnwrap(driver.log.nextTask())
+        for _ in 1...2 { _ = try task.step(budgetBytes: 1) }
+        XCTAssertTrue(try fileSystem.list("log").contains { $0.hasSuffix(".preparing") })
+        full.isFull = true
+        XCTAssertThrowsError(try task.step(budgetBytes: 64))
+        XCTAssertFalse(try fileSystem.list("log").contains { $0.hasSuffix(".preparing") })
+    }
+
     func testWithoutASegmentReadyNothingIsWrittenUntilTheTaskIsDone() throws {
         let driver = try open()
         var blocked = false

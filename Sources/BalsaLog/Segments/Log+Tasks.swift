@@ -35,7 +35,6 @@ extension Log {
             return makeTask(.remove(condemned.map { $0.number }), number, size)
         }
         guard wantsSegment else { return nil }
-        nextSegmentBytes = min(2 * nextSegmentBytes, options.largestSegmentBytes)
         return makeTask(.create, number, size)
     }
 
@@ -54,6 +53,7 @@ extension Log {
         switch task.work {
         case .create:
             metrics.segmentsCreated += 1
+            nextSegmentBytes = min(2 * nextSegmentBytes, options.largestSegmentBytes)
         case .recycle(let dead):
             condemned.removeAll { $0.number == dead }
             metrics.segmentsRecycled += 1
@@ -67,7 +67,8 @@ extension Log {
         spares.insert(segment, at: spares.firstIndex { $0.number > segment.number } ?? spares.count)
     }
 
-    /// Tells that a task has failed. Nothing is lost: ``nextTask()`` offers another one, on a new file.
+    /// Tells that a task has failed. Nothing is lost: ``nextTask()`` offers another one, on a new file; a shorter one, where a segment
+    /// could not be made.
     ///
     /// The exception is a failed sync of the directory. After it nobody can say which names are durable, and to remove
     /// more segments could leave a hole between those that stay; so the log is over, as after a failed write.
@@ -78,6 +79,11 @@ extension Log {
         self.task = nil
         // The dead segment may have lost its name, so that it is not tried to be recycled again but removed.
         taskFailedLast = true
+        // Mostly there was no space for it. A shorter one may fit.
+        if case .create = task.work {
+            let half = UInt64(nextSegmentBytes / 2).roundedUp(to: UInt64(options.sectorBytes))
+            nextSegmentBytes = max(Int(half), options.smallestSegmentBytes)
+        }
         if case .recycle(let dead) = task.work {
             for position in condemned.indices where condemned[position].number == dead {
                 condemned[position].recyclableByteCount = 0

@@ -74,10 +74,22 @@ public final class LogTask: @unchecked Sendable {
             next = try advance(next, budgetBytes: UInt64(max(budgetBytes, 4_096)))
         } catch {
             file?.close()
+            giveSpaceBack()
             throw error
         }
         if case .done = next { return true }
         return false
+    }
+
+    /// Removes what was prepared: it is of no use any more, and most likely it is space that is missing. Where that fails, too,
+    /// the next attempt does it.
+    private func giveSpaceBack() {
+        if case .remove = work { return }
+        do throws(FileError) {
+            if try fileSystem.exists(preparingPath) { try fileSystem.remove(preparingPath) }
+        } catch {
+            return
+        }
     }
 
     private var preparingPath: String { LogFileName.preparingPath(directory, header.number) }
