@@ -101,7 +101,7 @@ extension Replica {
         switch write.target {
         case .log:
             log.writeFinished(write.write.number)
-            if log.needsSeal { logSealDeadline = now + options.sealLogAfter }
+            sealLogSoon()
         case .vote:
             guard let change = persists.voteUnderWay else { return }
             if write.write.number == change.first.number {
@@ -111,6 +111,17 @@ extension Replica {
                 vote.changeFinished()
                 persists.voteUnderWay = nil
             }
+        }
+    }
+
+    /// Has the log sealed after a short rest, in case more is written until then; at once, where nothing more will be. Who closes
+    /// in order so leaves a log in which damage cannot be taken for a write that a crash has torn.
+    func sealLogSoon() {
+        guard log.needsSeal else { return }
+        if isClosed {
+            log.stageSeal()
+        } else {
+            logSealDeadline = now + options.sealLogAfter
         }
     }
 

@@ -236,6 +236,7 @@ public final class Replica {
             tell(.close)
             requests.failAll(.closed, &effects)
             reads.failAll(.closed, &effects)
+            sealLogSoon()
         }
     }
 

@@ -195,6 +195,20 @@ final class ReplicaDurabilityTests: XCTestCase {
             XCTAssertTrue(group.hosts.contains { $0.replies.contains { $0.reply.isSuccess } })
         }
     }
+
+    /// Damage to the last frame of a log looks like a write that a crash has torn, until a seal behind it shows that it was
+    /// whole. Who closes in order does not leave that open.
+    func testAMemberThatClosesSealsItsLog() throws {
+        let group = ReplicaGroup(members: 1)
+        _ = try group.start()
+        group.write(1, "k", "v")
+        group.step(1, .close)
+        // No time passes.
+        group.settle()
+        let replica = try XCTUnwrap(group.host(1).replica)
+        XCTAssertFalse(replica.log.hasStaged)
+        XCTAssertFalse(replica.log.needsSeal, "the last frame is a seal")
+    }
 }
 
 extension ReplicaHost {
