@@ -102,7 +102,7 @@ extension Replica {
         }
         let machine = try openMachine(&generations, provider, in: fileSystem)
         do throws(ReplicaError) {
-            let outline = try reconcile(recovered, with: machine.durable, generations.root, log: opened.log)
+            let outline = try reconcile(recovered, with: machine.durable, generations, log: opened.log, in: directory)
             try generations.removeOrphans()
             let durable = machine.durable.position.index
             let state = RecoveredState(
@@ -256,17 +256,25 @@ extension Replica {
     private static func reconcile(
         _ recovered: RecoveredGroup?,
         with durable: StatePosition,
-        _ root: RootFile?,
-        log: Log
+        _ generations: GenerationStore,
+        log: Log,
+        in directory: String
     ) throws(ReplicaError) -> LogOutline {
         let outline = LogOutline(base: recovered?.base ?? .zero, entries: recovered?.entries ?? [])
         let position = durable.position
+        let places = "\(directory)/log and \(generations.path(of: generations.root?.generation ?? 0))"
         guard position.index >= outline.base.index else {
-            throw ReplicaError(.damaged, "the log begins behind \(outline.base), the state ends at \(position)")
+            throw ReplicaError(
+                .damaged,
+                "\(places): the log begins behind \(outline.base), the state ends at \(position)"
+            )
         }
         if position == .zero || outline.contains(position) { return outline }
-        guard position == root?.position else {
-            throw ReplicaError(.damaged, "the state contains \(position), which the log ends before or contradicts")
+        guard position == generations.root?.position else {
+            throw ReplicaError(
+                .damaged,
+                "\(places): the state contains \(position), which the log ends before or contradicts"
+            )
         }
         log.reset(group, to: position, stamp: durable.stamp)
         return LogOutline(base: position)

@@ -120,7 +120,10 @@ final class ReplicaOpeningTests: XCTestCase {
         try group.host(1).disk.mount().remove(try pathOfSeal(group))
         let error = refusal(group)
         XCTAssertEqual(error?.code, .damaged)
-        XCTAssertTrue(error?.message.hasPrefix("the log begins behind 1/") ?? false, error?.message ?? "")
+        XCTAssertTrue(
+            error?.message.contains("\(directory)/state-1: the log begins behind 1/") ?? false,
+            error?.message ?? ""
+        )
     }
 
     func testAGenerationThatIsGoneIsRefused() throws {
@@ -146,7 +149,10 @@ final class ReplicaOpeningTests: XCTestCase {
             try file.write(try state.encoded(), at: 0)
             let error = refusal(group)
             XCTAssertEqual(error?.code, .damaged)
-            XCTAssertTrue(error?.message.hasPrefix("the state contains \(position)") ?? false, error?.message ?? "")
+            XCTAssertTrue(
+                error?.message.contains("state-1: the state contains \(position)") ?? false,
+                error?.message ?? ""
+            )
             try file.write(Bytes(bytes), at: 0)
         }
         XCTAssertNoThrow(try group.open(1))
