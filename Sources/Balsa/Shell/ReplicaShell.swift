@@ -57,6 +57,8 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
     private var isFinishing = false
     /// How long the replica's steps of this turn took, in nanoseconds.
     private var stepNanoseconds: UInt64 = 0
+    /// When a failure in the background may be told again.
+    private var nextRetryNotice = Instant.zero
     private var isClosing = false
     private var closed: (@Sendable () -> Void)?
 
@@ -230,9 +232,23 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         let box = UncheckedBox(input)
         loop.post { [weak self] in
             self?.underWay -= 1
+            self?.noteFailure(of: box.value)
             self?.step(box.value)
             self?.endTurn()
         }
+    }
+
+    /// Says that something in the background failed. The replica tries it again, so that nobody would hear of it otherwise.
+    private func noteFailure(of input: ReplicaInput) {
+        let reason: String
+        switch input {
+        case .taskFailed(let task, let error): reason = "\(task.summary): \(error)"
+        case .workFailed(_, let error) where error.file != nil: reason = error.description
+        default: return
+        }
+        guard now >= nextRetryNotice else { return }
+        nextRetryNotice = now + .seconds(1)
+        delegate?.noticed(.retrying(reason))
     }
 
     // MARK: The store's calls, on the loop

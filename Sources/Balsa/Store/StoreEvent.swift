@@ -37,6 +37,9 @@ public enum StoreEvent: Sendable {
     case connectionClosed(String)
     /// The connection to a peer is open.
     case connected(MemberID)
+    /// Work in the background failed and is tried again, for as long as it takes: mostly there is no space. The text names the
+    /// file and what the system says. At most one a second is told.
+    case retrying(String)
     /// Bytes on the disk are not what was written; the text names the file and the place. What was read is not believed, and
     /// nothing is answered from it.
     case damaged(String)

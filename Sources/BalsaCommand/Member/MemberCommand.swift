@@ -183,6 +183,7 @@ final class MemberOutput: StoreObserver {
         case .anomaly(let anomaly): write("* anomaly \(anomaly)")
         case .frameRefused(let reason): write("* frame-refused \(reason)")
         case .connectionClosed(let reason): write("* connection-closed \(reason)")
+        case .retrying(let what): write("* retrying \(what)")
         case .joined(let cluster): write("* joined \(cluster)")
         case .firstBootWaits(let reason): write("* first-boot-waits \(reason)")
         case .slow(let operation): write("* slow \(operation)")
