@@ -124,7 +124,10 @@ let package = Package(
         // Runs the command's executable, and needs it built for that.
         .testTarget(
             name: "BalsaProcessTests",
-            dependencies: ["BalsaCommand", "Balsa", "BalsaKeyValue", "BalsaPlatform", "BalsaRaft", "BalsaTransport"],
+            dependencies: [
+                "BalsaCommand", "Balsa", "BalsaTransport", "BalsaKeyValue", "BalsaLSM", "BalsaLog", "BalsaPlatform",
+                "BalsaRaft",
+            ],
             swiftSettings: settings
         ),
     ],

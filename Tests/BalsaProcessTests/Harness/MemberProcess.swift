@@ -202,9 +202,13 @@ final class MemberProcess: @unchecked Sendable {
             let number = shared.withLock { shared -> UInt64? in
                 guard shared.input >= 0 else { return nil }
                 shared.lastRequest += 1
-                var line = Array("\(shared.lastRequest) \(words.joined(separator: " "))\n".utf8)
-                // Lines are much shorter than what a pipe takes at once, or not at all.
-                guard write(shared.input, &line, line.count) == line.count else { return nil }
+                let line = Array("\(shared.lastRequest) \(words.joined(separator: " "))\n".utf8)
+                guard MemberProcess.write(line, to: shared.input) else {
+                    // Perhaps half a line was written: nothing can follow it.
+                    Glibc.close(shared.input)
+                    shared.input = -1
+                    return nil
+                }
                 shared.waiting[shared.lastRequest] = continuation
                 return shared.lastRequest
             }
@@ -216,6 +220,23 @@ final class MemberProcess: @unchecked Sendable {
                 late?.resume(returning: nil)
             }
         }
+    }
+
+    /// Writes a line, and waits a little where the member does not read.
+    private static func write(_ line: [UInt8], to descriptor: Int32) -> Bool {
+        var rest = line[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count > 0 {
+                rest = rest.dropFirst(count)
+            } else if errno == EAGAIN {
+                var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                guard poll(&entry, 1, 5_000) > 0 else { return false }
+            } else if errno != EINTR {
+                return false
+            }
+        }
+        return true
     }
 
     /// Puts a pair, once. Returns its revision; nil where it was not acknowledged.

@@ -87,6 +87,9 @@ enum ModuleGraph {
         ),
     ]
 
+    /// What is tested beside the modules, in a target of its own: the command's processes, as others run them.
+    static let furtherTests = ["BalsaProcess"]
+
     /// The module of that name.
     static func module(_ name: String) -> Module? { modules.first { $0.name == name } }
 

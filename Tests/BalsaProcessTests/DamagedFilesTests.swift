@@ -1,0 +1,169 @@
+import BalsaKeyValue
+import BalsaPlatform
+import Foundation
+import XCTest
+
+@testable import Balsa
+
+/// A bit is flipped in a file of a member that does not run, or the file is cut. Opening it either shows the state as it was
+/// or is refused with a sentence that names the file; it never traps, takes much memory, or shows another state.
+final class DamagedFilesTests: ProcessTestCase {
+    private var folder: Folder!
+
+    override func setUpWithError() throws { folder = try Folder(below: Folder.inMemory) }
+    override func tearDownWithError() throws { try folder.remove() }
+
+    /// What may become of an opening.
+    private enum Outcome: Equatable {
+        case intact
+        case refused(String)
+        /// It opened and holds something else. This must never be.
+        case changed(String)
+    }
+
+    private struct Sample {
+        var path: String
+        var pairs: [String: String]
+        var digest: UInt64
+    }
+
+    /// A store with a state in tables, a manifest, and a log that goes on behind them, closed in order or as by a crash.
+    private func makeSample(_ name: String, isClosed: Bool) async throws -> Sample {
+        let path = "\(folder.path)/\(name)"
+        let store = try await TestStores.open(path)
+        var acknowledged = Acknowledged()
+        let error = await acknowledged.put(0..<240, on: store)
+        if let error { throw error }
+        let digest = await digest(of: store)
+        if isClosed { await store.close() }
+        // Of an open store the log is copied as a crash would leave it: nothing is written while nobody asks for anything.
+        if !isClosed { try await Task.sleep(for: .milliseconds(300)) }
+        let copy = path + "-copy"
+        try FileManager.default.copyItem(atPath: path, toPath: copy)
+        if !isClosed { await store.close() }
+        return Sample(path: copy, pairs: acknowledged.values, digest: digest)
+    }
+
+    private func open(_ path: String, _ sample: Sample) async -> Outcome {
+        do throws(StoreError) {
+            let store: ReplicatedStore
+            do { store = try await TestStores.open(path) } catch let error as StoreError { throw error } catch {
+                return .changed("\(error)")
+            }
+            let outcome = await compare(store, sample)
+            await store.close()
+            return outcome
+        } catch {
+            return .refused(error.message)
+        }
+    }
+
+    private func compare(_ store: ReplicatedStore, _ sample: Sample) async -> Outcome {
+        for (key, value) in sample.pairs {
+            do throws(StoreError) {
+                let found = try await store.get(Bytes(key), timeout: .seconds(5))
+                if found.map({ String($0.value) }) != value { return .changed("\(key) is not what it was") }
+            } catch {
+                // A block of a table that is damaged is found when it is read.
+                if case .failed(let reason) = store.state { return .refused(reason) }
+                return .refused(error.message)
+            }
+        }
+        return await digest(of: store) == sample.digest ? .intact : .changed("the digest is another one")
+    }
+
+    /// The digest of all that is committed. Figures are published a moment after the answers that made them.
+    private func digest(of store: ReplicatedStore) async -> UInt64 {
+        for _ in 0..<1_000 {
+            let status = store.status
+            if status.commitIndex > 0, status.appliedIndex == status.commitIndex, status.outstandingCommands == 0 {
+                return status.digest
+            }
+            try? await Task.sleep(for: .milliseconds(1))
+        }
+        return 0
+    }
+
+    /// Changes a file of a copy, opens the copy, and judges what came of it.
+    private func judge(_ sample: Sample, _ file: String, _ what: String, _ change: (inout Data) -> Void) async throws
+        -> Bool
+    {
+        let path = folder.path + "/damaged"
+        try? FileManager.default.removeItem(atPath: path)
+        try FileManager.default.copyItem(atPath: sample.path, toPath: path)
+        let url = URL(fileURLWithPath: path + "/" + file)
+        var bytes = try Data(contentsOf: url)
+        change(&bytes)
+        try bytes.write(to: url)
+        switch await open(path, sample) {
+        case .intact: return true
+        case .refused(let sentence):
+            // Or its neighbour: which of two that contradict each other is damaged, nobody can know.
+            let place = file.split(separator: "/").dropLast().joined(separator: "/")
+            XCTAssertTrue(
+                sentence.contains("\(path)/\(place)"),
+                "\(file), \(what): the refusal names no file beside it: \(sentence)"
+            )
+            return false
+        case .changed(let what2):
+            XCTFail("\(file), \(what): \(what2)")
+            return false
+        }
+    }
+
+    /// More places are tried where somebody has asked for that, and has a minute.
+    private var isThorough: Bool { ProcessInfo.processInfo.environment["BALSA_THOROUGH"] != nil }
+
+    private func damageEveryFile(of sample: Sample) async throws {
+        let before = try residentBytes()
+        var random = RandomSource(seed: 7)
+        var counts = (intact: 0, refused: 0)
+        for file in try Folder.files(in: sample.path) {
+            let bytes = try Data(contentsOf: URL(fileURLWithPath: sample.path + "/" + file))
+            let size = bytes.count
+            guard size > 0 else { continue }
+            var places = Set([0, size - 1])
+            for place in stride(from: 0, to: min(64, size), by: isThorough ? 1 : 5) { places.insert(place) }
+            for _ in 0..<(isThorough ? 64 : 8) { places.insert(Int(random.below(UInt64(size)))) }
+            // A log ends before its file does. What was written last is what nothing behind it confirms.
+            if let end = bytes.lastIndex(where: { $0 != 0 }) {
+                for distance in [0, 1, 20, 60, 100, 200, 300, 400] { places.insert(max(0, end - distance)) }
+            }
+            for place in places.sorted() {
+                let bit = UInt8(random.below(8))
+                let isIntact = try await judge(sample, file, "bit \(bit) of byte \(place) of \(size)") {
+                    $0[place] ^= 1 << bit
+                }
+                if isIntact { counts.intact += 1 } else { counts.refused += 1 }
+            }
+            for length in Set([0, 1, size / 2, size - 1]).sorted() where length < size {
+                let isIntact = try await judge(sample, file, "cut to \(length) of \(size) bytes") {
+                    $0 = $0.prefix(length)
+                }
+                if isIntact { counts.intact += 1 } else { counts.refused += 1 }
+            }
+        }
+        print("        \(counts.intact) left the state as it was, \(counts.refused) were refused")
+        XCTAssertGreaterThan(counts.refused, 50)
+        XCTAssertLessThan(try residentBytes() - before, 64 << 20)
+    }
+
+    private func residentBytes() throws -> Int {
+        let text = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8)
+        return (Int(text.split(separator: " ")[1]) ?? 0) * 4_096
+    }
+
+    func testEveryFileOfAStoreThatWasClosed() async throws {
+        await check {
+            let sample = try await makeSample("closed", isClosed: true)
+            try await damageEveryFile(of: sample)
+        }
+    }
+
+    func testEveryFileOfAStoreThatWasNotClosed() async throws {
+        await check {
+            let sample = try await makeSample("crashed", isClosed: false)
+            try await damageEveryFile(of: sample)
+        }
+    }
+}
