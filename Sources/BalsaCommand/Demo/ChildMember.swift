@@ -19,6 +19,7 @@ final class ChildMember: @unchecked Sendable {
         var lastRequest: UInt64 = 0
         var isClosing = false
         var state = "starting"
+        /// How often a process was started. What an earlier one said last is read late, and says nothing of this one.
         var starts = 0
     }
 
@@ -28,13 +29,13 @@ final class ChildMember: @unchecked Sendable {
     private let shared = Locked(Shared())
     private let clock = MonotonicClock()
     /// Told of everything that the member says of itself.
-    let notice: @Sendable (MemberID, String) -> Void
+    let notice: @Sendable (ChildMember, String) -> Void
 
     init(
         id: MemberID,
         executable: URL,
         arguments: [String],
-        notice: @escaping @Sendable (MemberID, String) -> Void
+        notice: @escaping @Sendable (ChildMember, String) -> Void
     ) {
         self.id = id
         self.executable = executable
@@ -58,16 +59,25 @@ final class ChildMember: @unchecked Sendable {
         process.standardInput = input
         process.standardOutput = output
         process.terminationHandler = { [weak self] ended in self?.ended(ended) }
-        try process.run()
-        shared.withLock { shared in
+        // Before it runs: it may end before anything else happens here.
+        let start = shared.withLock { shared in
             shared.process = process
-            shared.input = input.fileHandleForWriting
             shared.state = "starting"
             shared.starts += 1
+            return shared.starts
+        }
+        do {
+            try process.run()
+        } catch {
+            shared.withLock { $0.process = nil }
+            throw error
+        }
+        shared.withLock { shared in
+            if shared.process === process { shared.input = input.fileHandleForWriting }
         }
         let reader = Thread { [weak self] in
             var lines = LineReader(output.fileHandleForReading.fileDescriptor, limit: 8 << 20)
-            while case .line(let line) = lines.next() { self?.received(line) }
+            while case .line(let line) = lines.next() { self?.received(line, of: start) }
             // Keeps the descriptor until the last byte was read.
             withExtendedLifetime(output) {}
         }
@@ -75,13 +85,17 @@ final class ChildMember: @unchecked Sendable {
         reader.start()
     }
 
-    private func received(_ line: ArraySlice<UInt8>) {
+    private func received(_ line: ArraySlice<UInt8>, of start: Int) {
         let words = line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: true)
         guard let first = words.first else { return }
         if first.elementsEqual("*".utf8) {
             let text = String(decoding: line.dropFirst(2), as: UTF8.self)
-            if text.hasPrefix("state ") { shared.withLock { $0.state = String(text.dropFirst(6)) } }
-            notice(id, text)
+            let isPresent = shared.withLock { shared in
+                guard shared.starts == start, shared.process != nil else { return false }
+                if text.hasPrefix("state ") { shared.state = String(text.dropFirst(6)) }
+                return true
+            }
+            if isPresent { notice(self, text) }
             return
         }
         guard let number = UInt64(String(decoding: first, as: UTF8.self)) else { return }
@@ -101,13 +115,22 @@ final class ChildMember: @unchecked Sendable {
         for each in waiting { each.continuation.resume(returning: nil) }
         guard mustRestart else { return }
         notice(
-            id,
+            self,
             "ended (\(process.terminationReason == .uncaughtSignal ? "signal" : "status") "
                 + "\(process.terminationStatus)); it is started again"
         )
-        DispatchQueue.global().asyncAfter(deadline: .now() + 0.2) { [self] in
+        startAgain(after: 0.2)
+    }
+
+    private func startAgain(after seconds: Double) {
+        DispatchQueue.global().asyncAfter(deadline: .now() + seconds) { [self] in
             guard !shared.withLock({ $0.isClosing }) else { return }
-            do { try start() } catch { notice(id, "cannot be started: \(error)") }
+            do {
+                try start()
+            } catch {
+                notice(self, "cannot be started: \(error); that is tried again")
+                startAgain(after: 1)
+            }
         }
     }
 
@@ -164,10 +187,15 @@ final class ChildMember: @unchecked Sendable {
         for each in late { each.continuation.resume(returning: nil) }
     }
 
-    /// Ends the process with SIGKILL.
-    func killProcess() {
-        let pid = pid
+    /// Ends the process with SIGKILL, and returns which it was; 0 where none ran.
+    func killProcess() -> Int32 {
+        let pid = shared.withLock { shared in
+            // It leads no more from now on, though that is told a moment later.
+            shared.state = "killed"
+            return shared.process?.processIdentifier ?? 0
+        }
         if pid > 0 { kill(pid, SIGKILL) }
+        return pid
     }
 
     /// Ends the process in order, and starts none again.

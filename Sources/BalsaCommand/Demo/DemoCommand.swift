@@ -5,15 +5,16 @@ import Foundation
 /// `balsa demo`: members as processes on this machine, real input, the leader killed, and everything read back.
 struct DemoCommand {
     static let help = """
-        usage: balsa demo [FILE] [--members N] [--pairs N] [--keep DIR]
+        usage: balsa demo [FILE] [--members N] [--pairs N] [--kills N] [--keep DIR]
 
         Starts members as processes on loopback ports, loads them with 64 concurrent requests, kills the leader with SIGKILL
-        halfway, starts again whichever member ends, and at last reads every acknowledged pair on each member and compares
+        meanwhile, starts again whichever member ends, and at last reads every acknowledged pair on each member and compares
         their digests. Exits with 0 only if nothing was lost.
 
           FILE         key<TAB>value a line; a line without a tab is a value under its line number (default: generated pairs)
           --members N  how many members, 1 to 7 (default 3)
           --pairs N    how many pairs to generate without a FILE (default 100000)
+          --kills N    how often the leader is killed during the load, 0 to 100 (default 1, halfway)
           --keep DIR   use this directory for the members' files, and leave it
         """
 
@@ -23,6 +24,7 @@ struct DemoCommand {
         var file: String?
         var members = 3
         var pairs = 100_000
+        var kills = 1
         var keep: String?
     }
 
@@ -51,6 +53,11 @@ struct DemoCommand {
                     throw Failure(line: "--pairs is a number from 1 to 10000000, not '\(value)'")
                 }
                 parsed.pairs = count
+            case "--kills":
+                guard let count = Int(value), (0...100).contains(count) else {
+                    throw Failure(line: "--kills is a number from 0 to 100, not '\(value)'")
+                }
+                parsed.kills = count
             case "--keep": parsed.keep = value
             default: throw Failure(line: "unknown argument '\(argument)'")
             }
@@ -88,7 +95,7 @@ struct DemoCommand {
 
         let directory = try arguments.keep ?? temporaryDirectory()
         defer { if arguments.keep == nil { try? FileManager.default.removeItem(atPath: directory) } }
-        let ports = try FreePorts.take(arguments.members)
+        let ports = try FreePorts.take(arguments.members, keptIn: directory)
         let peers = ports.enumerated().map { "\($0.offset + 1)=127.0.0.1:\($0.element)" }.joined(separator: ",")
         let executable = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         let members = try ports.indices.map { place in
@@ -98,8 +105,13 @@ struct DemoCommand {
                 id: UInt64(place + 1),
                 executable: executable,
                 arguments: ["member", "--directory", path, "--member", "\(place + 1)", "--peers", peers]
-            ) { id, text in
-                if !text.hasPrefix("open ") { ProgressLine.note("member \(id): \(text)") }
+            ) { member, text in
+                // Whoever kills members by hand finds here what to kill.
+                if text.hasPrefix("state ") {
+                    ProgressLine.note("member \(member.id): pid \(member.pid), \(text.dropFirst(6))")
+                } else if !text.hasPrefix("open ") {
+                    ProgressLine.note("member \(member.id): \(text)")
+                }
             }
         }
         for member in members { try member.start() }
@@ -113,7 +125,7 @@ struct DemoCommand {
             sweeper.cancel()
             for member in members { member.close() }
         }
-        let run = DemoRun(members: members, input: input)
+        let run = DemoRun(members: members, input: input, kills: arguments.kills)
         return try await run.run() ? 0 : 1
     }
 

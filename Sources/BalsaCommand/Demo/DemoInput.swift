@@ -2,8 +2,8 @@ import BalsaPlatform
 
 /// What the demo loads: pairs of a file, or generated ones.
 struct DemoInput {
-    /// A pair, with the number of its line.
-    struct Pair {
+    /// A pair.
+    struct Pair: Equatable {
         var key: Bytes
         var value: Bytes
     }
@@ -41,6 +41,13 @@ struct DemoInput {
                 begin = end + 1
             }
         }
+    }
+
+    /// The last pair of each key, by ascending key.
+    var lastValues: [Pair] {
+        var last: [Bytes: Bytes] = [:]
+        for pair in pairs { last[pair.key] = pair.value }
+        return last.map { Pair(key: $0.key, value: $0.value) }.sorted { $0.key < $1.key }
     }
 
     private mutating func add(_ line: UnsafeRawBufferPointer, _ number: Int) {

@@ -1,58 +1,73 @@
 import BalsaPlatform
 import Foundation
 
-/// One run of the demo: load, kill, agree, read back.
+/// One run of the demo: load, kill, agree, read back, agree again.
 struct DemoRun {
+    /// After how long without any progress a run is given up, in nanoseconds.
+    private static let patience: UInt64 = 60_000_000_000
+
     let members: [ChildMember]
     let input: DemoInput
+    /// How often the leader is killed during the load.
+    let kills: Int
     private let clock = MonotonicClock()
-    private let figures = Locked(Figures())
+    private let figures: Locked<LoadFigures>
+    /// Why the run was given up, once it was.
+    private let failure = Locked<String?>(nil)
 
-    private struct Figures {
-        var acknowledged = 0
-        var retries = 0
-        var latencies: [UInt64] = []
-        var lastAcknowledgement: UInt64 = 0
-        var longestGap: UInt64 = 0
-        var isLeaderKilled = false
-    }
-
-    init(members: [ChildMember], input: DemoInput) {
+    init(members: [ChildMember], input: DemoInput, kills: Int) {
         self.members = members
         self.input = input
+        self.kills = kills
+        figures = Locked(LoadFigures(at: clock.nanoseconds()))
     }
 
     /// Runs, and says whether everything that was acknowledged is there.
     func run() async throws -> Bool {
-        guard await waitForLeader() else {
-            printLine("verdict: FAILED, the members have chosen no leader")
-            return false
-        }
-        for member in members { printLine("member \(member.id): pid \(member.pid), \(member.state)") }
+        guard await waitForLeader() else { return fail("the members have chosen no leader") }
+        printMembers()
         let begin = clock.nanoseconds()
+        figures.withLock { $0 = LoadFigures(at: begin) }
         await load()
-        let seconds = Double(clock.nanoseconds() - begin) / 1e9
-        report(seconds)
-        guard let applied = await agree() else {
-            printLine("verdict: FAILED, the members do not agree")
-            return false
+        report(Double(clock.nanoseconds() - begin) / 1e9)
+        if let reason = failure.withLock({ $0 }) { return fail(reason) }
+        guard let applied = await agree() else { return fail("the members do not agree") }
+        let expected = input.lastValues
+        let lost = await readBack(expected, applied)
+        if let reason = failure.withLock({ $0 }) { return fail(reason) }
+        // Whoever died meanwhile has read its log anew.
+        guard await agree() != nil else { return fail("the members do not agree after the read-back") }
+        printMembers()
+        guard lost == 0 else {
+            return fail("\(lost) of \(expected.count * members.count) reads did not find what was acknowledged")
         }
-        let lost = await readBack(applied)
-        for member in members {
-            printLine("member \(member.id): pid \(member.pid), \(member.state), started \(member.starts) times")
-        }
-        let count = lastValues.count
         printLine(
-            lost == 0
-                ? "verdict: nothing was lost; \(count) keys are on each of \(members.count) members, with equal digests"
-                : "verdict: FAILED, \(lost) of \(count * members.count) reads did not find what was acknowledged"
+            "verdict: nothing was lost; \(expected.count) keys are on each of \(members.count) members, with equal digests"
         )
-        return lost == 0
+        return true
+    }
+
+    private func fail(_ reason: String) -> Bool {
+        printLine("verdict: FAILED, \(reason)")
+        return false
+    }
+
+    private func printMembers() {
+        for member in members {
+            let starts = member.starts == 1 ? "" : ", started \(member.starts) times"
+            printLine("member \(member.id): pid \(member.pid), \(member.state)\(starts)")
+        }
+    }
+
+    /// Whether one leads and all others follow.
+    private var isWhole: Bool {
+        members.contains { $0.state == "leader" }
+            && members.allSatisfy { $0.state == "leader" || $0.state.hasPrefix("follower") }
     }
 
     private func waitForLeader() async -> Bool {
         for _ in 0..<600 {
-            if members.contains(where: { $0.state == "leader" }) { return true }
+            if isWhole { return true }
             try? await Task.sleep(for: .milliseconds(50))
         }
         return false
@@ -62,7 +77,6 @@ struct DemoRun {
 
     private func load() async {
         let bar = ProgressLine("loading", total: input.pairs.count)
-        figures.withLock { $0.lastAcknowledgement = clock.nanoseconds() }
         await withTaskGroup(of: Void.self) { group in
             for worker in 0..<DemoCommand.concurrency {
                 group.addTask { await load(worker, bar) }
@@ -79,11 +93,25 @@ struct DemoRun {
                 let answer = await members[target].request("put", pair.key, pair.value)
                 if let word = answer?.first, word.elementsEqual("ok".utf8) { break }
                 figures.withLock { $0.retries += 1 }
+                guard mayGoOn(after: answer) else { return }
                 target = (target + 1) % members.count
                 try? await Task.sleep(for: .milliseconds(20))
             }
             acknowledged(since: begin)
             bar.advance()
+        }
+    }
+
+    /// Whether it makes sense to ask again; where it does not, the run is given up.
+    private func mayGoOn(after answer: ChildMember.Answer) -> Bool {
+        let silence = clock.nanoseconds() - min(clock.nanoseconds(), figures.withLock { $0.lastAcknowledgement })
+        return failure.withLock { failure in
+            if failure == nil, silence > DemoRun.patience {
+                let words = (answer ?? []).map { String(decoding: $0, as: UTF8.self) }.joined(separator: " ")
+                let last = words.isEmpty ? "the last request was not answered" : "the last answer was: \(words)"
+                failure = "nothing was acknowledged for \(silence / 1_000_000_000) s; \(last)"
+            }
+            return failure == nil
         }
     }
 
@@ -93,93 +121,75 @@ struct DemoRun {
 
     private func acknowledged(since begin: UInt64) {
         let now = clock.nanoseconds()
-        let mustKill = figures.withLock { figures in
-            figures.acknowledged += 1
-            figures.latencies.append(now - begin)
-            figures.longestGap = max(figures.longestGap, now - min(now, figures.lastAcknowledgement))
-            figures.lastAcknowledgement = now
-            guard members.count > 2, !figures.isLeaderKilled, figures.acknowledged * 2 >= input.pairs.count else {
-                return false
-            }
-            figures.isLeaderKilled = true
-            return true
+        let isDue = figures.withLock { figures in
+            figures.acknowledge(since: begin, at: now)
+            let next = figures.gapsOfKills.count + 1
+            return next <= kills && figures.acknowledged * (kills + 1) >= input.pairs.count * next
         }
-        guard mustKill, let leader = members.first(where: { $0.state == "leader" }) else { return }
-        ProgressLine.note("killing the leader, member \(leader.id), pid \(leader.pid), with SIGKILL")
-        leader.killProcess()
+        // Of three members two must be there all the time: the next leader dies when the last one is back.
+        guard isDue, isWhole, let leader = members.first(where: { $0.state == "leader" }) else { return }
+        let pid = leader.killProcess()
+        guard pid > 0 else { return }
+        figures.withLock { $0.noteKill() }
+        ProgressLine.note("killed the leader, member \(leader.id), pid \(pid), with SIGKILL")
     }
 
     private func report(_ seconds: Double) {
         let figures = figures.withLock { $0 }
-        let sorted = figures.latencies.sorted()
         func milliseconds(_ nanoseconds: UInt64) -> String { String(format: "%.2f ms", Double(nanoseconds) / 1e6) }
-        let p50 = sorted[sorted.count / 2]
-        let p99 = sorted[min(sorted.count - 1, sorted.count * 99 / 100)]
+        let p50 = LoadFigures.quantile(0.5, of: figures.latencies)
+        let p99 = LoadFigures.quantile(0.99, of: figures.latencies)
         printLine(
             "\(figures.acknowledged) pairs acknowledged in \(String(format: "%.1f", seconds)) s, "
                 + "\(Int(Double(figures.acknowledged) / seconds)) pairs a second, p50 \(milliseconds(p50)), "
                 + "p99 \(milliseconds(p99)), \(figures.retries) retries"
         )
+        if kills > 1 {
+            let gaps = figures.gapsOfKills
+            printLine(
+                "longest time without an acknowledgement after each kill: "
+                    + gaps.map(milliseconds).joined(separator: ", ")
+            )
+            printLine("median of \(gaps.count) kills: \(milliseconds(LoadFigures.quantile(0.5, of: gaps)))")
+        }
+        if figures.gapsOfKills.count < kills {
+            printLine(
+                "the leader was killed \(figures.gapsOfKills.count) times of \(kills): the input was too short for more"
+            )
+        }
         printLine("longest time without an acknowledgement: \(milliseconds(figures.longestGap))")
         if !input.tooLong.isEmpty { printLine("\(input.tooLong.count) lines were too long and left out") }
     }
 
     // MARK: Agreeing
 
-    private struct Status: Equatable {
-        var applied: UInt64
-        var digest: String
-    }
-
-    private func status(of member: ChildMember) async -> Status? {
-        guard let words = await member.request("status", within: 2), words.first?.elementsEqual("status".utf8) == true
-        else {
-            return nil
-        }
-        var status = Status(applied: 0, digest: "")
-        for word in words.dropFirst() {
-            let pair = String(decoding: word, as: UTF8.self).split(separator: "=", maxSplits: 1)
-            guard pair.count == 2 else { continue }
-            if pair[0] == "applied" { status.applied = UInt64(pair[1]) ?? 0 }
-            if pair[0] == "digest" { status.digest = String(pair[1]) }
-        }
-        return status
-    }
-
     /// Waits until all members report one applied index with one digest; returns the index.
     private func agree() async -> UInt64? {
         for _ in 0..<600 {
-            var all: [Status] = []
-            for member in members {
-                if let status = await status(of: member) { all.append(status) }
+            var all: [MemberFigures?] = []
+            for member in members { all.append(MemberFigures(await member.request("status", within: 2))) }
+            switch Agreement(all) {
+            case .agreed(let figures):
+                printLine(
+                    "all \(members.count) members have applied index \(figures.applied), digest \(figures.digest)"
+                )
+                return figures.applied
+            case .contradiction(let figures):
+                printLine(
+                    "digests differ at index \(figures[0].applied): \(figures.map(\.digest).joined(separator: ", "))"
+                )
+                return nil
+            case .pending:
+                try? await Task.sleep(for: .milliseconds(100))
             }
-            if all.count == members.count, let first = all.first, first.applied > 0,
-                all.allSatisfy({ $0.applied == first.applied })
-            {
-                guard all.allSatisfy({ $0 == first }) else {
-                    printLine("digests differ at index \(first.applied): \(all.map(\.digest).joined(separator: ", "))")
-                    return nil
-                }
-                printLine("all \(members.count) members have applied index \(first.applied), digest \(first.digest)")
-                return first.applied
-            }
-            try? await Task.sleep(for: .milliseconds(100))
         }
         return nil
     }
 
     // MARK: Reading back
 
-    /// The last value of each key.
-    private var lastValues: [(key: Bytes, value: Bytes)] {
-        var last: [Bytes: Bytes] = [:]
-        for pair in input.pairs { last[pair.key] = pair.value }
-        return last.map { ($0.key, $0.value) }.sorted { $0.key < $1.key }
-    }
-
     /// Reads every pair on each member, from what that member itself has. Returns how many were not there.
-    private func readBack(_ applied: UInt64) async -> Int {
-        let expected = lastValues
+    private func readBack(_ expected: [DemoInput.Pair], _ applied: UInt64) async -> Int {
         let bar = ProgressLine("reading back", total: expected.count * members.count)
         return await withTaskGroup(of: Int.self) { group in
             for member in members {
@@ -198,27 +208,31 @@ struct DemoRun {
         }
     }
 
-    private func isThere(_ pair: (key: Bytes, value: Bytes), on member: ChildMember, _ applied: UInt64) async -> Bool {
-        for _ in 0..<600 {
+    private func isThere(_ pair: DemoInput.Pair, on member: ChildMember, _ applied: UInt64) async -> Bool {
+        let begin = clock.nanoseconds()
+        while failure.withLock({ $0 }) == nil {
             let starts = member.starts
-            if let words = await member.request("local", pair.key) {
-                if words.count == 3, words[0].elementsEqual("value".utf8),
-                    PercentEncoding.decode(words[2]) == pair.value
-                {
-                    return true
-                }
-                // A member that was started again may not have caught up; one that has is to be believed.
-                if starts == member.starts, let status = await status(of: member), status.applied >= applied {
-                    if let again = await member.request("local", pair.key), again.count == 3,
-                        PercentEncoding.decode(again[2]) == pair.value
-                    {
-                        return true
-                    }
-                    if starts == member.starts { return false }
-                }
+            if ReadBack(await member.request("local", pair.key), expecting: pair.value) == .there { return true }
+            // A member that was started again may not have caught up. One that had, before it was asked, is to be believed.
+            let figures = MemberFigures(await member.request("status", within: 2))
+            let answer = ReadBack(await member.request("local", pair.key), expecting: pair.value)
+            if answer == .there { return true }
+            if answer == .lost, starts == member.starts, let figures, figures.applied >= applied {
+                ProgressLine.note("member \(member.id) does not have \(DemoRun.text(pair.key))")
+                return false
+            }
+            if clock.nanoseconds() - begin > DemoRun.patience {
+                failure.withLock { $0 = $0 ?? "member \(member.id) does not answer what it has" }
             }
             try? await Task.sleep(for: .milliseconds(100))
         }
         return false
+    }
+
+    /// A key as it can be shown.
+    private static func text(_ key: Bytes) -> String {
+        var line: [UInt8] = []
+        key.withUnsafeBytes { PercentEncoding.append($0, to: &line) }
+        return String(decoding: line.prefix(100), as: UTF8.self)
     }
 }
