@@ -111,9 +111,6 @@ final class DamagedFilesTests: ProcessTestCase {
         }
     }
 
-    /// More places are tried where somebody has asked for that, and has a minute.
-    private var isThorough: Bool { ProcessInfo.processInfo.environment["BALSA_THOROUGH"] != nil }
-
     private func damageEveryFile(of sample: Sample) async throws {
         let before = try residentBytes()
         var random = RandomSource(seed: 7)
@@ -123,8 +120,8 @@ final class DamagedFilesTests: ProcessTestCase {
             let size = bytes.count
             guard size > 0 else { continue }
             var places = Set([0, size - 1])
-            for place in stride(from: 0, to: min(64, size), by: isThorough ? 1 : 5) { places.insert(place) }
-            for _ in 0..<(isThorough ? 64 : 8) { places.insert(Int(random.below(UInt64(size)))) }
+            for place in stride(from: 0, to: min(64, size), by: Thoroughness.isWanted ? 1 : 5) { places.insert(place) }
+            for _ in 0..<(Thoroughness.isWanted ? 64 : 8) { places.insert(Int(random.below(UInt64(size)))) }
             // A log ends before its file does. What was written last is what nothing behind it confirms.
             if let end = bytes.lastIndex(where: { $0 != 0 }) {
                 for distance in [0, 1, 20, 60, 100, 200, 300, 400] { places.insert(max(0, end - distance)) }

@@ -68,6 +68,7 @@ final class KilledMembersTests: ProcessTestCase {
             async let early = leader.read("before", within: .seconds(20))
             try await eventually("another one leads") { others.contains(where: \.isLeader) }
             try await load.advance(by: 300)
+            if Thoroughness.isWanted { try await Task.sleep(for: .seconds(10)) }
             let second = try await self.put("before", "2", on: others)
             XCTAssertGreaterThan(second, revision)
             async let late = leader.read("before", within: .seconds(20))

@@ -25,6 +25,11 @@ func eventually(
     }
 }
 
+/// Whether more is tried than there is time for in every run: where the environment has `BALSA_THOROUGH`.
+enum Thoroughness {
+    static let isWanted = ProcessInfo.processInfo.environment["BALSA_THOROUGH"] != nil
+}
+
 /// A directory of one test.
 struct Folder {
     let path: String
