@@ -188,6 +188,7 @@ final class ChildMember: @unchecked Sendable {
     }
 
     /// Ends the process with SIGKILL, and returns which it was; 0 where none ran.
+    @discardableResult
     func killProcess() -> Int32 {
         let pid = shared.withLock { shared in
             // It leads no more from now on, though that is told a moment later.
