@@ -206,12 +206,16 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
 
     // MARK: On workers
 
+    /// Does a step of a task, and queues the next one behind what others have waiting.
     private func runTask(_ task: LogTask) {
         let box = UncheckedBox(task)
         workers.enqueue { [weak self] in
             do throws(FileError) {
-                while try !box.value.step(budgetBytes: 1 << 20) {}
-                self?.give(.taskFinished(box.value))
+                if try box.value.step(budgetBytes: 1 << 20) {
+                    self?.give(.taskFinished(box.value))
+                } else {
+                    self?.runTask(box.value)
+                }
             } catch {
                 self?.give(.taskFailed(box.value, error))
             }

@@ -6,22 +6,24 @@ import BalsaPlatform
 /// its owner queues the next one, so that the stores of a process take turns.
 final class WorkerThreads: @unchecked Sendable {
     private struct Shared {
-        var jobs: [@Sendable () -> Void] = []
-        var isStopped = false
+        var jobs = CallQueue<@Sendable () -> Void>()
+        /// The threads that found nothing to do. Each sleeps, or is about to.
+        var idle: [Int]
     }
 
-    private let shared = Locked(Shared())
+    private let shared: Locked<Shared>
     private var threads: [BackgroundThread] = []
-    /// Which thread is woken next.
-    private let next = Locked(0)
 
     /// Starts `count` threads.
     init(count: Int) throws(BackgroundThread.StartError) {
-        for _ in 0..<count {
+        shared = Locked(Shared(idle: []))
+        for place in 0..<count {
             threads.append(
                 try BackgroundThread { [shared] in
                     let job = shared.withLock { shared in
-                        shared.jobs.isEmpty ? nil : shared.jobs.removeFirst()
+                        let job = shared.jobs.popFirst()
+                        if job == nil { shared.idle.append(place) }
+                        return job
                     }
                     guard let job else { return .wait }
                     job()
@@ -33,12 +35,11 @@ final class WorkerThreads: @unchecked Sendable {
 
     /// Queues a job. From any thread.
     func enqueue(_ job: @escaping @Sendable () -> Void) {
-        shared.withLock { $0.jobs.append(job) }
-        let place = next.withLock { next in
-            next = (next + 1) % threads.count
-            return next
+        let idle = shared.withLock { shared in
+            shared.jobs.append(job)
+            return shared.idle.popLast()
         }
-        threads[place].wake()
+        // Where all are busy, the first that is not takes it.
+        if let idle { threads[idle].wake() }
     }
-
 }

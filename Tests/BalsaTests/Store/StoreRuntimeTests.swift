@@ -31,4 +31,38 @@ final class StoreRuntimeTests: XCTestCase {
         workers = nil
         wait(for: [done], timeout: 10)
     }
+
+    func testAJobWaitsForNoThreadThatIsBusyWhileAnotherIsFree() throws {
+        let workers = try WorkerThreads(count: 2)
+        let (mayEnd, hasBegun) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        for _ in 0..<20 {
+            workers.enqueue {
+                hasBegun.signal()
+                mayEnd.wait()
+            }
+            XCTAssertEqual(hasBegun.wait(timeout: .now() + 10), .success)
+            let done = expectation(description: "jobs ran beside one that takes long")
+            done.expectedFulfillmentCount = 5
+            for _ in 0..<5 { workers.enqueue { done.fulfill() } }
+            wait(for: [done], timeout: 10)
+            mayEnd.signal()
+        }
+    }
+
+    func testEveryJobRunsOnceHoweverManyQueueThem() throws {
+        let workers = try WorkerThreads(count: 3)
+        let runs = Locked([Int](repeating: 0, count: 4_000))
+        let done = expectation(description: "all ran")
+        done.expectedFulfillmentCount = 4_000
+        DispatchQueue.concurrentPerform(iterations: 4) { thread in
+            for number in 0..<1_000 {
+                workers.enqueue {
+                    runs.withLock { $0[thread * 1_000 + number] += 1 }
+                    done.fulfill()
+                }
+            }
+        }
+        wait(for: [done], timeout: 30)
+        XCTAssertEqual(runs.withLock { $0 }, [Int](repeating: 1, count: 4_000))
+    }
 }
