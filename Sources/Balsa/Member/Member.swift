@@ -9,7 +9,8 @@ import BalsaWire
 /// it answers every request with *starting up*, and nothing but messages of the first boot leaves it: no replica exists
 /// that could vote. Then the replica is opened, in the same step, on the configuration of the cluster's table.
 ///
-/// Whom it listens to is asked for each connection, by ``connect(_:into:)``, before any of its frames is given to it.
+/// With whom it talks is asked at both ends of each connection, by ``connect(_:into:)``, before any frame is sent or given
+/// to it.
 public final class Member {
     /// Which member this is.
     public let member: MemberID
@@ -102,8 +103,11 @@ public final class Member {
 
     // MARK: Peers
 
-    /// Decides about a connection that a peer begins. When it returns *accept*, the opening of the peer is remembered
-    /// durably.
+    /// Decides about a peer by its introduction, with which it began a connection or answered one. When it returns *accept*,
+    /// the opening of the peer is remembered durably.
+    ///
+    /// Both ends decide before either sends a frame. It is not enough that nobody listens to a member whose directory was
+    /// set back: a leader that knew how far its log went would tell it that more is committed than what the two have in common.
     ///
     /// Frames of a connection that is accepted are given as ``ReplicaInput/received(_:)``, those of one for the first boot as
     /// ``ReplicaInput/receivedFirstBoot(_:)``. A refusal is to be told to the peer. When a new opening is accepted, the

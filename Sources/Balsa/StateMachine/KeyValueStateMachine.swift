@@ -68,7 +68,6 @@ public final class KeyValueStateMachine: StateMachine {
                     )
                     reply(index, result.encoded())
                 default:
-                    // Configurations among them: this release never writes one.
                     throw KeyValueError(.upgradeRequired, "entry \(index) is of kind \(header.kind.rawValue)")
                 }
             } catch {

@@ -131,7 +131,8 @@ extension Scenario {
         for _ in 0..<random.pick([0, 1, 2, 4, 8]) {
             let at = TimeSpan.microseconds(UInt64(random.draw(0...80_000)))
             var fault = draw(random.pick(kinds), at: at, &random)
-            fault.lasts = .milliseconds(UInt64(random.pick([1, 5, 20, 100, 300])))
+            // Sometimes longer than an election takes: who waits for the others must not run in one.
+            fault.lasts = .milliseconds(UInt64(random.pick([1, 20, 100, 300, 3000])))
             if fault.kind == .killInCall || fault.kind == .powerLossInCall { fault.rate %= 16 }
             faults.append(fault)
         }

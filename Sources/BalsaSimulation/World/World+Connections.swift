@@ -22,7 +22,7 @@ struct SimulatedConnection {
 }
 
 /// What passes between members. Every frame is carried by a connection that the sending process began by introducing itself,
-/// and is listened to as the receiver has decided about that; what was sent before a process ended may arrive later, over the
+/// which the receiver answered in the same way, and is listened to as both have decided about that; what was sent before a process ended may arrive later, over the
 /// connection of that time.
 extension World {
     func send(
@@ -73,21 +73,19 @@ extension World {
         }
         switch verdict {
         case .accept:
-            judge { try checkMayBeHeard(frame) }
+            judge { try checkMayBeHeard(frame, by: member) }
             step(.received(frame.bytes), member, process, instance)
         case .firstBootOnly:
             step(.receivedFirstBoot(frame.bytes), member, process, instance)
         case .refuse(let refusal):
-            trace.record("refuse", member: frame.to, at: now, "\(frame.from): \(refusal)")
-            counters.framesRefused += 1
-            let told = network.route(from: frame.to, to: frame.machine, .control, at: now) { counters[$0] += 1 }
-            for arrival in told {
-                queue.schedule(.refusal(to: frame.machine, nonce: frame.introduction.nonce, refusal), at: arrival)
-            }
+            refuse(frame.introduction.nonce, of: self.member(frame.machine), by: member, refusal)
         }
     }
 
-    /// What a process has decided about a connection, or decides now; nil where it dies of it.
+    /// What a process has decided about a connection, or decides now; nil where none comes into being.
+    ///
+    /// Both ends decide: whoever begins introduces itself, whoever answers does so as well. A process that has ended meanwhile
+    /// begins nothing, and what it has sent is lost unless the connection was there already.
     private func verdict(
         about frame: SimulatedFrame,
         _ member: SimulatedMember,
@@ -95,19 +93,55 @@ extension World {
     ) -> PeerVerdict? {
         let introduction = frame.introduction
         if let known = process.connections.last(where: { $0.introduction == introduction }) { return known.verdict }
+        let sender = self.member(frame.machine)
+        guard let other = sender.process, other.number == frame.start,
+            let verdict = decide(introduction, member, process)
+        else { return nil }
+        if case .refuse = verdict { return verdict }
+        if case .accept(isNew: true) = verdict { sender.remembered[Int(member.id)] = introduction.boot }
+        guard let answer = process.instance?.introduction(to: sender.name),
+            let opposite = decide(answer, sender, other)
+        else { return nil }
+        switch opposite {
+        case .refuse(let refusal):
+            refuse(answer.nonce, of: member, by: sender, refusal)
+            return nil
+        case .accept(let isNew):
+            if isNew { member.remembered[Int(sender.id)] = answer.boot }
+            process.connections.append(SimulatedConnection(introduction: introduction, verdict: verdict))
+            return verdict
+        case .firstBootOnly:
+            process.connections.append(SimulatedConnection(introduction: introduction, verdict: opposite))
+            return opposite
+        }
+    }
+
+    /// What a process decides about a peer; nil where it dies of it.
+    private func decide(
+        _ introduction: Introduction,
+        _ member: SimulatedMember,
+        _ process: SimulatedProcess
+    ) -> PeerVerdict? {
         effects.removeAll(keepingCapacity: true)
         guard let verdict = process.instance?.connect(introduction, into: &effects) else { return nil }
         guard process.files.isAlive, process.instance?.failure == nil else {
             afterStep(member, process)
             return nil
         }
-        if case .accept(let isNew) = verdict {
-            if isNew { self.member(frame.machine).remembered[Int(member.id)] = introduction.boot }
-            process.connections.append(SimulatedConnection(introduction: introduction, verdict: verdict))
-        } else if verdict == .firstBootOnly {
-            process.connections.append(SimulatedConnection(introduction: introduction, verdict: verdict))
-        }
         return verdict
+    }
+
+    /// A member is told that a peer has nothing to do with it, unless the message is lost.
+    private func refuse(
+        _ nonce: UInt64,
+        of member: SimulatedMember,
+        by peer: SimulatedMember,
+        _ refusal: IdentityRefusal
+    ) {
+        trace.record("refuse", member: peer.id, at: now, "\(member.id): \(refusal)")
+        counters.framesRefused += 1
+        let told = network.route(from: peer.id, to: member.id, .control, at: now) { counters[$0] += 1 }
+        for arrival in told { queue.schedule(.refusal(to: member.id, nonce: nonce, refusal), at: arrival) }
     }
 
     /// A process is told that it is not listened to, if it still is the one that is meant.
@@ -150,13 +184,22 @@ extension World {
         self.cluster = cluster
     }
 
-    /// Nobody listens to a member whose directory has forgotten something.
-    private func checkMayBeHeard(_ frame: SimulatedFrame) throws {
+    /// Nobody listens to a member whose directory has forgotten something, and nobody tells it anything: what it takes for
+    /// committed could be what it has, and not what the leader means.
+    private func checkMayBeHeard(_ frame: SimulatedFrame, by receiver: SimulatedMember) throws {
         let sender = member(frame.machine)
-        guard sender.directory != .whole, frame.start >= sender.directorySince else { return }
+        if sender.directory != .whole, frame.start >= sender.directorySince {
+            throw Violation(
+                .identity,
+                "member \(frame.to) listens to member \(frame.from), whose directory was \(sender.directory): "
+                    + describe(frame.bytes),
+                at: now
+            )
+        }
+        guard receiver.directory != .whole else { return }
         throw Violation(
             .identity,
-            "member \(frame.to) listens to member \(frame.from), whose directory was \(sender.directory): "
+            "member \(frame.from) talks to member \(frame.to), whose directory was \(receiver.directory): "
                 + describe(frame.bytes),
             at: now
         )

@@ -4,7 +4,7 @@ import BalsaRaft
 
 extension World {
     /// Whether a member is healthy after the faults have stopped.
-    func isInCore(_ id: MemberID) -> Bool { scenario.core & Scenario.bit(id) != 0 }
+    func isInCore(_ id: MemberID) -> Bool { isEveryoneNeeded || scenario.core & Scenario.bit(id) != 0 }
 
     /// A fault of the scenario begins.
     func begin(_ index: Int) {
@@ -146,6 +146,8 @@ extension World {
     func stormEnds() {
         guard !isCalm else { return }
         isCalm = true
+        // A first boot is not done by a quorum.
+        isEveryoneNeeded = !members.allSatisfy(\.wasEstablished)
         queue.schedule(.settlingEnds, at: now + scenario.settling)
         trace.record("calm", member: 0, at: now, "core \(scenario.memberIDs.filter(isInCore))")
         network.endAll()

@@ -83,6 +83,8 @@ final class World {
     var coups: [Int] = []
     /// Whether the faults have stopped.
     var isCalm = false
+    /// Whether they stopped before every member belonged to the cluster.
+    var isEveryoneNeeded = false
     /// Whether everything that was waited for has happened.
     var isDone = false
 

@@ -83,46 +83,45 @@ enum ShrunkScenarios {
     /// Finds `commit-old-term-by-counting`.
     static let commitOldTermByCounting = """
         balsa-scenario 1
-        seed=902
-        duration=6525783750
-        core=10
-        clients=8
-        keys=5
-        thinking=30000000
-        value-bytes=8
-        network-delay=509000
+        seed=721
+        duration=4550765582
+        core=14
+        clients=5
+        keys=3
+        thinking=10000000
+        value-bytes=600
+        network-delay=121000
         network-jitter=20000000
-        write-time=295000
-        sync-time=100000
-        garbage=1
-        clock-drift=10
+        write-time=422000
+        sync-time=1000000
+        clock-drift=50
         sector-bytes=1024
         smallest-segment=8192
-        writes-in-flight=1
-        log-bound=327680
+        max-frame=4096
+        writes-in-flight=4
+        log-bound=131072
         log-cache=2048
-        entries-kept=10
+        seal-state-after=32768
+        entries-kept=1
         max-append=100
-        inflight-messages=1
-        inflight-bytes=200
+        inflight-messages=2
+        inflight-bytes=2000
         apply-page=65536
-        chunk-bytes=8192
-        work-budget=256
-        memtable-bytes=8192
-        block-bytes=128
-        table-bytes=8192
+        work-budget=2048
+        memtable-bytes=512
+        table-bytes=512
         level-zero-tables=1
-        level-base=1024
-        level-ratio=2
-        cache-bytes=1024
-        manifest-bytes=512
-        max-sessions=8
+        level-base=16384
+        level-ratio=4
+        filter-bits=0
+        cache-bytes=65536
+        manifest-bytes=4096
+        max-sessions=3
         session-idle=5000000000
         retained-revisions=50
-        fault 2046000 kill-in-call member=1 lasts=100000000 rate=12 salt=17489843134980
-        fault 1000000000 coups lasts=8000000000 rate=700 salt=70023841182765
-        fault 1271171378 failed-sync member=2 lasts=8000000000 salt=248049492784439
-        fault 3266341846 failed-write member=3 lasts=3000000000 salt=50947411884851
+        fault 1891000 pause member=3 lasts=300000000 salt=161879750666262
+        fault 1000000000 coups lasts=8000000000 rate=700 salt=142467927044251
+        fault 1568759182 no-space member=1 lasts=50000000 salt=12552041214486
         """
 
     /// Finds `truncate-without-conflict`.
@@ -210,50 +209,41 @@ enum ShrunkScenarios {
     /// Finds `read-before-first-commit`.
     static let readBeforeFirstCommit = """
         balsa-scenario 1
-        seed=4
+        seed=66
         duration=8000000000
-        core=6
-        clients=6
-        keys=2
-        value-bytes=128
-        network-delay=1778000
-        network-jitter=5000000
-        write-time=392000
-        sync-time=5000000
+        core=14
+        keys=5
+        thinking=30000000
+        value-bytes=8
+        network-delay=1570000
+        network-jitter=20000000
+        write-time=82000
+        sync-time=20000000
         garbage=1
         clock-drift=10
-        sector-bytes=1024
-        smallest-segment=32768
+        largest-segment=4096
         max-frame=4096
-        writes-in-flight=4
-        log-bound=1572864
+        log-bound=32768
         log-cache=2048
-        seal-state-after=262144
+        seal-state-after=8192
         entries-kept=0
-        max-append=4096
-        inflight-messages=2
-        inflight-bytes=200
-        apply-page=64
-        chunk-bytes=512
-        work-budget=16384
+        max-append=100
+        inflight-messages=64
+        inflight-bytes=2000
+        chunk-bytes=8192
+        work-budget=2048
         memtable-bytes=512
-        block-bytes=128
-        table-bytes=512
-        level-zero-tables=3
-        level-base=16384
+        block-bytes=1024
+        level-zero-tables=1
         level-ratio=4
         filter-bits=4
         cache-bytes=1024
-        manifest-bytes=512
+        manifest-bytes=131072
         retained-revisions=5
-        fault 51885000 failed-write member=1 lasts=300000000 salt=15212607326446
-        fault 1282043075 no-space member=3 lasts=50000000 salt=69419595816729
-        fault 4200062367 reordering lasts=1000000000 rate=100 salt=202473777380013
-        fault 6509664936 duplication lasts=200000000 rate=100 salt=16760504878722
-        fault 6839500511 kill member=1 lasts=100000000 salt=51595027185140
-        fault 6967000000 deaf member=3 lasts=60000000000 salt=37182537911310
-        fault 7257495015 no-space member=1 lasts=3000000000 salt=211193332163030
-        fault 7380431560 power-loss member=2 lasts=400000000 salt=78432308906431
+        fault 74518000 kill-in-call member=1 lasts=300000000 rate=3 salt=165493667557983
+        fault 2748271240 kill member=1 lasts=5000000000 salt=242773782625151
+        fault 2806880226 loss lasts=3000000000 rate=100 salt=215296263038872
+        fault 4051859495 blackout member=1 lasts=400000000 salt=136219171728463
         """
 
     /// Finds `withhold-without-check-quorum`.
