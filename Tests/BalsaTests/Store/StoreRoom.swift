@@ -76,6 +76,10 @@ final class StoreRoom {
         let observer = NotedEvents()
         var options = StoreOptions()
         options.observer = observer
+        // Nothing here is about how long an election takes.
+        options.replica.raft.heartbeatInterval = .milliseconds(25)
+        options.replica.raft.minElectionTimeout = .milliseconds(120)
+        options.replica.raft.maxElectionTimeout = .milliseconds(240)
         return (
             try await ReplicatedStore.open(at: directory, member: member, peers: peers, options: options), observer
         )
