@@ -137,43 +137,50 @@ final class EpochsTests: XCTestCase {
 
     // MARK: Threads
 
-    /// A cell that an object marks as dead when it is released. The memory of all cells outlives the test, so that a
-    /// reader that is too late sees the mark.
+    /// A cell that an object marks as dead when it is released. The memory of all cells outlives the readers, so that one
+    /// that is too late sees the mark; and it outlives the objects, the last of which go with their epochs.
     private final class Marker: @unchecked Sendable {
         static let living: UInt64 = 0x1234_5678
         let cell: UnsafeMutableRawPointer
+        private let cells: Cells
 
-        init(_ cell: UnsafeMutableRawPointer) {
-            self.cell = cell
+        init(_ number: Int, of cells: Cells) {
+            self.cells = cells
+            cell = cells.base + 8 * number
             balsa_store_release_64(cell, Marker.living)
         }
 
         deinit { balsa_store_release_64(cell, 0xdead) }
     }
 
-    /// Raw memory as a value that may go to other threads.
-    private struct Cells: @unchecked Sendable {
+    /// Raw memory, which whoever writes to it keeps.
+    private final class Cells: @unchecked Sendable {
         let base: UnsafeMutableRawPointer
+
+        init(_ count: Int) {
+            base = .allocate(byteCount: 8 * count, alignment: 8)
+            base.initializeMemory(as: UInt64.self, repeating: 0, count: count)
+        }
+
+        deinit { base.deallocate() }
     }
 
     /// - Returns: how often a reader found something dead, and how many objects had been released before the end.
     private func race(pinning: @escaping @Sendable (Epochs, () -> Void) -> Void) -> (dead: Int, released: Int) {
         let objects = 4_000
-        let cells = Cells(base: .allocate(byteCount: 8 * (objects + 1), alignment: 8))
-        defer { cells.base.deallocate() }
-        cells.base.initializeMemory(as: UInt64.self, repeating: 0, count: objects + 1)
+        let cells = Cells(objects + 1)
         let dead = Locked(0)
         let released = Locked(0)
         let epochs = Epochs()
         // The first cell is the place where readers find the current object's; 1 tells them to stop.
         let shared = cells.base
-        let first = Marker(cells.base + 8)
+        let first = Marker(1, of: cells)
         balsa_store_release_64(shared, UInt64(UInt(bitPattern: first.cell)))
         let current = Locked<Marker?>(first)
         ThreadGroup.run(4) { thread in
             if thread == 0 {
                 for number in 2...objects {
-                    let marker = Marker(cells.base + 8 * number)
+                    let marker = Marker(number, of: cells)
                     balsa_store_release_64(cells.base, UInt64(UInt(bitPattern: marker.cell)))
                     let old = current.withLock { current in
                         let old = current
