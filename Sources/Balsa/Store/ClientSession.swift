@@ -13,8 +13,22 @@ enum ClientEffect {
     case submit(Submission)
     /// Tell the caller.
     case complete(CallID, Result<CommandReply, RequestError>)
+    /// A command that is completed with the next effect took long: this is how it went.
+    case slow(CommandTrace)
     /// Call ``ClientSession/timer(at:into:)`` at this moment. It replaces the one asked for before.
     case wake(at: Instant)
+}
+
+/// How a command went.
+struct CommandTrace: Equatable {
+    /// How long it took in all.
+    var took: TimeSpan
+    /// How long it waited until it was handed to the replica for the first time.
+    var waited: TimeSpan
+    /// How often it was.
+    var attempts: Int
+    /// Why the last attempt but the one that was answered had no result, if there were several.
+    var refusal: RequestError.Reason?
 }
 
 /// The exactly-once half of a store: opens a session, numbers the commands of its user, and sends a command again under its
@@ -32,6 +46,10 @@ struct ClientSession {
         var id: CallID
         var operation: Command.Operation
         var deadline: Instant
+        var calledAt: Instant
+        /// When it was handed to the replica for the first time, and how often it was.
+        var sentAt = Instant.never
+        var attempts = 0
         /// The request under which the present attempt was handed to the replica; 0 while it waits.
         var request: UInt64 = 0
         var pause = ClientSession.firstPause
@@ -44,6 +62,7 @@ struct ClientSession {
 
     private let window: Int
     private let maxWaitingBytes: Int
+    private let slowAfter: TimeSpan
     private var session: SessionID?
     private var lastRequest: UInt64 = 0
     private var nonces: RandomSource
@@ -66,10 +85,17 @@ struct ClientSession {
     ///   - seed: a random number.
     ///   - window: how many commands of the session may be outstanding; not more than the machine's window.
     ///   - maxWaitingBytes: how many bytes of commands may wait for their turn.
-    init(seed: UInt64, window: Int, maxWaitingBytes: Int) {
+    ///   - slowAfter: from when on a command counts as slow.
+    init(
+        seed: UInt64,
+        window: Int,
+        maxWaitingBytes: Int,
+        slowAfter: TimeSpan = TimeSpan(nanoseconds: .max)
+    ) {
         nonces = RandomSource(seed: seed)
         self.window = window
         self.maxWaitingBytes = maxWaitingBytes
+        self.slowAfter = slowAfter
     }
 
     /// How many calls have not been completed.
@@ -92,7 +118,7 @@ struct ClientSession {
             return
         }
         waitingBytes += operation.byteCount
-        waiting.append(Call(id: id, operation: operation, deadline: deadline))
+        waiting.append(Call(id: id, operation: operation, deadline: deadline, calledAt: now))
         admit(at: now, into: &effects)
         // What waits for its turn has a deadline, which nothing else may come before.
         guard !waiting.isEmpty else { return }
@@ -141,14 +167,22 @@ struct ClientSession {
             waitingBytes -= call.operation.byteCount
             let number = numbered.next
             numbered.append(call)
-            send(number, in: session, into: &effects)
+            send(number, in: session, at: now, into: &effects)
         }
     }
 
-    private mutating func send(_ number: UInt64, in session: SessionID, into effects: inout [ClientEffect]) {
-        guard let call = numbered[number] else { return }
+    private mutating func send(
+        _ number: UInt64,
+        in session: SessionID,
+        at now: Instant,
+        into effects: inout [ClientEffect]
+    ) {
+        guard var call = numbered[number] else { return }
         lastRequest += 1
-        numbered[number]?.request = lastRequest
+        call.request = lastRequest
+        call.sentAt = min(call.sentAt, now)
+        call.attempts += 1
+        numbered[number] = call
         numberByRequest.insert(number, for: lastRequest)
         let command = Command(
             identity: RequestIdentity(session: session, number: number),
@@ -161,7 +195,7 @@ struct ClientSession {
 
     private mutating func openSession(at now: Instant, into effects: inout [ClientEffect]) {
         guard opening == nil, let deadline = waiting.elements.map(\.deadline).max() else { return }
-        opening = Call(id: CallID(number: 0), operation: .openSession, deadline: deadline)
+        opening = Call(id: CallID(number: 0), operation: .openSession, deadline: deadline, calledAt: now)
         sendOpening(into: &effects)
     }
 
@@ -220,7 +254,7 @@ struct ClientSession {
         switch reply {
         case .success(let bytes, _):
             guard let answer = try? CommandReply(decoding: bytes) else {
-                end(number, .failure(RequestError(.unknown, .invalid)), into: &effects)
+                end(number, .failure(RequestError(.unknown, .invalid)), at: now, into: &effects)
                 break
             }
             switch answer.outcome {
@@ -230,7 +264,7 @@ struct ClientSession {
             case .windowExceeded:
                 again(number, RequestError(.notApplied, .busy), at: now, into: &effects)
             default:
-                end(number, .success(answer), into: &effects)
+                end(number, .success(answer), at: now, into: &effects)
             }
         case .failure(let error):
             if error.outcome == .unknown { numbered[number]?.mayHaveHappened = true }
@@ -238,7 +272,8 @@ struct ClientSession {
             case .tooLarge, .invalid, .closed, .failed:
                 let isUnknown = numbered[number]?.mayHaveHappened ?? true
                 let outcome: RequestError.Outcome = isUnknown ? .unknown : .notApplied
-                end(number, .failure(RequestError(outcome, error.reason, leader: error.leader)), into: &effects)
+                let failure = RequestError(outcome, error.reason, leader: error.leader)
+                end(number, .failure(failure), at: now, into: &effects)
             default:
                 again(number, error, at: now, into: &effects)
             }
@@ -251,10 +286,25 @@ struct ClientSession {
     private mutating func end(
         _ number: UInt64,
         _ result: Result<CommandReply, RequestError>,
+        at now: Instant,
         into effects: inout [ClientEffect]
     ) {
         guard let call = numbered.remove(number), !call.isCancelled else { return }
+        note(call, at: now, into: &effects)
         effects.append(.complete(call.id, result))
+    }
+
+    /// Tells how a call went that took long.
+    private func note(_ call: Call, at now: Instant, into effects: inout [ClientEffect]) {
+        let took = now - call.calledAt
+        guard took >= slowAfter else { return }
+        let trace = CommandTrace(
+            took: took,
+            waited: min(call.sentAt, now) - call.calledAt,
+            attempts: call.attempts,
+            refusal: call.attempts > 1 ? call.lastError.reason : nil
+        )
+        effects.append(.slow(trace))
     }
 
     /// Tries a command again a little later, if there is time.
@@ -267,7 +317,7 @@ struct ClientSession {
         guard var call = numbered[number] else { return }
         call.lastError = error
         guard now < call.deadline else {
-            end(number, .failure(overdue(call)), into: &effects)
+            end(number, .failure(overdue(call)), at: now, into: &effects)
             return
         }
         call.retryAt = now + call.pause
@@ -314,15 +364,16 @@ struct ClientSession {
         if let session {
             for (number, call) in numbered.calls where call.request == 0 {
                 if now >= call.deadline {
-                    end(number, .failure(overdue(call)), into: &effects)
+                    end(number, .failure(overdue(call)), at: now, into: &effects)
                 } else if now >= call.retryAt {
-                    send(number, in: session, into: &effects)
+                    send(number, in: session, at: now, into: &effects)
                 }
             }
         }
         for call in waiting.removeAll(where: { now >= $0.deadline }) {
             waitingBytes -= call.operation.byteCount
             let error = opening?.lastError ?? RequestError(.notApplied, .deadlineExceeded)
+            note(call, at: now, into: &effects)
             effects.append(.complete(call.id, .failure(RequestError(.notApplied, error.reason, leader: error.leader))))
         }
         admit(at: now, into: &effects)

@@ -128,12 +128,7 @@ public final class ReplicatedStore: Sendable {
                 return last
             }
         )
-        let begin = core.shell.now
-        let deadline = begin + TimeSpan(timeout ?? self.timeout)
-        defer {
-            let took = core.shell.now - begin
-            if took >= slowCall { core.commandEnded(after: took) }
-        }
+        let deadline = core.shell.now + TimeSpan(timeout ?? self.timeout)
         let core = core
         let result: Result<CommandReply, RequestError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in

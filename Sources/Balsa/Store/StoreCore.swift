@@ -64,7 +64,8 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
         session = ClientSession(
             seed: seed,
             window: min(options.maxOutstandingCommands, options.keyValue.limits.sessionWindow - 1),
-            maxWaitingBytes: options.maxWaitingBytes
+            maxWaitingBytes: options.maxWaitingBytes,
+            slowAfter: TimeSpan(options.slow.call)
         )
         reads = SharedReads(limit: options.replica.maxWaitingReads)
     }
@@ -144,17 +145,6 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
         }
     }
 
-    /// A command of a caller took this long.
-    func commandEnded(after took: TimeSpan) {
-        shell.loop.post { [self] in
-            let waiting =
-                "\(session.outstandingCount) commands outstanding, \(session.waitingBytes) bytes waiting to be sent"
-            let stalled = stall.reason.map { ", stalled by \($0.rawValue)" } ?? ""
-            let detail = "the store is \(currentState)\(stalled), \(waiting)"
-            tell(slow.ended(.command, after: took, at: shell.now, detail: detail))
-        }
-    }
-
     /// A read of a caller took this long.
     func readEnded(after took: TimeSpan, permission: TimeSpan) {
         shell.loop.post { [self] in
@@ -215,6 +205,7 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
         switch effect {
         case .submit(let submission): submissions.append(submission)
         case .complete(let call, let result): commands.remove(call)?(result)
+        case .slow(let trace): commandWasSlow(trace)
         case .wake(let moment): setTimer(moment)
         }
     }
@@ -310,6 +301,17 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
         let took = TimeSpan(nanoseconds: nanoseconds)
         guard slow.isSlow(kind, after: took) else { return }
         tell(slow.ended(kind, after: took, at: shell.now, parts: parts(), detail: detail()))
+    }
+
+    private func commandWasSlow(_ trace: CommandTrace) {
+        var detail = trace.attempts == 1 ? "one attempt" : "\(trace.attempts) attempts"
+        if let refusal = trace.refusal { detail += ", of which one ended with '\(refusal)'" }
+        detail += "; the store is \(currentState)"
+        if let reason = stall.reason { detail += ", stalled by \(reason.rawValue)" }
+        let waited = trace.waited.nanoseconds
+        report(.command, trace.took.nanoseconds, detail) {
+            [part("until it was sent", waited), part("until it was answered", trace.took.nanoseconds - waited)]
+        }
     }
 
     private func part(_ name: String, _ nanoseconds: UInt64) -> SlowOperation.Part {

@@ -162,6 +162,34 @@ final class ClientSessionTests: XCTestCase {
         }
     }
 
+    /// How commands went that took long.
+    private var traces: [CommandTrace] {
+        effects.compactMap { if case .slow(let trace) = $0 { trace } else { nil } }
+    }
+
+    func testWhatTookLongIsToldWithWhereTheTimeWent() throws {
+        session = ClientSession(seed: 1, window: 2, maxWaitingBytes: 1_000, slowAfter: .milliseconds(100))
+        let first = try open()
+        session.replied(first.request, .failure(RequestError(.notApplied, .notLeader)), at: at(40), into: &effects)
+        session.timer(at: at(60), into: &effects)
+        let second = try XCTUnwrap(submitted().first)
+        reply(second.request, CommandReply(.applied, revision: 8), at: at(130))
+        let trace = CommandTrace(took: .milliseconds(130), waited: .milliseconds(1), attempts: 2, refusal: .notLeader)
+        XCTAssertEqual(traces, [trace])
+        effects.removeAll()
+        call(2, at: at(200))
+        reply(try XCTUnwrap(submitted().first).request, CommandReply(.applied, revision: 9), at: at(299))
+        XCTAssertEqual(traces, [], "not slow")
+    }
+
+    func testWhatNeverGotItsTurnSaysThatItOnlyWaited() throws {
+        session = ClientSession(seed: 1, window: 2, maxWaitingBytes: 1_000, slowAfter: .milliseconds(100))
+        session.call(CallID(number: 1), .delete(key: "k"), deadline: at(150), at: at(0), into: &effects)
+        session.timer(at: at(150), into: &effects)
+        let waited = TimeSpan.milliseconds(150)
+        XCTAssertEqual(traces, [CommandTrace(took: waited, waited: waited, attempts: 0, refusal: nil)])
+    }
+
     func testClosingTellsEverybodyWhatIsKnown() throws {
         _ = try open()
         call(2, at: at(2))

@@ -104,6 +104,9 @@ final class StoreStatusTests: StoreTestCase {
         }
         let write = operations.first { $0.kind == .logWrite }
         XCTAssertEqual(write?.parts.map(\.name), ["writing", "syncing"])
+        let command = operations.first { $0.kind == .command }
+        XCTAssertEqual(command?.parts.map(\.name), ["until it was sent", "until it was answered"])
+        XCTAssertTrue(command?.detail.hasPrefix("one attempt") ?? false, command?.detail ?? "")
         let read = operations.first { $0.kind == .read }
         XCTAssertEqual(read?.parts.map(\.name), ["until it was permitted", "reading"])
     }
