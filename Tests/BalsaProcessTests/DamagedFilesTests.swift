@@ -75,7 +75,7 @@ final class DamagedFilesTests: ProcessTestCase {
     /// The digest of all that is committed. Figures are published a moment after the answers that made them.
     private func digest(of store: ReplicatedStore) async -> UInt64 {
         for _ in 0..<1_000 {
-            let status = store.status
+            let status = await store.status()
             if status.commitIndex > 0, status.appliedIndex == status.commitIndex, status.outstandingCommands == 0 {
                 return status.digest
             }

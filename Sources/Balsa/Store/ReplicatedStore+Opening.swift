@@ -148,7 +148,7 @@ extension ReplicatedStore {
         setup.options = options.replica
         var effects: [ReplicaEffect] = []
         do {
-            try FileSystemProbe.check(directory, in: LinuxFileSystem())
+            try FileSystemProbe.check(directory, in: fileSystem)
             let member = try Member.open(
                 setup,
                 fileSystem: fileSystem,
