@@ -89,7 +89,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         self.delegate = delegate
         effects = first
         carryOut()
-        endTurn()
+        finishTurn()
     }
 
     private func turned(after nanoseconds: UInt64) {
@@ -110,7 +110,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
                 step(.written(result.write))
             }
         }
-        endTurn()
+        finishTurn()
     }
 
     private func step(_ input: ReplicaInput) {
@@ -176,20 +176,30 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         }
     }
 
-    /// What a turn has gathered leaves at once: log writes go to their thread together.
+    /// Ends what was done since the last time: what it has gathered leaves, and what it has replied is acted on.
     private func finishTurn() {
+        flush()
+        delegate?.settle()
+    }
+
+    /// The same at the end of this turn, once for all who ask for it.
+    private func finishAtEndOfTurn() {
+        guard !isFinishing else { return }
+        isFinishing = true
+        loop.runAtEndOfTurn { [weak self] in
+            self?.isFinishing = false
+            self?.finishTurn()
+        }
+    }
+
+    /// What was gathered leaves at once: log writes go to their thread together.
+    private func flush() {
         if !writes.isEmpty {
             writer?.enqueue(writes)
             writes.removeAll(keepingCapacity: true)
         }
         if let member { delegate?.turned(member, at: now) }
         if isClosing, underWay == 0 { finishClosing() }
-    }
-
-    /// Ends what came from elsewhere than the store.
-    private func endTurn() {
-        finishTurn()
-        delegate?.settle()
     }
 
     private func setTimer(_ moment: Instant) {
@@ -200,7 +210,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         timer = loop.schedule(at: origin + nanoseconds) { [weak self] in
             self?.timer = nil
             self?.step(.timer)
-            self?.endTurn()
+            self?.finishTurn()
         }
     }
 
@@ -238,7 +248,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
             self?.underWay -= 1
             self?.noteFailure(of: box.value)
             self?.step(box.value)
-            self?.endTurn()
+            self?.finishTurn()
         }
     }
 
@@ -266,7 +276,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         }
         if !submissions.isEmpty { step(.submit(submissions)) }
         for input in inputs { step(input) }
-        finishTurn()
+        flush()
     }
 
     private func refuse(_ request: RequestID) {
@@ -291,26 +301,20 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
 
     private func finishStep() {
         carryOut()
-        endTurn()
+        finishTurn()
     }
 
     func disconnected(_ peer: MemberID, nonce: UInt64) { member?.disconnected(peer, nonce: nonce) }
 
     func received(_ frame: Bytes, from peer: MemberID) {
-        // Once for all frames of the turn, and before what they have the transport send: that is less urgent than log writes.
-        if !isFinishing {
-            isFinishing = true
-            loop.runAtEndOfTurn { [weak self] in
-                self?.isFinishing = false
-                self?.endTurn()
-            }
-        }
+        // Asked for before what the frame has the transport send: log writes are more urgent.
+        finishAtEndOfTurn()
         step(.received(frame))
     }
 
     func receivedFirstBoot(_ frame: Bytes, from peer: MemberID) {
+        finishAtEndOfTurn()
         step(.receivedFirstBoot(frame))
-        loop.runAtEndOfTurn { [weak self] in self?.endTurn() }
     }
 
     func mislabelled(by peer: MemberID, as sender: MemberID) {
@@ -319,7 +323,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
 
     func unreachable(_ peer: MemberID) {
         step(.peerUnreachable(peer))
-        endTurn()
+        finishTurn()
     }
 
     func refused(_ peer: MemberID, _ refusal: HandshakeRefusal) {
@@ -331,7 +335,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         }
         guard let identity = refusal.ofThisMember else { return }
         step(.refused(identity))
-        endTurn()
+        finishTurn()
     }
 
     func connected(_ peer: MemberID) {
@@ -354,7 +358,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
             isClosing = true
             closed = completion
             step(.close)
-            endTurn()
+            finishTurn()
         }
         if !isPosted { completion() }
     }
