@@ -231,6 +231,14 @@ struct ClientSession {
             opening = nil
             admit(at: now, into: &effects)
             return
+        case .failure(let error) where error.reason == .failed:
+            // It does not come round until it is opened anew: nothing is to be waited for.
+            opening = nil
+            for call in waiting.removeAll() {
+                waitingBytes -= call.operation.byteCount
+                effects.append(.complete(call.id, .failure(RequestError(.notApplied, .failed))))
+            }
+            return
         case .failure(let error):
             opening?.lastError = error
         case .readable:

@@ -211,6 +211,21 @@ final class ClientSessionTests: XCTestCase {
         XCTAssertEqual(opening.command.operation, .openSession)
     }
 
+    func testAStoreThatHasFailedIsNotWaitedFor() throws {
+        call(1, at: at(0))
+        call(2, at: at(0))
+        let opening = try XCTUnwrap(submitted().first)
+        session.replied(opening.request, .failure(RequestError(.unknown, .failed)), at: at(1), into: &effects)
+        let failed = RequestError(.notApplied, .failed)
+        XCTAssertEqual(completed(), [1: .failure(failed), 2: .failure(failed)], "neither was sent")
+        XCTAssertEqual(session.outstandingCount, 0)
+        // Whoever comes later is told as well.
+        call(3, at: at(2))
+        let again = try XCTUnwrap(submitted().first)
+        session.replied(again.request, .failure(failed), at: at(3), into: &effects)
+        XCTAssertEqual(completed(), [3: .failure(failed)])
+    }
+
     func testTooManyBytesAreRefusedAtOnce() {
         session = ClientSession(seed: 1, window: 2, maxWaitingBytes: 10)
         call(1, at: at(0))
