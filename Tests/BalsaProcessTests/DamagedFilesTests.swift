@@ -157,6 +157,60 @@ final class DamagedFilesTests: ProcessTestCase {
         }
     }
 
+    /// The same by the command: a member whose files are damaged starts with its state, or ends with a sentence, and not by a
+    /// signal.
+    func testAMemberIsStartedOnDamagedFiles() async throws {
+        let cluster = try ProcessCluster(1)
+        let member = cluster.members[0]
+        await check {
+            try cluster.start()
+            try await cluster.leader()
+            for number in 0..<50 {
+                let revision = await member.put("key-\(number)", "value-\(number)")
+                XCTAssertNotNil(revision)
+            }
+            try await member.close()
+            XCTAssertEqual(member.exitStatus, 0)
+            let sound = cluster.folder.path + "/sound"
+            try FileManager.default.moveItem(atPath: member.directory, toPath: sound)
+            for file in try Folder.files(in: sound) {
+                let url = URL(fileURLWithPath: member.directory + "/" + file)
+                for place in [5, 40] {
+                    try FileManager.default.copyItem(atPath: sound, toPath: member.directory)
+                    var bytes = try Data(contentsOf: url)
+                    if place < bytes.count {
+                        bytes[place] ^= 0x10
+                        try bytes.write(to: url)
+                        try await checkStart(of: member, "byte \(place) of \(file)")
+                    }
+                    try FileManager.default.removeItem(atPath: member.directory)
+                }
+            }
+            try cluster.checkThatNobodyTrapped()
+        }
+        try await cluster.remove()
+    }
+
+    private func checkStart(of member: MemberProcess, _ damage: String) async throws {
+        let told = member.notices.count
+        try member.start()
+        try await eventually("\(damage): the member leads or ends: \(member.state)") {
+            !member.isRunning || member.isLeader
+        }
+        guard member.isRunning else {
+            XCTAssertNil(member.signal, damage)
+            XCTAssertEqual(member.exitStatus, 1, damage)
+            let sentences = member.notices.dropFirst(told)
+            XCTAssertTrue(sentences.contains { $0.contains(member.directory) }, "\(damage): \(sentences)")
+            return
+        }
+        for number in 0..<50 {
+            let found = await member.read("key-\(number)")
+            XCTAssertEqual(found?.value, "value-\(number)", damage)
+        }
+        try await member.kill()
+    }
+
     func testEveryFileOfAStoreThatWasNotClosed() async throws {
         await check {
             let sample = try await makeSample("crashed", isClosed: false)
