@@ -72,6 +72,7 @@ for file in "${files[@]}"; do
 done
 
 killed=0
+in_load=0
 runs=0
 while [ "$killed" -lt "$wanted" ]; do
     runs=$((runs + 1))
@@ -84,11 +85,16 @@ while [ "$killed" -lt "$wanted" ]; do
         sleep "0.$(printf '%03d' $((50 + RANDOM % 800)))"
         now=$(phase)
         [ -n "$now" ] && [ "$now" != 'reading back: 100 %' ] && [ "$killed" -lt "$wanted" ] || continue
+        # Two fifths are left for the read-back, which is much shorter.
+        if [ "${now%%:*}" = loading ]; then
+            [ $((in_load * 5)) -lt $((wanted * 3)) ] && [ $((RANDOM % 3)) -eq 0 ] || continue
+        fi
         # Mostly one, and now and then all of them at once.
         victims=$(pids | shuf | head -n $((RANDOM % 5 == 0 ? 9 : 1)))
         for victim in $victims; do
             alive "$victim" && kill -9 "$victim" 2>/dev/null || continue
             killed=$((killed + 1))
+            [ "${now%%:*}" != loading ] || in_load=$((in_load + 1))
             printf '        kill %d: pid %d, %s\n' "$killed" "$victim" "$now"
         done
     done
