@@ -70,7 +70,15 @@ final class FaultyDiskTests: ProcessTestCase {
             let store = try await TestStores.open(path, files)
             files.failOnce(operations, number, as: error)
             var acknowledged = Acknowledged()
-            let refusal = await acknowledged.put(0..<160, on: store)
+            var refusal: StoreError?
+            var next = 0
+            var last = 160
+            while next < last, refusal == nil {
+                refusal = await acknowledged.put(next..<next + 1, on: store)
+                next += 1
+                // What was lost without a word must not become old: the log would be dropped, and nobody would miss it.
+                if files.failures > 0 { last = min(last, next + 3) }
+            }
             files.fail(nil)
             if refusal != nil {
                 let reason = try await failure(of: store)
@@ -93,31 +101,31 @@ final class FaultyDiskTests: ProcessTestCase {
     }
 
     func testSyncsThatFail() async throws {
-        await check { try await sweep([.sync], .inputOutput, step: 67) }
+        await check { try await sweep([.sync], .inputOutput, step: 13) }
     }
 
     func testWritesThatFail() async throws {
-        await check { try await sweep([.write], .inputOutput, step: 83) }
+        await check { try await sweep([.write], .inputOutput, step: 17) }
     }
 
     func testWritesWithoutSpace() async throws {
-        await check { try await sweep([.write], .noSpace, step: 97) }
+        await check { try await sweep([.write], .noSpace, step: 23) }
     }
 
     func testReadsThatFail() async throws {
-        await check { try await sweep([.read], .inputOutput, step: 31) }
+        await check { try await sweep([.read], .inputOutput, step: 15) }
     }
 
     func testRenamesThatFail() async throws {
-        await check { try await sweep([.rename, .link], .inputOutput, step: 7) }
+        await check { try await sweep([.rename, .link], .inputOutput, step: 4) }
     }
 
     func testDirectorySyncsThatFail() async throws {
-        await check { try await sweep([.syncDirectory], .inputOutput, step: 11) }
+        await check { try await sweep([.syncDirectory], .inputOutput, step: 5) }
     }
 
     func testFilesThatCannotBeCreatedOrRemoved() async throws {
-        await check { try await sweep([.open, .remove, .createDirectory], .noSpace, step: 29) }
+        await check { try await sweep([.open, .remove, .createDirectory], .noSpace, step: 15) }
     }
 
     /// Every call of an opening fails once. What is there stays as it is.
