@@ -47,7 +47,7 @@ struct ClusterArguments: Equatable {
             case "--help":
                 wantsHelp = true
                 return
-            case "--members": memberCount = try reader.number(of: option, in: 1...9)
+            case "--members": memberCount = try reader.number(of: option, in: 1...7)
             case "--processes": hasProcesses = true
             case "--clients": clientCounts = try reader.numbers(of: option, in: 1...100_000)
             case "--op": operations = try ClusterArguments.operations(try reader.value(of: option))

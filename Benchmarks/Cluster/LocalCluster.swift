@@ -21,9 +21,11 @@ struct LocalCluster: MeasuredCluster {
     /// Where that many members are reached: ports of the loopback on which nobody listens.
     static func peers(_ count: Int) throws(BenchmarkError) -> [MemberID: String] {
         var peers: [MemberID: String] = [:]
-        for (place, port) in try FreePorts.take(count).enumerated() {
-            peers[MemberID(place + 1)] = "127.0.0.1:\(port)"
-        }
+        do throws(LoopbackPorts.Failure) {
+            for (place, port) in try LoopbackPorts.free(count).enumerated() {
+                peers[MemberID(place + 1)] = "127.0.0.1:\(port)"
+            }
+        } catch { throw BenchmarkError(error.description) }
         return peers
     }
 

@@ -57,7 +57,7 @@ final class MemberProcessTests: XCTestCase {
     }
 
     func testADirectoryThatAnotherProcessHasOpenIsRefusedUntilThatHasEnded() async throws {
-        let ports = try FreePorts.take(2)
+        let ports = try LoopbackPorts.free(2)
         let first = try child(1, [ports[0]], Locked([]))
         try await put("k", "v", on: first)
 
@@ -83,7 +83,7 @@ final class MemberProcessTests: XCTestCase {
     }
 
     func testMembersThatAreKilledInTheirFirstBootBecomeOneClusterWhenTheyAreStartedAgain() async throws {
-        let ports = try FreePorts.take(3)
+        let ports = try LoopbackPorts.free(3)
         let said = Locked<[String]>([])
         let (first, second) = (try child(1, ports, said), try child(2, ports, said))
         for _ in 0..<3 {

@@ -51,6 +51,13 @@ final class FaultyDiskTests: ProcessTestCase {
             let refused = await acknowledged.put(60..<61, on: store)
             XCTAssertEqual(refused?.reason, .failed)
             XCTAssertEqual(refused?.outcome, .notApplied)
+            // Nor is anything read from a state that has failed, however old it may be.
+            do {
+                let read = try await store.get("0", consistency: .local)
+                XCTFail("\(String(describing: read)) was read")
+            } catch {
+                XCTAssertEqual((error as? StoreError)?.reason, .failed)
+            }
             await store.close()
             let again = try await TestStores.open(path)
             let losses = try await acknowledged.losses(again)

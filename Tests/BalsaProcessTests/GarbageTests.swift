@@ -16,7 +16,7 @@ final class GarbageTests: ProcessTestCase {
     }
 
     private func withScene(_ body: (Scene) async throws -> Void) async throws {
-        let ports = try FreePorts.take(4)
+        let ports = try LoopbackPorts.free(4)
         let cluster = try ProcessCluster(ports: Array(ports[..<3]), listening: [1: ports[3]])
         let scene = Scene(cluster: cluster, relay: try Relay(at: ports[0], to: ports[3]), port: ports[3])
         await check {

@@ -61,7 +61,8 @@ public final class Member {
     ///   - provider: opens the state machine.
     ///   - now: the present moment.
     ///   - effects: what the shell has to do first.
-    /// - Throws: ``ReplicaError``. The opening may have been counted.
+    /// - Throws: ``ReplicaError``: *invalid* also for a list of other members than those of the cluster that the directory
+    ///   belongs to. The opening may have been counted.
     public static func open(
         _ setup: MemberSetup,
         fileSystem: any FileSystem,
@@ -77,6 +78,7 @@ public final class Member {
             let store = try IdentityStore(opening: setup.directory, in: fileSystem, member: setup.member, ids: &ids)
             let member = Member(setup, fileSystem, provider, lock, store, at: now)
             if let cluster = store.identity.established {
+                try setup.validate(against: cluster)
                 try member.join(cluster, &effects)
             } else {
                 try member.begin(ids, &effects)

@@ -21,7 +21,8 @@ public struct MemberSetup: Sendable {
     public var directory: String
     /// Which member this is.
     public var member: MemberID
-    /// All members, this one included. They count at the first boot only.
+    /// All members, this one included, and where the others reach them. Whom the first boot found stays: another list of members
+    /// is refused from then on, as addresses may change and members cannot yet.
     public var list: [MemberAddress]
     /// The limits of the replica.
     public var options = ReplicaOptions()
@@ -43,6 +44,17 @@ public struct MemberSetup: Sendable {
         self.list = list
         self.seed = seed
         self.identitySeed = identitySeed
+    }
+
+    /// Throws a sentence about a list that is not that of the cluster.
+    func validate(against cluster: ClusterIdentity) throws(ReplicaError) {
+        let listed = list.map(\.member).sorted()
+        guard listed != cluster.table.members else { return }
+        throw ReplicaError(
+            .invalid,
+            "\(directory) belongs to a cluster of the members \(cluster.table.members), and \(listed) are listed: open it with the "
+                + "list that it was first opened with, or take an empty directory for another cluster"
+        )
     }
 
     /// Throws a sentence about a list that is none.

@@ -110,11 +110,6 @@ public struct RequestError: Error, Equatable, Sendable, CustomStringConvertible 
         self.leader = leader
     }
 
-    /// Whether the same request may succeed later or on the ``leader``, without having taken effect before.
-    public var isRetriable: Bool {
-        outcome == .notApplied && [.notLeader, .busy, .superseded, .startingUp].contains(reason)
-    }
-
     /// Reason and outcome in one line.
     public var description: String { "\(reason) (\(outcome.rawValue))" }
 }

@@ -16,11 +16,10 @@ public protocol ReplyReceiver: AnyObject {
     func receive(_ reply: Reply, to request: RequestID, of store: StoreID)
 }
 
-/// The shell as a store sees it: what drives replicas, and through which everything that callers want reaches them.
+/// What drives the replicas of a simulated world, as its clients see it: through it everything that they want reaches them.
 ///
-/// A store never touches its replica, which belongs to the runtime: it hands over requests, under names of its own, and is
-/// told the replies by its ``ReplyReceiver``. The shell of the simulation is one implementation, with virtual time and one
-/// thread; the production shell, with sockets, threads and a clock, is to be the other.
+/// A client never touches a replica, which belongs to the world: it hands over requests, under names of its own, and is told the
+/// replies by its ``ReplyReceiver``. Time is virtual and there is one thread.
 public protocol Runtime: AnyObject {
     /// The present moment on the clock of a store: deadlines are moments of it.
     func now(of store: StoreID) -> Instant

@@ -28,7 +28,7 @@ extension ReplicatedStore {
     ///   - peers: where the members are reached, this one included: `host:port`. Who they are counts when the store is opened
     ///     for the first time, and must then be the same on all of them; later on, only where they are.
     ///   - listen: where this member listens, if that is not where it is reached.
-    ///   - security: what protects the connections; nil where all of them stay on this machine.
+    ///   - security: what protects the connections; `.loopbackOnly` where all of them stay on this machine.
     ///   - options: how it is set up.
     ///   - runtime: the threads.
     /// - Throws: ``StoreError`` where directory, addresses or options cannot be used, with a message that says why.
@@ -87,6 +87,7 @@ extension ReplicatedStore {
         _ runtime: StoreRuntime,
         fileSystem: any FileSystem = LinuxFileSystem()
     ) async throws(StoreError) -> ReplicatedStore {
+        try options.validate()
         let (loop, workers): (EventLoop, WorkerThreads)
         do {
             (loop, workers) = (try runtime.makeLoop(), try runtime.workers())
@@ -186,25 +187,12 @@ extension ReplicatedStore {
                     receiver: shell
                 )
             }
-            transport?.setPeers(try others(of: opened.member, peers))
+            transport?.setPeers(peers.filter { $0.member != member })
             try shell.start(opened.member, opened.effects, transport: transport, delegate: core)
         } catch {
             transport?.close()
             opened.member.close()
             throw StoreError(.notApplied, .failed, "\(error)")
         }
-    }
-
-    /// Where the other members are reached: as the caller says, and else as they said when they became a cluster.
-    private static func others(
-        of member: Member,
-        _ peers: [TCPTransport.Peer]
-    ) throws(TransportError) -> [TCPTransport.Peer] {
-        var others = peers
-        for row in member.cluster?.table.rows ?? [] where !peers.contains(where: { $0.member == row.member }) {
-            if row.address.isEmpty { continue }
-            others.append(TCPTransport.Peer(row.member, at: try NetworkAddress(row.address)))
-        }
-        return others.filter { $0.member != member.member }
     }
 }

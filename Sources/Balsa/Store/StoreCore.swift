@@ -261,8 +261,9 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
     }
 
     func turned(_ member: Member, at now: Instant) {
-        guard let replica = member.replica else {
-            // It belongs to no cluster yet: there is nothing to tell but that.
+        guard failure == nil, let replica = member.replica else {
+            // It belongs to no cluster yet; or it has failed, and what it holds is not to be believed any more.
+            published.withLock { $0.machine = nil }
             setState(currentState)
             return
         }
@@ -327,6 +328,12 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
         var status = StoreStatus()
         status.member = member
         status.state = currentState
+        status.outstandingCommands = session.outstandingCount
+        status.queuedBytes = session.waitingBytes
+        status.waitingReads = reads.count
+        let transport = shell.transportStatus
+        status.connections = transport.connections
+        status.transport = transport.metrics
         guard let replica else { return status }
         status.term = replica.raft.term
         status.leader = standing.leader
@@ -346,13 +353,7 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
         status.log.liveBytes = replica.log.liveBytes
         status.log.boundBytes = UInt64(replica.options.log.boundBytes)
         status.log.metrics = replica.logMetrics
-        status.outstandingCommands = session.outstandingCount
-        status.queuedBytes = session.waitingBytes
         status.replicatingBytes = replica.requests.waitingBytes
-        status.waitingReads = reads.count
-        let transport = shell.transportStatus
-        status.connections = transport.connections
-        status.transport = transport.metrics
         status.metrics = replica.metrics
         return status
     }

@@ -6,11 +6,12 @@ import BalsaRaft
 public struct StoreOptions: Sendable {
     /// The limits of the replica.
     public var replica = ReplicaOptions()
-    /// The limits of the state.
+    /// The limits of the state. Those in `limits` decide replies: they must be the same on all members, and at every opening, since a
+    /// state refuses others.
     public var keyValue = KeyValueOptions()
     /// How long a call may take that names no time of its own; 10 s.
     public var timeout: Duration = .seconds(10)
-    /// How many commands of this store may be outstanding; 1,000. More wait.
+    /// How many commands of this store may be outstanding; 1,000. At least 1, and fewer than a session's window. More wait.
     public var maxOutstandingCommands = 1_000
     /// How many bytes of commands may wait for their turn; 32 MiB. More are refused with *busy*.
     public var maxWaitingBytes = 32 << 20
@@ -23,6 +24,20 @@ public struct StoreOptions: Sendable {
 
     /// The defaults.
     public init() {}
+
+    /// Throws a sentence about options with which nothing could be done.
+    func validate() throws(StoreError) {
+        func require(_ condition: Bool, _ sentence: String) throws(StoreError) {
+            if !condition { throw StoreError(.notApplied, .invalid, sentence) }
+        }
+        try require(
+            (1..<keyValue.limits.sessionWindow).contains(maxOutstandingCommands),
+            "maxOutstandingCommands must be from 1 to one less than the session's window of \(keyValue.limits.sessionWindow)"
+        )
+        try require(maxWaitingBytes > 0, "maxWaitingBytes must be positive")
+        try require(timeout > .zero, "the timeout must be positive")
+        try require(drainLimit >= .zero, "drainLimit must not be negative")
+    }
 }
 
 /// Why a store cannot do what it was asked.

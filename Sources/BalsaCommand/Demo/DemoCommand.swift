@@ -95,7 +95,7 @@ struct DemoCommand {
 
         let directory = try arguments.keep ?? temporaryDirectory()
         defer { if arguments.keep == nil { try? FileManager.default.removeItem(atPath: directory) } }
-        let ports = try FreePorts.take(arguments.members, keptIn: directory)
+        let ports = try KeptPorts.take(arguments.members, in: directory)
         let peers = ports.enumerated().map { "\($0.offset + 1)=127.0.0.1:\($0.element)" }.joined(separator: ",")
         let executable = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         let members = try ports.indices.map { place in

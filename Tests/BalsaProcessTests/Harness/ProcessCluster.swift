@@ -1,3 +1,4 @@
+import BalsaPlatform
 import BalsaRaft
 import Foundation
 
@@ -21,7 +22,7 @@ final class ProcessCluster: @unchecked Sendable {
         listening: [MemberID: UInt16] = [:]
     ) throws {
         let folder = try Folder()
-        let ports = try ports ?? FreePorts.take(count)
+        let ports = try ports ?? LoopbackPorts.free(count)
         let peers = ports.enumerated().map { "\($0.offset + 1)=127.0.0.1:\($0.element)" }.joined(separator: ",")
         let executable = try Executable.path()
         self.folder = folder

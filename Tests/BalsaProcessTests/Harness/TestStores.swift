@@ -69,7 +69,7 @@ enum TestStores {
     /// Addresses for so many members.
     static func peers(_ count: Int) throws -> [MemberID: String] {
         var peers: [MemberID: String] = [:]
-        for (place, port) in try FreePorts.take(count).enumerated() {
+        for (place, port) in try LoopbackPorts.free(count).enumerated() {
             peers[UInt64(place + 1)] = "127.0.0.1:\(port)"
         }
         return peers

@@ -113,7 +113,6 @@ final class ForwardingTests: XCTestCase {
         guard case .failure(let error)? = group.host(follower).reply(to: write) else { return XCTFail("no answer") }
         XCTAssertEqual(error.outcome, .unknown)
         XCTAssertEqual(error.reason, .notLeader)
-        XCTAssertFalse(RequestError(.unknown, .notLeader, leader: new).isRetriable)
     }
 
     func testEveryRefusalHasItsReason() throws {

@@ -64,7 +64,6 @@ final class ReplicaTests: XCTestCase {
         XCTAssertEqual(group.host(follower).reply(to: read), .readable(2))
         XCTAssertEqual(group.host(follower).values[read], "v")
         XCTAssertEqual(group.host(follower).reply(to: write), .failed(.notApplied, .notLeader, leader: leader))
-        XCTAssertTrue(RequestError(.notApplied, .notLeader, leader: leader).isRetriable)
         XCTAssertEqual(group.host(follower).forwards, [], "nobody could find it again")
     }
 

@@ -151,12 +151,7 @@ final class RequestTableTests: XCTestCase {
         XCTAssertGreaterThan(try forward(4), number, "no number is used twice")
     }
 
-    func testWhatMayBeTriedAgainHadNoEffect() {
-        XCTAssertTrue(RequestError(.notApplied, .busy).isRetriable)
-        XCTAssertTrue(RequestError(.notApplied, .superseded).isRetriable)
-        XCTAssertFalse(RequestError(.notApplied, .tooLarge).isRetriable)
-        XCTAssertFalse(RequestError(.notApplied, .deadlineExceeded).isRetriable)
-        XCTAssertFalse(RequestError(.unknown, .superseded).isRetriable, "an unknown effect may be one")
+    func testAnErrorSaysReasonAndOutcome() {
         XCTAssertEqual("\(RequestError(.unknown, .closed))", "closed (unknown)")
         XCTAssertEqual("\(RequestError(.notApplied, .busy))", "busy (not applied)")
     }

@@ -100,7 +100,7 @@ final class ReplicatedStoreTests: XCTestCase {
     }
 
     func testThreeMembersInOneProcessAgreeAndSurviveALeader() async throws {
-        let ports = try StorePorts.take(3)
+        let ports = try LoopbackPorts.free(3)
         var peers: [MemberID: String] = [:]
         for (place, port) in ports.enumerated() { peers[UInt64(place + 1)] = "127.0.0.1:\(port)" }
         var stores: [ReplicatedStore] = []
@@ -119,30 +119,5 @@ final class ReplicatedStoreTests: XCTestCase {
         let value = try await stores[others[1]].get("after", timeout: .seconds(20))
         XCTAssertEqual(value?.value, "it")
         for place in others { await stores[place].close() }
-    }
-}
-
-/// Ports of the loopback that are free now.
-private enum StorePorts {
-    private struct Failure: Error {}
-
-    static func take(_ count: Int) throws -> [UInt16] {
-        var sockets: [Int32] = []
-        defer { for socket in sockets { close(socket) } }
-        return try (0..<count).map { _ in
-            let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-            sockets.append(socket)
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-            var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-            let isBound = withUnsafeMutablePointer(to: &address) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    bind(socket, $0, length) == 0 && getsockname(socket, $0, &length) == 0
-                }
-            }
-            guard isBound else { throw Failure() }
-            return UInt16(bigEndian: address.sin_port)
-        }
     }
 }

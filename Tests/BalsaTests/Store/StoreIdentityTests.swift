@@ -98,7 +98,7 @@ final class StoreIdentityTests: XCTestCase {
         try await room.open(3)
         try await checkThatTheOthersGoOn([1, 2, 3])
         var peers = room.peers
-        peers[3] = "127.0.0.1:\(try StoreRoom.freePorts(1)[0])"
+        peers[3] = "127.0.0.1:\(try LoopbackPorts.free(1)[0])"
         let (copy, _) = try await room.open(3, at: room.directory(3, "-copy"), peers)
         try await expectFailure(
             of: copy,
@@ -153,7 +153,7 @@ final class StoreIdentityTests: XCTestCase {
 
     func testASecondDirectoryUnderAnIDThatIsUpIsRefused() async throws {
         var peers = room.peers
-        peers[3] = "127.0.0.1:\(try StoreRoom.freePorts(1)[0])"
+        peers[3] = "127.0.0.1:\(try LoopbackPorts.free(1)[0])"
         let (second, events) = try await room.open(3, at: room.directory(3, "-other"), peers)
         try await expectFailure(
             of: second,
@@ -166,12 +166,29 @@ final class StoreIdentityTests: XCTestCase {
 
     func testAMemberThatTheClusterDoesNotHaveIsRefused() async throws {
         var peers = room.peers
-        peers[4] = "127.0.0.1:\(try StoreRoom.freePorts(1)[0])"
+        peers[4] = "127.0.0.1:\(try LoopbackPorts.free(1)[0])"
         let (fourth, events) = try await room.open(4, at: room.directory(4), peers)
         try await expectFailure(of: fourth, saying: ["has no member 4", "correct its id", "change of membership"])
         XCTAssertEqual(events.joined, [])
         try await checkThatTheOthersGoOn([1, 2, 3])
         await fourth.close()
+    }
+
+    /// Taken for what it is by mistake, the only member of a cluster would go on acknowledging alone.
+    func testADirectoryIsNotOpenedWithOtherMembers() async throws {
+        let place = room.directory(1, "-alone")
+        let store = try await ReplicatedStore.open(at: place)
+        try await store.put("a", "1")
+        await store.close()
+        let more = await storeError {
+            _ = try await ReplicatedStore.open(at: place, member: 1, peers: room.peers)
+        }
+        XCTAssertEqual(more?.reason, .invalid)
+        XCTAssertTrue(more?.message.contains("[1], and [1, 2, 3] are listed") ?? false, more?.message ?? "")
+        let again = try await ReplicatedStore.open(at: place)
+        let kept = try await again.get("a")
+        XCTAssertEqual(kept?.value, "1")
+        await again.close()
     }
 
     func testADirectoryIsNotOpenedUnderAnotherID() async throws {
@@ -188,7 +205,7 @@ final class StoreIdentityTests: XCTestCase {
 
     func testASecondOpenerIsRefusedAndTheFirstGoesOn() async throws {
         var peers = room.peers
-        peers[3] = "127.0.0.1:\(try StoreRoom.freePorts(1)[0])"
+        peers[3] = "127.0.0.1:\(try LoopbackPorts.free(1)[0])"
         let error = await storeError { _ = try await room.open(3, at: room.directory(3), peers) }
         XCTAssertEqual(error?.reason, .failed)
         XCTAssertTrue(error?.message.contains("/LOCK") ?? false, "\(error as Any)")

@@ -7,6 +7,23 @@ import XCTest
 
 /// What a user is told when a call cannot be done: each reason with the outcome that belongs to it, on real stores.
 final class StoreReasonTests: StoreTestCase {
+    func testOptionsWithWhichNothingCouldBeDoneAreInvalid() async throws {
+        let changes: [(inout StoreOptions) -> Void] = [
+            { $0.maxOutstandingCommands = 0 }, { $0.maxOutstandingCommands = $0.keyValue.limits.sessionWindow },
+            { $0.maxWaitingBytes = 0 }, { $0.timeout = .zero }, { $0.drainLimit = .seconds(-1) },
+        ]
+        for (place, change) in changes.enumerated() {
+            var options = StoreOptions()
+            change(&options)
+            do {
+                let store = try await ReplicatedStore.open(at: "\(directory)/\(place)", options: options)
+                XCTFail("\(place): \(store.state)")
+            } catch {
+                XCTAssertEqual((error as? StoreError)?.reason, .invalid, "\(place): \(error)")
+            }
+        }
+    }
+
     private func bytes(_ count: Int) -> Bytes { Bytes([UInt8](repeating: 7, count: count)) }
 
     func testWhatIsTooLargeIsRefusedAndNothingHasHappened() async throws {

@@ -32,8 +32,6 @@ final class NotedEvents: StoreObserver {
 
 /// A folder and the ports for the members of one cluster on this machine: real files, threads and sockets.
 final class StoreRoom {
-    private struct Failure: Error {}
-
     private let folder: String
     /// Where the members are reached.
     var peers: [MemberID: String] = [:]
@@ -45,7 +43,7 @@ final class StoreRoom {
         let url = FileManager.default.temporaryDirectory.appendingPathComponent("balsa-room-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
         folder = url.path
-        for (member, port) in zip(members, try StoreRoom.freePorts(members.count)) {
+        for (member, port) in zip(members, try LoopbackPorts.free(members.count)) {
             peers[member] = "127.0.0.1:\(port)"
         }
     }
@@ -98,27 +96,6 @@ final class StoreRoom {
     func copy(_ from: String, to: String) throws { try FileManager.default.copyItem(atPath: from, toPath: to) }
 
     func remove(_ directory: String) throws { try FileManager.default.removeItem(atPath: directory) }
-
-    /// Ports of the loopback that are free now.
-    static func freePorts(_ count: Int) throws -> [UInt16] {
-        var sockets: [Int32] = []
-        defer { for socket in sockets { Glibc.close(socket) } }
-        return try (0..<count).map { _ in
-            let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-            sockets.append(socket)
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-            var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-            let isBound = withUnsafeMutablePointer(to: &address) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    bind(socket, $0, length) == 0 && getsockname(socket, $0, &length) == 0
-                }
-            }
-            guard isBound else { throw Failure() }
-            return UInt16(bigEndian: address.sin_port)
-        }
-    }
 }
 
 extension StoreState {

@@ -93,28 +93,17 @@ class StoreTestCase: XCTestCase {
     }
 }
 
-/// Ports of the loopback that are free now.
-enum LoopbackPorts {
-    private struct Failure: Error {}
-
+extension LoopbackPorts {
+    /// Members on ports of the loopback that are free now.
     static func peers(_ count: Int) throws -> [MemberID: String] {
         var peers: [MemberID: String] = [:]
-        for (place, port) in try take(count).enumerated() { peers[MemberID(place + 1)] = "127.0.0.1:\(port)" }
+        for (place, port) in try free(count).enumerated() { peers[MemberID(place + 1)] = "127.0.0.1:\(port)" }
         return peers
-    }
-
-    static func take(_ count: Int) throws -> [UInt16] {
-        var sockets: [Int32] = []
-        defer { for socket in sockets { Glibc.close(socket) } }
-        return try (0..<count).map { _ in
-            let (socket, port) = try bound()
-            sockets.append(socket)
-            return port
-        }
     }
 
     /// A socket that is bound to a port of the loopback.
     static func bound() throws -> (socket: Int32, port: UInt16) {
+        struct CannotBind: Error {}
         let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -125,7 +114,7 @@ enum LoopbackPorts {
                 bind(socket, $0, length) == 0 && getsockname(socket, $0, &length) == 0
             }
         }
-        guard isBound else { throw Failure() }
+        guard isBound else { throw CannotBind() }
         return (socket, UInt16(bigEndian: address.sin_port))
     }
 }
