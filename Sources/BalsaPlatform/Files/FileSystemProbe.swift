@@ -46,7 +46,7 @@ package enum FileSystemProbe {
             if error.operation == .lock, error.number != .wouldBlock {
                 throw failure(Lack(what: "locks on files", error: error), directory)
             }
-            throw Failure(lack: nil, description: error.description, file: error)
+            throw Failure(lack: nil, description: "\(directory) cannot be opened: \(error)", file: error)
         }
         // Until here nothing was tried that could disturb a store which is open; from here on there is none.
         defer { lock.release() }
