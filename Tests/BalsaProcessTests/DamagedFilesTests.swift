@@ -41,7 +41,7 @@ final class DamagedFilesTests: ProcessTestCase {
         let copy = path + "-copy"
         try FileManager.default.copyItem(atPath: path, toPath: copy)
         if !isClosed { await store.close() }
-        return Sample(path: copy, pairs: acknowledged.values, digest: digest)
+        return Sample(path: copy, pairs: acknowledged.values, digest: try XCTUnwrap(digest, "everything is applied"))
     }
 
     private func open(_ path: String, _ sample: Sample) async -> Outcome {

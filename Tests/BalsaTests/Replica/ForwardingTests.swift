@@ -102,7 +102,7 @@ final class ForwardingTests: XCTestCase {
         group.settle()
         group.isolate(leader)
         group.advance(by: .milliseconds(100))
-        let new = try group.elect()
+        _ = try group.elect()
         group.isolate()
         group.advance(by: .seconds(1))
         XCTAssertEqual(group.host(leader).replica?.raft.role, .follower)
