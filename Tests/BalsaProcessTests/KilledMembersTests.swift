@@ -77,6 +77,11 @@ final class KilledMembersTests: ProcessTestCase {
             // Whoever is not answered may ask again; whoever is answered sees the last write.
             if let early = await early { XCTAssertGreaterThanOrEqual(early.revision, revision) }
             if let late = await late { XCTAssertGreaterThanOrEqual(late.revision, second) }
+            try await eventually("the woken one answers, with the last write") {
+                guard let woken = await leader.read("before", within: .seconds(5)) else { return false }
+                XCTAssertGreaterThanOrEqual(woken.revision, second)
+                return true
+            }
             try await load.advance(by: 200)
             try await cluster.leader()
             await load.stop()

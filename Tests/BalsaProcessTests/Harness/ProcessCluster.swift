@@ -86,11 +86,14 @@ final class ProcessCluster: @unchecked Sendable {
         return index
     }
 
-    /// Throws where a member that runs was ended by something that the test did not do.
+    /// Throws where a member was ended by a signal that no test sends, or says that it trapped.
     func checkThatNobodyTrapped() throws {
         for member in members {
             let trap = member.notices.first { $0.contains("Fatal error") || $0.contains("Precondition failed") }
             if let trap { throw Failure("member \(member.id) trapped: \(trap)") }
+            if let signal = member.signal, signal != SIGKILL {
+                throw Failure("member \(member.id) was ended by the signal \(signal)")
+            }
         }
     }
 }
