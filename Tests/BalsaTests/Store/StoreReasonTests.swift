@@ -19,7 +19,7 @@ final class StoreReasonTests: StoreTestCase {
                 let store = try await ReplicatedStore.open(at: "\(directory)/\(place)", options: options)
                 XCTFail("\(place): \(store.state)")
             } catch {
-                XCTAssertEqual((error as? StoreError)?.reason, .invalid, "\(place): \(error)")
+                XCTAssertEqual(error.reason, .invalid, "\(place): \(error)")
             }
         }
     }
