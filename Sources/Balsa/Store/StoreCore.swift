@@ -261,6 +261,8 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
     }
 
     func turned(_ member: Member, at now: Instant) {
+        // What was published is taken back, and stays so.
+        guard !isClosed else { return }
         guard failure == nil, let replica = member.replica else {
             // It belongs to no cluster yet; or it has failed, and what it holds is not to be believed any more.
             published.withLock { $0.machine = nil }
@@ -272,7 +274,6 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
             if published.machine !== machine { published.machine = machine }
         }
         setState(currentState)
-        guard !isClosed else { return }
         if self.replica !== replica { self.replica = replica }
         for event in stall.look(replica.stall, at: now) { observer?.noticed(event) }
     }

@@ -37,6 +37,25 @@ final class StoreClosingTests: StoreTestCase {
         await again.close()
     }
 
+    func testAClosedStorePublishesItsStateNoMore() async throws {
+        let store = try await ReplicatedStore.open(at: directory)
+        try await store.put("k", "v")
+        let core = store.core
+        XCTAssertTrue(core.published.withLock { $0.machine != nil })
+        let isPublished: Bool = await withCheckedContinuation { continuation in
+            core.shell.loop.post {
+                core.close()
+                // The shell takes turns until it is closed as well.
+                core.shell.take([], [.timer])
+                core.shell.loop.post {
+                    continuation.resume(returning: core.published.withLock { $0.machine != nil })
+                }
+            }
+        }
+        XCTAssertFalse(isPublished)
+        await store.close()
+    }
+
     func testWhatCannotBeAnsweredHoldsUpTheClosingUpToTheLimitAndIsTold() async throws {
         var options = StoreOptions()
         options.timeout = .seconds(600)
