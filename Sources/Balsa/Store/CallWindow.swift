@@ -26,6 +26,14 @@ struct CallWindow<Call> {
         slots.indices[head...].compactMap { place in slots[place].map { (origin + UInt64(place), $0) } }
     }
 
+    /// The lowest number of a call of which `isIt` says so.
+    func number(where isIt: (Call) -> Bool) -> UInt64? {
+        for place in head..<slots.count {
+            if let call = slots[place], isIt(call) { return origin + UInt64(place) }
+        }
+        return nil
+    }
+
     /// Gives a call the next number.
     mutating func append(_ call: Call) {
         slots.append(call)
