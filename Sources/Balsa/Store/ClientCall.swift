@@ -26,6 +26,9 @@ struct ClientCall {
     var mayHaveHappened = false
     var isCancelled = false
     var lastError = RequestError(.notApplied, .notLeader)
+    /// What is handed to the replica, from the first attempt on. A copy that names an older number as the lowest outstanding
+    /// one is as good as any: the machine never lets that number fall.
+    var encoded: Bytes?
 
     init(_ id: CallID, _ operation: Command.Operation, deadline: Instant, calledAt: Instant) {
         self.id = id

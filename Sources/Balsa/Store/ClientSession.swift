@@ -24,18 +24,25 @@ struct ClientSession {
 
     private let window: Int
     private let maxWaitingBytes: Int
+    private let maxNumberedBytes: Int
     private let slowAfter: TimeSpan
     private var session: SessionID?
     private var lastRequest: UInt64 = 0
     private var nonces: RandomSource
     /// Calls with a number.
     private var numbered = CallWindow<ClientCall>()
+    private var numberedBytes = 0
     /// The numbers of those that were handed to the replica, by request.
     private var numberByRequest = LookupTable<UInt64, UInt64>()
     /// Calls that wait for a number.
     private var waiting = WaitingCalls()
+    /// About how much memory all calls take that have not been answered, in bytes.
+    private(set) var outstandingBytes = 0
     /// The attempt to open a session, while one is under way.
     private var opening: Opening?
+    /// Nothing is handed over before this moment, since the replica had no room.
+    private var resumeAt = Instant.zero
+    private var busyPause = ClientSession.firstPause
     private var isClosed = false
     /// Nothing is due before this moment.
     private var dueAt = Instant.never
@@ -45,7 +52,8 @@ struct ClientSession {
     /// - Parameters:
     ///   - seed: a random number.
     ///   - window: how many commands of the session may be outstanding; not more than the machine's window.
-    ///   - maxWaitingBytes: how many bytes of commands may wait for their turn.
+    ///   - maxWaitingBytes: how many bytes of commands may wait for their turn or their answer. A quarter of it may have
+    ///     been handed to the replica.
     ///   - slowAfter: from when on a command counts as slow.
     init(
         seed: UInt64,
@@ -56,6 +64,7 @@ struct ClientSession {
         nonces = RandomSource(seed: seed)
         self.window = window
         self.maxWaitingBytes = maxWaitingBytes
+        maxNumberedBytes = maxWaitingBytes / 4
         self.slowAfter = slowAfter
     }
 
@@ -79,8 +88,9 @@ struct ClientSession {
         guard !isClosed else { return refuse(.closed) }
         guard now < deadline else { return refuse(.deadlineExceeded) }
         let call = ClientCall(id, operation, deadline: deadline, calledAt: now)
-        guard waitingBytes + call.byteCount <= maxWaitingBytes else { return refuse(.busy) }
-        if let session, waiting.isEmpty, hasTurn {
+        guard outstandingBytes + call.byteCount <= maxWaitingBytes else { return refuse(.busy) }
+        outstandingBytes += call.byteCount
+        if let session, waiting.isEmpty, hasTurn(call, at: now) {
             number(call, in: session, at: now, into: &effects)
             return
         }
@@ -94,7 +104,8 @@ struct ClientSession {
 
     /// A user does not wait any more. What has not been sent is not applied; of the rest nobody can know.
     mutating func cancel(_ id: CallID, into effects: inout [ClientEffect]) {
-        if waiting.remove(id) != nil {
+        if let call = waiting.remove(id) {
+            outstandingBytes -= call.byteCount
             effects.append(.complete(id, .failure(RequestError(.notApplied, .cancelled))))
         } else if let number = numbered.number(where: { $0.id == id && !$0.isCancelled }) {
             // Its number stays in use until it is answered: a later one must not run ahead of it.
@@ -114,7 +125,9 @@ struct ClientSession {
             effects.append(.complete(call.id, .failure(RequestError(isSent ? .unknown : .notApplied, .closed))))
         }
         numbered = CallWindow()
+        numberedBytes = 0
         numberByRequest.removeAll()
+        outstandingBytes = 0
         opening = nil
     }
 
@@ -124,7 +137,7 @@ struct ClientSession {
             openSession(at: now, into: &effects)
             return
         }
-        while let call = waiting.first, hasTurn {
+        while let call = waiting.first, hasTurn(call, at: now) {
             _ = waiting.popFirst()
             if now < call.deadline {
                 number(call, in: session, at: now, into: &effects)
@@ -132,11 +145,15 @@ struct ClientSession {
                 complete(call, .failure(RequestError(.notApplied, .deadlineExceeded)), at: now, into: &effects)
             }
         }
+        if !waiting.isEmpty, now < resumeAt { dueAt = min(dueAt, resumeAt) }
     }
 
-    /// Whether a call may be given a number now. The machine refuses what is too far ahead of the lowest number, so that it is
-    /// not sent before.
-    private var hasTurn: Bool { numbered.span < window }
+    /// Whether a call may be given a number now.
+    private func hasTurn(_ call: ClientCall, at now: Instant) -> Bool {
+        // The machine refuses what is too far ahead of the lowest number, so that it is not sent before.
+        guard now >= resumeAt, numbered.span < window else { return false }
+        return numbered.count == 0 || numberedBytes + call.byteCount <= maxNumberedBytes
+    }
 
     private mutating func number(
         _ call: ClientCall,
@@ -146,6 +163,7 @@ struct ClientSession {
     ) {
         let number = numbered.next
         numbered.append(call)
+        numberedBytes += call.byteCount
         send(number, in: session, at: now, into: &effects)
     }
 
@@ -160,11 +178,11 @@ struct ClientSession {
         call.request = lastRequest
         call.sentAt = min(call.sentAt, now)
         call.attempts += 1
+        let encoded = call.encoded ?? encode(call, number, in: session)
+        call.encoded = encoded
         numbered[number] = call
         numberByRequest.insert(number, for: lastRequest)
-        effects.append(
-            .submit(Submission(RequestID(lastRequest), encode(call, number, in: session), deadline: call.deadline))
-        )
+        effects.append(.submit(Submission(RequestID(lastRequest), encoded, deadline: call.deadline)))
     }
 
     private func encode(_ call: ClientCall, _ number: UInt64, in session: SessionID) -> Bytes {
@@ -219,6 +237,7 @@ struct ClientSession {
             // It does not come round until it is opened anew: nothing is to be waited for.
             opening = nil
             for call in waiting.removeAll() {
+                outstandingBytes -= call.byteCount
                 effects.append(.complete(call.id, .failure(RequestError(.notApplied, .failed))))
             }
             return
@@ -245,6 +264,7 @@ struct ClientSession {
     ) {
         switch verdict {
         case .answered(let answer):
+            busyPause = ClientSession.firstPause
             end(number, .success(answer), at: now, into: &effects)
         case .failed(let error):
             guard let call = numbered[number] else { return }
@@ -264,6 +284,7 @@ struct ClientSession {
         into effects: inout [ClientEffect]
     ) {
         guard let call = numbered.remove(number) else { return }
+        numberedBytes -= call.byteCount
         complete(call, result, at: now, into: &effects)
     }
 
@@ -274,6 +295,7 @@ struct ClientSession {
         at now: Instant,
         into effects: inout [ClientEffect]
     ) {
+        outstandingBytes -= call.byteCount
         guard !call.isCancelled else { return }
         note(call, at: now, into: &effects)
         effects.append(.complete(call.id, result))
@@ -302,8 +324,17 @@ struct ClientSession {
         guard var call = numbered[number] else { return }
         call.lastError = error
         if error.outcome == .unknown { call.mayHaveHappened = true }
-        call.retryAt = now + call.pause
-        call.pause = min(call.pause * 2, ClientSession.longestPause)
+        if error.reason == .busy {
+            // Where one had no room, the others will have none either: all of them pause together.
+            if now >= resumeAt {
+                resumeAt = now + busyPause
+                busyPause = min(busyPause * 2, ClientSession.longestPause)
+            }
+            call.retryAt = resumeAt
+        } else {
+            call.retryAt = now + call.pause
+            call.pause = min(call.pause * 2, ClientSession.longestPause)
+        }
         numbered[number] = call
         guard now < call.deadline else {
             end(number, .failure(call.overdue), at: now, into: &effects)
@@ -318,12 +349,15 @@ struct ClientSession {
         session = nil
         let calls = numbered.calls
         numbered = CallWindow()
+        numberedBytes = 0
         numberByRequest.removeAll()
         for (_, call) in calls {
             guard !call.isCancelled, !call.mayHaveHappened, call.request == 0 else {
                 complete(call, .failure(RequestError(.unknown, .sessionExpired)), at: now, into: &effects)
                 continue
             }
+            var call = call
+            call.encoded = nil
             waiting.append(call)
             dueAt = min(dueAt, call.deadline)
         }
@@ -342,22 +376,23 @@ struct ClientSession {
             for (number, call) in numbered.calls where call.request == 0 {
                 if now >= call.deadline {
                     end(number, .failure(call.overdue), at: now, into: &effects)
-                } else if now >= call.retryAt {
+                } else if now >= max(call.retryAt, resumeAt) {
                     send(number, in: session, at: now, into: &effects)
                 }
             }
         }
         admit(at: now, into: &effects)
-        findDue()
+        findDue(at: now)
         wake(into: &effects)
     }
 
     /// Looks through the calls for what is due next. In between it is only noted that something may be due earlier.
-    private mutating func findDue() {
+    private mutating func findDue(at now: Instant) {
         dueAt = waiting.earliestDeadline
+        if !waiting.isEmpty, now < resumeAt { dueAt = min(dueAt, resumeAt) }
         if let opening, opening.request == 0 { dueAt = min(dueAt, opening.retryAt) }
         for (_, call) in numbered.calls where call.request == 0 {
-            dueAt = min(dueAt, call.retryAt, call.deadline)
+            dueAt = min(dueAt, max(call.retryAt, resumeAt), call.deadline)
         }
     }
 

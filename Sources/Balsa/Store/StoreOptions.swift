@@ -11,9 +11,10 @@ public struct StoreOptions: Sendable {
     public var keyValue = KeyValueOptions()
     /// How long a call may take that names no time of its own; 10 s.
     public var timeout: Duration = .seconds(10)
-    /// How many commands of this store may be outstanding; 1,000. At least 1, and fewer than a session's window. More wait.
+    /// How many commands of this store may be outstanding; 1,000. At least 1, and fewer than a session's window. More wait, and
+    /// so do those with which more than a quarter of ``maxWaitingBytes`` were outstanding; one always may be.
     public var maxOutstandingCommands = 1_000
-    /// How many bytes of commands may wait for their turn; 32 MiB. More are refused with *busy*.
+    /// How many bytes of commands may wait for their turn or their answer; 32 MiB. More are refused with *busy*.
     public var maxWaitingBytes = 32 << 20
     /// How long ``ReplicatedStore/close(drainingFor:)`` waits for the calls that are under way, unless told otherwise; 5 s.
     public var drainLimit: Duration = .seconds(5)

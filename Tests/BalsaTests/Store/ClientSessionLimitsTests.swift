@@ -100,4 +100,83 @@ final class ClientSessionLimitsTests: XCTestCase {
         XCTAssertEqual(completed()[3], .failure(RequestError(.notApplied, .deadlineExceeded)))
         XCTAssertEqual(try numbers(submissions()), [3], "the third number is the fourth call's")
     }
+
+    // MARK: Room
+
+    func testBytesAreCountedUntilTheyAreAnswered() throws {
+        try open()
+        // 500 each: 2 of them are a quarter of what may be outstanding.
+        for number in 2...9 as ClosedRange<UInt64> { call(number, at: 2, byteCount: 435) }
+        let sent = submissions()
+        XCTAssertEqual(try numbers(sent), [2, 3])
+        XCTAssertEqual(session.outstandingBytes, 4_000)
+        XCTAssertEqual(session.waitingBytes, 3_000)
+        call(10, at: 2, byteCount: 435)
+        XCTAssertEqual(completed()[10], .failure(RequestError(.notApplied, .busy)), "sent or not, it is held")
+        answer(sent[0], .applied, at: 3)
+        XCTAssertEqual(try numbers(submissions()), [4])
+        call(11, at: 4, byteCount: 435)
+        XCTAssertNil(completed()[11])
+        session.close(into: &effects)
+        XCTAssertEqual(session.outstandingBytes, 0)
+    }
+
+    func testAnySingleCommandHasRoom() throws {
+        try open()
+        call(2, at: 2, byteCount: 3_000)
+        call(3, at: 2)
+        let sent = submissions()
+        XCTAssertEqual(try numbers(sent), [2])
+        answer(sent[0], .applied, at: 3)
+        XCTAssertEqual(try numbers(submissions()), [3])
+        XCTAssertEqual(session.outstandingBytes, 66)
+    }
+
+    func testCancelledBytesAreHeldNoLongerThanTheirAnswer() throws {
+        try open()
+        for number in 2...4 as ClosedRange<UInt64> { call(number, at: 2, byteCount: 435) }
+        let sent = submissions()
+        for number in 2...4 as ClosedRange<UInt64> { session.cancel(CallID(number: number), into: &effects) }
+        XCTAssertEqual(session.outstandingBytes, 1_000, "what was sent is still on its way")
+        for submission in sent { answer(submission, .applied, at: 3) }
+        XCTAssertEqual(session.outstandingBytes, 0)
+        XCTAssertEqual(completed().count, 3)
+    }
+
+    func testACommandIsEncodedOnce() throws {
+        try open()
+        call(2, at: 2)
+        call(3, at: 2)
+        let sent = submissions()
+        refuse(sent[1], RequestError(.notApplied, .notLeader), at: 3)
+        answer(sent[0], .applied, at: 3)
+        session.timer(at: at(8), into: &effects)
+        XCTAssertEqual(submissions().map(\.command), [sent[1].command], "though another number is the lowest by now")
+    }
+
+    func testWhereThereIsNoRoomAllPauseTogether() throws {
+        try open()
+        call(2, at: 2)
+        call(3, at: 2)
+        let busy = RequestError(.notApplied, .busy)
+        let sent = submissions()
+        refuse(sent[0], busy, at: 3)
+        refuse(sent[1], busy, at: 5)
+        call(4, at: 6)
+        XCTAssertTrue(submissions().isEmpty)
+        XCTAssertEqual(wakeUp, at(8))
+        session.timer(at: at(8), into: &effects)
+        let again = submissions()
+        XCTAssertEqual(try numbers(again), [2, 3, 4])
+        // Longer the next time, until something is answered.
+        effects.removeAll()
+        for submission in again { refuse(submission, busy, at: 9) }
+        XCTAssertEqual(wakeUp, at(19))
+        session.timer(at: at(19), into: &effects)
+        effects.removeAll { if case .wake = $0 { true } else { false } }
+        let third = submissions()
+        answer(third[0], .applied, at: 20)
+        refuse(third[1], busy, at: 20)
+        XCTAssertEqual(wakeUp, at(25))
+    }
 }
