@@ -36,6 +36,8 @@ struct ClientSession {
     private var numberByRequest = LookupTable<UInt64, UInt64>()
     /// Calls that wait for a number.
     private var waiting = WaitingCalls()
+    /// Calls that were handed to the replica under earlier sessions.
+    private var former = FormerCalls()
     /// About how much memory all calls take that have not been answered, in bytes.
     private(set) var outstandingBytes = 0
     /// The attempt to open a session, while one is under way.
@@ -69,7 +71,7 @@ struct ClientSession {
     }
 
     /// How many calls have not been completed.
-    var outstandingCount: Int { numbered.count + waiting.count }
+    var outstandingCount: Int { numbered.count + waiting.count + former.count }
 
     /// About how much memory the calls take that wait for their turn, in bytes.
     var waitingBytes: Int { waiting.byteCount }
@@ -111,6 +113,9 @@ struct ClientSession {
             // Its number stays in use until it is answered: a later one must not run ahead of it.
             numbered[number]?.isCancelled = true
             effects.append(.complete(id, .failure(RequestError(.unknown, .cancelled))))
+        } else if let call = former.remove(id) {
+            outstandingBytes -= call.byteCount
+            effects.append(.complete(id, .failure(RequestError(.unknown, .cancelled))))
         }
     }
 
@@ -120,7 +125,7 @@ struct ClientSession {
         for call in waiting.removeAll() {
             effects.append(.complete(call.id, .failure(RequestError(.notApplied, .closed))))
         }
-        for (_, call) in numbered.calls where !call.isCancelled {
+        for call in former.removeAll() + numbered.calls.map(\.call) where !call.isCancelled {
             let isSent = call.mayHaveHappened || call.request != 0
             effects.append(.complete(call.id, .failure(RequestError(isSent ? .unknown : .notApplied, .closed))))
         }
@@ -221,6 +226,9 @@ struct ClientSession {
             numbered[number]?.request = 0
             replied(number, AttemptVerdict(reply), at: now, into: &effects)
             admit(at: now, into: &effects)
+        } else if let call = former.remove(request: request.number) {
+            replied(call, AttemptVerdict(reply), at: now, into: &effects)
+            admit(at: now, into: &effects)
         }
         wake(into: &effects)
     }
@@ -273,6 +281,28 @@ struct ClientSession {
             sessionEnded(at: now, into: &effects)
         case .refused(let error):
             again(number, error, at: now, into: &effects)
+        }
+    }
+
+    /// An attempt of a call under an earlier session was answered.
+    private mutating func replied(
+        _ call: ClientCall,
+        _ verdict: AttemptVerdict,
+        at now: Instant,
+        into effects: inout [ClientEffect]
+    ) {
+        switch verdict {
+        case .answered(let answer):
+            complete(call, .success(answer), at: now, into: &effects)
+        case .failed(let error):
+            complete(call, .failure(call.failure(error)), at: now, into: &effects)
+        case .sessionEnded:
+            beginAnew(call, at: now, into: &effects)
+        case .refused(let error):
+            var call = call
+            call.lastError = error
+            if error.outcome == .unknown { call.mayHaveHappened = true }
+            beginAnew(call, at: now, into: &effects)
         }
     }
 
@@ -343,8 +373,7 @@ struct ClientSession {
         dueAt = min(dueAt, call.retryAt, call.deadline)
     }
 
-    /// The session is no more. What was never sent out into uncertainty begins anew in another one; of the rest nobody can
-    /// say what became of it.
+    /// The session is no more. What the replica still has will be answered; what it has not begins anew in another one.
     private mutating func sessionEnded(at now: Instant, into effects: inout [ClientEffect]) {
         session = nil
         let calls = numbered.calls
@@ -352,15 +381,27 @@ struct ClientSession {
         numberedBytes = 0
         numberByRequest.removeAll()
         for (_, call) in calls {
-            guard !call.isCancelled, !call.mayHaveHappened, call.request == 0 else {
-                complete(call, .failure(RequestError(.unknown, .sessionExpired)), at: now, into: &effects)
-                continue
+            if call.isCancelled || call.request == 0 {
+                beginAnew(call, at: now, into: &effects)
+            } else {
+                former.append(call)
             }
-            var call = call
-            call.encoded = nil
-            waiting.append(call)
-            dueAt = min(dueAt, call.deadline)
         }
+    }
+
+    /// Puts a call back whose session is no more. Only one of which it is certain that no attempt had an effect, or will have:
+    /// in another session nothing would tell that it was executed before.
+    private mutating func beginAnew(_ call: ClientCall, at now: Instant, into effects: inout [ClientEffect]) {
+        guard !call.isCancelled, !call.mayHaveHappened else {
+            let reason: RequestError.Reason = now < call.deadline ? .sessionExpired : .deadlineExceeded
+            complete(call, .failure(RequestError(.unknown, reason)), at: now, into: &effects)
+            return
+        }
+        var call = call
+        call.request = 0
+        call.encoded = nil
+        waiting.append(call)
+        dueAt = min(dueAt, call.deadline)
     }
 
     /// Time has passed.

@@ -179,4 +179,74 @@ final class ClientSessionLimitsTests: XCTestCase {
         refuse(third[1], busy, at: 20)
         XCTAssertEqual(wakeUp, at(25))
     }
+
+    // MARK: The end of a session
+
+    func testEachCallOfASessionThatEndedIsToldItsOwnAnswer() throws {
+        try open()
+        for number in 2...6 as ClosedRange<UInt64> { call(number, at: 2) }
+        let sent = submissions()
+        answer(sent[0], .sessionExpired, at: 3)
+        XCTAssertTrue(completed().isEmpty, "of the others nothing is known yet")
+        let opening = try XCTUnwrap(submissions().first)
+        XCTAssertEqual(try Command(decoding: opening.command).operation, .openSession)
+        // It was executed just before the session ended.
+        answer(sent[1], .applied, revision: 9, at: 4)
+        XCTAssertEqual(try completed()[3]?.get().revision, 9)
+        answer(sent[2], .sessionExpired, at: 4)
+        answer(opening, .sessionOpened, revision: 20, at: 5)
+        // One is answered when the next session is open already.
+        answer(sent[3], .sessionExpired, at: 6)
+        refuse(sent[4], RequestError(.notApplied, .notLeader), at: 6)
+        XCTAssertTrue(completed().isEmpty)
+        let anew = submissions()
+        XCTAssertEqual(try numbers(anew), [1, 2, 3, 4])
+        for submission in anew {
+            XCTAssertEqual(try Command(decoding: submission.command).identity.session, SessionID(rawValue: 20))
+            answer(submission, .applied, revision: 21, at: 7)
+        }
+        XCTAssertEqual(completed().keys.sorted(), [2, 4, 5, 6])
+        XCTAssertEqual(session.outstandingCount, 0)
+        XCTAssertEqual(session.outstandingBytes, 0)
+    }
+
+    func testWhatMayHaveHappenedIsNeverSentInAnotherSession() throws {
+        try open()
+        for number in 2...6 as ClosedRange<UInt64> { call(number, at: 2, until: 100) }
+        let sent = submissions()
+        // One waits for its next attempt, in doubt. One is sent again, in doubt.
+        refuse(sent[1], RequestError(.unknown, .notLeader), at: 3)
+        session.timer(at: at(8), into: &effects)
+        let second = try XCTUnwrap(submissions().first)
+        refuse(sent[2], RequestError(.unknown, .notLeader), at: 9)
+        answer(sent[0], .sessionExpired, at: 9)
+        let lost = Result<CommandReply, RequestError>.failure(RequestError(.unknown, .sessionExpired))
+        XCTAssertEqual(completed(), [4: lost])
+        answer(second, .sessionExpired, at: 10)
+        refuse(sent[3], RequestError(.unknown, .notLeader), at: 10)
+        XCTAssertEqual(completed(), [3: lost, 5: lost])
+        refuse(sent[4], RequestError(.unknown, .deadlineExceeded), at: 100)
+        XCTAssertEqual(completed(), [6: .failure(RequestError(.unknown, .deadlineExceeded))])
+        answer(try XCTUnwrap(submissions().first), .sessionOpened, revision: 20, at: 11)
+        XCTAssertEqual(submissions().count, 1, "only the first began anew")
+    }
+
+    func testCallsOfASessionThatEndedCanBeCancelledAndClosed() throws {
+        try open()
+        for number in 2...4 as ClosedRange<UInt64> { call(number, at: 2) }
+        let sent = submissions()
+        answer(sent[0], .sessionExpired, at: 3)
+        session.cancel(CallID(number: 3), into: &effects)
+        XCTAssertEqual(completed(), [3: .failure(RequestError(.unknown, .cancelled))])
+        answer(sent[1], .sessionExpired, at: 4)
+        XCTAssertTrue(completed().isEmpty)
+        session.close(into: &effects)
+        XCTAssertEqual(
+            completed(),
+            [2: .failure(RequestError(.notApplied, .closed)), 4: .failure(RequestError(.unknown, .closed))]
+        )
+        answer(sent[2], .applied, at: 5)
+        XCTAssertTrue(completed().isEmpty)
+        XCTAssertEqual(session.outstandingBytes, 0)
+    }
 }
