@@ -283,6 +283,20 @@ final class LinuxFileSystemTests: XCTestCase {
         assertFails(.createDirectory, orphan, .notFound) { try fileSystem.createDirectory(orphan) }
     }
 
+    func testALinkToADirectoryIsADirectory() throws {
+        let (target, link) = (directory.file("disk"), directory.file("link"))
+        try fileSystem.createDirectory(target)
+        XCTAssertEqual(symlink(target, link), 0)
+        try fileSystem.createDirectory(link)
+        try fileSystem.open(link + "/f", .create).close()
+        XCTAssertEqual(try fileSystem.list(target), ["f"])
+        let (file, toFile, toNothing) = (target + "/f", directory.file("to file"), directory.file("to nothing"))
+        XCTAssertEqual(symlink(file, toFile), 0)
+        assertFails(.createDirectory, toFile, .exists) { try fileSystem.createDirectory(toFile) }
+        XCTAssertEqual(symlink(directory.file("missing"), toNothing), 0)
+        assertFails(.createDirectory, toNothing, .exists) { try fileSystem.createDirectory(toNothing) }
+    }
+
     func testSomethingExistsOrDoesNot() throws {
         try fileSystem.open(directory.file("f"), .create).close()
         XCTAssertTrue(try fileSystem.exists(directory.file("f")))

@@ -35,15 +35,27 @@ public final class LinuxFileSystem: FileSystem {
         return LinuxFile(owning: descriptor, path: path)
     }
 
-    /// Creates a directory, whose parent must exist. Does nothing where it exists already.
+    /// Creates a directory, whose parent must exist. Does nothing where it exists already, also behind a symbolic link.
     public func createDirectory(_ path: String) throws(FileError) {
         do throws(FileError) {
             try SystemCall.run(.createDirectory, path) { mkdir($0, 0o700) }
             // The process' mask may have taken away what the owner needs.
             try SystemCall.run(.createDirectory, path) { chmod($0, 0o700) }
         } catch  where error.number == .exists {
-            guard try SystemCall.status(of: path, .createDirectory).st_mode & S_IFMT == S_IFDIR else { throw error }
+            guard try leadsToDirectory(path) else { throw error }
         }
+    }
+
+    /// Whether the name is that of a directory, or of a symbolic link to one.
+    private func leadsToDirectory(_ path: String) throws(FileError) -> Bool {
+        var status = stat()
+        do throws(FileError) {
+            try SystemCall.run(.createDirectory, path) { stat($0, &status) }
+        } catch  where error.number == .notFound {
+            // A link to nothing.
+            return false
+        }
+        return status.st_mode & S_IFMT == S_IFDIR
     }
 
     /// The names of the files and directories in a directory, sorted bytewise, without `.` and `..`.
