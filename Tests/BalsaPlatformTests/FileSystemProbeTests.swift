@@ -39,7 +39,6 @@ final class FileSystemProbeTests: XCTestCase {
             (.fails(.sync, .invalid), "syncs of files"),
             (.fails(.syncDirectory, .invalid), "syncs of directories"),
             (.createOverwrites, "creating a file only where there is none"),
-            (.lockKeepsNobodyOut, "locks on files that keep others out"),
             (.fails(.lock, .noSystemCall), "locks on files"),
             (.fails(.write, .unsupported), "writing files"),
         ]
@@ -97,7 +96,6 @@ private final class FaultyFileSystem: FileSystem {
         case linkIsACopyOfNothing
         case renameLeavesTheSource
         case createOverwrites
-        case lockKeepsNobodyOut
     }
 
     private let base = LinuxFileSystem()
@@ -155,15 +153,10 @@ private final class FaultyFileSystem: FileSystem {
 
     func lock(_ path: String) throws(FileError) -> any FileLock {
         try check(.lock, path)
-        if case .lockKeepsNobodyOut = fault { return NoLock() }
         return try base.lock(path)
     }
 
     func availableBytes(at path: String) throws(FileError) -> UInt64 { try base.availableBytes(at: path) }
-
-    private final class NoLock: FileLock {
-        func release() {}
-    }
 }
 
 private final class FaultyFile: File {

@@ -1,6 +1,9 @@
 /// Tries out, in a directory, what a store relies on: that files can be made, synced, linked, renamed over each other and
 /// locked.
 ///
+/// That the lock keeps other processes out cannot be tried from one process: where a file system makes one of its locks the
+/// whole process', a second attempt would prove nothing, and could give up the first.
+///
 /// Whoever keeps a directory on a file system that lacks one of these is told so when the store is opened, by name, and not by a
 /// crash years later. What is tried leaves nothing behind, other than the directory itself and the file of its lock.
 package enum FileSystemProbe {
@@ -52,7 +55,6 @@ package enum FileSystemProbe {
         defer { lock.release() }
         let folder = directory + "/" + folderName
         do throws(Lack) {
-            try checkLock(directory + "/" + lockName, in: fileSystem)
             try checkFiles(folder, in: fileSystem)
             try clear(folder, directory, in: fileSystem)
         } catch {
@@ -96,19 +98,6 @@ package enum FileSystemProbe {
 
     private static func require(_ condition: Bool, _ what: String) throws(Lack) {
         guard condition else { throw Lack(what: what) }
-    }
-
-    /// Whether the lock that is held keeps a second holder out.
-    private static func checkLock(_ path: String, in fileSystem: any FileSystem) throws(Lack) {
-        let second: any FileLock
-        do throws(FileError) {
-            second = try fileSystem.lock(path)
-        } catch {
-            guard error.number == .wouldBlock else { throw Lack(what: "locks on files", error: error) }
-            return
-        }
-        second.release()
-        throw Lack(what: "locks on files that keep others out")
     }
 
     private static func checkFiles(_ folder: String, in fileSystem: any FileSystem) throws(Lack) {
