@@ -74,7 +74,8 @@ struct IdentityStore {
 
     /// Throws where a directory without IDENTITY holds anything that only a member makes.
     private static func checkIsEmpty(_ directory: String, in fileSystem: any FileSystem) throws(ReplicaError) {
-        let known = ["LOCK", "IDENTITY.new", "BOOT.new"]
+        // The last one is in the root of every ext4 file system, as which a new member's directory may be mounted.
+        let known = ["LOCK", "IDENTITY.new", "BOOT.new", "lost+found"]
         let names = try filed { () throws(FileError) in try fileSystem.list(directory) }
         guard let other = names.first(where: { !known.contains($0) }) else { return }
         throw ReplicaError(

@@ -162,6 +162,13 @@ final class IdentityStoreTests: XCTestCase {
         }
     }
 
+    func testTheRootOfAFileSystemIsAsGoodAsAnEmptyDirectory() throws {
+        let disk = try disk()
+        try disk.mount().createDirectory("m/lost+found")
+        XCTAssertEqual(try open(disk.mount()).identity.state, .prepared)
+        XCTAssertTrue(try disk.mount().exists("m/lost+found"))
+    }
+
     func testALostBootCounterIsNotMadeAnew() throws {
         let disk = try establishedDisk()
         try disk.mount().remove("m/BOOT")
