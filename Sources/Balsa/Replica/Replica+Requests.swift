@@ -107,16 +107,18 @@ extension Replica {
     }
 
     /// A leader did not take a command that was passed on.
+    ///
+    /// One that closes or has failed is not this member: to its callers *closed* and *failed* say that nothing can be expected
+    /// here any more, while the command is to be sent again as soon as another one leads.
     func receive(_ response: ForwardResponse, _ effects: inout [ReplicaEffect]) {
-        let reason: RequestError.Reason =
-            switch response.refusal {
-            case .notLeader: .notLeader
-            case .busy: .busy
-            case .tooLarge: .tooLarge
-            case .closed: .closed
-            case .failed: .failed
-            }
-        requests.refused(response.number, reason, leader: response.leader, &effects)
+        let reason: RequestError.Reason
+        switch response.refusal {
+        case .busy: reason = .busy
+        case .tooLarge: reason = .tooLarge
+        case .notLeader, .closed, .failed: reason = .notLeader
+        }
+        let isGone = response.refusal == .closed || response.refusal == .failed
+        requests.refused(response.number, reason, leader: isGone ? 0 : response.leader, &effects)
     }
 
     /// Takes a read from a caller.

@@ -118,17 +118,35 @@ final class ForwardingTests: XCTestCase {
     func testEveryRefusalHasItsReason() throws {
         let (group, leader, follower) = try started()
         group.fate = { self.isForward($0) ? .isLost : .arrives }
-        let cases: [(ForwardResponse.Refusal, RequestError.Reason)] = [
-            (.notLeader, .notLeader), (.busy, .busy), (.tooLarge, .tooLarge), (.closed, .closed), (.failed, .failed),
+        // A leader that closes or has failed leads no more. To say *closed* or *failed* is for the member that is.
+        let cases: [(ForwardResponse.Refusal, RequestError.Reason, leader: MemberID)] = [
+            (.notLeader, .notLeader, 9), (.busy, .busy, 9), (.tooLarge, .tooLarge, 9), (.closed, .notLeader, 0),
+            (.failed, .notLeader, 0),
         ]
-        for (number, (refusal, reason)) in cases.enumerated() {
+        for (number, (refusal, reason, named)) in cases.enumerated() {
             let write = group.write(follower, "k", "v", as: CommandIdentity(session: 1, number: UInt64(number)))
             let forwarded = try XCTUnwrap(group.host(follower).forwards.last)
             let response = ForwardResponse(number: forwarded.number, refusal: refusal, leader: 9)
             // Twice: the second says nothing about anything.
             for _ in 0..<2 { try group.receive(follower, from: leader, term: 1, .forwardResponse(response)) }
-            XCTAssertEqual(group.host(follower).reply(to: write), .failed(.unknown, reason, leader: 9))
+            XCTAssertEqual(group.host(follower).reply(to: write), .failed(.unknown, reason, leader: named))
         }
+    }
+
+    /// Its callers send the command again, and the one that leads next takes it.
+    func testALeaderThatClosesIsNoReasonForAFollowerToSaySo() throws {
+        let (group, leader, follower) = try started()
+        group.step(leader, .close)
+        let write = group.write(follower, "k", "v", as: command)
+        group.settle()
+        guard case .failure(let error)? = group.host(follower).reply(to: write) else { return XCTFail("no answer") }
+        XCTAssertEqual(error, RequestError(.unknown, .notLeader))
+        XCTAssertEqual(group.host(leader).refusals.map(\.refusal), [.closed])
+        group.isolate(leader)
+        _ = try group.elect()
+        let again = group.write(follower, "k", "v", as: command)
+        group.advance(by: .milliseconds(100))
+        XCTAssertEqual(group.host(follower).reply(to: again)?.isSuccess, true)
     }
 
     func testTheLeaderRefusesWhatItWouldNotTakeFromItsOwnCallers() throws {
@@ -137,7 +155,7 @@ final class ForwardingTests: XCTestCase {
         let refused = group.write(follower, "k", "v", as: CommandIdentity(session: 7, number: 1))
         group.settle()
         XCTAssertEqual(group.host(leader).refusals.map(\.refusal), [.failed])
-        XCTAssertEqual(group.host(follower).reply(to: refused), .failed(.unknown, .failed, leader: leader))
+        XCTAssertEqual(group.host(follower).reply(to: refused), .failed(.unknown, .notLeader, leader: 0))
 
         // Nothing is committed any more, and what may be uncommitted is in the log already.
         group.host(leader).provider.refusal = { _ in nil }
