@@ -153,7 +153,9 @@ extension Replica {
             let commit = log.writtenCommit(Replica.group)
             effects.append(.write(ReplicaWrite(target: .log, write: write, commit: commit)))
         }
-        if !isTaskRunning, now >= taskRetryAt, let task = log.nextTask() {
+        // Who closes begins none, unless the seal or what is before it has no other place to go.
+        let isTaskWanted = !isClosed || log.awaitsSegment
+        if !isTaskRunning, now >= taskRetryAt, isTaskWanted, let task = log.nextTask() {
             isTaskRunning = true
             effects.append(.run(task))
         }

@@ -88,9 +88,10 @@ extension Replica {
         }
     }
 
-    /// Has the state machine's background work go on.
+    /// Has the state machine's background work go on. Who closes waits for the step that is under way, and not for all that
+    /// there is to do: the next opening goes on with it.
     func startWork(_ effects: inout [ReplicaEffect]) {
-        guard !isWorking, now >= workRetryAt, machine.hasWork else { return }
+        guard !isClosed, !isWorking, now >= workRetryAt, machine.hasWork else { return }
         isWorking = true
         effects.append(.work(StateWork(machine, generation: generation, budget: options.workBudgetBytes)))
     }

@@ -19,9 +19,14 @@ extension Log {
         return task
     }
 
-    private func makeTask() -> LogTask? {
+    /// Whether a frame waits for a segment that a task has to make.
+    public var awaitsSegment: Bool {
         let tooSmall = spares.first.map { $0.byteCount < neededSegmentBytes } ?? true
-        let isWaiting = neededSegmentBytes > 0 && tooSmall
+        return neededSegmentBytes > 0 && tooSmall
+    }
+
+    private func makeTask() -> LogTask? {
+        let isWaiting = awaitsSegment
         let wantsSegment = isWaiting || spares.count < options.sparesWanted
         let size = max(UInt64(nextSegmentBytes), neededSegmentBytes.roundedUp(to: UInt64(options.sectorBytes)))
         // A spare that is too small is replaced under its number, by renaming the larger one over it.

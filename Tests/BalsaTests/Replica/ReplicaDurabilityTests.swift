@@ -209,6 +209,53 @@ final class ReplicaDurabilityTests: XCTestCase {
         XCTAssertFalse(replica.log.hasStaged)
         XCTAssertFalse(replica.log.needsSeal, "the last frame is a seal")
     }
+
+    /// The seal may have no place but the next segment, which somebody has to make.
+    func testAMemberThatClosesMakesTheSegmentThatItsSealNeeds() throws {
+        var made = 0
+        for count in 0..<30 {
+            let group = ReplicaGroup(members: 1)
+            group.options.log.sparesWanted = 0
+            _ = try group.start()
+            group.writeMany(1, count)
+            let replica = try XCTUnwrap(group.host(1).replica)
+            let before = replica.logMetrics.segmentsCreated
+            group.step(1, .close)
+            group.settle()
+            XCTAssertFalse(replica.log.hasStaged)
+            XCTAssertFalse(replica.log.needsSeal, "after \(count) writes")
+            if replica.logMetrics.segmentsCreated > before { made += 1 }
+        }
+        XCTAssertGreaterThan(made, 0)
+    }
+
+    /// What is under way ends; what could be done afterwards is for the next opening.
+    func testAMemberThatClosesBeginsNothingInTheBackground() throws {
+        let group = ReplicaGroup(members: 1)
+        group.options.log.sparesWanted = 5
+        group.host(1).provider.sealAfterBytes = 300
+        try group.open(1)
+        let replica = try XCTUnwrap(group.host(1).replica)
+        let created = replica.logMetrics.segmentsCreated
+        group.step(1, .close)
+        group.settle()
+        XCTAssertEqual(replica.logMetrics.segmentsCreated, created + 1, "the one that was being made")
+
+        group.crash(1, powerLoss: nil)
+        let host = group.host(1)
+        host.holdsWork = true
+        _ = try group.start()
+        group.writeMany(1, 20)
+        let machine = try XCTUnwrap(host.machine)
+        let waiting = machine.pending.count
+        XCTAssertGreaterThan(waiting, 2)
+        XCTAssertEqual(host.heldWork.count, 1)
+        group.step(1, .close)
+        group.releaseWork(1)
+        XCTAssertEqual(machine.pending.count, waiting - 1)
+        XCTAssertTrue(machine.hasWork)
+        XCTAssertFalse(try XCTUnwrap(host.replica).log.needsSeal)
+    }
 }
 
 extension ReplicaHost {
