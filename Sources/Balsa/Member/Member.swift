@@ -30,7 +30,8 @@ public final class Member {
     /// From then on.
     private var peers: PeerIdentity?
     private var ownFailure: ReplicaError?
-    /// The peers that cannot be reached, since whoever answers in their place does not listen to this member.
+    /// Until the member is established: the peers that cannot be reached, since whoever answers in their place does not listen
+    /// to it.
     private var misaddressed: [MemberID] = []
     private var isClosed = false
     private var now: Instant
@@ -137,13 +138,19 @@ public final class Member {
 
     /// A peer does not listen to this member.
     ///
-    /// Where the directory is to blame, one peer that knows is enough. Anything else may come from the address of that one
-    /// peer, which may even have become another cluster's, and a member that has its place is not to fail of it. It fails
-    /// when those that it can still reach are no majority: then it looks in the wrong place, or belongs elsewhere.
+    /// Where the directory is to blame, one peer that knows is enough; and of a member that belongs to a cluster, only that
+    /// cluster's members know. A process that was started under a wrong id, or that another cluster's address leads to, does
+    /// not stop it. Anything else comes from addresses, which may be wrong for a while and then right: a member that has its
+    /// place waits. One that has none yet fails when those that it can still reach are no majority: then it looks in the wrong
+    /// place, or belongs elsewhere.
+    ///
+    /// Whoever carries out the connections reports every refusal and tries again.
     private func refused(_ refusal: IdentityRefusal, _ effects: inout [ReplicaEffect]) {
         guard refusal.reason != .unavailable else { return }
-        if !refusal.stopsMember {
-            let voters = cluster?.table.members ?? setup.list.map(\.member)
+        if let cluster {
+            guard refusal.stopsMember, refusal.cluster == cluster.id else { return }
+        } else if !refusal.stopsMember {
+            let voters = setup.list.map(\.member)
             guard voters.contains(refusal.meant) else { return }
             if !misaddressed.contains(refusal.meant) { misaddressed.append(refusal.meant) }
             guard voters.count - misaddressed.count <= voters.count / 2 else { return }

@@ -59,8 +59,8 @@ public struct IdentityRefusal: Error, Equatable, Sendable, CustomStringConvertib
     public let meant: MemberID
     /// The cluster that the refused member says it belongs to.
     private let memberCluster: UniqueID
-    /// The cluster of who refuses.
-    private let cluster: UniqueID
+    /// The cluster of who refuses; ``UniqueID/none`` before it belongs to any.
+    public let cluster: UniqueID
 
     /// That who introduces itself so is not listened to.
     ///

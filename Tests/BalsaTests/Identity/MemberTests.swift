@@ -21,9 +21,10 @@ final class MemberTests: XCTestCase {
     private func open(
         _ disk: SimulatedDisk,
         _ setup: MemberSetup,
-        _ effects: inout [ReplicaEffect]
+        _ effects: inout [ReplicaEffect],
+        _ hook: (any DiskHook)? = nil
     ) throws(ReplicaError) -> Member {
-        try Member.open(setup, fileSystem: disk.mount(), provider: RegisterProvider(), at: .zero, into: &effects)
+        try Member.open(setup, fileSystem: disk.mount(hook), provider: RegisterProvider(), at: .zero, into: &effects)
     }
 
     func testTheOnlyMemberHasAReplicaAtOnce() throws {
@@ -60,8 +61,13 @@ final class MemberTests: XCTestCase {
     }
 
     /// A refusal of what member 1 says when it means to reach `peer`.
-    private func refusal(_ reason: IdentityRefusal.Reason, to peer: MemberID, of member: Member) -> IdentityRefusal {
-        IdentityRefusal(reason, of: member.introduction(to: peer), by: peer, in: UniqueID(high: 7, low: 7))
+    private func refusal(
+        _ reason: IdentityRefusal.Reason,
+        to peer: MemberID,
+        of member: Member,
+        in cluster: UniqueID = UniqueID(high: 7, low: 7)
+    ) -> IdentityRefusal {
+        IdentityRefusal(reason, of: member.introduction(to: peer), by: peer, in: cluster)
     }
 
     func testAMemberWhoseDirectoryIsToBlameFailsOfOneRefusal() throws {
@@ -74,7 +80,7 @@ final class MemberTests: XCTestCase {
         }
     }
 
-    func testAMemberThatMayHaveAWrongAddressFailsWhenTheOthersAreNoMajority() throws {
+    func testANewMemberThatMayHaveAWrongAddressFailsWhenTheOthersAreNoMajority() throws {
         for reason in [IdentityRefusal.Reason.otherCluster, .notAddressed, .unknownMember, .malformed] {
             var effects: [ReplicaEffect] = []
             let member = try open(SimulatedDisk(), setup(1, of: 3), &effects)
@@ -84,6 +90,50 @@ final class MemberTests: XCTestCase {
             member.step(.refused(refusal(reason, to: 3, of: member)), at: .zero, into: &effects)
             XCTAssertNil(member.failure, "the address of member 2 was corrected")
             member.step(.refused(refusal(reason, to: 2, of: member)), at: .zero, into: &effects)
+            XCTAssertEqual(member.failure?.code, .refused)
+        }
+    }
+
+    /// Two addresses may be swapped for seconds. A new member would look for the wrong cluster; one that has its place finds
+    /// the others again, and would not if it had stopped.
+    func testAMemberOfAClusterStaysUpWhateverAddressesAreWrong() throws {
+        let formed = try form((1...3).map { _ in SimulatedDisk() }, seed: 1)
+        let member = formed[0].member
+        let own = try XCTUnwrap(member.cluster).id
+        for reason in [IdentityRefusal.Reason.otherCluster, .notAddressed, .unknownMember, .malformed] {
+            for peer in [2, 3] as [MemberID] {
+                var effects: [ReplicaEffect] = []
+                for cluster in [own, .none, UniqueID(high: 7, low: 7)] {
+                    let refusal = refusal(reason, to: peer, of: member, in: cluster)
+                    member.step(.refused(refusal), at: .zero, into: &effects)
+                }
+                XCTAssertNil(member.failure, "\(reason)")
+            }
+        }
+        var effects: [ReplicaEffect] = []
+        XCTAssertEqual(member.connect(formed[1].member.introduction(to: 1), into: &effects), .accept(isNew: true))
+    }
+
+    /// A process that was started empty under the id of a member finds that id to be its own, and says so to the member.
+    func testOnlyItsOwnClusterStopsAMember() throws {
+        let formed = try form((1...3).map { _ in SimulatedDisk() }, seed: 1)
+        var effects: [ReplicaEffect] = []
+        let newcomer = try open(SimulatedDisk(), setup(1, of: 3, seed: 9), &effects)
+        let said = try refusal(formed[0].member, by: newcomer)
+        XCTAssertEqual(said.reason, .duplicateID)
+        XCTAssertTrue(said.stopsMember)
+        formed[0].member.step(.refused(said), at: .zero, into: &effects)
+        XCTAssertNil(formed[0].member.failure)
+
+        let own = try XCTUnwrap(formed[0].member.cluster).id
+        for (place, reason) in [IdentityRefusal.Reason.wiped, .rolledBack, .cloned].enumerated() {
+            let member = formed[place].member
+            let peer = MemberID(place == 0 ? 2 : 1)
+            for other in [UniqueID.none, UniqueID(high: 7, low: 7)] {
+                member.step(.refused(refusal(reason, to: peer, of: member, in: other)), at: .zero, into: &effects)
+                XCTAssertNil(member.failure)
+            }
+            member.step(.refused(refusal(reason, to: peer, of: member, in: own)), at: .zero, into: &effects)
             XCTAssertEqual(member.failure?.code, .refused)
         }
     }
@@ -100,7 +150,8 @@ final class MemberTests: XCTestCase {
     func testAMemberThatHasFailedListensToNobody() throws {
         var effects: [ReplicaEffect] = []
         let member = try open(SimulatedDisk(), setup(1, of: 1), &effects)
-        member.step(.refused(refusal(.cloned, to: 2, of: member)), at: .zero, into: &effects)
+        let own = try XCTUnwrap(member.cluster).id
+        member.step(.refused(refusal(.cloned, to: 2, of: member, in: own)), at: .zero, into: &effects)
         XCTAssertEqual(member.replica?.failure?.code, .refused)
         var introduction = member.introduction(to: 1)
         introduction.from = 2
@@ -158,8 +209,13 @@ final class MemberTests: XCTestCase {
     }
 
     private func refusal(_ peer: Member, by member: Member) throws -> IdentityRefusal {
+        // Whoever is refused by its namesake meant somebody else.
+        try refusal(peer.introduction(to: peer.member == member.member ? 2 : member.member), by: member)
+    }
+
+    private func refusal(_ introduction: Introduction, by member: Member) throws -> IdentityRefusal {
         var effects: [ReplicaEffect] = []
-        guard case .refuse(let refusal) = member.connect(peer.introduction(to: member.member), into: &effects) else {
+        guard case .refuse(let refusal) = member.connect(introduction, into: &effects) else {
             throw ReplicaError(.invalid, "it was accepted")
         }
         return refusal

@@ -110,6 +110,8 @@ final class StoreIdentityTests: XCTestCase {
         await copy.close()
     }
 
+    /// It is told what to correct, and does not stop: whether the directory is in the wrong place or the addresses are wrong for a
+    /// while nobody can know, and its directory is well.
     func testADirectoryOfAnotherClusterIsRefused() async throws {
         let other = try StoreRoom()
         try await other.openAll()
@@ -119,10 +121,18 @@ final class StoreIdentityTests: XCTestCase {
         await other.close(3)
         await room.close(3)
         let lost = try await room.open(3, at: other.directory(3))
-        try await expectFailure(
-            of: lost,
-            saying: ["member 3 belongs to the cluster \(theirs)", "to the cluster \(ours)", "correct the address"]
-        )
+        for peer in [1, 2] as [MemberID] {
+            try await eventually("it is told by member \(peer)") {
+                room.events[3]?.refusals(of: peer).contains { told in
+                    told.hasPrefix("the peer refused this member") && told.contains("correct the address")
+                        && told.contains("member 3 belongs to the cluster \(theirs)")
+                        && told.contains("to the cluster \(ours)")
+                } ?? false
+            }
+        }
+        XCTAssertNil(lost.state.failure)
+        let write = await storeError { _ = try await lost.put("k", "v", timeout: .milliseconds(300)) }
+        XCTAssertEqual(write?.outcome, .notApplied)
         try await checkThatTheOthersGoOn()
         await room.close(3)
         // Neither directory has suffered.
