@@ -109,10 +109,15 @@ struct IdentityStore {
         self.identity = identity
     }
 
-    /// Makes durable what was seen of the peers' openings.
+    /// Makes durable what was seen of the peers' openings. When it throws, the file may hold the new or the old, and the store
+    /// goes by the old.
     mutating func note(_ peers: [BootRecord.Peer]) throws(ReplicaError) {
+        let before = boot.peers
         boot.peers = peers
-        try writeBoot()
+        do throws(ReplicaError) { try writeBoot() } catch {
+            boot.peers = before
+            throw error
+        }
     }
 
     private func writeBoot() throws(ReplicaError) {

@@ -107,7 +107,8 @@ public final class Member {
     // MARK: Peers
 
     /// Decides about a peer by its introduction, with which it began a connection or answered one. When it returns *accept*,
-    /// the opening of the peer is remembered durably.
+    /// the opening of the peer is remembered durably. Where there is no room for that, nothing has happened: the peer is told
+    /// that the member is unavailable, and comes again.
     ///
     /// Both ends decide before either sends a frame. It is not enough that nobody listens to a member whose directory was
     /// set back: a leader that knew how far its log went would tell it that more is committed than what the two have in common.
@@ -119,14 +120,33 @@ public final class Member {
         let unavailable = IdentityRefusal(.unavailable, of: introduction, by: member, in: cluster?.id ?? .none)
         guard failure == nil else { return .refuse(unavailable) }
         guard peers != nil else { return PeerIdentity.verdict(of: introduction, before: member) }
+        let before = peers
         guard let verdict = peers?.connect(introduction) else { return .refuse(unavailable) }
         guard verdict == .accept(isNew: true), let remembered = peers?.peers else { return verdict }
         do throws(ReplicaError) {
             try store.note(remembered)
             return verdict
         } catch {
-            fail(error, &effects)
+            // It counts as neither heard nor remembered, and whoever was connected before still is.
+            peers = before
+            if let file = error.file, isPassing(file) {
+                effects.append(.retrying("member \(introduction.from) is not listened to yet: \(file)"))
+            } else {
+                fail(error, &effects)
+            }
             return .refuse(unavailable)
+        }
+    }
+
+    /// Whether a failed note of a peer says nothing about the disk but that there is no room, or about the process but that it
+    /// has too many files open. The file that was being written is thrown away and made anew. Anything else may mean that what
+    /// is on the disk is not what was written, and nobody may go on upon that; so may a directory's sync for whatever reason the
+    /// device gives, which may be told once only.
+    private func isPassing(_ error: FileError) -> Bool {
+        switch error.number {
+        case .tooManyOpenFiles, .tooManyOpenFilesInSystem: true
+        case .noSpace, .quotaExceeded: error.operation != .syncDirectory
+        default: false
         }
     }
 

@@ -59,6 +59,8 @@ public enum ReplicaEffect {
     case established(ClusterIdentity)
     /// The first boot waits for something that an operator has to do.
     case firstBootWaits(String)
+    /// Something could not be done for want of space or of file descriptors, and is tried again; the text says what.
+    case retrying(String)
     /// A frame from a peer could not be decoded and was dropped.
     case undecodable(DecodingError)
     /// The replica has failed. It answers every request with *failed* until it is opened anew.

@@ -158,6 +158,8 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
             delegate?.noticed(.standing(standing))
         case .report(let anomaly):
             delegate?.noticed(.anomaly(anomaly))
+        case .retrying(let reason):
+            noteRetry(reason)
         case .undecodable(let error):
             delegate?.noticed(.frameRefused("\(error)"))
         case .failed(let error):
@@ -260,6 +262,10 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         case .workFailed(_, let error) where error.file != nil: reason = error.description
         default: return
         }
+        noteRetry(reason)
+    }
+
+    private func noteRetry(_ reason: String) {
         guard now >= nextRetryNotice else { return }
         nextRetryNotice = now + .seconds(1)
         delegate?.noticed(.retrying(reason))
@@ -294,7 +300,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
     func judge(_ introduction: Introduction) -> PeerVerdict {
         guard let member else { preconditionFailure("the transport is closed before the member") }
         let verdict = member.connect(introduction, into: &effects)
-        // Only a failure has effects. Connections must not end within this call.
+        // Only what has failed has effects. Connections must not end within this call.
         if !effects.isEmpty { loop.runAtEndOfTurn { [weak self] in self?.finishStep() } }
         return verdict
     }

@@ -62,6 +62,10 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
         public static let isDirectory = Number(rawValue: 21)
         /// `EINVAL`: the arguments do not fit.
         public static let invalid = Number(rawValue: 22)
+        /// `ENFILE`: the system has as many files open as it can.
+        public static let tooManyOpenFilesInSystem = Number(rawValue: 23)
+        /// `EMFILE`: the process has as many files open as it may.
+        public static let tooManyOpenFiles = Number(rawValue: 24)
         /// `ENOSPC`: no space is left.
         public static let noSpace = Number(rawValue: 28)
         /// `EROFS`: the file system is mounted to be read only.

@@ -262,6 +262,8 @@ extension World {
         case .firstBootWaits(let sentence):
             trace.record("first-boot", member: member.id, at: now, sentence)
             judge { throw Violation(.identity, "member \(member.id) waits: \(sentence)", at: now) }
+        case .retrying(let reason):
+            trace.record("retrying", member: member.id, at: now, reason)
         case .undecodable(let error):
             judge { throw Violation(.memberState, "member \(member.id) cannot decode a frame: \(error)", at: now) }
         case .failed(let error):

@@ -29,7 +29,7 @@ public struct IdentityRefusal: Error, Equatable, Sendable, CustomStringConvertib
         public static let cloned = Reason(rawValue: 7)
         /// What was said at the beginning of a connection is nothing that a member says.
         public static let malformed = Reason(rawValue: 8)
-        /// The member that was to be reached has failed.
+        /// The member that was to be reached has failed, or has no room to note that it was.
         public static let unavailable = Reason(rawValue: 9)
 
         /// The kind in words.
@@ -125,7 +125,7 @@ public struct IdentityRefusal: Error, Equatable, Sendable, CustomStringConvertib
         case .malformed:
             "what member \(member) said to introduce itself is none of a member: check that it is of a release that fits"
         case .unavailable:
-            "member \(refuser) has failed: see why, and open it again"
+            "member \(refuser) has failed or has no room on its disk: see what it says, and open it again if it has failed"
         default:
             "member \(refuser) does not listen to member \(member) for a reason that this release does not know "
                 + "(\(reason.rawValue)): see what member \(refuser) says"

@@ -278,7 +278,7 @@ final class ReplicaGroup {
                 host.undecodable.append(error)
             case .report(let anomaly):
                 host.anomalies.append(anomaly)
-            case .standing, .established, .firstBootWaits, .failed:
+            case .standing, .established, .firstBootWaits, .retrying, .failed:
                 break
             }
         }

@@ -169,6 +169,19 @@ final class IdentityStoreTests: XCTestCase {
         XCTAssertTrue(try disk.mount().exists("m/lost+found"))
     }
 
+    func testANoteThatFailsIsNotGoneBy() throws {
+        let disk = try establishedDisk()
+        let full = FailingNote(.write, .noSpace)
+        var store = try open(disk.mount(full), seed: 2)
+        let peers = [BootRecord.Peer(member: 1, boot: 3, nonce: 4)]
+        full.isOn = true
+        XCTAssertThrowsError(try store.note(peers))
+        XCTAssertEqual(store.boot.peers, [])
+        full.isOn = false
+        try store.note(peers)
+        XCTAssertEqual(try open(disk.mount(), seed: 3).boot.peers, peers)
+    }
+
     func testALostBootCounterIsNotMadeAnew() throws {
         let disk = try establishedDisk()
         try disk.mount().remove("m/BOOT")

@@ -279,6 +279,79 @@ final class MemberTests: XCTestCase {
         )
     }
 
+    // MARK: Notes of peers
+
+    /// Two members that were formed and opened again: the one whose notes can be made to fail, and the other.
+    private func reopened(_ hook: FailingNote) throws -> (member: Member, disk: SimulatedDisk, peer: Opened) {
+        let formed = try form([SimulatedDisk(), SimulatedDisk()], seed: 1)
+        formed[0].disk.processCrash()
+        var effects: [ReplicaEffect] = []
+        return (try open(formed[0].disk, setup(1, of: 2, seed: 2), &effects, hook), formed[0].disk, formed[1])
+    }
+
+    func testAPeerThatCannotBeNotedForWantOfRoomWaitsAndNothingHasHappened() throws {
+        let wants: [(FileError.Operation, FileError.Number)] = [
+            (.write, .noSpace), (.write, .quotaExceeded), (.open, .noSpace), (.sync, .noSpace),
+            (.open, .tooManyOpenFiles), (.open, .tooManyOpenFilesInSystem), (.syncDirectory, .tooManyOpenFiles),
+        ]
+        for (operation, number) in wants {
+            let hook = FailingNote(operation, number)
+            let (member, disk, peer) = try reopened(hook)
+            var effects: [ReplicaEffect] = []
+            let earlier = peer.member.introduction(to: 1)
+            XCTAssertEqual(member.connect(earlier, into: &effects), .accept(isNew: true))
+            peer.disk.processCrash()
+            member.disconnected(2, nonce: earlier.nonce)
+            let later = try open(peer.disk, setup(2, of: 2, seed: 3), &effects)
+
+            hook.isOn = true
+            effects = []
+            for _ in 0..<2 {
+                guard case .refuse(let refusal) = member.connect(later.introduction(to: 1), into: &effects) else {
+                    return XCTFail("what is not noted is accepted: \(operation) \(number)")
+                }
+                XCTAssertEqual(refusal.reason, .unavailable)
+                XCTAssertFalse(refusal.stopsMember, "the peer comes again")
+            }
+            XCTAssertNil(member.failure, "\(operation) \(number)")
+            let told = effects.compactMap { if case .retrying(let text) = $0 { text } else { nil } }
+            XCTAssertEqual(told.count, 2)
+            XCTAssertTrue(told[0].contains("member 2") && told[0].contains("m"), told[0])
+            // It counts as not heard, and the opening before as the latest.
+            var wiped = earlier
+            wiped.incarnation = UniqueID(high: 9, low: 9)
+            XCTAssertEqual(try refusal(wiped, by: member).reason, .wiped)
+            XCTAssertEqual(member.connect(earlier, into: &effects), .accept(isNew: false))
+            member.disconnected(2, nonce: earlier.nonce)
+
+            hook.isOn = false
+            XCTAssertEqual(member.connect(later.introduction(to: 1), into: &effects), .accept(isNew: true))
+            disk.powerLoss(salt: 3)
+            let again = try open(disk, setup(1, of: 2, seed: 4), &effects)
+            let known = later.introduction(to: 1)
+            XCTAssertEqual(again.connect(known, into: &effects), .accept(isNew: false))
+            again.disconnected(2, nonce: known.nonce)
+            XCTAssertEqual(try refusal(earlier, by: again).reason, .rolledBack, "it was noted")
+        }
+    }
+
+    func testADiskThatIsBrokenFailsTheMember() throws {
+        let breaks: [(FileError.Operation, FileError.Number)] = [
+            (.write, .inputOutput), (.sync, .inputOutput), (.syncDirectory, .inputOutput), (.syncDirectory, .noSpace),
+            (.open, .readOnly),
+        ]
+        for (operation, number) in breaks {
+            let hook = FailingNote(operation, number)
+            let (member, _, peer) = try reopened(hook)
+            hook.isOn = true
+            var effects: [ReplicaEffect] = []
+            guard case .refuse = member.connect(peer.member.introduction(to: 1), into: &effects) else {
+                return XCTFail("it was accepted")
+            }
+            XCTAssertEqual(member.failure?.file?.number, number)
+        }
+    }
+
     func testAListWithoutTheMemberIsRefused() {
         var effects: [ReplicaEffect] = []
         XCTAssertThrowsError(try open(SimulatedDisk(), setup(4, of: 3), &effects)) {
