@@ -37,8 +37,8 @@ public enum StoreEvent: Sendable {
     case connectionClosed(String)
     /// The connection to a peer is open.
     case connected(MemberID)
-    /// Work in the background failed and is tried again, for as long as it takes: mostly there is no space. The text names the
-    /// file and what the system says. At most one a second is told.
+    /// Work in the background, or the note of a peer that was started anew, failed and is tried again, for as long as it takes:
+    /// mostly there is no space. The text names the file and what the system says. At most one a second is told.
     case retrying(String)
     /// Bytes on the disk are not what was written; the text names the file and the place. What was read is not believed, and
     /// nothing is answered from it.
