@@ -83,6 +83,8 @@ public final class TCPTransport: Transport, @unchecked Sendable {
         )
         // The listener keeps the transport until that is closed: a port that others can reach is not forgotten by accident.
         let isRunning = loop.post { [self] in
+            // It can have been closed on the loop's thread before this job had its turn. Nobody would close the listener then.
+            guard !links.withLock({ $0.isClosed }) else { return Socket.close(descriptor) }
             listener = Listener(descriptor, context) { [self] in appeared($0) }
         }
         guard isRunning else {

@@ -282,6 +282,30 @@ final class TCPTransportTests: XCTestCase {
         try eventually("no socket is left") { try openDescriptorCount() <= before }
     }
 
+    func testATransportThatIsClosedBeforeItHasAListenerLeavesNothing() throws {
+        let before = try openDescriptorCount()
+        let loop = try EventLoop()
+        let port = Locked<UInt16>(0)
+        loop.post {
+            let options = TCPOptions(listen: NetworkAddress(host: "127.0.0.1", port: 0))
+            let transport = try? TCPTransport(
+                options,
+                member: 1,
+                loop: loop,
+                random: RandomSource(seed: 1),
+                receiver: Recorder(.sample(1))
+            )
+            port.withLock { $0 = transport?.port ?? 0 }
+            transport?.close()
+        }
+        let done = expectation(description: "what was posted is over")
+        loop.post { done.fulfill() }
+        wait(for: [done], timeout: 10)
+        try eventually("only the loop's own descriptors are left") { try openDescriptorCount() <= before + 2 }
+        XCTAssertNotEqual(port.withLock { $0 }, 0)
+        loop.stop()
+    }
+
     func testNothingIsLeftBehind() throws {
         weak var gone: TCPTransport?
         let before = try openDescriptorCount()
