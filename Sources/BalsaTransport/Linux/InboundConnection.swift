@@ -127,8 +127,7 @@ final class InboundConnection: ReadinessHandler {
             return
         }
         // From here on the receiver counts on being told when the peer is gone.
-        let life = PeerLife(hello.introduction)
-        context.retain(life)
+        let life = context.retain(hello.introduction)
         phase = .open(life, hello.path, isFirstBootOnly: isFirstBootOnly)
         guard Socket.sendAll(descriptor, answer) else { return listener.remove(self) }
         if let timer { context.loop.cancel(timer) }

@@ -38,6 +38,8 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
     private var timer: EventLoop.Timer?
     private var answer = HandshakeReader()
     private var hello: Handshake?
+    /// Of how many of the peers' lives connections had been opened when the hello was said.
+    private var lifeCountAtHello: UInt64 = 0
     /// In which of its lives the peer welcomed this connection; nil while there is none that is open.
     private var life: PeerLife?
     /// Whether the system takes no more bytes, and will say when it does.
@@ -157,7 +159,9 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
 
     private func resolve(_ attempt: UInt64) {
         let loop = context.loop
-        context.resolver.resolve(address) { [self] answer in loop.post { [self] in resolved(attempt, answer) } }
+        context.resolver.resolve(address) { [self] answer in
+            loop.post { [self] in resolved(attempt, answer) }
+        }
     }
 
     private func resolved(_ attempt: UInt64, _ answer: NameResolver.Answer) {
@@ -199,6 +203,7 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
         guard let receiver = context.receiver else { return step(.failed) }
         let hello = context.terms.hello(receiver.introduction(to: peer), path)
         self.hello = hello
+        lifeCountAtHello = context.lifeCount
         answer = HandshakeReader()
         context.loop.selector.change(registration, to: .readable)
         if !Socket.sendAll(registration.descriptor, hello.encoded()) { step(.failed) }
@@ -264,13 +269,14 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
     private func judge(_ answer: Handshake, to hello: Handshake) {
         if let refusal = context.terms.refusal(of: answer, to: hello) { return step(.refused(refusal)) }
         guard let receiver = context.receiver else { return step(.failed) }
+        // The peer answered, ended and was started again before its answer was read. To judge that after the hello of the next
+        // life would take it for another process. An answer to a hello that was said to the next life is no such thing.
+        if context.hasLaterLife(than: answer.introduction, since: lifeCountAtHello) { return step(.failed) }
         // On a connection for the first boot alone it is the peer that tells the frames apart.
         if case .refuse(let refusal) = receiver.judge(answer.introduction) {
             return step(.refused(HandshakeRefusal(.here, .identity(refusal))))
         }
-        let life = PeerLife(answer.introduction)
-        self.life = life
-        context.retain(life)
+        life = context.retain(answer.introduction)
         step(.welcomed)
     }
 

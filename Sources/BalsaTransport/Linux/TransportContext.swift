@@ -26,8 +26,19 @@ final class TransportContext: @unchecked Sendable {
     let terms: HandshakeTerms
     var random: RandomSource
     var receiver: (any TransportReceiver)?
-    /// The peers' lives of which there are connections, with how many.
-    private var lives: [(life: PeerLife, connections: Int)] = []
+    /// A peer's life of which there are connections.
+    private struct OpenLife {
+        let life: PeerLife
+        let incarnation: UniqueID
+        let boot: UInt64
+        /// The how manieth it was of which a connection was opened.
+        let place: UInt64
+        var connections = 1
+    }
+
+    private var lives: [OpenLife] = []
+    /// Of how many lives connections have been opened so far; one that came back counts again.
+    private(set) var lifeCount: UInt64 = 0
     private var troubles = TroubleReports()
     /// Where bytes arrive before a decoder has taken them; one for all connections, since the loop serves one at a time.
     let buffer: UnsafeMutableRawBufferPointer
@@ -58,12 +69,27 @@ final class TransportContext: @unchecked Sendable {
 
     deinit { buffer.deallocate() }
 
-    /// A connection with a peer is open, in this of its lives.
-    func retain(_ life: PeerLife) {
+    /// A connection with a peer is open, in the life in which it introduced itself so.
+    ///
+    /// - Returns: the life, to be released when the connection has ended.
+    func retain(_ introduction: Introduction) -> PeerLife {
+        let life = PeerLife(introduction)
         if let place = lives.firstIndex(where: { $0.life == life }) {
             lives[place].connections += 1
-        } else {
-            lives.append((life, 1))
+            return life
+        }
+        lifeCount += 1
+        lives.append(
+            OpenLife(life: life, incarnation: introduction.incarnation, boot: introduction.boot, place: lifeCount)
+        )
+        return life
+    }
+
+    /// Whether a later life of the same directory was heard of since so many lives had been, and is still open.
+    func hasLaterLife(than introduction: Introduction, since count: UInt64) -> Bool {
+        lives.contains {
+            $0.place > count && $0.life.member == introduction.from && $0.incarnation == introduction.incarnation
+                && $0.boot > introduction.boot
         }
     }
 

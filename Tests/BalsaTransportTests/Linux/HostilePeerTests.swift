@@ -201,6 +201,13 @@ final class HostilePeerTests: XCTestCase {
 
     /// Listens like a member, greets, and leaves the rest to the test.
     private func acceptByHand(_ listener: Int32, as introduction: Introduction) throws -> RawConnection {
+        let (connection, hello) = try acceptByHand(listener)
+        connection.send([UInt8](HandshakeTerms().answer(to: hello, introduction, nil).encoded()))
+        return connection
+    }
+
+    /// Listens like a member, and leaves the rest to the test.
+    private func acceptByHand(_ listener: Int32) throws -> (connection: RawConnection, hello: Handshake) {
         var accepted = Socket.Accepted.none
         eventually("somebody connects") {
             accepted = Socket.accept(listener)
@@ -208,9 +215,7 @@ final class HostilePeerTests: XCTestCase {
         }
         guard case .connection(let descriptor) = accepted else { throw TransportError(.system, "accept by hand") }
         let connection = RawConnection(accepted: descriptor)
-        let hello = try Handshake(decoding: Bytes(connection.receive(152).bytes))
-        connection.send([UInt8](HandshakeTerms().answer(to: hello, introduction, nil).encoded()))
-        return connection
+        return (connection, try Handshake(decoding: Bytes(connection.receive(152).bytes)))
     }
 
     private func listenByHand() throws -> (descriptor: Int32, address: NetworkAddress) {
@@ -267,6 +272,28 @@ final class HostilePeerTests: XCTestCase {
         eventually("it is connected again") { one.recorder.record.connected == [3, 3] }
         try one.send(0..<1, to: 3, .control)
         XCTAssertFalse(present.receiveSome().isEmpty)
+    }
+
+    func testAWelcomeFromBeforeARestartIsDroppedAndOneFromAnotherProcessIsJudged() throws {
+        let (listener, address) = try listenByHand()
+        defer { Socket.close(listener) }
+        one = try TestMember(1) { $0.maximumBackoff = .milliseconds(50) }
+        one.recorder.refuse { $0.boot < 2 ? .cloned : nil }
+        one.transport.setPeers([.init(3, at: address)])
+        let (past, hello) = try acceptByHand(listener)
+        // It answers, ends and is started again; the hello of the new process overtakes the answer of the old one.
+        let inbound = try RawConnection(to: port)
+        XCTAssertEqual(try inbound.greet(Introduction.sample(3, boot: 2).hello()).kind, .welcome)
+        let welcome = HandshakeTerms().answer(to: hello, .sample(3), nil)
+        past.send([UInt8](welcome.encoded()))
+        XCTAssertTrue(past.receive().isEnded)
+        XCTAssertEqual(one.recorder.record.judged.map(\.boot), [2], "the answer is not judged")
+        // Another process on the same directory answers although the later one was heard before it was greeted.
+        let clone = try acceptByHand(listener, as: .sample(3))
+        XCTAssertTrue(clone.receive().isEnded)
+        eventually("the clone is refused") { !one.recorder.record.refused.isEmpty }
+        let refusal = Recorder.refusal(.cloned, of: .sample(3), by: .sample(1))
+        XCTAssertEqual(one.recorder.record.refused, [HandshakeRefusal(.here, .identity(refusal))])
     }
 
     func testAPeerThatAnswersWithRubbishOrSpeaksOutOfTurnIsLeft() throws {
