@@ -159,7 +159,7 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
 
     private func resolve(_ attempt: UInt64) {
         let loop = context.loop
-        context.resolver.resolve(address) { [self] answer in
+        context.resolver.resolve(address, for: self) { [self] answer in
             loop.post { [self] in resolved(attempt, answer) }
         }
     }
