@@ -82,6 +82,27 @@ final class MemberProcessTests: XCTestCase {
         try await put("k", "x", on: first)
     }
 
+    func testAMemberEndsWhenItIsToldToWhileItsInputStaysOpen() throws {
+        let process = Process()
+        let (input, output) = (Pipe(), Pipe())
+        process.executableURL = try executable()
+        process.arguments = arguments(1, try LoopbackPorts.free(1))
+        process.standardInput = input
+        process.standardOutput = output
+        try process.run()
+        input.fileHandleForWriting.write(Data("7 close\n".utf8))
+        for _ in 0..<2_000 where process.isRunning { usleep(10_000) }
+        guard !process.isRunning else {
+            kill(process.processIdentifier, SIGKILL)
+            return XCTFail("it goes on")
+        }
+        XCTAssertEqual(process.terminationStatus, 0)
+        let text = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+        XCTAssertTrue(text.contains("\n7 ok\n"), text)
+        XCTAssertTrue(text.hasSuffix("* state closed\n"), text)
+        try input.fileHandleForWriting.close()
+    }
+
     func testMembersThatAreKilledInTheirFirstBootBecomeOneClusterWhenTheyAreStartedAgain() async throws {
         let ports = try LoopbackPorts.free(3)
         let said = Locked<[String]>([])

@@ -5,15 +5,22 @@ import Glibc
 struct LineReader {
     private let descriptor: Int32
     private let limit: Int
+    private let wakeUp: Int32?
     private var buffer: [UInt8] = []
     private var position = 0
     private var isSkipping = false
     private var isAtEnd = false
 
     /// A reader of `descriptor`, which stays the caller's.
-    init(_ descriptor: Int32, limit: Int) {
+    ///
+    /// - Parameters:
+    ///   - descriptor: where the lines come from.
+    ///   - limit: how long a line may be.
+    ///   - wakeUp: a descriptor that ends the lines, and the wait for them, when there is something to read from it.
+    init(_ descriptor: Int32, limit: Int, wakeUp: Int32? = nil) {
         self.descriptor = descriptor
         self.limit = limit
+        self.wakeUp = wakeUp
     }
 
     /// What ``next()`` finds.
@@ -46,8 +53,28 @@ struct LineReader {
                 isSkipping = true
                 buffer.removeAll(keepingCapacity: true)
             }
+            guard isWanted() else {
+                buffer = []
+                position = 0
+                isAtEnd = true
+                return .end
+            }
             fill()
         }
+    }
+
+    /// Waits until there is something to read.
+    ///
+    /// - Returns: whether it is still wanted.
+    private func isWanted() -> Bool {
+        guard let wakeUp else { return true }
+        var entries = [
+            pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+        ]
+        // What cannot be watched is for the reading to tell.
+        while poll(&entries, nfds_t(entries.count), -1) < 0, errno == EINTR {}
+        return entries[0].revents == 0
     }
 
     private mutating func fill() {

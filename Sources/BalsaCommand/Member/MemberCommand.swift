@@ -23,10 +23,9 @@ struct MemberCommand {
         ID is any word and comes back with the reply; replies come in any order. Bytes of keys and values other than letters,
         digits and -._~ are written as % and two hexadecimal digits; a key or value of no bytes is a % alone. What goes wrong
         is answered ID error OUTCOME REASON…, where OUTCOME is not-applied or unknown. Lines that begin with * say what the
-        member does. The end of input closes the member in order.
+        member does; where nobody reads them, the oldest are left out, and * dropped says how many. While 1024 requests wait for
+        an answer, or for somebody to read it, no more are read. The end of input closes the member in order.
         """
-
-    private static let maxLineBytes = 8 << 20
 
     private struct Arguments {
         var directory = ""
@@ -89,7 +88,18 @@ struct MemberCommand {
             printError("balsa member: \(error.line)")
             return 2
         }
-        let output = MemberOutput()
+        do {
+            let output = try MemberOutput(1)
+            let status = await serve(parsed, output)
+            await output.finish()
+            return status
+        } catch {
+            printError("balsa member: \(error)")
+            return 1
+        }
+    }
+
+    private func serve(_ parsed: Arguments, _ output: MemberOutput) async -> Int32 {
         var options = StoreOptions()
         options.observer = output
         do {
@@ -102,95 +112,19 @@ struct MemberCommand {
                 options: options
             )
             output.write("* open member \(parsed.member)")
-            await MemberSession(store: store, output: output).serve()
+            do {
+                let input = try MemberInput(0)
+                await MemberSession(store: store, input: input, output: output).serve()
+                input.stop()
+            } catch {
+                await store.close()
+                throw error
+            }
             await store.close()
             return 0
         } catch {
             printError("balsa member: \(error)")
             return 1
-        }
-    }
-
-    /// Lines of standard input, read by a thread of their own.
-    static func input() -> AsyncStream<[UInt8]?> {
-        AsyncStream { continuation in
-            let reader = UncheckedReader(LineReader(0, limit: maxLineBytes))
-            let thread = try? BackgroundThread {
-                switch reader.next() {
-                case .line(let line): continuation.yield(Array(line))
-                case .tooLong: continuation.yield(nil)
-                case .end:
-                    continuation.finish()
-                    return .wait
-                }
-                return .again
-            }
-            if thread == nil { continuation.finish() }
-            // The thread waits for input that may never come: it ends with the process.
-            continuation.onTermination = { _ in _ = thread }
-        }
-    }
-}
-
-/// A reader that one thread uses.
-private final class UncheckedReader: @unchecked Sendable {
-    private var reader: LineReader
-
-    init(_ reader: LineReader) { self.reader = reader }
-
-    func next() -> LineReader.Line { reader.next() }
-}
-
-/// Writes whole lines to standard output, from any thread.
-final class MemberOutput: StoreObserver {
-    private let isOpen = Locked(true)
-
-    func write(_ line: String) { write(Array(line.utf8)) }
-
-    func write(_ line: [UInt8]) {
-        isOpen.withLock { isOpen in
-            guard isOpen else { return }
-            let bytes = line + [UInt8(ascii: "\n")]
-            var offset = 0
-            while offset < bytes.count {
-                let count = bytes.withUnsafeBytes {
-                    Glibc.write(1, $0.baseAddress.map { $0 + offset }, bytes.count - offset)
-                }
-                if count < 0, errno == EINTR { continue }
-                guard count > 0 else {
-                    isOpen = false
-                    return
-                }
-                offset += count
-            }
-        }
-    }
-
-    func stateChanged(_ state: StoreState) {
-        switch state {
-        case .recovering: write("* state recovering")
-        case .leader: write("* state leader")
-        case .follower(let leader): write("* state follower \(leader)")
-        case .noQuorum: write("* state no-quorum")
-        case .failed(let reason): write("* state failed \(reason)")
-        case .closed: write("* state closed")
-        }
-    }
-
-    func noticed(_ event: StoreEvent) {
-        switch event {
-        case .refused(let peer, let reason): write("* refused \(peer) \(reason)")
-        case .anomaly(let anomaly): write("* anomaly \(anomaly)")
-        case .frameRefused(let reason): write("* frame-refused \(reason)")
-        case .connectionClosed(let reason): write("* connection-closed \(reason)")
-        case .retrying(let what): write("* retrying \(what)")
-        case .joined(let cluster): write("* joined \(cluster)")
-        case .firstBootWaits(let reason): write("* first-boot-waits \(reason)")
-        case .slow(let operation): write("* slow \(operation)")
-        case .damaged(let sentence): write("* damaged \(sentence)")
-        case .stalled(let reason): write("* stalled \(reason.rawValue)")
-        case .resumed(let reason, let duration): write("* resumed \(reason.rawValue) after \(duration)")
-        case .standing, .connected, .failed: break
         }
     }
 }

@@ -6,31 +6,41 @@ import Glibc
 /// Serves the requests of a member's input until it ends.
 struct MemberSession {
     let store: ReplicatedStore
+    let input: MemberInput
     let output: MemberOutput
 
     func serve() async {
         await withDiscardingTaskGroup { group in
-            for await line in MemberCommand.input() {
+            for await line in input.lines {
                 guard let line else {
-                    output.write("? error not-applied the line is too long")
+                    reply(Array("? error not-applied the line is too long".utf8), to: line)
                     continue
                 }
                 let words = line.split(separator: UInt8(ascii: " "))
                 guard words.count >= 2 else {
-                    if !words.isEmpty { output.write("? error not-applied a line is ID VERB …") }
+                    if words.isEmpty {
+                        input.answered(line)
+                    } else {
+                        reply(Array("? error not-applied a line is ID VERB …".utf8), to: line)
+                    }
                     continue
                 }
                 if words[1].elementsEqual("close".utf8) {
-                    output.write(Array(words[0]) + Array(" ok".utf8))
+                    reply(Array(words[0]) + Array(" ok".utf8), to: line)
                     return
                 }
                 let request = words.map { Array($0) }
-                group.addTask { await answer(request) }
+                group.addTask { reply(await answer(request), to: line) }
             }
         }
     }
 
-    private func answer(_ words: [[UInt8]]) async {
+    /// A line counts until its reply was taken: who asks and does not read is asked for patience.
+    private func reply(_ reply: [UInt8], to line: [UInt8]?) {
+        output.reply(reply) { [input] in input.answered(line) }
+    }
+
+    private func answer(_ words: [[UInt8]]) async -> [UInt8] {
         var reply = words[0] + [UInt8(ascii: " ")]
         let verb = String(decoding: words[1], as: UTF8.self)
         let arguments = words.dropFirst(2).map { PercentEncoding.decode($0[...]) }
@@ -43,7 +53,7 @@ struct MemberSession {
                 "error \(outcome) \(error.reason)\(error.message.isEmpty ? "" : ": " + error.message)\(leader)".utf8
             )
         }
-        output.write(reply)
+        return reply
     }
 
     private func answer(_ verb: String, _ arguments: [Bytes?], _ reply: inout [UInt8]) async throws(StoreError) {

@@ -1,0 +1,61 @@
+import Balsa
+import BalsaPlatform
+
+/// What a member writes: replies, and what the store tells of itself.
+///
+/// The store tells it on the thread that also sends heartbeats, which must not wait for somebody to read.
+final class MemberOutput: StoreObserver {
+    private let lines: LineWriter
+
+    /// An output to `descriptor`, which stays the caller's.
+    init(_ descriptor: Int32) throws(BackgroundThread.StartError) {
+        lines = try LineWriter(descriptor)
+    }
+
+    /// Writes something that the member says of itself.
+    func write(_ line: String) { lines.note(Array(line.utf8)) }
+
+    /// Writes a reply.
+    ///
+    /// - Parameters:
+    ///   - line: the reply.
+    ///   - written: called when it has been written, or never can be.
+    func reply(_ line: [UInt8], _ written: @escaping @Sendable () -> Void) { lines.write(line, written) }
+
+    /// Waits until everything has been written, or the other end is closed.
+    ///
+    /// That has no limit, as it has none for other programs: nothing is lost while somebody may still read it.
+    func finish() async {
+        let promise = Promise<Void>()
+        lines.finish { promise.give(()) }
+        await promise.value()
+    }
+
+    func stateChanged(_ state: StoreState) {
+        switch state {
+        case .recovering: write("* state recovering")
+        case .leader: write("* state leader")
+        case .follower(let leader): write("* state follower \(leader)")
+        case .noQuorum: write("* state no-quorum")
+        case .failed(let reason): write("* state failed \(reason)")
+        case .closed: write("* state closed")
+        }
+    }
+
+    func noticed(_ event: StoreEvent) {
+        switch event {
+        case .refused(let peer, let reason): write("* refused \(peer) \(reason)")
+        case .anomaly(let anomaly): write("* anomaly \(anomaly)")
+        case .frameRefused(let reason): write("* frame-refused \(reason)")
+        case .connectionClosed(let reason): write("* connection-closed \(reason)")
+        case .retrying(let what): write("* retrying \(what)")
+        case .joined(let cluster): write("* joined \(cluster)")
+        case .firstBootWaits(let reason): write("* first-boot-waits \(reason)")
+        case .slow(let operation): write("* slow \(operation)")
+        case .damaged(let sentence): write("* damaged \(sentence)")
+        case .stalled(let reason): write("* stalled \(reason.rawValue)")
+        case .resumed(let reason, let duration): write("* resumed \(reason.rawValue) after \(duration)")
+        case .standing, .connected, .failed: break
+        }
+    }
+}
