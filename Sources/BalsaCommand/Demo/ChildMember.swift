@@ -14,13 +14,21 @@ final class ChildMember: @unchecked Sendable {
 
     private struct Shared {
         var process: Process?
-        var input: FileHandle?
+        var input: LineWriter?
+        /// Ends the input and closes its descriptor.
+        var finishInput: (@Sendable () -> Void)?
         var waiting: [UInt64: Waiting] = [:]
         var lastRequest: UInt64 = 0
         var isClosing = false
         var state = "starting"
         /// How often a process was started. What an earlier one said last is read late, and says nothing of this one.
         var starts = 0
+
+        /// Takes the input away, and returns what ends it.
+        mutating func takeInput() -> (@Sendable () -> Void)? {
+            defer { (input, finishInput) = (nil, nil) }
+            return finishInput
+        }
     }
 
     let id: MemberID
@@ -50,7 +58,7 @@ final class ChildMember: @unchecked Sendable {
     /// How often a process was started.
     var starts: Int { shared.withLock { $0.starts } }
 
-    /// Starts a process.
+    /// Starts a process; none once it is being closed.
     func start() throws {
         let process = Process()
         process.executableURL = executable
@@ -59,22 +67,33 @@ final class ChildMember: @unchecked Sendable {
         process.standardInput = input
         process.standardOutput = output
         process.terminationHandler = { [weak self] ended in self?.ended(ended) }
+        let handle = input.fileHandleForWriting
+        // A thread of its own waits for a process that reads nothing, because it was stopped for example.
+        let writer = try LineWriter(handle.fileDescriptor)
+        let finish = { @Sendable in writer.finish { try? handle.close() } }
         // Before it runs: it may end before anything else happens here.
-        let start = shared.withLock { shared in
+        let start = shared.withLock { shared -> Int? in
+            guard !shared.isClosing else { return nil }
             shared.process = process
             shared.state = "starting"
             shared.starts += 1
             return shared.starts
         }
+        guard let start else { return finish() }
         do {
             try process.run()
         } catch {
             shared.withLock { $0.process = nil }
+            finish()
             throw error
         }
-        shared.withLock { shared in
-            if shared.process === process { shared.input = input.fileHandleForWriting }
+        let isWanted = shared.withLock { shared in
+            guard shared.process === process, !shared.isClosing else { return false }
+            shared.input = writer
+            shared.finishInput = finish
+            return true
         }
+        if !isWanted { finish() }
         let reader = Thread { [weak self] in
             var lines = LineReader(output.fileHandleForReading.fileDescriptor, limit: 8 << 20)
             while case .line(let line) = lines.next() { self?.received(line, of: start) }
@@ -104,14 +123,14 @@ final class ChildMember: @unchecked Sendable {
     }
 
     private func ended(_ process: Process) {
-        let (waiting, mustRestart) = shared.withLock { shared -> ([Waiting], Bool) in
-            guard shared.process === process else { return ([], false) }
+        let (waiting, finish, mustRestart) = shared.withLock { shared -> ([Waiting], (@Sendable () -> Void)?, Bool) in
+            guard shared.process === process else { return ([], nil, false) }
             shared.process = nil
-            shared.input = nil
             shared.state = "down"
             defer { shared.waiting = [:] }
-            return (Array(shared.waiting.values), !shared.isClosing)
+            return (Array(shared.waiting.values), shared.takeInput(), !shared.isClosing)
         }
+        finish?()
         for each in waiting { each.continuation.resume(returning: nil) }
         guard mustRestart else { return }
         notice(
@@ -139,13 +158,13 @@ final class ChildMember: @unchecked Sendable {
         var line: [UInt8] = []
         return await withCheckedContinuation { continuation in
             let deadline = clock.nanoseconds() + seconds * 1_000_000_000
-            let (handle, number) = shared.withLock { shared -> (FileHandle?, UInt64) in
+            let (input, number) = shared.withLock { shared -> (LineWriter?, UInt64) in
                 guard let input = shared.input else { return (nil, 0) }
                 shared.lastRequest += 1
                 shared.waiting[shared.lastRequest] = Waiting(continuation: continuation, deadline: deadline)
                 return (input, shared.lastRequest)
             }
-            guard let handle else {
+            guard let input else {
                 continuation.resume(returning: nil)
                 return
             }
@@ -154,25 +173,7 @@ final class ChildMember: @unchecked Sendable {
                 line.append(UInt8(ascii: " "))
                 argument.withUnsafeBytes { PercentEncoding.append($0, to: &line) }
             }
-            line.append(UInt8(ascii: "\n"))
-            send(line, on: handle)
-        }
-    }
-
-    private let sending = Locked(())
-
-    private func send(_ line: [UInt8], on handle: FileHandle) {
-        sending.withLock { _ in
-            var offset = 0
-            while offset < line.count {
-                let count = line.withUnsafeBytes { raw in
-                    write(handle.fileDescriptor, raw.baseAddress.map { $0 + offset }, line.count - offset)
-                }
-                if count < 0, errno == EINTR { continue }
-                // Its end is told by the process' termination.
-                guard count > 0 else { return }
-                offset += count
-            }
+            input.write(line)
         }
     }
 
@@ -199,14 +200,27 @@ final class ChildMember: @unchecked Sendable {
         return pid
     }
 
-    /// Ends the process in order, and starts none again.
-    func close() {
-        let (process, input) = shared.withLock { shared in
+    /// Ends the process in order, and starts none again. One that does not end in time is ended with SIGKILL.
+    func close(within seconds: UInt64 = 10) {
+        let (process, finish) = shared.withLock { shared in
             shared.isClosing = true
-            defer { shared.input = nil }
-            return (shared.process, shared.input)
+            return (shared.process, shared.takeInput())
         }
-        try? input?.close()
-        process?.waitUntilExit()
+        finish?()
+        guard let process else { return }
+        let deadline = clock.nanoseconds() + seconds * 1_000_000_000
+        while process.isRunning, clock.nanoseconds() < deadline { usleep(5_000) }
+        if process.isRunning {
+            notice(self, "does not end, and is ended with SIGKILL")
+            kill(process.processIdentifier, SIGKILL)
+        }
+        process.waitUntilExit()
+    }
+
+    /// Starts members, runs `body`, and closes them, whatever happens meanwhile.
+    static func run<Result>(_ members: [ChildMember], _ body: () async throws -> Result) async throws -> Result {
+        defer { for member in members { member.close() } }
+        for member in members { try member.start() }
+        return try await body()
     }
 }

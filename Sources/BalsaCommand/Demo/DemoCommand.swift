@@ -114,19 +114,15 @@ struct DemoCommand {
                 }
             }
         }
-        for member in members { try member.start() }
         let sweeper = Task {
             while !Task.isCancelled {
                 for member in members { member.expire() }
                 try? await Task.sleep(for: .milliseconds(200))
             }
         }
-        defer {
-            sweeper.cancel()
-            for member in members { member.close() }
-        }
+        defer { sweeper.cancel() }
         let run = DemoRun(members: members, input: input, kills: arguments.kills)
-        return try await run.run() ? 0 : 1
+        return try await ChildMember.run(members) { try await run.run() ? 0 : 1 }
     }
 
     private func read(_ path: String) throws -> Bytes {

@@ -1,0 +1,73 @@
+import BalsaPlatform
+import Foundation
+import XCTest
+
+@testable import BalsaCommand
+
+/// The demo's processes, also such that do not behave.
+final class ChildMemberTests: XCTestCase {
+    /// A process that reads nothing, as one that was stopped, and does not end with its input.
+    private func sleeper(_ said: Locked<[String]> = Locked([])) -> ChildMember {
+        ChildMember(id: 1, executable: URL(fileURLWithPath: "/bin/sleep"), arguments: ["1000"]) { _, text in
+            said.withLock { $0.append(text) }
+        }
+    }
+
+    func testAProcessThatReadsNothingHoldsNobodyUpAndIsEndedAtLast() async throws {
+        let before = try openPipeCount()
+        let said = Locked<[String]>([])
+        let member = sleeper(said)
+        try member.start()
+        let pid = member.pid
+        let sweeper = Task {
+            while !Task.isCancelled {
+                member.expire()
+                try? await Task.sleep(for: .milliseconds(20))
+            }
+        }
+        // More than a pipe holds, from more tasks than there are threads for them.
+        let value = Bytes([UInt8](repeating: 7, count: 50_000))
+        let answers = await withTaskGroup(of: Bool.self) { group in
+            for _ in 0..<16 {
+                group.addTask { await member.request("put", "key", value, within: 1) == nil }
+            }
+            return await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+        }
+        XCTAssertEqual(answers, 16)
+        sweeper.cancel()
+        member.close(within: 0)
+        XCTAssertEqual(kill(pid, 0), -1, "the process is gone")
+        XCTAssertEqual(said.withLock { $0 }, ["does not end, and is ended with SIGKILL"])
+        // Also what still waited to write to it has ended.
+        for _ in 0..<1_000 where try openPipeCount() > before { try await Task.sleep(for: .milliseconds(5)) }
+        XCTAssertLessThanOrEqual(try openPipeCount(), before)
+    }
+
+    /// How many ends of pipes this process has open.
+    private func openPipeCount() throws -> Int {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").filter {
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)"))?.hasPrefix("pipe:")
+                == true
+        }.count
+    }
+
+    func testNoneIsStartedOnceItIsClosed() throws {
+        let member = sleeper()
+        member.close(within: 0)
+        try member.start()
+        XCTAssertEqual(member.pid, 0)
+    }
+
+    func testThoseThatWereStartedAreClosedWhereALaterOneCannotBe() async throws {
+        let good = ChildMember(id: 1, executable: URL(fileURLWithPath: "/bin/cat"), arguments: []) { _, _ in }
+        let bad = ChildMember(id: 2, executable: URL(fileURLWithPath: "/no/such/program"), arguments: []) { _, _ in }
+        do {
+            try await ChildMember.run([good, bad]) { XCTFail("not all run") }
+            XCTFail("it was started")
+        } catch {
+            XCTAssertEqual(good.starts, 1)
+        }
+        for _ in 0..<1_000 where good.pid != 0 { try await Task.sleep(for: .milliseconds(5)) }
+        XCTAssertEqual(good.pid, 0)
+    }
+}
