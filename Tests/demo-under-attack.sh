@@ -56,11 +56,11 @@ fails() {
 }
 
 # How far the demo is: the last line of its progress bar.
-phase() { grep -aoE '^(loading|reading back): [0-9]+ %' "$log" | tail -n 1; }
+phase() { { grep -aoE "^(loading|reading back): [0-9]+ %" "$log" || true; } | tail -n 1; }
 
 # The process of each member, as the demo said last.
 pids() {
-    grep -aoE '^member [0-9]+: pid [0-9]+' "$log" | awk '{ pid[$2] = $4 } END { for (id in pid) print pid[id] }'
+    { grep -aoE "^member [0-9]+: pid [0-9]+" "$log" || true; } | awk '{ pid[$2] = $4 } END { for (id in pid) print pid[id] }'
 }
 
 # alive PID: whether it is a member of this demo.
