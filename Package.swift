@@ -121,6 +121,12 @@ let package = Package(
             dependencies: ["BalsaCommand", "BalsaPlatform", "BalsaSimulation"],
             swiftSettings: settings
         ),
+        // Runs the benchmark's executable, and needs it built for that.
+        .testTarget(
+            name: "BalsaBenchTests",
+            dependencies: ["BalsaBench", "BalsaPlatform", "BalsaRaft", "BalsaLSM", "BalsaKeyValue", "Balsa"],
+            swiftSettings: settings
+        ),
         // Runs the command's executable, and needs it built for that.
         .testTarget(
             name: "BalsaProcessTests",

@@ -111,7 +111,7 @@ let usage = """
       storage   the storage engine alone; balsa-bench storage --help says more
       cluster   three members over the loopback; balsa-bench cluster --help says more
       restart   how long a store is away after a crash; balsa-bench restart --help says more
-      --smoke   runs everything on a few keys, compares every byte that it reads, and takes seconds
+      --smoke   runs everything on a few keys, compares every value that it reads, and takes seconds
       --help    this text
 
     Exit status: 0 when everything ran and every answer was right, 1 when not, 2 for arguments that cannot be used.

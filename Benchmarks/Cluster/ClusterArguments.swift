@@ -7,14 +7,15 @@ struct ClusterArguments: Equatable {
         loopback, and measures writes and linearizable reads. A write returns when a majority has synced it to its disk. Each
         client has one request in flight and calls the store of the leader in the leader's process, as the users of an
         embedded store do; etcd, whose lines these resemble, is called over gRPC by clients in a process of their own. Keys
-        are 16 decimal digits, values are zeros. Before the first reads every key is written; a read that does not find its
-        key ends the run.
+        are 16 decimal digits; values do not compress and differ by key and run. Every value that is read is compared. Before
+        reads every key is written; after writes each client reads the key that it wrote last. Neither is measured.
 
           --members N      how many members (default 3)
           --processes      each member in a process of its own, rather than all in this one
           --clients A,B    how many clients, one run after the other (default 1,10,100,1000)
           --op A,B         put, get or both (default put,get)
-          --total N        requests in each run (default: 2000 puts or 4000 gets of 1 client, 10000 of up to 10, else 40000)
+          --total N        requests in each run, of which each client makes an equal share, and one at least (default: 2000
+                           puts or 4000 gets of 1 client, 10000 of up to 10, else 40000)
           --value BYTES    how long a value is (default 100)
           --keyspace N     how many different keys there are (default 100000)
           --spin US        how long a loop looks for more to do before its thread sleeps, in microseconds (default 0)
@@ -52,7 +53,7 @@ struct ClusterArguments: Equatable {
             case "--clients": clientCounts = try reader.numbers(of: option, in: 1...100_000)
             case "--op": operations = try ClusterArguments.operations(try reader.value(of: option))
             case "--total": total = try reader.number(of: option, in: 1...1_000_000_000)
-            case "--value": valueBytes = try reader.number(of: option, in: 0...1 << 20)
+            case "--value": valueBytes = try reader.number(of: option, in: 0...PeerValues.maxValueBytes)
             case "--keyspace": keyspace = try reader.number(of: option, in: 1...100_000_000)
             case "--spin": spinMicroseconds = try reader.number(of: option, in: 0...1_000_000)
             default: directory = try reader.value(of: option)

@@ -38,13 +38,23 @@ struct ClusterBenchmark {
     }
 
     private func run(on cluster: any MeasuredCluster) async throws(BenchmarkError) {
-        var isFilled = false
-        for load in arguments.loads {
-            if load.operation == .get, !isFilled {
-                var fill = load
-                fill.clients = min(1_000, load.keyspace)
-                try await cluster.fill(fill)
-                isFilled = true
+        guard !arguments.loads.isEmpty else { throw BenchmarkError("no load was asked for") }
+        // What the keys hold: nil where not every key has the value of the one round that gets are to find.
+        var filled: Round?
+        for (index, load) in arguments.loads.enumerated() {
+            var load = load
+            switch load.operation {
+            case .put:
+                // Two rounds in turns, and a third one for the filling: a value of the load before is an old one.
+                load.round = index % 2 == 0 ? .fillrandom : .overwrite
+                filled = nil
+            case .get:
+                if filled == nil {
+                    var fill = load
+                    fill.clients = min(1_000, load.keyspace)
+                    try await cluster.fill(fill)
+                }
+                filled = load.round
             }
             print(try await cluster.run(load))
         }

@@ -1,12 +1,17 @@
 import Balsa
+import BalsaPlatform
 import BalsaRaft
 
-/// The child's half of ``ProcessCluster`` and of ``RestartBenchmark``: one member, which does what the lines on its standard input say, one after the
-/// other, and answers each with a line. The end of the input ends it in order.
+/// The child's half of ``ProcessCluster`` and of ``RestartBenchmark``: one member, which does what the lines on its standard
+/// input say, one after the other, and answers each with a line. The end of the input ends it in order.
+///
+/// - `role`: `leader` or `other`;
+/// - `fill LOAD`: writes every key, and answers how many nanoseconds passed from the first call to the last answer;
+/// - `run LOAD`: the line of the result.
 enum MemberProcess {
     /// The command under which the program is such a child.
     static let command = "cluster-member"
-    /// In the place of the members where there is only one.
+    /// Instead of the members where there is only one.
     static let alone = "alone"
 
     /// - Parameter words: the member, where all of them are reached, the folder and the microseconds of spinning.
@@ -38,8 +43,10 @@ enum MemberProcess {
         case "role": return store.state == .leader ? "leader" : "other"
         case "fill":
             guard let load = ClientLoad(words: Array(words.dropFirst())) else { break }
+            let clock = MonotonicClock()
+            let start = clock.nanoseconds()
             try await load.fill(store)
-            return ""
+            return "\(clock.nanoseconds() - start)"
         case "run":
             guard let load = ClientLoad(words: Array(words.dropFirst())) else { break }
             return try await load.run(on: store)

@@ -2,15 +2,12 @@ import Balsa
 import BalsaPlatform
 import BalsaRaft
 
-/// How long a store is away after its process was killed, and after it was closed.
+/// How long a store is away after its process was killed, and after it was closed. Each of the two has a store of its own.
 struct RestartBenchmark {
-    private enum Ending: String, CaseIterable {
+    enum Ending: String, CaseIterable {
         case killed
         case closed
     }
-
-    /// How many keys are looked at once the store serves again.
-    private static let checkedKeys = 1_000
 
     let arguments: RestartArguments
     let folder: WorkFolder
@@ -28,22 +25,28 @@ struct RestartBenchmark {
     func run() async throws(BenchmarkError) {
         print("# a store of one member, \(arguments.keyCount) keys of 16 bytes, values of \(arguments.valueBytes)")
         for ending in Ending.allCases {
-            try fill(ending)
-            try await reopen(ending)
+            let part = try folder.makeFolder(ending.rawValue)
+            try await fill(ending, in: part)
+            try await reopen(ending, in: part)
+            try part.remove()
         }
     }
 
-    /// Has a child write all keys, and ends it.
-    private func fill(_ ending: Ending) throws(BenchmarkError) {
-        let child = try ChildProcess([MemberProcess.command, "1", MemberProcess.alone, folder.path, "0"])
-        let start = clock.nanoseconds()
-        _ = try child.request("fill \(load.words)")
-        let seconds = Double(clock.nanoseconds() - start) / 1e9
-        print(line("written", seconds))
+    /// Has a child write all keys, and ends it. Measured by the child, from the first write to the last answer.
+    private func fill(_ ending: Ending, in part: WorkFolder) async throws(BenchmarkError) {
+        let child = try ChildProcess([MemberProcess.command, "1", MemberProcess.alone, part.path, "0"])
+        _ = try await ClusterBenchmark.awaitLeader { () throws(BenchmarkError) in
+            try child.request("role") == "leader" ? child : nil
+        }
+        guard let nanoseconds = UInt64(try child.request("fill \(load.words)")) else {
+            throw BenchmarkError("a child did not say how long it wrote")
+        }
+        print(try line("written", nanoseconds) + ", to be \(ending.rawValue)")
         if ending == .killed { child.kill() }
         try child.awaitEnd(isKilled: ending == .killed)
     }
 
+    /// What is written, and what must be found.
     private var load: ClientLoad {
         ClientLoad(
             operation: .put,
@@ -54,25 +57,30 @@ struct RestartBenchmark {
         )
     }
 
-    /// Opens the store and waits for the first read.
-    private func reopen(_ ending: Ending) async throws(BenchmarkError) {
+    /// Opens the store and waits for the first read. What it holds is compared when the clock has stopped.
+    private func reopen(_ ending: Ending, in part: WorkFolder) async throws(BenchmarkError) {
         let start = clock.nanoseconds()
-        let store = try await LocalCluster.open(1, [:], below: folder.path, StoreRuntime())
+        let store = try await LocalCluster.open(1, [:], below: part.path, StoreRuntime())
         let opened = clock.nanoseconds()
-        var reads = load
-        (reads.operation, reads.clients, reads.total) = (.get, 1, 1)
-        _ = try await reads.run(on: store)
+        var read = load
+        (read.operation, read.clients, read.total) = (.get, 1, 1)
+        _ = try await read.run(on: store)
         let served = clock.nanoseconds()
         print(
-            line(ending.rawValue, Double(served - start) / 1e9) + " until a read is served, "
+            try line(ending.rawValue, served - start) + " until a read is served, "
                 + Text.decimal(Double(opened - start) / 1e9, 3, width: 0) + " s of it to open"
         )
-        (reads.clients, reads.total) = (10, RestartBenchmark.checkedKeys)
-        _ = try await reads.run(on: store)
+        do throws(BenchmarkError) {
+            try await load.verifyAll(store)
+        } catch {
+            await store.close()
+            throw BenchmarkError("\(ending.rawValue): \(error)")
+        }
         await store.close()
     }
 
-    private func line(_ name: String, _ seconds: Double) -> String {
-        Text.left(name, 10) + " " + Text.decimal(seconds, 3, width: 10) + " s"
+    private func line(_ name: String, _ nanoseconds: UInt64) throws(BenchmarkError) -> String {
+        guard nanoseconds > 0 else { throw BenchmarkError("\(name): nothing was measured") }
+        return Text.left(name, 10) + " " + Text.decimal(Double(nanoseconds) / 1e9, 3, width: 10) + " s"
     }
 }

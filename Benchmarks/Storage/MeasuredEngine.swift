@@ -13,7 +13,9 @@ final class MeasuredEngine: @unchecked Sendable {
     let engine: StorageEngine
     private let progress: WorkProgress
     private let worker: BackgroundThread
-    // The writer's own.
+    /// Held by a thread that writes beside others.
+    private let writers = Lock()
+    // The writer's own, or touched with that lock held.
     private var batch = WriteBatch()
     private var writesSinceLook = 0
 
@@ -64,9 +66,25 @@ final class MeasuredEngine: @unchecked Sendable {
         try write(syncing: false)
     }
 
+    /// Writes one key while other threads do the same, and waits until it is on the disk. Waiting threads share a sync.
+    func putBesideOthers(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws(BenchmarkError) {
+        let ticket = try writers.withLock { () throws(BenchmarkError) in
+            batch.removeAll()
+            batch.put(prefix: UnsafeRawBufferPointer(start: nil, count: 0), key: key, value: value)
+            let ticket = try measured { () throws(EngineError) in try engine.write(batch, syncing: true) }
+            try lookAfterWrite()
+            return ticket
+        }
+        try measured { () throws(EngineError) in try engine.waitForCommit(of: ticket) }
+    }
+
     private func write(syncing: Bool) throws(BenchmarkError) {
         let ticket = try measured { () throws(EngineError) in try engine.write(batch, syncing: syncing) }
         if syncing { try measured { () throws(EngineError) in try engine.waitForCommit(of: ticket) } }
+        try lookAfterWrite()
+    }
+
+    private func lookAfterWrite() throws(BenchmarkError) {
         writesSinceLook += batch.count
         guard writesSinceLook >= MeasuredEngine.writesPerLook else { return }
         writesSinceLook = 0
@@ -83,7 +101,7 @@ final class MeasuredEngine: @unchecked Sendable {
         }
     }
 
-    /// Seals the memtable, and returns when background work has nothing left to do.
+    /// Freezes the memtable, and returns when background work has nothing left to do.
     func settle() throws(BenchmarkError) {
         try measured { () throws(EngineError) in
             try engine.seal(SealRecord(sequence: engine.lastSequence, retentionMark: engine.lastSequence))

@@ -1,44 +1,48 @@
 import BalsaLSM
 import BalsaPlatform
 
-/// The storage workloads, in the order and with the keys of the programs that measure other engines.
+/// The storage workloads, in the order and with the keys and values of the programs that measure other engines.
 ///
-/// Every read is checked: a key that was written is found, with the length of its value, and one that was not is not. The
-/// first answer that is wrong ends the run, as every error does.
+/// The first answer that is wrong ends the run, as every error does, and so does a row that was not measured.
 struct StorageBenchmark {
+    /// How much is done of what is bounded.
+    struct Bounds {
+        /// Of so many values that are read one is compared.
+        var checkInterval = StorageReads.usualInterval
+        /// How many keys fillsync writes at most.
+        var syncs = 10_000
+        /// How many keys the writers of fillsync8 write at most, all together.
+        var sharedSyncs = 16_000
+    }
+
     private static let batchCount = 100
-    private static let scanCount = 10
 
     let arguments: StorageArguments
     let folder: WorkFolder
-    /// Whether all bytes of a value are compared, and not its length alone.
-    let comparesValues: Bool
-    /// How many keys fillsync writes at most.
-    let maxSyncs: Int
+    let bounds: Bounds
     /// Gets each line of the results.
     let print: (String) -> Void
 
-    private let value: [UInt8]
-    private let measurement = Measurement()
+    private let measurements: Measurements
+    private let values: PeerValues
 
     init(
         _ arguments: StorageArguments,
         in folder: WorkFolder,
-        comparesValues: Bool = false,
-        maxSyncs: Int = 10_000,
+        bounds: Bounds = Bounds(),
         print: @escaping (String) -> Void
     ) {
         self.arguments = arguments
         self.folder = folder
-        self.comparesValues = comparesValues
-        self.maxSyncs = maxSyncs
+        self.bounds = bounds
         self.print = print
-        var random = PeerRandom(seed: 7)
-        value = (0..<arguments.valueBytes).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+        measurements = Measurements(print: print)
+        values = PeerValues(byteCount: arguments.valueBytes, isCompressible: arguments.isCompressible)
     }
 
     /// Runs all workloads that are wanted.
     func run() throws(BenchmarkError) {
+        defer { values.free() }
         let key = KeyText()
         defer { key.free() }
         if arguments.wants("fillseq") {
@@ -50,24 +54,61 @@ struct StorageBenchmark {
         if arguments.wants("fillsync") {
             try withNewEngine { (engine) throws(BenchmarkError) in try fillSyncing(engine, key) }
         }
-        try withNewEngine { (engine) throws(BenchmarkError) in
-            var written = WrittenKeys(count: arguments.keyCount)
-            try writeAtRandom("fillrandom", seed: 1, engine, key, &written)
-            if arguments.wants("overwrite") { try writeAtRandom("overwrite", seed: 2, engine, key, &written) }
-            if arguments.wants("readrandom") { try readAtRandom("readrandom", seed: 3, engine, key, written) }
-            if arguments.wants("readmissing") { try readMissing(engine, key) }
-            if arguments.wants("seekrandom") { try seekAtRandom(engine, key, written) }
-            if arguments.wants("readwhilewriting") { try readWhileWriting(engine, key, &written) }
-            if arguments.wants("settle") {
-                let seconds = try measurement.seconds { () throws(BenchmarkError) in try engine.settle() }
-                print(Text.left("settle", 18) + " " + Text.decimal(seconds, 2, width: 12) + " s")
-            }
-            if arguments.wants("readrandomsettled") {
-                try readAtRandom("readrandomsettled", seed: 11, engine, key, written)
-            }
-            if arguments.wants("readseq") { try readInOrder(engine, written) }
+        if arguments.wants("fillsync8") {
+            try withNewEngine { (engine) throws(BenchmarkError) in try fillSyncingTogether(engine) }
         }
+        let writtenBefore = ProcessFigures.writtenBytes
+        var putCount = 0
+        try withNewEngine { (engine) throws(BenchmarkError) in putCount = try runMain(engine, key) }
+        try measurements.requireRows(arguments.rows)
+        printEnd(putCount: putCount, writtenBefore: writtenBefore)
         print("\(try folder.mebibytes(of: "db")) MiB on disk")
+    }
+
+    /// Runs fillrandom and the workloads that need what it wrote, and returns how many keys were written.
+    private func runMain(_ engine: MeasuredEngine, _ key: KeyText) throws(BenchmarkError) -> Int {
+        var putCount = arguments.keyCount
+        var reads = StorageReads(
+            engine: engine,
+            keyCount: arguments.keyCount,
+            values: values,
+            measurements: measurements,
+            checkInterval: bounds.checkInterval,
+            written: WrittenRounds(keyCount: arguments.keyCount)
+        )
+        try writeAtRandom(.fillrandom, seed: 1, engine, key, &reads.written)
+        if arguments.wants("overwrite") {
+            try writeAtRandom(.overwrite, seed: 2, engine, key, &reads.written)
+            putCount += arguments.keyCount
+        }
+        if arguments.wants("readrandom") { try reads.readAtRandom("readrandom", seed: 3) }
+        if arguments.wants("readmissing") { try reads.readMissing() }
+        if arguments.wants("seekrandom") { try reads.seekAtRandom() }
+        if arguments.wants("readwhilewriting") {
+            putCount += try reads.readWhileWriting(makeValues())
+        }
+        if arguments.wants("settle") {
+            try measurements.runSeconds("settle") { () throws(BenchmarkError) in try engine.settle() }
+        }
+        if arguments.wants("readrandomsettled") { try reads.readAtRandom("readrandomsettled", seed: 11) }
+        if arguments.wants("readseq") { try reads.readInOrder() }
+        return putCount
+    }
+
+    /// Says how much was written to the disk for each byte that was put, from fillrandom on, and how much memory it took.
+    private func printEnd(putCount: Int, writtenBefore: Int?) {
+        var parts: [String] = []
+        if let before = writtenBefore, let after = ProcessFigures.writtenBytes {
+            let put = Double(putCount) * Double(KeyText.byteCount + arguments.valueBytes)
+            parts.append("\(Text.decimal(Double(max(0, after - before)) / put, 2, width: 0)) bytes written a byte put")
+        }
+        if let resident = ProcessFigures.residentMebibytes { parts.append("\(resident) MiB resident at most") }
+        if !parts.isEmpty { print(parts.joined(separator: ", ")) }
+    }
+
+    /// Values for a thread of its own, which frees them.
+    private func makeValues() -> PeerValues {
+        PeerValues(byteCount: arguments.valueBytes, isCompressible: arguments.isCompressible)
     }
 
     // MARK: Engines
@@ -77,7 +118,7 @@ struct StorageBenchmark {
         var options = EngineOptions()
         options.hasWriteAheadLog = true
         options.memtableBytes = arguments.bufferMebibytes << 20
-        // The memtable decides when it is sealed, as in the other engines, and not the log, whose records are longer.
+        // The memtable decides when it is frozen, as in the other engines, and not the log, whose records are longer.
         options.writeAheadLogBytes = UInt64(arguments.bufferMebibytes) << 21
         options.cacheBytes = arguments.cacheMebibytes << 20
         options.filterBitsPerKey = 10
@@ -89,10 +130,8 @@ struct StorageBenchmark {
     // MARK: Writing
 
     private func fillInOrder(_ engine: MeasuredEngine, _ key: KeyText) throws(BenchmarkError) {
-        try withValue { value throws(BenchmarkError) in
-            try measurement.run("fillseq", arguments.keyCount, print) { number throws(BenchmarkError) in
-                try engine.put(key.digits(of: number), value, syncing: false)
-            }
+        try measurements.run("fillseq", arguments.keyCount) { number throws(BenchmarkError) in
+            try engine.put(key.digits(of: number), values.of(number, .fillseq), syncing: false)
         }
     }
 
@@ -102,16 +141,16 @@ struct StorageBenchmark {
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
         let name = "fillbatch(\(StorageBenchmark.batchCount))"
         let count = arguments.keyCount / StorageBenchmark.batchCount
-        try withValue { value throws(BenchmarkError) in
-            try measurement.run(name, count, print) { _ throws(BenchmarkError) in
-                // A key is written at most once in a batch, and drawing it twice happens.
-                numbers.removeAll(keepingCapacity: true)
-                for _ in 0..<StorageBenchmark.batchCount {
-                    let number = random.next(below: arguments.keyCount)
-                    if !numbers.contains(number) { numbers.append(number) }
-                }
-                try engine.write { batch in
-                    for number in numbers { batch.put(prefix: nothing, key: key.digits(of: number), value: value) }
+        try measurements.run(name, count) { _ throws(BenchmarkError) in
+            // A key is written at most once in a batch, and drawing it twice happens.
+            numbers.removeAll(keepingCapacity: true)
+            for _ in 0..<StorageBenchmark.batchCount {
+                let number = random.next(below: arguments.keyCount)
+                if !numbers.contains(number) { numbers.append(number) }
+            }
+            try engine.write { batch in
+                for number in numbers {
+                    batch.put(prefix: nothing, key: key.digits(of: number), value: values.of(number, .fillbatch))
                 }
             }
         }
@@ -119,162 +158,32 @@ struct StorageBenchmark {
 
     private func fillSyncing(_ engine: MeasuredEngine, _ key: KeyText) throws(BenchmarkError) {
         var random = PeerRandom(seed: 1)
-        try withValue { value throws(BenchmarkError) in
-            try measurement.run("fillsync", min(arguments.keyCount, maxSyncs), print) { _ throws(BenchmarkError) in
-                try engine.put(key.digits(of: random.next(below: arguments.keyCount)), value, syncing: true)
-            }
+        try measurements.run("fillsync", min(arguments.keyCount, bounds.syncs)) { _ throws(BenchmarkError) in
+            let number = random.next(below: arguments.keyCount)
+            try engine.put(key.digits(of: number), values.of(number, .fillsync), syncing: true)
+        }
+    }
+
+    private func fillSyncingTogether(_ engine: MeasuredEngine) throws(BenchmarkError) {
+        let each = min(arguments.keyCount, bounds.sharedSyncs) / SyncWriters.count
+        try measurements.runWhole("fillsync8") { () throws(BenchmarkError) in
+            try SyncWriters.run(engine, each: each, keyCount: arguments.keyCount, makeValues: makeValues)
+            return each * SyncWriters.count
         }
     }
 
     private func writeAtRandom(
-        _ name: String,
+        _ round: Round,
         seed: UInt64,
         _ engine: MeasuredEngine,
         _ key: KeyText,
-        _ written: inout WrittenKeys
+        _ written: inout WrittenRounds
     ) throws(BenchmarkError) {
         var random = PeerRandom(seed: seed)
-        try withValue { value throws(BenchmarkError) in
-            try measurement.run(name, arguments.keyCount, print) { _ throws(BenchmarkError) in
-                let number = random.next(below: arguments.keyCount)
-                try engine.put(key.digits(of: number), value, syncing: false)
-                written.insert(number)
-            }
-        }
-    }
-
-    private func withValue(
-        _ body: (UnsafeRawBufferPointer) throws(BenchmarkError) -> Void
-    ) throws(BenchmarkError) {
-        try value.span.bytes.withUnsafeBytes(body)
-    }
-
-    // MARK: Reading
-
-    private func readAtRandom(
-        _ name: String,
-        seed: UInt64,
-        _ engine: MeasuredEngine,
-        _ key: KeyText,
-        _ written: WrittenKeys
-    ) throws(BenchmarkError) {
-        var random = PeerRandom(seed: seed)
-        let found = FoundValue(capacity: arguments.valueBytes)
-        try measurement.run(name, arguments.keyCount, print) { _ throws(BenchmarkError) in
+        try measurements.run("\(round)", arguments.keyCount) { _ throws(BenchmarkError) in
             let number = random.next(below: arguments.keyCount)
-            try found.read(key.digits(of: number), from: engine.engine)
-            guard found.isPresent == written.contains(number) else { throw wrongPresence(name, number, found) }
-            if found.isPresent { try check(found, name, number) }
+            try engine.put(key.digits(of: number), values.of(number, round), syncing: false)
         }
-    }
-
-    private func readMissing(_ engine: MeasuredEngine, _ key: KeyText) throws(BenchmarkError) {
-        var random = PeerRandom(seed: 4)
-        let found = FoundValue(capacity: arguments.valueBytes)
-        try measurement.run("readmissing", arguments.keyCount, print) { _ throws(BenchmarkError) in
-            let number = random.next(below: arguments.keyCount)
-            try found.read(key.missing(number), from: engine.engine)
-            guard !found.isPresent else { throw wrongPresence("readmissing", number, found) }
-        }
-    }
-
-    private func readWhileWriting(
-        _ engine: MeasuredEngine,
-        _ key: KeyText,
-        _ written: inout WrittenKeys
-    ) throws(BenchmarkError) {
-        let writer = ConcurrentWriter(engine, keyCount: arguments.keyCount, value: value)
-        let thread = try writer.start()
-        var random = PeerRandom(seed: 10)
-        let found = FoundValue(capacity: arguments.valueBytes)
-        do throws(BenchmarkError) {
-            try measurement.run("readwhilewriting", arguments.keyCount / 2, print) { _ throws(BenchmarkError) in
-                let number = random.next(below: arguments.keyCount)
-                try found.read(key.digits(of: number), from: engine.engine)
-                if found.isPresent {
-                    try check(found, "readwhilewriting", number)
-                } else if written.contains(number) {
-                    // One that nobody had written before may be there by now or not.
-                    throw wrongPresence("readwhilewriting", number, found)
-                }
-            }
-        } catch {
-            thread.stop()
-            throw error
-        }
-        thread.stop()
-        try writer.forEachWritten { written.insert($0) }
-        print(Text.left("", 18) + " " + Text.right("\(try writer.count)", 12) + " writes beside it")
-    }
-
-    private func seekAtRandom(
-        _ engine: MeasuredEngine,
-        _ key: KeyText,
-        _ written: WrittenKeys
-    ) throws(BenchmarkError) {
-        var random = PeerRandom(seed: 5)
-        let name = "seekrandom(\(StorageBenchmark.scanCount))"
-        try measurement.run(name, arguments.keyCount / 10, print) { _ throws(BenchmarkError) in
-            let number = random.next(below: arguments.keyCount)
-            let count = try measured { () throws(EngineError) in
-                var cursor = try engine.engine.makeCursor()
-                try cursor.seek(key.digits(of: number))
-                return try walk(&cursor, atMost: StorageBenchmark.scanCount)
-            }
-            let expected = expectedCount(from: number, written)
-            guard count == expected else {
-                throw BenchmarkError("seekrandom: \(count) keys from \(number) on instead of \(expected)")
-            }
-        }
-    }
-
-    private func readInOrder(_ engine: MeasuredEngine, _ written: WrittenKeys) throws(BenchmarkError) {
-        let expected = written.count
-        try measurement.runWhole("readseq", print) { () throws(BenchmarkError) in
-            let count = try measured { () throws(EngineError) in
-                var cursor = try engine.engine.makeCursor()
-                try cursor.seekToFirst()
-                return try walk(&cursor, atMost: arguments.keyCount)
-            }
-            guard count == expected else { throw BenchmarkError("readseq: \(count) keys instead of \(expected)") }
-            return count
-        }
-    }
-
-    /// Goes on with a cursor, and returns how many keys it was at that have a value of the right length.
-    private func walk(_ cursor: inout EngineCursor, atMost limit: Int) throws(EngineError) -> Int {
-        var visited = 0
-        var right = 0
-        while cursor.isValid, visited < limit {
-            visited += 1
-            if cursor.value.count == arguments.valueBytes { right += 1 }
-            if visited < limit { try cursor.next() }
-        }
-        return right
-    }
-
-    // MARK: Checking
-
-    /// How many keys a short scan from `number` on finds.
-    private func expectedCount(from number: Int, _ written: WrittenKeys) -> Int {
-        var count = 0
-        var next = number
-        while count < StorageBenchmark.scanCount, next < arguments.keyCount {
-            if written.contains(next) { count += 1 }
-            next += 1
-        }
-        return count
-    }
-
-    private func check(_ found: FoundValue, _ workload: String, _ number: Int) throws(BenchmarkError) {
-        guard found.byteCount == value.count else {
-            throw BenchmarkError("\(workload): the value of \(number) has \(found.byteCount) bytes, not \(value.count)")
-        }
-        guard comparesValues, !found.bytes.elementsEqual(value) else { return }
-        throw BenchmarkError("\(workload): the value of \(number) is another one")
-    }
-
-    private func wrongPresence(_ workload: String, _ number: Int, _ found: FoundValue) -> BenchmarkError {
-        BenchmarkError("\(workload): the key \(number) was \(found.isPresent ? "" : "not ")found")
+        written.noteDraws(arguments.keyCount, seed: seed, round)
     }
 }

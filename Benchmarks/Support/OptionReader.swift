@@ -16,7 +16,7 @@ struct OptionReader {
         rest = arguments[...]
     }
 
-    /// The next option; nil behind the last.
+    /// The next option; nil after the last.
     ///
     /// - Parameter known: all that there are, but for those that ask for help.
     /// - Throws: ``Failure`` where it is none of them.
@@ -29,18 +29,20 @@ struct OptionReader {
         return option
     }
 
-    /// What stands behind `option`.
+    /// The word that follows `option`.
     mutating func value(of option: String) throws(Failure) -> String {
-        guard let value = rest.popFirst() else { throw Failure(line: "\(option) needs a value") }
+        guard let value = rest.popFirst(), !value.isEmpty, !value.hasPrefix("--") else {
+            throw Failure(line: "\(option) needs a value")
+        }
         return value
     }
 
-    /// The number behind `option`.
+    /// The number that follows `option`.
     mutating func number(of option: String, in range: ClosedRange<Int>) throws(Failure) -> Int {
         try OptionReader.number(option, try value(of: option), range)
     }
 
-    /// The numbers behind `option`, with commas between them.
+    /// The numbers that follow `option`, with commas between them.
     mutating func numbers(of option: String, in range: ClosedRange<Int>) throws(Failure) -> [Int] {
         var numbers: [Int] = []
         for part in try value(of: option).split(separator: ",", omittingEmptySubsequences: false) {

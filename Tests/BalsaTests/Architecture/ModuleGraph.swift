@@ -10,7 +10,7 @@ enum ModuleGraph {
         var system: [SystemImport] = []
         /// Whether everything in it must be a function of its inputs, so that a simulated run can be replayed.
         var isDeterministic = false
-        /// The folder of a program that measures or tests, and has no tests of its own; nil for a folder of `Sources`.
+        /// The folder of a program that measures or tests; nil for a folder of `Sources`.
         var folder: String?
         /// The folders of a deterministic module that are its shell: threads, clocks and callers live there.
         var shellFolders: [String] = []
@@ -76,7 +76,7 @@ enum ModuleGraph {
         Module(
             name: "BalsaBench",
             imports: ["BalsaPlatform", "BalsaRaft", "BalsaLSM", "BalsaKeyValue", "Balsa"],
-            system: [SystemImport(name: "Glibc")],
+            system: [SystemImport(name: "Glibc"), SystemImport(name: "Synchronization", folders: ["Storage"])],
             folder: "Benchmarks"
         ),
         Module(
@@ -87,8 +87,9 @@ enum ModuleGraph {
         ),
     ]
 
-    /// What is tested beside the modules, in a target of its own: the command's processes, as others run them.
-    static let furtherTests = ["BalsaProcess"]
+    /// What is tested beside the modules, in targets of their own: the benchmark's options and checks, and the command's
+    /// processes, as others run them.
+    static let furtherTests = ["BalsaBench", "BalsaProcess"]
 
     /// The module of that name.
     static func module(_ name: String) -> Module? { modules.first { $0.name == name } }
