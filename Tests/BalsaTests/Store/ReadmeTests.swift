@@ -28,7 +28,7 @@ final class ReadmeTests: XCTestCase {
         let entry = try await store.get("user/ada")  // linearizable
         print(entry.map { String($0.value) } ?? "nobody")  // Ada Lovelace
         let changed = try await store.compareAndSet("user/ada", if: .revision(first), then: .put("Countess"))
-        print(changed == nil)  // true: it was appended to in between
+        print(changed == nil)  // true: the append changed the revision
         let page = try await store.scan(from: "user/", to: "user0", limit: 100)
         print(page.pairs.count, store.state)  // 1 leader
         await store.close()
