@@ -16,6 +16,7 @@ struct Certificate {
         do throws(Contradiction) {
             try checkRealTime()
             for (place, call) in calls.calls.enumerated() { try check(call, place) }
+            for (place, reply) in calls.refusals { try check(calls.calls[place].question, reply, place) }
         } catch {
             throw Violation(.certificate, error.description, at: now)
         }
@@ -65,14 +66,14 @@ struct Certificate {
         if let index = outcome.index, index > ledger.lastIndex {
             throw Contradiction(description: "call \(place + 1) was answered at index \(index), which nobody applied")
         }
+        if let index = outcome.index, let revision = call.leastRevision, index < revision {
+            throw Contradiction(
+                description: "call \(place + 1) was answered at index \(index), and asked for \(revision) at least"
+            )
+        }
         switch (call.question, outcome) {
-        case (.command(let command), .replied(let reply)):
-            guard ledger.hasReplied(reply, to: command.identity) else {
-                throw Contradiction(
-                    description:
-                        "call \(place + 1), \(command.identity), was answered \(reply), which the log does not say"
-                )
-            }
+        case (.command, .replied(let reply)):
+            try check(call.question, reply, place)
         case (.command(let command), .failed):
             if let reply = ledger.reply(to: command.identity) {
                 throw Contradiction(
@@ -94,6 +95,18 @@ struct Certificate {
         default:
             break
         }
+    }
+
+    /// A reply to a command is one that the log gives to that command.
+    private func check(
+        _ question: CallLog.Question,
+        _ reply: CommandReply,
+        _ place: Int
+    ) throws(Contradiction) {
+        guard case .command(let command) = question, !ledger.hasReplied(reply, to: command.identity) else { return }
+        throw Contradiction(
+            description: "call \(place + 1), \(command.identity), was answered \(reply), which the log does not say"
+        )
     }
 
     private func describe(_ entry: KeyValueEntry?) -> String {

@@ -247,16 +247,17 @@ struct Judges {
     ) throws(Violation) {
         var rest = results[...]
         for index in batch.firstIndex...batch.lastIndex {
-            let header = batch.header(at: index)
-            defer { if rest.first?.index == index { rest.removeFirst() } }
-            try note(batch, at: index, rest.first?.index == index ? rest.first?.result : nil, by: id, at: now)
-            if let sentence = ledger.apply(header, payload: batch.payload(at: index), in: term) {
+            if let sentence = ledger.apply(batch.header(at: index), payload: batch.payload(at: index), in: term) {
                 throw Violation(.stateMachineSafety, "member \(id): \(sentence)", at: now)
             }
+            let result = rest.first?.index == index ? rest.removeFirst().result : nil
+            try note(batch, at: index, result, by: id, at: now)
         }
+        guard let other = rest.first else { return }
+        throw Violation(.equalReplies, "member \(id) replied to \(other.index), which it did not apply here", at: now)
     }
 
-    /// A member has replied to the entry of an index: the same as the first that did, or as it must be.
+    /// A member has applied an entry, and replied if it is a command: the first one as the model does, the others as the first.
     private mutating func note(
         _ batch: EntryBatch,
         at index: LogIndex,
@@ -264,9 +265,16 @@ struct Judges {
         by id: MemberID,
         at now: TimeSpan
     ) throws(Violation) {
+        let header = batch.header(at: index)
         guard let result else {
-            if index > requests.lastIndex { requests.skip() }
+            guard header.kind != .command else {
+                throw Violation(.equalReplies, "member \(id) did not reply to the command at \(index)", at: now)
+            }
+            if index > requests.lastIndex { requests.skip(stamp: header.stamp) }
             return
+        }
+        guard header.kind == .command else {
+            throw Violation(.equalReplies, "member \(id) replied to \(index), which is no command", at: now)
         }
         guard let reply = try? CommandReply(decoding: result),
             let command = try? Command(decoding: batch.payload(at: index))
@@ -277,7 +285,9 @@ struct Judges {
             guard let sentence = requests.check(reply, at: index) else { return }
             throw Violation(.equalReplies, "member \(id): \(sentence)", at: now)
         }
-        if let (invariant, sentence) = requests.note(command, reply) { throw Violation(invariant, sentence, at: now) }
+        if let (invariant, sentence) = requests.note(command, reply, stamp: header.stamp) {
+            throw Violation(invariant, sentence, at: now)
+        }
     }
 
     /// A client was told the result of what was applied at an index.

@@ -4,7 +4,7 @@ import BalsaPlatform
 /// The key-value state as the judges keep it: every key with all values that it ever had, in plain sorted arrays.
 ///
 /// It is slow, keeps everything and is easy to believe. What the members' engines answer, at any revision, is held
-/// against it. Which commands are executed at all is not decided here but by ``RequestLedger``.
+/// against it. Which commands are executed at all is not decided here but by ``ReferenceSessions``.
 struct ReferenceState {
     private struct Version {
         var revision: UInt64
@@ -70,11 +70,35 @@ struct ReferenceState {
         }
     }
 
+    /// Why a command is refused for what it says, whatever the state; nil where it is not. Of several reasons a key that is
+    /// too long comes first.
+    static func refusal(of operation: Command.Operation, _ limits: KeyValueLimits) -> CommandReply.Outcome? {
+        var keys: [Bytes] = []
+        var values: [Bytes] = []
+        switch operation {
+        case .openSession, .closeSession: break
+        case .put(let key, let value), .append(let key, let value): (keys, values) = ([key], [value])
+        case .delete(let key), .add(let key, _): keys = [key]
+        case .deleteRange(let from, let to): keys = [from] + (to.map { [$0] } ?? [])
+        case .compareAndSet(let key, let condition, let change):
+            keys = [key]
+            if case .value(let value) = condition { values.append(value) }
+            if case .put(let value) = change { values.append(value) }
+        }
+        if keys.contains(where: { $0.count > limits.maxKeyBytes }) { return .keyTooLarge }
+        if values.contains(where: { $0.count > limits.maxValueBytes }) { return .valueTooLarge }
+        if case .deleteRange(let from, let to?) = operation, !to.isEmpty, to < from { return .invalidRange }
+        return nil
+    }
+
     /// Executes a command and returns what its caller must be told.
     ///
     /// - Parameter revision: the index of its entry, above every one before.
     mutating func execute(_ operation: Command.Operation, at revision: UInt64, _ limits: KeyValueLimits) -> CommandReply
     {
+        if let refusal = ReferenceState.refusal(of: operation, limits) {
+            return CommandReply(refusal, revision: revision)
+        }
         switch operation {
         case .openSession:
             return CommandReply(.sessionOpened, revision: revision)
@@ -85,6 +109,8 @@ struct ReferenceState {
         case .delete(let key):
             if value(of: key, at: revision) != nil { set(key, nil, at: revision) }
         case .deleteRange(let from, let to):
+            // An empty bound is none.
+            let to = to.flatMap { $0.isEmpty ? nil : $0 }
             for pair in pairs(from: from, to: to, at: revision) { set(pair.key, nil, at: revision) }
         case .compareAndSet(let key, let condition, let change):
             let entry = value(of: key, at: revision)

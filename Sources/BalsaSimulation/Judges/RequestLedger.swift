@@ -2,42 +2,53 @@ import BalsaKeyValue
 import BalsaPlatform
 import BalsaRaft
 
-/// What became of every command of the log, as the judges saw it: what the first member that applied it replied, and what
-/// follows for the state.
+/// What became of every command of the log: what the first member that applied it replied, and what had to be replied.
 ///
-/// A request of a session is executed once. Every copy of it in the log is either the one that is executed, or gets the
-/// reply of that one, or is told that nobody knows any more; never is it executed again.
+/// ``ReferenceSessions`` says whether a command is executed, gets the reply of an earlier copy, or is refused and why.
+/// ``ReferenceState`` executes it and says with which result. The first reply must be exactly that, and the reply of
+/// every further member must be the first.
 struct RequestLedger {
     /// The state that follows from what was executed.
     private(set) var state = ReferenceState()
+    private var sessions: ReferenceSessions
     private let limits: KeyValueLimits
     private struct Answered {
         var identity: RequestIdentity
         var reply: CommandReply
     }
 
-    /// What was replied at each index, and to whom; nil for an entry that is no command. From index 1.
+    /// What was replied at each index, and to which request; nil for an entry that is no command. From index 1.
     private var replies: [Answered?] = []
-    /// Where each request was executed, and what was replied.
+    /// The reply to each request that was executed.
     private var executed = LookupTable<RequestIdentity, CommandReply>()
     /// How many copies of a request got the reply of the first.
     private(set) var repeated = 0
     /// How many requests were told that their session has ended.
     private(set) var expired = 0
+    /// How many late copies were told that the client has the reply.
+    private(set) var tooOld = 0
+    /// How many requests were told that their number is too high.
+    private(set) var beyondWindow = 0
 
-    init(limits: KeyValueLimits) { self.limits = limits }
+    init(limits: KeyValueLimits) {
+        self.limits = limits
+        sessions = ReferenceSessions(limits: limits)
+    }
 
     /// The highest index that was noted.
     var lastIndex: LogIndex { UInt64(replies.count) }
 
-    /// Notes an entry that is no command.
-    mutating func skip() { replies.append(nil) }
+    /// Notes that the next entry is no command.
+    mutating func skip(stamp: UInt64) {
+        sessions.advance(to: stamp)
+        replies.append(nil)
+    }
 
     /// The reply to the request of an identity where it was executed; of several executions, which only commands outside
     /// of sessions have, that of the last.
     func reply(to identity: RequestIdentity) -> CommandReply? { executed[identity] }
 
-    /// Whether a request was executed and answered so.
+    /// Whether some copy of a request was answered so, by the entry that the reply names.
     func hasReplied(_ reply: CommandReply, to identity: RequestIdentity) -> Bool {
         guard reply.revision >= 1, reply.revision <= lastIndex, let answered = replies[Int(reply.revision) - 1] else {
             return false
@@ -45,38 +56,57 @@ struct RequestLedger {
         return answered.identity == identity && answered.reply == reply
     }
 
-    /// Notes the command at the next index and the first reply to it. Returns a sentence where that cannot be right.
-    mutating func note(_ command: Command, _ reply: CommandReply) -> (Invariant, String)? {
+    /// Whether a member may refuse the command before it enters the log, because of what the command itself says.
+    func isRefused(_ command: Command) -> Bool { ReferenceState.refusal(of: command.operation, limits) != nil }
+
+    /// Notes the command at the next index and the first reply to it. Returns the invariant and a sentence where that
+    /// reply is wrong.
+    mutating func note(_ command: Command, _ reply: CommandReply, stamp: UInt64) -> (Invariant, String)? {
         let index = lastIndex + 1
         let name = command.identity
         replies.append(Answered(identity: name, reply: reply))
-        switch reply.outcome {
-        case .sessionExpired:
-            expired += 1
-            return nil
-        case .requestTooOld, .windowExceeded:
-            return nil
-        default:
+        sessions.advance(to: stamp)
+        switch sessions.admit(command, at: index) {
+        case .refused(let outcome):
+            count(outcome)
+            return RequestLedger.session(name, at: index, got: reply, not: CommandReply(outcome, revision: index))
+        case .repeated(let first):
+            repeated += 1
+            return RequestLedger.session(name, at: index, got: reply, not: first)
+        case .execute:
             break
         }
-        if name.session != .none || command.operation == .openSession, reply.revision != index {
-            guard let first = executed[name], first == reply else {
-                return (.exactlyOnce, "\(name) at index \(index) got \(reply), which no copy of it was answered before")
-            }
-            repeated += 1
-            return nil
+        let expected = state.execute(command.operation, at: index, limits)
+        sessions.store(expected, to: command)
+        executed.insert(expected, for: name)
+        guard reply.revision == index, !RequestLedger.refusals.contains(reply.outcome) else {
+            return RequestLedger.session(name, at: index, got: reply, not: expected)
         }
-        if command.operation != .openSession, name.session != .none, let first = executed[name] {
-            return (.exactlyOnce, "\(name) was executed at index \(first.revision) and again at \(index)")
-        }
-        let expected =
-            limits.refusal(of: command).map { CommandReply($0, revision: index) }
-            ?? state.execute(command.operation, at: index, limits)
-        executed.insert(reply, for: name)
         guard reply == expected else {
             return (.certificate, "the command at index \(index) was answered \(reply), and should be \(expected)")
         }
         return nil
+    }
+
+    /// The refusals that follow from sessions.
+    private static let refusals: [CommandReply.Outcome] = [.sessionExpired, .requestTooOld, .windowExceeded]
+
+    private mutating func count(_ refusal: CommandReply.Outcome) {
+        switch refusal {
+        case .sessionExpired: expired += 1
+        case .requestTooOld: tooOld += 1
+        default: beyondWindow += 1
+        }
+    }
+
+    private static func session(
+        _ name: RequestIdentity,
+        at index: LogIndex,
+        got reply: CommandReply,
+        not expected: CommandReply
+    ) -> (Invariant, String)? {
+        guard reply != expected else { return nil }
+        return (.exactlyOnce, "\(name) at index \(index) was answered \(reply), and should be \(expected)")
     }
 
     /// Holds the reply of a further member against the first. Returns a sentence where they differ.

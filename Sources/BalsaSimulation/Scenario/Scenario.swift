@@ -157,7 +157,10 @@ extension Scenario {
         options.limits.maxSessions = Int(maxSessions)
         options.limits.sessionIdleNanoseconds = sessionIdle.nanoseconds
         options.limits.retainedRevisions = retainedRevisions
-        options.limits.maxValueBytes = 8192
+        // So small that appended values, sessions and their replies meet them.
+        options.limits.maxValueBytes = 1024
+        options.limits.sessionWindow = 16
+        options.limits.maxReplyBytes = 26 * max(16, 2 * Int(maxSessions))
         options.engine.memtableBytes = Int(memtableBytes)
         options.engine.blockBytes = Int(blockBytes)
         options.engine.tableBytes = Int(tableBytes)

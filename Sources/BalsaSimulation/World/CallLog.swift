@@ -61,6 +61,14 @@ struct CallLog {
             }
         }
 
+        /// The revision that a read asked to see at least, if it named one.
+        var leastRevision: LogIndex? {
+            switch question {
+            case .get(_, .atLeast(let revision)), .scan(_, .atLeast(let revision)): revision
+            default: nil
+            }
+        }
+
         var isRead: Bool {
             if case .command = question { return false }
             return true
@@ -69,12 +77,17 @@ struct CallLog {
 
     /// In the order in which they were called.
     private(set) var calls: [Call] = []
+    /// The replies by which a copy of a command was refused, each with the place of its call.
+    private(set) var refusals: [(place: Int, reply: CommandReply)] = []
 
     /// Notes a call and returns its place.
     mutating func call(_ question: Question, client: Int, at time: TimeSpan) -> Int {
         calls.append(Call(client: client, question: question, called: time.nanoseconds))
         return calls.count - 1
     }
+
+    /// Notes that a copy of a command was refused.
+    mutating func refuse(_ place: Int, _ reply: CommandReply) { refusals.append((place, reply)) }
 
     /// Notes how a call ended.
     mutating func end(_ place: Int, _ outcome: Outcome, at time: TimeSpan) {

@@ -37,6 +37,8 @@ struct SimulatedClient {
     var leader: MemberID = 0
     /// How many values the client has written; each is written once.
     var writes: UInt64 = 0
+    /// The highest index that the client was told of, which it may ask a later read to contain.
+    var highestIndex: LogIndex = 0
     /// What the client read last, to be compared with.
     var lastRead: (key: Bytes, entry: KeyValueEntry?)?
     /// How many operations that were called since the calm have been answered.

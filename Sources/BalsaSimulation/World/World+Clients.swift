@@ -76,10 +76,26 @@ extension World {
                 let nonce = clients[client].random.next()
                 return .command(Command(identity: RequestIdentity(session: .none, number: nonce), operation: operation))
             }
-            clients[client].lastNumber += 1
-            let identity = RequestIdentity(session: session, number: clients[client].lastNumber)
-            return .command(Command(identity: identity, operation: operation))
+            return .command(nextCommand(client, session, operation))
         }
+    }
+
+    /// The next command of a session. Like a caller with several requests under way it claims to wait for earlier replies as
+    /// well; rarely for one that is as far below its number as the window allows, or one further.
+    private func nextCommand(_ client: Int, _ session: SessionID, _ operation: Command.Operation) -> Command {
+        let lowest: UInt64
+        let number: UInt64
+        let next = clients[client].lastNumber + 1
+        if operation != .closeSession, clients[client].random.chance(1, in: 50) {
+            lowest = next
+            number = next + workload.window - clients[client].random.below(2)
+        } else {
+            lowest = next - min(next - 1, clients[client].random.below(4))
+            number = next
+        }
+        clients[client].lastNumber = number
+        let identity = RequestIdentity(session: session, number: number)
+        return Command(identity: identity, lowestOutstanding: lowest, operation: operation)
     }
 
     /// What a question is to the registers: for each that it is about, an operation.
@@ -94,10 +110,10 @@ extension World {
             case .put(let key, let value): return isRegister(key) ? [(key, .write(value))] : []
             case .delete(let key): return isRegister(key) ? [(key, .delete)] : []
             case .deleteRange(let from, let to): return registers(from: from, to: to).map { ($0, .delete) }
-            case .compareAndSet(let key, .absent, .put(let value)):
-                return isRegister(key) ? [(key, .compareAndSet(expected: nil, new: value))] : []
-            case .compareAndSet(let key, .value(let expected), .put(let value)):
-                return isRegister(key) ? [(key, .compareAndSet(expected: expected, new: value))] : []
+            case .compareAndSet(let key, .absent, let change):
+                return isRegister(key) ? [(key, .compareAndSet(expected: nil, new: value(after: change)))] : []
+            case .compareAndSet(let key, .value(let expected), let change):
+                return isRegister(key) ? [(key, .compareAndSet(expected: expected, new: value(after: change)))] : []
             default: return []
             }
         default:
@@ -105,10 +121,20 @@ extension World {
         }
     }
 
+    private func value(after change: Command.Change) -> Bytes? {
+        switch change {
+        case .put(let value): value
+        case .delete: nil
+        }
+    }
+
     private func isRegister(_ key: Bytes) -> Bool { key >= "k" && key < "l" }
 
     private func registers(from: Bytes, to: Bytes?) -> [Bytes] {
-        (0..<scenario.keys).map(Workload.register).filter { key in key >= from && (to.map { key < $0 } ?? true) }
+        (0..<scenario.keys).map(Workload.register).filter { key in
+            // An empty bound is none.
+            key >= from && (to.map { $0.isEmpty || key < $0 } ?? true)
+        }
     }
 
     /// A request reaches a member.
@@ -225,6 +251,10 @@ extension World {
         case .failure(let error):
             clients[client].leader = error.leader
             if error.outcome == .unknown { clients[client].pending?.mayHaveHappened = true }
+            if error.reason == .tooLarge || error.reason == .invalid {
+                refused(client, pending, error)
+                return
+            }
             guard error.outcome == .notApplied || mayRepeat(pending.question) else {
                 finish(client, .unknown)
                 return
@@ -236,6 +266,16 @@ extension World {
         }
     }
 
+    /// A member says that a command can never be executed.
+    private func refused(_ client: Int, _ pending: SimulatedClient.Pending, _ error: RequestError) {
+        judge {
+            guard case .command(let command) = pending.question, judges.requests.isRefused(command) else {
+                throw Violation(.certificate, "call \(pending.call + 1) was refused, and is sound: \(error)", at: now)
+            }
+        }
+        finish(client, .failed)
+    }
+
     /// Whether a question may be asked again although the first attempt may have had an effect.
     private func mayRepeat(_ question: CallLog.Question) -> Bool {
         guard case .command(let command) = question else { return true }
@@ -244,15 +284,23 @@ extension World {
 
     private func replied(_ client: Int, _ pending: SimulatedClient.Pending, _ reply: CommandReply) {
         switch reply.outcome {
-        case .sessionExpired, .requestTooOld, .windowExceeded:
+        case .windowExceeded:
+            // Every copy is refused alike.
+            calls.refuse(pending.call, reply)
+            finish(client, .failed)
+        case .sessionExpired, .requestTooOld:
             // This copy was not executed. Whether an earlier one was, nobody knows any more.
+            calls.refuse(pending.call, reply)
             clients[client].session = nil
-            clients[client].lastNumber = 0
             finish(client, pending.mayHaveHappened ? .unknown : .failed)
         default:
-            if case .command(let command) = pending.question, command.operation == .openSession {
-                clients[client].session = SessionID(rawValue: reply.revision)
-                clients[client].lastNumber = 0
+            if case .command(let command) = pending.question {
+                if command.operation == .openSession {
+                    clients[client].session = SessionID(rawValue: reply.revision)
+                    clients[client].lastNumber = 0
+                } else if command.operation == .closeSession {
+                    clients[client].session = nil
+                }
             }
             judges.acknowledged(reply.revision)
             finish(client, .replied(reply))
@@ -285,6 +333,7 @@ extension World {
         trace.record("return", member: 0, at: now, "client \(client) call \(pending.call + 1): \(outcome)")
         trace.add(UInt64(pending.call))
         calls.end(pending.call, outcome, at: now)
+        clients[client].highestIndex = max(clients[client].highestIndex, outcome.index ?? 0)
         for operation in pending.operations {
             let input = history.operations[Int(operation) - 1]
             history.return(operation, registerOutcome(outcome, of: input, pending.question), at: now.nanoseconds)
@@ -314,10 +363,16 @@ extension World {
     ) -> RecordedHistory.Outcome {
         switch outcome {
         case .replied(let reply):
-            if case .compareAndSet = operation.input {
-                return .answered(.compared(reply.outcome == .applied), index: reply.revision)
+            let isComparison = if case .compareAndSet = operation.input { true } else { false }
+            switch reply.outcome {
+            case .applied:
+                return .answered(isComparison ? .compared(true) : .done, index: reply.revision)
+            case .conditionFailed where isComparison:
+                return .answered(.compared(false), index: reply.revision)
+            default:
+                // It was refused for what it says, and has changed nothing.
+                return .failed
             }
-            return .answered(.done, index: reply.revision)
         case .value(let entry, let index):
             return .answered(.value(entry?.value), index: index)
         case .page(let page, let index):

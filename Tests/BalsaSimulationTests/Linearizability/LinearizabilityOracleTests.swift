@@ -65,7 +65,8 @@ final class LinearizabilityOracleTests: XCTestCase {
             case 5...6:
                 let expected = random.pick(values + [nil])
                 return (
-                    .compareAndSet(expected: expected, new: random.pick(values)), .compared(random.chance(1, in: 2))
+                    .compareAndSet(expected: expected, new: random.pick(values + [nil])),
+                    .compared(random.chance(1, in: 2))
                 )
             default: return (.delete, .done)
             }
@@ -78,7 +79,10 @@ final class LinearizabilityOracleTests: XCTestCase {
             let values: [Bytes] = ["a", "b", "c"]
             switch random.below(6) {
             case 0...2: return (.read, .value(random.pick(values + [nil])))
-            case 3: return (.compareAndSet(expected: random.pick(values + [nil]), new: "c"), .compared(true))
+            case 3:
+                return (
+                    .compareAndSet(expected: random.pick(values + [nil]), new: random.pick(["c", nil])), .compared(true)
+                )
             case 4: return (.delete, .done)
             default: return (.write(random.pick(values)), .done)
             }

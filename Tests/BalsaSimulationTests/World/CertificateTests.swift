@@ -15,13 +15,15 @@ final class CertificateTests: XCTestCase {
     override func setUp() {
         calls = CallLog()
         ledger = RequestLedger(limits: KeyValueLimits())
-        ledger.skip()
+        let opening = Command(identity: RequestIdentity(session: .none, number: 77), operation: .openSession)
+        XCTAssertNil(ledger.note(opening, CommandReply(.sessionOpened, revision: 1), stamp: 0)?.1)
     }
 
     private func at(_ time: UInt64) -> TimeSpan { TimeSpan(nanoseconds: time) }
 
     private func command(_ number: UInt64, _ operation: Command.Operation) -> Command {
-        Command(identity: RequestIdentity(session: session, number: number), operation: operation)
+        let identity = RequestIdentity(session: session, number: number)
+        return Command(identity: identity, lowestOutstanding: 1, operation: operation)
     }
 
     private func put(_ number: UInt64, _ value: Bytes) -> Command { command(number, .put(key: "k", value: value)) }
@@ -34,7 +36,7 @@ final class CertificateTests: XCTestCase {
     @discardableResult
     private func apply(_ command: Command) -> CommandReply {
         let reply = CommandReply(.applied, revision: ledger.lastIndex + 1)
-        XCTAssertNil(ledger.note(command, reply)?.1)
+        XCTAssertNil(ledger.note(command, reply, stamp: 0)?.1)
         return reply
     }
 
@@ -129,6 +131,34 @@ final class CertificateTests: XCTestCase {
         }
     }
 
+    func testAReadOfAtLeastARevision_isCertifiedFromThatRevisionOn() {
+        apply(put(1, "a"))
+        apply(put(2, "b"))
+        for (index, isRight) in [(1, false), (2, true), (3, true)] as [(UInt64, Bool)] {
+            calls = CallLog()
+            let value = index == 1 ? nil : entry(index == 2 ? "a" : "b", index)
+            let read = call(.get("k", .atLeast(2)), at: 1)
+            calls.end(read, .value(value, index: index), at: at(2))
+            XCTAssertEqual(verdict() == nil, isRight, "at \(index)")
+            if !isRight { XCTAssertEqual(verdict()?.contains("asked for 2 at least"), true) }
+        }
+    }
+
+    func testARefusalThatTheLogDoesNotSay_isRefused() {
+        let write = call(.command(put(1, "a")), at: 1)
+        calls.refuse(write, CommandReply(.sessionExpired, revision: 2))
+        calls.end(write, .failed, at: at(2))
+        XCTAssertEqual(verdict()?.contains("which the log does not say"), true)
+        let late = command(9, .closeSession)
+        apply(late)
+        XCTAssertNil(ledger.note(put(1, "a"), CommandReply(.sessionExpired, revision: 3), stamp: 0)?.1)
+        calls = CallLog()
+        let refused = call(.command(put(1, "a")), at: 1)
+        calls.refuse(refused, CommandReply(.sessionExpired, revision: 3))
+        calls.end(refused, .failed, at: at(2))
+        XCTAssertNil(verdict())
+    }
+
     func testACommandThatWasSaidNotToHaveHappenedIsNotInTheLog() {
         let write = call(.command(put(1, "a")), at: 1)
         apply(put(1, "a"))
@@ -144,54 +174,5 @@ final class CertificateTests: XCTestCase {
         let late = call(.command(put(1, "a")), at: 1)
         calls.end(late, .replied(CommandReply(.applied, revision: 9)), at: at(2))
         XCTAssertEqual(verdict()?.contains("which nobody applied"), true)
-    }
-}
-
-/// What the judges hold replies against.
-final class RequestLedgerTests: XCTestCase {
-    private var ledger = RequestLedger(limits: KeyValueLimits())
-
-    private func command(_ number: UInt64, session: UInt64 = 1) -> Command {
-        Command(
-            identity: RequestIdentity(session: SessionID(rawValue: session), number: number),
-            operation: .add(key: "n", amount: 1)
-        )
-    }
-
-    private func applied(_ revision: UInt64, _ sum: Int64) -> CommandReply {
-        CommandReply(.applied, revision: revision, number: sum)
-    }
-
-    func testACopyGetsTheFirstReplyAndHasNoEffect() {
-        XCTAssertNil(ledger.note(command(1), applied(1, 1))?.1)
-        XCTAssertNil(ledger.note(command(1), applied(1, 1))?.1)
-        XCTAssertEqual(ledger.repeated, 1)
-        XCTAssertNil(ledger.note(command(2), applied(3, 2))?.1, "the copy has added nothing")
-    }
-
-    func testAnExecutionOfACopyIsAViolation() {
-        XCTAssertNil(ledger.note(command(1), applied(1, 1))?.1)
-        XCTAssertEqual(ledger.note(command(1), applied(2, 2))?.0, .exactlyOnce)
-    }
-
-    func testAReplyThatNoCopyHasHadIsAViolation() {
-        ledger.skip()
-        XCTAssertEqual(ledger.note(command(1), applied(1, 1))?.0, .exactlyOnce)
-    }
-
-    func testAWrongResultIsAViolation() {
-        XCTAssertEqual(ledger.note(command(1), applied(1, 7))?.0, .certificate)
-    }
-
-    func testWithoutASessionEveryCopyIsExecuted() {
-        XCTAssertNil(ledger.note(command(5, session: 0), applied(1, 1))?.1)
-        XCTAssertNil(ledger.note(command(5, session: 0), applied(2, 2))?.1)
-    }
-
-    func testMembersReplyTheSame() {
-        XCTAssertNil(ledger.note(command(1), applied(1, 1))?.1)
-        XCTAssertNil(ledger.check(applied(1, 1), at: 1))
-        XCTAssertNotNil(ledger.check(CommandReply(.sessionExpired, revision: 1), at: 1))
-        XCTAssertNotNil(ledger.check(applied(1, 1), at: 2))
     }
 }

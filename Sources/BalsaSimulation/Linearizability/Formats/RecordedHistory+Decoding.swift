@@ -45,7 +45,7 @@ extension RecordedHistory {
             input = .write(try fields.bytes("a value"))
         } else if verb.equals("compare-and-set") {
             let expected = try fields.bytesOrNil("an expected value")
-            input = .compareAndSet(expected: expected, new: try fields.bytes("a new value"))
+            input = .compareAndSet(expected: expected, new: try fields.bytesOrNil("a new value"))
         } else if verb.equals("delete") {
             input = .delete
         } else {

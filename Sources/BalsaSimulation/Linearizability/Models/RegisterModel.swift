@@ -13,8 +13,8 @@ public struct RegisterModel: SequentialModel {
         case read
         /// To hold this value from now on.
         case write(Bytes)
-        /// To hold `new` if the register holds `expected`, where nil expects that it holds nothing.
-        case compareAndSet(expected: Bytes?, new: Bytes)
+        /// To hold `new` if the register holds `expected`, where nil stands for no value.
+        case compareAndSet(expected: Bytes?, new: Bytes?)
         /// To hold nothing from now on.
         case delete
     }
@@ -75,7 +75,7 @@ extension RegisterModel.Input: CustomStringConvertible {
         case .read: "read"
         case .write(let value): "write \"\(value)\""
         case .compareAndSet(let expected, let new):
-            "compare-and-set \(expected.map { "\"\($0)\"" } ?? "nil") \"\(new)\""
+            "compare-and-set \(expected.map { "\"\($0)\"" } ?? "nil") \(new.map { "\"\($0)\"" } ?? "nil")"
         case .delete: "delete"
         }
     }
