@@ -27,6 +27,12 @@ enum ReadBack: Equatable {
             self = .unanswered
         }
     }
+
+    /// Reads an answer to `count`; nil if it is none.
+    static func count(_ answer: ChildMember.Answer) -> Int? {
+        guard let words = answer, words.count == 2, words[0].elementsEqual("ok".utf8) else { return nil }
+        return Int(String(decoding: words[1], as: UTF8.self))
+    }
 }
 
 /// What a member says of its state.

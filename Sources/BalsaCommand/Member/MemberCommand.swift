@@ -17,6 +17,7 @@ struct MemberCommand {
           ID local KEY         read what this member has     -> the same
           ID delete KEY        take its value away           -> ID ok REVISION
           ID add KEY NUMBER    add to a counter              -> ID ok REVISION SUM
+          ID count             count what this member has    -> ID ok KEYS
           ID status            figures                       -> ID status NAME=VALUE…
           ID close             end in order                  -> ID ok
 

@@ -72,6 +72,8 @@ struct MemberSession {
             append(try await store.get(try bytes(arguments[0])), to: &reply)
         case ("local", 1):
             append(try await store.get(try bytes(arguments[0]), consistency: .local), to: &reply)
+        case ("count", 0):
+            reply += Array("ok \(try await keyCount())".utf8)
         case ("status", 0):
             reply += Array(await status().utf8)
         default:
@@ -91,6 +93,17 @@ struct MemberSession {
         }
         reply += Array("value \(entry.revision) ".utf8)
         entry.value.withUnsafeBytes { PercentEncoding.append($0, to: &reply) }
+    }
+
+    /// Counts the keys that this member has, in time linear in their number.
+    private func keyCount() async throws(StoreError) -> Int {
+        var page = try await store.scan(consistency: .local)
+        var count = page.pairs.count
+        while let next = page.continuation {
+            page = try await store.scan(from: next, at: page.revision, consistency: .local)
+            count += page.pairs.count
+        }
+        return count
     }
 
     private func status() async -> String {
