@@ -1,0 +1,103 @@
+# The steps of the gate that run simulated clusters. `.ci/step` calls them.
+
+readonly FIXED_SEEDS=40          # how many fixed seeds run with each number of members
+readonly RANDOM_SEEDS=40         # how many random ones
+readonly MAX_UNDECIDED=2         # how many searches of the fixed seeds may give up
+
+# simulated MEMBERS FIRST COUNT: runs seeds, each of which must pass. Their lines are in STEP_DIR/runs.
+simulated() {
+    local members=$1 first=$2 count=$3 ok
+    exits 0 "$(release)/balsa" simulate --members "$members" --seeds "$first..$((first + count - 1))" >"$STEP_DIR/runs"
+    cat "$STEP_DIR/runs"
+    ok=$(grep -c '^seed [0-9]* ok operations [1-9]' "$STEP_DIR/runs" || true)
+    holds "$ok of $count seeds have passed with operations" [ "$ok" -eq "$count" ]
+    holds 'the summary counts other runs' grep -qxF "summary: $count runs, 0 failed" "$STEP_DIR/runs"
+}
+
+# Over the fixed seeds everything that is counted has happened, and nearly every history was searched to its end.
+fixed_seeds() {
+    local zeros undecided
+    simulated "$1" 1 "$FIXED_SEEDS"
+    holds 'the summary has no counters' grep -qE '^  counted: ([a-z-]+=[0-9]+ ?){20,}$' "$STEP_DIR/runs"
+    zeros=$(sed -n 's/^  counted: //p' "$STEP_DIR/runs" | tr ' ' '\n' | grep -E '=0$' | tr '\n' ' ' || true)
+    holds "these never happened: $zeros" [ -z "$zeros" ] || true
+    undecided=$(sed -n 's/^  histories undecided by search, certified by the log: //p' "$STEP_DIR/runs")
+    holds "$undecided searches were undecided; $MAX_UNDECIDED are allowed" [ "${undecided:-999}" -le "$MAX_UNDECIDED" ] || true
+}
+
+step_fixed_seeds_3() { fixed_seeds 3; }
+step_fixed_seeds_5() { fixed_seeds 5; }
+
+random_seeds() {
+    says "to replay: swift run -c release balsa simulate --members $1 --seeds $GATE_SEED..$((GATE_SEED + RANDOM_SEEDS - 1))"
+    simulated "$1" "$GATE_SEED" "$RANDOM_SEEDS"
+}
+
+step_random_seeds_3() { random_seeds 3; }
+step_random_seeds_5() { random_seeds 5; }
+
+# A member that was down for many puts comes back by a checkpoint.
+step_catching_up() {
+    exits 0 "$(release)/balsa" simulate --catch-up 200000 >"$STEP_DIR/runs"
+    cat "$STEP_DIR/runs"
+    holds 'the member has got no checkpoint' grep -qE 'checkpoints-installed=[1-9]' "$STEP_DIR/runs"
+}
+
+# The same seeds in two processes, one of which is read along with, give the same lines with the same hashes.
+step_determinism() {
+    local seed
+    exits 0 "$(release)/balsa" simulate --seeds 1..10 --duration 20s >"$STEP_DIR/first"
+    for seed in 1 2 3 4 5 6 7 8 9 10; do
+        exits 0 "$(release)/balsa" simulate --seed "$seed" --duration 20s --trace "$STEP_DIR/trace" >>"$STEP_DIR/second"
+        holds "seed $seed has no trace" [ -s "$STEP_DIR/trace" ]
+        rm "$STEP_DIR/trace"
+    done
+    grep '^seed ' "$STEP_DIR/first" >"$STEP_DIR/one"
+    grep '^seed ' "$STEP_DIR/second" >"$STEP_DIR/many"
+    says "$(awk '{ print $1, $2, $3, $(NF - 1), $NF }' "$STEP_DIR/one")"
+    holds 'ten seeds were run' [ "$(grep -cE '^seed [0-9]+ ok .* hash [0-9a-f]{16}$' "$STEP_DIR/one")" -eq 10 ]
+    holds 'the hashes are not ten different ones' [ "$(awk '{ print $NF }' "$STEP_DIR/one" | sort -u | wc -l)" -eq 10 ]
+    holds 'the runs differ in another process' diff "$STEP_DIR/one" "$STEP_DIR/many"
+}
+
+# The history of every seed passes the checker that reads files, which has never seen the log.
+step_histories() {
+    local seed history=$STEP_DIR/history
+    for seed in $(seq 1 20); do
+        exits 0 "$(release)/balsa" simulate --seed "$seed" --duration 20s --history "$history"
+        holds "the history of seed $seed is short" [ "$(grep -c ' ok' "$history")" -ge 50 ]
+        exits 0 "$(release)/balsa" check-history --model balsa "$history" >"$STEP_DIR/verdict"
+        holds "seed $seed: $(cat "$STEP_DIR/verdict")" grep -q 'linearizable$' "$STEP_DIR/verdict"
+        rm "$history"
+    done
+}
+
+# Two writes, and a read that returns the second of them or one that nobody wrote.
+step_history_checker() {
+    local history=$STEP_DIR/history.log value
+    for value in 2 3; do
+        printf 'INFO  jepsen.util - %d\t:%s\t:%s\t%s\n' \
+            0 invoke write 1  0 ok write 1  1 invoke write 2  1 ok write 2 \
+            2 invoke read nil  2 ok read "$value" >"$history"
+        exits $((value - 2)) "$(release)/balsa" check-history --model register "$history"
+    done
+    exits 2 "$(release)/balsa" check-history --model register "$STEP_DIR/missing.log"
+}
+
+# Every planted error is found, and as an invariant of its row in the page.
+step_planted() {
+    local name row found
+    "$(release)/balsa" simulate --seed 1 --break help | sort >"$STEP_DIR/names"
+    sed -n 's/^| `\([a-z-]*\)` | .*/\1/p' Docs/PlantedBugs.md | sort >"$STEP_DIR/rows"
+    holds 'no error can be planted' [ -s "$STEP_DIR/names" ]
+    holds 'the page lists other errors' diff "$STEP_DIR/names" "$STEP_DIR/rows"
+    says "$(wc -l <"$STEP_DIR/names") errors are planted"
+    while read -r name; do
+        exits 1 "$(release)/balsa" simulate --seeds 1..500 --break "$name" >"$STEP_DIR/found" || continue
+        found=$(sed -n 's/^FAILED \(.*\) at [0-9].*/\1/p' "$STEP_DIR/found")
+        says "$name: $(grep -a '^FAILED' "$STEP_DIR/found" | cut -c 1-110)"
+        row=$(grep "^| \`$name\` |" Docs/PlantedBugs.md)
+        holds "$name is found as '$found', which its row in Docs/PlantedBugs.md does not name" \
+            grep -qF "\`$found\`" <<<"${row##* | }" || true
+    done <"$STEP_DIR/names"
+}
