@@ -94,7 +94,7 @@ step_planted() {
     says "$(wc -l <"$STEP_DIR/names") errors are planted"
     while read -r name; do
         exits 1 "$(release)/balsa" simulate --seeds 1..500 --break "$name" >"$STEP_DIR/found" || continue
-        found=$(sed -n 's/^FAILED \(.*\) at [0-9].*/\1/p' "$STEP_DIR/found")
+        found=$(sed -n 's/^FAILED \([a-z ]*\) at [0-9].*/\1/p' "$STEP_DIR/found")
         says "$name: $(grep -a '^FAILED' "$STEP_DIR/found" | cut -c 1-110)"
         row=$(grep "^| \`$name\` |" Docs/PlantedBugs.md)
         holds "$name is found as '$found', which its row in Docs/PlantedBugs.md does not name" \

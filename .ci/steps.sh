@@ -78,7 +78,7 @@ step_benchmark() {
         holds "the benchmark has no row $row" grep -qE "^$row +[0-9.]*[1-9]" "$STEP_DIR/figures"
     done
     # In one process, and in three.
-    for row in 'put 1' 'put 10' 'get 1' 'get 10'; do
+    for row in 'put +1' 'put +10' 'get +1' 'get +10'; do
         holds "the benchmark has not two rows of $row clients" \
             [ "$(grep -cE "^balsa +$row clients +[0-9.]*[1-9]" "$STEP_DIR/figures")" -eq 2 ]
     done

@@ -73,13 +73,11 @@ began=$SECONDS
 
 # MARK: The copy
 
-# Copies what git knows of and what is new. Files keep their times, so that only what has changed is built again.
+# Copies all but what was built. Files keep their times, so that only what has changed is built again.
 make_copy() {
     mkdir -p "$tree" "$saved"
     find "$tree" -mindepth 1 -maxdepth 1 ! -name .build -exec rm -rf {} +
-    (cd "$package" && git ls-files --cached --others --exclude-standard -z) |
-        while IFS= read -r -d '' file; do [ ! -f "$package/$file" ] || printf '%s\0' "$file"; done |
-        (cd "$package" && tar --null -T - -cf -) | tar -xf - -C "$tree"
+    tar -C "$package" --exclude=./.build --exclude=./.git -cf - . | tar -xf - -C "$tree"
     local folder name
     for folder in "$tree"/Tests/*Tests; do
         name=${folder##*/}
