@@ -54,16 +54,9 @@ public struct Simulation {
             try Certificate(calls: world.calls, ledger: world.judges.requests).check(at: world.now)
         }
         guard world.violation == nil else { return }
-        guard world.history.operations.count <= mostSearched else {
-            report.counters.undecided = 1
-            return
-        }
-        let checker = LinearizabilityChecker(model: RegisterModel(), limits: limits)
-        switch checker.check(world.history.registerOperations).verdict {
-        case .linearizable: break
-        case .unknown: report.counters.undecided = 1
-        case .notLinearizable(let contradiction):
-            world.judge { throw Violation(.linearizability, contradiction.description, at: world.now) }
+        world.judge {
+            let check = RegisterHistoryCheck(limits: limits, mostSearched: mostSearched)
+            if try !check.check(world.history, at: world.now) { report.counters.undecided = 1 }
         }
     }
 }

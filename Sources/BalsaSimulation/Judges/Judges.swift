@@ -7,10 +7,23 @@ import BalsaWire
 
 /// Watches the members of a run and throws a ``Violation`` at the first thing that must not happen.
 ///
-/// The judges see what the members send, persist, stage and apply, and their public state; nothing tells them which errors
-/// are planted. What is checked at each event costs amortised constant time, but for the log of a member that takes office,
-/// which is looked at whole; ``sweep(_:at:)`` looks at everything.
+/// It is given what the members send, persist, stage and apply, and a few values of their public state: never a replica, so
+/// that each rule can be tested alone. Nothing tells it which errors are planted.
+///
+/// Complexity: what is done at an event is proportional to the entries that the event is about; for a command also to the
+/// sessions that are open and the values that its key has had. When a member becomes leader, all entries that were applied
+/// are held against its log. ``sweep(_:at:)`` looks at all logs.
 struct Judges {
+    /// What a replica shows behind a step.
+    struct StepView {
+        /// What the replica says is wrong with itself.
+        var brokenInvariant: String?
+        var commitIndex: LogIndex
+        var appliedIndex: LogIndex
+        /// The digest of its state; nil where it has failed.
+        var digest: UInt64?
+    }
+
     /// What is known of one member over all its processes.
     private struct Record {
         /// The highest term that it ever spoke in.
@@ -42,6 +55,10 @@ struct Judges {
 
     /// What became of every command.
     private(set) var requests: RequestLedger
+    /// Who belongs to the cluster.
+    var identity = IdentityCheck()
+    /// What became of processes and of requests.
+    var processes = ProcessCheck()
 
     /// - Parameter members: how many there are; one machine more may run on a copy of a member's disk.
     init(members: Int, limits: KeyValueLimits) {
@@ -56,28 +73,28 @@ struct Judges {
     /// - Parameter isWhole: whether its directory is what the member made of it, and has to remember everything.
     mutating func started(
         _ id: MemberID,
-        _ replica: Replica,
+        _ standing: Standing,
+        commitIndex: LogIndex,
         isWhole: Bool,
         at now: TimeSpan
     ) throws(Violation) {
-        let raft = replica.raft
         let record = records[Int(id)]
-        if isWhole, raft.term < record.spokenTerm {
+        if isWhole, standing.term < record.spokenTerm {
             throw Violation(
                 .monotoneTerm,
-                "member \(id) came back in term \(raft.term) and had spoken in term \(record.spokenTerm)",
+                "member \(id) came back in term \(standing.term) and had spoken in term \(record.spokenTerm)",
                 at: now
             )
         }
-        if isWhole, raft.commitIndex < record.durableCommit {
+        if isWhole, commitIndex < record.durableCommit {
             throw Violation(
                 .monotoneCommit,
-                "member \(id) came back with commit index \(raft.commitIndex), its disk had \(record.durableCommit)",
+                "member \(id) came back with commit index \(commitIndex), its disk had \(record.durableCommit)",
                 at: now
             )
         }
-        records[Int(id)].commit = raft.commitIndex
-        records[Int(id)].standing = raft.currentStanding
+        records[Int(id)].commit = commitIndex
+        records[Int(id)].standing = standing
         records[Int(id)].commitsUnderWay = []
     }
 
@@ -87,18 +104,17 @@ struct Judges {
     }
 
     /// A replica has made a step.
-    mutating func stepped(_ id: MemberID, _ replica: Replica, at now: TimeSpan) throws(Violation) {
-        if let sentence = replica.brokenInvariant() {
+    mutating func stepped(_ id: MemberID, _ view: StepView, at now: TimeSpan) throws(Violation) {
+        if let sentence = view.brokenInvariant {
             throw Violation(.memberState, "member \(id): \(sentence)", at: now)
         }
-        let commit = replica.commitIndex
+        let commit = view.commitIndex
         if commit < records[Int(id)].commit {
             throw Violation(.monotoneCommit, "member \(id) went from \(records[Int(id)].commit) to \(commit)", at: now)
         }
         records[Int(id)].commit = commit
-        let applied = replica.appliedIndex
-        guard replica.failure == nil, applied > 0 else { return }
-        let digest = replica.machine.digest
+        let applied = view.appliedIndex
+        guard let digest = view.digest, applied > 0 else { return }
         if let known = digests[applied] {
             if known != digest {
                 throw Violation(.equalStates, "member \(id) has another state at index \(applied)", at: now)
@@ -149,33 +165,38 @@ struct Judges {
     mutating func standing(
         _ standing: Standing,
         of id: MemberID,
-        _ replica: Replica?,
+        log: LogOutline?,
         _ counters: inout RunCounters,
         at now: TimeSpan
     ) throws(Violation) {
         let before = records[Int(id)].standing
         records[Int(id)].standing = standing
         if before.role == .candidate, standing.role != .leader { counters.electionsLost += 1 }
-        guard standing.role == .leader, let replica else { return }
+        guard standing.role == .leader, let log else { return }
         counters.electionsWon += 1
         if let other = leaders[standing.term], other != id {
             throw Violation(.electionSafety, "members \(other) and \(id) lead term \(standing.term)", at: now)
         }
         leaders.insert(id, for: standing.term)
-        try checkCompleteness(id, replica.raft, at: now)
+        try checkCompleteness(id, standing.term, log, at: now)
     }
 
-    private func checkCompleteness(_ id: MemberID, _ raft: Raft, at now: TimeSpan) throws(Violation) {
-        guard ledger.lastIndex > raft.log.base.index else { return }
-        for index in (raft.log.base.index + 1)...ledger.lastIndex {
+    private func checkCompleteness(
+        _ id: MemberID,
+        _ leaderTerm: Term,
+        _ log: LogOutline,
+        at now: TimeSpan
+    ) throws(Violation) {
+        guard ledger.lastIndex > log.base.index else { return }
+        for index in (log.base.index + 1)...ledger.lastIndex {
             let entry = ledger[index]
             // A candidate that stood still may take office in a term that is over. It owes only what was committed before
             // its term; what was first applied in this term or a later one it may never have seen.
-            guard entry.appliedTerm < raft.term, raft.log.term(at: index) != entry.term else { continue }
-            let found = raft.log.term(at: index).map { "one of term \($0)" } ?? "none"
+            guard entry.appliedTerm < leaderTerm, log.term(at: index) != entry.term else { continue }
+            let found = log.term(at: index).map { "one of term \($0)" } ?? "none"
             throw Violation(
                 entry.isAcknowledged ? .acknowledgedPresent : .leaderCompleteness,
-                "member \(id) leads term \(raft.term); at index \(index) was applied an entry of term \(entry.term), "
+                "member \(id) leads term \(leaderTerm); at index \(index) was applied an entry of term \(entry.term), "
                     + "its log has \(found)",
                 at: now
             )
@@ -221,16 +242,13 @@ struct Judges {
         }
     }
 
-    /// A member writes its log.
-    mutating func writes(_ id: MemberID, _ write: ReplicaWrite) {
-        guard !write.isVote else { return }
-        records[Int(id)].commitsUnderWay.append((write.write.number, write.commit))
+    /// A member writes its log. The write carries that commit index.
+    mutating func writes(_ id: MemberID, number: UInt64, commit: LogIndex) {
+        records[Int(id)].commitsUnderWay.append((number, commit))
     }
 
-    /// A write is durable.
-    mutating func durable(_ id: MemberID, _ write: ReplicaWrite) {
-        guard !write.isVote else { return }
-        let number = write.write.number
+    /// A write of a log is durable.
+    mutating func durable(_ id: MemberID, number: UInt64) {
         guard let slot = records[Int(id)].commitsUnderWay.firstIndex(where: { $0.number == number }) else { return }
         let commit = records[Int(id)].commitsUnderWay.remove(at: slot).commit
         // A later frame counts only along with all before it.
@@ -296,11 +314,9 @@ struct Judges {
     // MARK: The whole
 
     /// Looks at all logs: those of any two members agree up to the last entry that they have in common.
-    func sweep(_ members: [SimulatedMember], at now: TimeSpan) throws(Violation) {
-        for (place, first) in members.enumerated() {
-            guard let left = first.process?.replica?.raft.log else { continue }
-            for second in members[(place + 1)...] {
-                guard let right = second.process?.replica?.raft.log else { continue }
+    static func sweep(_ logs: [(id: MemberID, log: LogOutline)], at now: TimeSpan) throws(Violation) {
+        for (place, (first, left)) in logs.enumerated() {
+            for (second, right) in logs[(place + 1)...] {
                 var index = min(left.lastIndex, right.lastIndex)
                 let base = max(left.base.index, right.base.index)
                 while index > base, left.term(at: index) != right.term(at: index) { index -= 1 }
@@ -308,7 +324,7 @@ struct Judges {
                     if left.term(at: index) != right.term(at: index) {
                         throw Violation(
                             .logMatching,
-                            "members \(first.id) and \(second.id) agree after index \(index) and not at it",
+                            "members \(first) and \(second) agree after index \(index) and not at it",
                             at: now
                         )
                     }

@@ -1,34 +1,49 @@
-import Balsa
 import BalsaKeyValue
 import BalsaPlatform
 import BalsaRaft
 
-/// Holds the whole state of a member against the judges' own, at what it has applied and at the oldest revision that it
+/// A state that can be read whole, at the revisions that it still has.
+protocol ReadableState {
+    /// The last entry that was applied.
+    var appliedIndex: LogIndex { get }
+    /// Reads below this revision are refused.
+    var retentionMark: UInt64 { get }
+    /// All pairs at a revision, at most `limit`.
+    func pairs(at revision: UInt64, limit: Int) throws(KeyValueError) -> [KeyValuePair]
+}
+
+extension KeyValueMachine: ReadableState {
+    var appliedIndex: LogIndex { applied.index }
+
+    func pairs(at revision: UInt64, limit: Int) throws(KeyValueError) -> [KeyValuePair] {
+        try scan(from: Bytes(), to: nil, limit: limit, order: .ascending, maxBytes: .max, at: revision).pairs
+    }
+}
+
+/// Holds the whole state of a member against the reference state, at what it has applied and at the oldest revision that it
 /// still answers.
 struct StateCheck {
     let ledger: RequestLedger
 
-    /// A sentence about the first difference; nil where there is none, or where the disk did not let it be read.
-    func difference(of machine: KeyValueMachine) -> String? {
-        let applied = machine.applied.index
-        guard applied <= ledger.lastIndex else { return "has applied \(applied), which nobody replied to" }
-        if let sentence = difference(of: machine, at: applied) { return sentence }
-        let mark = machine.retentionMark
-        return mark > 0 && mark < applied ? difference(of: machine, at: mark) : nil
+    /// Throws at the first difference. A disk that does not let the state be read now is none.
+    func check(_ id: MemberID, _ state: some ReadableState, at now: TimeSpan) throws(Violation) {
+        guard let sentence = difference(of: state) else { return }
+        throw Violation(.equalStates, "member \(id) \(sentence)", at: now)
     }
 
-    private func difference(of machine: KeyValueMachine, at revision: UInt64) -> String? {
+    private func difference(of state: some ReadableState) -> String? {
+        let applied = state.appliedIndex
+        guard applied <= ledger.lastIndex else { return "has applied \(applied), which nobody replied to" }
+        if let sentence = difference(of: state, at: applied) { return sentence }
+        let mark = state.retentionMark
+        return mark > 0 && mark < applied ? difference(of: state, at: mark) : nil
+    }
+
+    private func difference(of state: some ReadableState, at revision: UInt64) -> String? {
         let expected = ledger.state.pairs(from: Bytes(), to: nil, at: revision)
         let found: [KeyValuePair]
         do throws(KeyValueError) {
-            found = try machine.scan(
-                from: Bytes(),
-                to: nil,
-                limit: expected.count + 1,
-                order: .ascending,
-                maxBytes: .max,
-                at: revision
-            ).pairs
+            found = try state.pairs(at: revision, limit: expected.count + 1)
         } catch {
             // A disk that fails now and then is no difference; damage is, whose place the sentence names.
             if error.code == .damaged || error.code == .compacted { return "cannot be read at \(revision): \(error)" }
@@ -41,6 +56,6 @@ struct StateCheck {
         let present = place < found.count ? "\(found[place].key) of revision \(found[place].revision)" : "the end"
         let should =
             place < expected.count ? "\(expected[place].key) of revision \(expected[place].revision)" : "the end"
-        return "at revision \(revision) of \(machine.applied.index) applied has \(present) where \(should) should be"
+        return "at revision \(revision) of \(state.appliedIndex) applied has \(present) where \(should) should be"
     }
 }

@@ -31,8 +31,6 @@ struct SimulatedClient {
     var lastNumber: UInt64 = 0
     /// Counts the attempts of all operations; an answer to another than the last is not heard.
     var attempt: UInt64 = 0
-    /// The last attempt that a replica has replied to; each is replied to once.
-    var repliedAttempt: UInt64 = .max
     /// The member that answered last, or was said to lead.
     var leader: MemberID = 0
     /// How many values the client has written; each is written once.

@@ -50,6 +50,9 @@ final class SimulatedMember {
         self.disk = disk
     }
 
+    /// The member as the checkers of identity see it.
+    var party: IdentityCheck.Party { IdentityCheck.Party(member: id, directory: directory) }
+
     var slowFactor: UInt64 { slowness.reduce(1) { max($0, $1.factor) } }
 
     /// Ends every fault of the disk and of the process.

@@ -183,12 +183,9 @@ extension World {
         case .failure(let error):
             return .failure(error)
         case .success(let bytes, _):
-            do {
-                return .replied(try CommandReply(decoding: bytes))
-            } catch {
-                judge { throw Violation(.certificate, "a reply cannot be decoded: \(error)", at: now) }
-                return .failure(RequestError(.unknown, .failed))
-            }
+            var answer = ClientAnswer.failure(RequestError(.unknown, .failed))
+            judge { answer = .replied(try Certificate.decode(bytes, at: now)) }
+            return answer
         case .readable(let index):
             // Whoever asked may have stopped waiting.
             guard clients[client].attempt == attempt, let pending = clients[client].pending,
@@ -200,11 +197,7 @@ extension World {
 
     private func read(_ question: CallLog.Question, _ machine: KeyValueMachine, _ index: LogIndex) -> ClientAnswer {
         let applied = machine.applied.index
-        if applied < index {
-            judge {
-                throw Violation(.certificate, "\(index) was said to be readable, and \(applied) is applied", at: now)
-            }
-        }
+        judge { try Certificate.checkReadable(index, applied: applied, at: now) }
         do throws(KeyValueError) {
             switch question {
             case .get(let key, _):
@@ -225,9 +218,7 @@ extension World {
             }
         } catch {
             // The disk failed under it; a read has no effect.
-            if error.cause?.cause == nil {
-                judge { throw Violation(.certificate, "a read failed: \(error)", at: now) }
-            }
+            judge { try Certificate.checkReadFailure(error, at: now) }
             return .failure(RequestError(.notApplied, .failed))
         }
     }
@@ -269,9 +260,8 @@ extension World {
     /// A member says that a command can never be executed.
     private func refused(_ client: Int, _ pending: SimulatedClient.Pending, _ error: RequestError) {
         judge {
-            guard case .command(let command) = pending.question, judges.requests.isRefused(command) else {
-                throw Violation(.certificate, "call \(pending.call + 1) was refused, and is sound: \(error)", at: now)
-            }
+            let reason = error.reason.description
+            try Certificate.checkRefusal(of: pending.question, pending.call, reason, judges.requests, at: now)
         }
         finish(client, .failed)
     }
@@ -349,6 +339,7 @@ extension World {
             counters.refused += 1
         case .unknown:
             counters.unknown += 1
+            judge { try LivenessCheck.checkUnknown(pending.call, hasFaults: !scenario.faults.isEmpty, at: now) }
         }
         let pause = clients[client].random.below(scenario.thinking.nanoseconds)
         let next = WorldEvent.act(client: client, attempt: clients[client].attempt)

@@ -35,9 +35,12 @@ extension World {
         guard let instance = process.instance else { return }
         trace.record("send", member: member.id, at: now, "to \(to): \(describe(frame))")
         trace.add(frame)
-        // What a member says that nobody may listen to is judged where somebody listens.
+        // What a member says that nobody may listen to is checked where somebody listens.
         if member.directory == .whole { judge { try judges.sent(frame, at: now) } }
-        if instance.cluster == nil { judge { try checkIsFirstBoot(frame, of: member) } }
+        if instance.cluster == nil {
+            let content = (try? PeerFrame(decoding: frame, options: scenario.replicaOptions([]).wire))?.content
+            judge { try judges.identity.speaksBeforeItBelongs(content, by: member.id, describe(frame), at: now) }
+        }
         let arrivals = network.route(from: member.id, to: to, path, at: now) { counters[$0] += 1 }
         let sent = SimulatedFrame(
             introduction: instance.introduction(to: to),
@@ -46,17 +49,6 @@ extension World {
             bytes: frame
         )
         for arrival in arrivals { queue.schedule(.deliver(sent), at: arrival) }
-    }
-
-    /// Nobody says anything of consensus before it belongs to a cluster.
-    private func checkIsFirstBoot(_ frame: Bytes, of member: SimulatedMember) throws {
-        let decoded = try? PeerFrame(decoding: frame, options: scenario.replicaOptions([]).wire)
-        if case .firstBoot = decoded?.content { return }
-        throw Violation(
-            .identity,
-            "member \(member.id) belongs to no cluster and says \(describe(frame))",
-            at: now
-        )
     }
 
     func deliver(_ frame: SimulatedFrame, _ event: WorldEvent) {
@@ -73,7 +65,7 @@ extension World {
         }
         switch verdict {
         case .accept:
-            judge { try checkMayBeHeard(frame, by: member) }
+            judge { try checkIsHeard(frame, by: member) }
             step(.received(frame.bytes), member, process, instance)
         case .firstBootOnly:
             step(.receivedFirstBoot(frame.bytes), member, process, instance)
@@ -168,67 +160,24 @@ extension World {
         process.connections = []
         if member.directory == .whole {
             member.wasEstablished = true
-            judge { try checkIsTheCluster(cluster, of: member) }
+            judge { try judges.identity.established(cluster, by: member.id, at: now) }
         }
         counters.firstBoots += 1
     }
 
-    private func checkIsTheCluster(_ cluster: ClusterIdentity, of member: SimulatedMember) throws {
-        if let known = self.cluster, known != cluster {
-            throw Violation(
-                .identity,
-                "member \(member.id) belongs to the cluster \(cluster.id), others to \(known.id)",
-                at: now
-            )
-        }
-        self.cluster = cluster
-    }
-
-    /// Nobody listens to a member whose directory has forgotten something, and nobody tells it anything: what it takes for
-    /// committed could be what it has, and not what the leader means.
-    private func checkMayBeHeard(_ frame: SimulatedFrame, by receiver: SimulatedMember) throws {
+    /// A member takes a message, which was perhaps sent before the sender's directory forgot something.
+    private func checkIsHeard(_ frame: SimulatedFrame, by receiver: SimulatedMember) throws {
         let sender = member(frame.machine)
-        if sender.directory != .whole, frame.start >= sender.directorySince {
-            throw Violation(
-                .identity,
-                "member \(frame.to) listens to member \(frame.from), whose directory was \(sender.directory): "
-                    + describe(frame.bytes),
-                at: now
-            )
-        }
-        guard receiver.directory != .whole else { return }
-        throw Violation(
-            .identity,
-            "member \(frame.from) talks to member \(frame.to), whose directory was \(receiver.directory): "
-                + describe(frame.bytes),
-            at: now
-        )
-    }
-
-    /// A member whose directory has forgotten something acknowledges nothing, and serves no linearizable read.
-    func checkMayServe(_ member: SimulatedMember, _ request: RequestID, _ reply: Reply) throws {
-        let isLinearizable = member.linearizableReads.contains(request)
-        member.linearizableReads.removeAll { $0 == request }
-        guard member.directory != .whole else { return }
-        switch reply {
-        case .success:
-            throw Violation(.identity, "member \(member.id), \(member.directory), acknowledged a command", at: now)
-        case .readable where isLinearizable:
-            throw Violation(.identity, "member \(member.id), \(member.directory), served a read", at: now)
-        case .readable, .failure:
-            break
-        }
+        var party = sender.party
+        if frame.start < sender.directorySince { party.directory = .whole }
+        try judges.identity.listens(receiver.party, to: party, describe(frame.bytes), at: now)
     }
 
     /// A member was refused and stays down, as its operator's attention it needs.
     func leave(_ member: SimulatedMember) {
         trace.record("refused", member: member.id, at: now, "\(member.directory)")
         counters.membersRefused += 1
-        if member.directory == .whole {
-            judge {
-                throw Violation(.identity, "member \(member.id) was refused, whose directory is its own", at: now)
-            }
-        }
+        judge { try judges.identity.refused(member.party, at: now) }
         member.isOut = true
         end(member, losesPower: false, salt: 0, downFor: .zero)
     }

@@ -112,7 +112,7 @@ extension World {
             return
         }
         process.writesUnderWay -= 1
-        judges.durable(member.id, write)
+        if !write.isVote { judges.durable(member.id, number: write.write.number) }
         step(.written(write), member, process, instance)
     }
 

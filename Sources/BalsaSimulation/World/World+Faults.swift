@@ -162,44 +162,36 @@ extension World {
         for client in clients.indices { clients[client].answersSinceCalm = 0 }
     }
 
-    /// Whether everything that is waited for after the storm has happened: every client was answered, twice, and the
-    /// members of the core agree.
-    ///
-    /// A leader outside of the core that a quorum follows may go on leading. A member that it cannot reach, or that cannot
-    /// reach it, then stays behind, which is how Raft is: nobody waits for that member.
+    /// Ends the run once every client was answered, as often as it has to be, and the members of the surviving quorum agree.
     func checkSettled() {
-        guard isCalm, !isDone, violation == nil, clients.allSatisfy({ $0.hasSettled }) else { return }
-        let leader = leader?.id ?? 0
-        var applied: LogIndex?
-        for id in scenario.memberIDs where isInCore(id) {
-            if leader != 0, network.isBlocked(leader, id) || network.isBlocked(id, leader) { continue }
-            guard let raft = member(id).process?.replica?.raft else { return }
-            guard raft.appliedIndex == raft.commitIndex, raft.commitIndex == applied ?? raft.commitIndex else { return }
-            applied = raft.commitIndex
-        }
+        guard isCalm, !isDone, violation == nil, clients.allSatisfy({ $0.hasSettled }),
+            let agreed = liveness.agreedIndex
+        else { return }
         isDone = true
-        trace.record("settled", member: 0, at: now, "at index \(applied ?? 0)")
+        trace.record("settled", member: 0, at: now, "at index \(agreed)")
     }
 
-    /// Says who did not answer or agree in time.
-    func livenessViolation() -> Violation {
-        let waiting = clients.filter { !$0.hasSettled }.map { String($0.number) }
-        var states: [String] = []
+    /// What is waited for after the faults have stopped.
+    ///
+    /// A leader outside of the surviving quorum may go on leading while a quorum follows it. A member that it cannot reach, or
+    /// that cannot reach it, then stays behind, as Raft allows.
+    var liveness: LivenessCheck {
+        let leader = leader?.id ?? 0
+        var check = LivenessCheck()
+        check.waitingClients = clients.filter { !$0.hasSettled }.map(\.number)
         for id in scenario.memberIDs where isInCore(id) {
-            guard let raft = member(id).process?.replica?.raft else {
-                states.append("\(id) is down")
-                continue
+            let state = member(id).process?.replica.map { replica in
+                LivenessCheck.State(
+                    role: replica.raft.role,
+                    term: replica.raft.term,
+                    commitIndex: replica.raft.commitIndex,
+                    appliedIndex: replica.raft.appliedIndex,
+                    last: replica.raft.log.last,
+                    isCutOff: leader != 0 && (network.isBlocked(leader, id) || network.isBlocked(id, leader))
+                )
             }
-            states.append(
-                "\(id) is \(raft.role.rawValue) of term \(raft.term), committed \(raft.commitIndex), "
-                    + "applied \(raft.appliedIndex), log to \(raft.log.last)"
-            )
+            check.members.append(LivenessCheck.Member(id: id, state: state))
         }
-        let clients = waiting.isEmpty ? "" : "clients \(waiting.joined(separator: ", ")) wait; "
-        return Violation(
-            .liveness,
-            "\(scenario.settling) after the faults have stopped: \(clients)\(states.joined(separator: "; "))",
-            at: now
-        )
+        return check
     }
 }

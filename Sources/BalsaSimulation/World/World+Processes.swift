@@ -63,7 +63,16 @@ extension World {
         process.isListenedTo = true
         listen(to: replica, of: member.id)
         counters.tornTails += replica.metrics.recovery.tornTails
-        judge { try judges.started(member.id, replica, isWhole: member.directory == .whole, at: now) }
+        let raft = replica.raft
+        judge {
+            try judges.started(
+                member.id,
+                raft.currentStanding,
+                commitIndex: raft.commitIndex,
+                isWhole: member.directory == .whole,
+                at: now
+            )
+        }
         judge { try checkState(of: member) }
     }
 
@@ -75,9 +84,7 @@ extension World {
             processDied(member)
         } else {
             trace.record("open-failed", member: member.id, at: now, error.description)
-            if error.file == nil || error.file?.number == .notFound {
-                judge { throw Violation(.recovery, "member \(member.id) cannot be opened: \(error)", at: now) }
-            }
+            judge { try judges.processes.cannotOpen(member.id, error, at: now) }
             end(member, losesPower: false, salt: 0, downFor: .milliseconds(200))
         }
     }
@@ -155,17 +162,13 @@ extension World {
         counters.add(machine.metrics)
     }
 
-    /// Holds the state of a member against the judges' own.
+    /// Holds the state of a member against the reference state.
     func checkState(of member: SimulatedMember) throws {
         guard let replica = member.process?.replica, replica.failure == nil,
             let machine = (replica.machine as? KeyValueStateMachine)?.machine
         else { return }
-        if let difference = StateCheck(ledger: judges.requests).difference(of: machine) {
-            throw Violation(.equalStates, "member \(member.id) \(difference)", at: now)
-        }
-        if let broken = machine.engine.checkInvariants() {
-            throw Violation(.memberState, "member \(member.id): \(broken)", at: now)
-        }
+        try StateCheck(ledger: judges.requests).check(member.id, machine, at: now)
+        try judges.processes.engine(member.id, machine.engine.checkInvariants(), at: now)
     }
 
     /// Adds what the processes that still run have counted.
@@ -215,7 +218,15 @@ extension World {
         }
         guard let instance = process.instance else { return }
         listen(to: member, process)
-        if let replica = process.replica { judge { try judges.stepped(member.id, replica, at: now) } }
+        if let replica = process.replica {
+            let view = Judges.StepView(
+                brokenInvariant: replica.brokenInvariant(),
+                commitIndex: replica.commitIndex,
+                appliedIndex: replica.appliedIndex,
+                digest: replica.failure == nil ? replica.machine.digest : nil
+            )
+            judge { try judges.stepped(member.id, view, at: now) }
+        }
         for effect in effects { carryOut(effect, member, process) }
         if instance.failure?.code == .refused, member.process === process {
             leave(member)
@@ -233,7 +244,7 @@ extension World {
             send(joined(pieces), from: member, process, to: to, path)
         case .write(let write):
             process.writesUnderWay += 1
-            judges.writes(member.id, write)
+            if !write.isVote { judges.writes(member.id, number: write.write.number, commit: write.commit) }
             let delay = duration(upTo: scenario.writeTime, member)
             queue.schedule(.write(member.id, start: process.number, write), at: now + delay)
         case .run(let task):
@@ -252,7 +263,8 @@ extension World {
             }
         case .standing(let standing):
             trace.record("standing", member: member.id, at: now, "\(standing.role) of term \(standing.term)")
-            judge { try judges.standing(standing, of: member.id, process.replica, &counters, at: now) }
+            let log = process.replica?.raft.log
+            judge { try judges.standing(standing, of: member.id, log: log, &counters, at: now) }
             if standing.role == .leader { tookOffice(member.id) }
         case .report(let anomaly):
             trace.record("report", member: member.id, at: now, "\(anomaly)")
@@ -261,16 +273,14 @@ extension World {
             established(member, process, cluster)
         case .firstBootWaits(let sentence):
             trace.record("first-boot", member: member.id, at: now, sentence)
-            judge { throw Violation(.identity, "member \(member.id) waits: \(sentence)", at: now) }
+            judge { try judges.identity.waits(member.id, sentence, at: now) }
         case .retrying(let reason):
             trace.record("retrying", member: member.id, at: now, reason)
         case .undecodable(let error):
-            judge { throw Violation(.memberState, "member \(member.id) cannot decode a frame: \(error)", at: now) }
+            judge { try judges.processes.cannotDecode(member.id, "\(error)", at: now) }
         case .failed(let error):
             trace.record("failed", member: member.id, at: now, error.description)
-            if error.file == nil, error.code != .refused {
-                judge { throw Violation(.memberState, "member \(member.id) stopped: \(error)", at: now) }
-            }
+            judge { try judges.processes.stopped(member.id, error, at: now) }
         }
     }
 

@@ -36,14 +36,12 @@ extension World: ReplyReceiver {
     func receive(_ reply: Reply, to request: RequestID, of store: StoreID) {
         let client = Int(request.number >> 48)
         let attempt = request.number & (1 << 48 - 1)
-        if clients[client].repliedAttempt == attempt {
-            judge {
-                throw Violation(.memberState, "request \(attempt) of client \(client) was answered twice", at: now)
-            }
-        }
-        clients[client].repliedAttempt = attempt
-        judge { try checkMayServe(member(store.number), request, reply) }
-        let answer = answer(reply, to: client, attempt, by: member(store.number).process?.replica)
+        judge { try judges.processes.answered(request.number, at: now) }
+        let member = member(store.number)
+        let isLinearizable = member.linearizableReads.contains(request)
+        member.linearizableReads.removeAll { $0 == request }
+        judge { try judges.identity.serves(member.party, reply, isLinearizable: isLinearizable, at: now) }
+        let answer = answer(reply, to: client, attempt, by: member.process?.replica)
         queue.schedule(.answer(client: client, attempt: attempt, answer), at: now + trip(client))
     }
 }

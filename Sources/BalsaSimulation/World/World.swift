@@ -74,9 +74,6 @@ final class World {
     var calls = CallLog()
     let workload: Workload
 
-    /// The cluster that the members made.
-    var cluster: ClusterIdentity?
-
     /// What was violated first.
     var violation: Violation?
     /// The coups in force, oldest first.
@@ -126,7 +123,7 @@ final class World {
         while !isDone, violation == nil, let (moment, event) = queue.next() {
             now = moment
             handle(event)
-            judge { try checkProgress() }
+            judge { try LivenessCheck.checkProgress(events: trace.count, at: now) }
             if trace.count >= nextSweep { sweep() }
         }
         if violation == nil { sweep() }
@@ -165,21 +162,15 @@ final class World {
         case .stormEnds:
             stormEnds()
         case .settlingEnds:
-            if !isDone { judge { throw livenessViolation() } }
+            if !isDone { judge { try liveness.check(after: scenario.settling, at: now) } }
         }
-    }
-
-    /// Throws where events follow each other without end: so many never belong to so little time.
-    private func checkProgress() throws(Violation) {
-        let limit = 1_000_000 + now.nanoseconds / 1_000_000 * 200
-        guard trace.count > limit else { return }
-        throw Violation(.liveness, "\(trace.count) events in \(now): something goes on without end", at: now)
     }
 
     /// Looks at everything: at all logs, and at all states. Not so often that it takes more time than all the rest.
     private func sweep() {
         nextSweep = trace.count + max(4096, 64 * scenario.keys)
-        judge { try judges.sweep(members, at: now) }
+        let logs = members.compactMap { member in member.process?.replica.map { (member.id, $0.raft.log) } }
+        judge { try Judges.sweep(logs, at: now) }
         for member in members where member.process != nil { judge { try checkState(of: member) } }
     }
 

@@ -1,0 +1,39 @@
+import BalsaKeyValue
+import BalsaLSM
+import BalsaPlatform
+import BalsaRaft
+
+extension Certificate {
+    /// A member said that a state with everything through `index` may be read, and has applied `applied`.
+    static func checkReadable(_ index: LogIndex, applied: LogIndex, at now: TimeSpan) throws(Violation) {
+        guard applied < index else { return }
+        throw Violation(.certificate, "\(index) was said to be readable, and \(applied) is applied", at: now)
+    }
+
+    /// The reply that the bytes are, which a member gave to a client.
+    static func decode(_ bytes: Bytes, at now: TimeSpan) throws(Violation) -> CommandReply {
+        do throws(BalsaPlatform.DecodingError) {
+            return try CommandReply(decoding: bytes)
+        } catch {
+            throw Violation(.certificate, "a reply cannot be decoded: \(error)", at: now)
+        }
+    }
+
+    /// A read failed. Only a failing disk may be the reason.
+    static func checkReadFailure(_ error: KeyValueError, at now: TimeSpan) throws(Violation) {
+        guard error.cause?.cause == nil else { return }
+        throw Violation(.certificate, "a read failed: \(error)", at: now)
+    }
+
+    /// A member refused a call because of what it says, before it entered the log. Only what the model refuses as well may be.
+    static func checkRefusal(
+        of question: CallLog.Question,
+        _ place: Int,
+        _ reason: String,
+        _ ledger: RequestLedger,
+        at now: TimeSpan
+    ) throws(Violation) {
+        if case .command(let command) = question, ledger.isRefused(command) { return }
+        throw Violation(.certificate, "call \(place + 1) was refused as \(reason), and is sound", at: now)
+    }
+}

@@ -1,0 +1,85 @@
+import Balsa
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+
+/// Checks who belongs to the cluster, who is listened to, and who may answer.
+struct IdentityCheck {
+    /// One end of a conversation: a member, and what became of its directory.
+    struct Party {
+        var member: MemberID
+        var directory = DirectoryState.whole
+    }
+
+    /// The cluster of the first member that was established.
+    private var cluster: ClusterIdentity?
+
+    /// A member belongs to a cluster: to the same one as all others.
+    mutating func established(_ cluster: ClusterIdentity, by id: MemberID, at now: TimeSpan) throws(Violation) {
+        if let known = self.cluster, known != cluster {
+            throw Violation(
+                .identity,
+                "member \(id) belongs to the cluster \(cluster.id), others to \(known.id)",
+                at: now
+            )
+        }
+        self.cluster = cluster
+    }
+
+    /// A member of no cluster says something. It may say only what belongs to a first boot.
+    func speaksBeforeItBelongs(
+        _ content: PeerFrame.Content?,
+        by id: MemberID,
+        _ text: @autoclosure () -> String,
+        at now: TimeSpan
+    ) throws(Violation) {
+        if case .firstBoot = content { return }
+        throw Violation(.identity, "member \(id) belongs to no cluster and says \(text())", at: now)
+    }
+
+    /// A first boot waits for its operator, though no directory was lost during it.
+    func waits(_ id: MemberID, _ sentence: String, at now: TimeSpan) throws(Violation) {
+        throw Violation(.identity, "member \(id) waits: \(sentence)", at: now)
+    }
+
+    /// A member takes a message of consensus. Neither end may have a directory that has forgotten something: what such a
+    /// member takes for committed could be what it has, and not what the leader means.
+    func listens(
+        _ receiver: Party,
+        to sender: Party,
+        _ text: @autoclosure () -> String,
+        at now: TimeSpan
+    ) throws(Violation) {
+        let detail: String
+        if sender.directory != .whole {
+            detail =
+                "member \(receiver.member) listens to member \(sender.member), whose directory was \(sender.directory)"
+        } else if receiver.directory != .whole {
+            detail =
+                "member \(sender.member) talks to member \(receiver.member), whose directory was \(receiver.directory)"
+        } else {
+            return
+        }
+        throw Violation(.identity, "\(detail): \(text())", at: now)
+    }
+
+    /// A member answers a request. One whose directory has forgotten something acknowledges nothing, and serves no
+    /// linearizable read.
+    func serves(_ party: Party, _ reply: Reply, isLinearizable: Bool, at now: TimeSpan) throws(Violation) {
+        guard party.directory != .whole else { return }
+        switch reply {
+        case .success:
+            throw Violation(.identity, "member \(party.member), \(party.directory), acknowledged a command", at: now)
+        case .readable where isLinearizable:
+            throw Violation(.identity, "member \(party.member), \(party.directory), served a read", at: now)
+        case .readable, .failure:
+            break
+        }
+    }
+
+    /// A member was refused for good. Only one whose directory has forgotten something may be.
+    func refused(_ party: Party, at now: TimeSpan) throws(Violation) {
+        guard party.directory == .whole else { return }
+        throw Violation(.identity, "member \(party.member) was refused, whose directory is its own", at: now)
+    }
+}
