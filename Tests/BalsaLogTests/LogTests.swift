@@ -355,7 +355,10 @@ final class LogTests: XCTestCase {
         for _ in 1...2 { _ = try task.step(budgetBytes: 1) }
         XCTAssertTrue(try fileSystem.list("log").contains { $0.hasSuffix(".preparing") })
         full.isFull = true
-        XCTAssertThrowsError(try task.step(budgetBytes: 64))
+        XCTAssertThrowsError(try task.step(budgetBytes: 64)) {
+            XCTAssertEqual(($0 as? FileError)?.operation, .write)
+            XCTAssertEqual(($0 as? FileError)?.number, .noSpace)
+        }
         XCTAssertFalse(try fileSystem.list("log").contains { $0.hasSuffix(".preparing") })
     }
 

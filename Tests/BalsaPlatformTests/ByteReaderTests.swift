@@ -108,8 +108,13 @@ final class ByteReaderTests: XCTestCase {
     func testALengthOfAnySizeIsHeldAgainstWhatIsLeft() {
         for length in [6, 1 << 40, Int.max, -1, Int.min] {
             for bytes in [Bytes([1, 2, 3, 4, 5]), Bytes()] {
-                XCTAssertThrowsError(try bytes.withReader { _ = try $0.bytes(length, "body") })
-                XCTAssertThrowsError(try bytes.withReader { try $0.skip(length, "body") })
+                let fault = BalsaPlatform.DecodingError(.truncated, "body", at: 0)
+                XCTAssertThrowsError(try bytes.withReader { _ = try $0.bytes(length, "body") }) {
+                    XCTAssertEqual($0 as? BalsaPlatform.DecodingError, fault)
+                }
+                XCTAssertThrowsError(try bytes.withReader { try $0.skip(length, "body") }) {
+                    XCTAssertEqual($0 as? BalsaPlatform.DecodingError, fault)
+                }
             }
         }
     }

@@ -19,7 +19,9 @@ final class LinuxFileLockTests: XCTestCase {
         let path = directory.file("LOCK")
         let lock = try fileSystem.lock(path)
         assertHeld(path)
-        XCTAssertThrowsError(try LinuxFileSystem().lock(path), "another instance is no way around it")
+        XCTAssertThrowsError(try LinuxFileSystem().lock(path), "another instance is no way around it") {
+            XCTAssertEqual($0 as? FileError, FileError(.lock, path, .wouldBlock))
+        }
         let other = try fileSystem.lock(directory.file("OTHER"))
         lock.release()
         lock.release()

@@ -74,8 +74,8 @@ final class LinuxFileSystemTests: XCTestCase {
         let lock = try fileSystem.lock(directory.file("b"))
         _ = try fileSystem.list(directory.path)
         try fileSystem.syncDirectory(directory.path)
-        XCTAssertThrowsError(try fileSystem.open(directory.path, .read))
-        XCTAssertThrowsError(try fileSystem.lock(directory.file("b")))
+        assertFails(.open, directory.path, .isDirectory) { _ = try fileSystem.open(directory.path, .read) }
+        assertFails(.lock, directory.file("b"), .wouldBlock) { _ = try fileSystem.lock(directory.file("b")) }
         XCTAssertEqual(try descriptorsInDirectory().map { fcntl($0, F_GETFD) }, [FD_CLOEXEC, FD_CLOEXEC])
         file.close()
         lock.release()

@@ -35,7 +35,7 @@ final class LockTests: XCTestCase {
     func testAnErrorReleasesTheLock() {
         struct Refused: Error {}
         let lock = Lock()
-        XCTAssertThrowsError(try lock.withLock { throw Refused() })
+        XCTAssertThrowsError(try lock.withLock { throw Refused() }) { XCTAssertTrue($0 is Refused) }
         XCTAssertEqual(lock.withLock { 1 }, 1)
         let value = Locked("before")
         XCTAssertThrowsError(
@@ -43,7 +43,7 @@ final class LockTests: XCTestCase {
                 $0 = "after"
                 throw Refused()
             }
-        )
+        ) { XCTAssertTrue($0 is Refused) }
         XCTAssertEqual(value.withLock { $0 }, "after")
     }
 }

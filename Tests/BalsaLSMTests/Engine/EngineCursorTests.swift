@@ -243,7 +243,7 @@ extension EngineCursorTests {
         XCTAssertEqual(try pairs(same), ["k=v2", "l=w1"])
         XCTAssertEqual(try fixture.engine.get("k", in: first)?.value, "v1")
         XCTAssertNil(try fixture.get("k"))
-        XCTAssertThrowsError(try fixture.get("k", at: first.sequence))
+        assertFails(.compacted) { try fixture.get("k", at: first.sequence) }
         for snapshot in [empty, first, second, same] { snapshot.close() }
         XCTAssertEqual(fixture.engine.metrics.snapshotCount, 0)
         XCTAssertNil(fixture.engine.metrics.oldestSnapshot)

@@ -169,10 +169,16 @@ final class EngineReadingTests: XCTestCase {
                 XCTAssertEqual(($0 as? EngineError)?.code, .invalid)
             }
         }
-        XCTAssertThrowsError(try fixture.engine.seal(SealRecord(sequence: 6)))
+        assertFails(.invalid, naming: "the seal at 6 lies before the last batch, 7") {
+            try fixture.engine.seal(SealRecord(sequence: 6))
+        }
         try fixture.engine.seal(SealRecord(sequence: 9))
-        XCTAssertThrowsError(try fixture.engine.apply(WriteBatch(), sequence: 9))
-        XCTAssertThrowsError(try fixture.engine.seal(SealRecord(sequence: 9, retentionMark: 10)))
+        assertFails(.invalid, naming: "9 does not come after 9") {
+            try fixture.engine.apply(WriteBatch(), sequence: 9)
+        }
+        assertFails(.invalid, naming: "the retention mark 10") {
+            try fixture.engine.seal(SealRecord(sequence: 9, retentionMark: 10))
+        }
     }
 
     func testAClosedEngineRefusesAndItsCursorGoesOn() throws {

@@ -129,7 +129,9 @@ final class EpochsTests: XCTestCase {
     func testAnErrorGivesThePinBack() {
         struct Refused: Error {}
         let epochs = Epochs()
-        XCTAssertThrowsError(try epochs.withPin { () throws(Refused) in throw Refused() })
+        XCTAssertThrowsError(try epochs.withPin { () throws(Refused) in throw Refused() }) {
+            XCTAssertTrue($0 is Refused)
+        }
         epochs.retire(Counted(alive))
         epochs.collect()
         XCTAssertEqual(aliveCount, 0)

@@ -103,7 +103,7 @@ final class TableCursorTests: XCTestCase {
         XCTAssertEqual(cursor.entry, entries[0])
         try cursor.next()
         XCTAssertEqual(cursor.entry, entries[1], "the block is the cursor's")
-        XCTAssertThrowsError(try cursor.seekToLast(), "another block would need the file")
+        assertFails(.file, .read, .closed, "another block would need the file") { try cursor.seekToLast() }
         XCTAssertEqual(fixture.cache.byteCount, 0)
     }
 

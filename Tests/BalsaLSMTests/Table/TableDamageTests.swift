@@ -133,8 +133,8 @@ final class TableDamageTests: XCTestCase {
             }
         }
         XCTAssertGreaterThan(refused, 4)
-        XCTAssertThrowsError(try table.entries())
-        XCTAssertThrowsError(try table.verify())
+        assertFails(.damaged, naming: fixture.path(1)) { try table.entries() }
+        assertFails(.damaged, naming: fixture.path(1)) { try table.verify() }
     }
 
     func testABlockOfAnotherTableWithTheSameBytesIsRefused() throws {

@@ -146,7 +146,7 @@ final class WriteAheadLogCrashTests: XCTestCase {
             try log.sync()
             hook.fault = { $0.operation == .write ? answer : nil }
             let failed = LoggedBatch(2, Bytes([UInt8](repeating: 7, count: 150)))
-            XCTAssertThrowsError(try log.append(failed.sequence, failed.content))
+            assertFails(.file, .write) { try log.append(failed.sequence, failed.content) }
             hook.fault = { _ in nil }
             let second = try log.append(2, "second")
             for isSynced in [false, true] {

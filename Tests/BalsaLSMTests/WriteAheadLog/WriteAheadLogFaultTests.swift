@@ -38,7 +38,7 @@ final class WriteAheadLogFaultTests: XCTestCase {
         try log.sync()
         try log.append(2, "in doubt")
         fail(.sync, .fail(.inputOutput))
-        XCTAssertThrowsError(try log.sync())
+        assertFails(.file, .sync, .inputOutput) { try log.sync() }
         disk.processCrash()
         let seen = try OpenedLog.batches(on: disk)
         XCTAssertEqual(seen.map(\.sequence), [1, 2])
@@ -76,7 +76,7 @@ final class WriteAheadLogFaultTests: XCTestCase {
             try content.withUnsafeBytes { try log.stage($0, sequence: sequence) }
         }
         fail(.write, .failAfter(.inputOutput))
-        XCTAssertThrowsError(try log.writeStaged())
+        assertFails(.file, .write, .inputOutput) { try log.writeStaged() }
         hook.fault = { _ in nil }
         let other = try log.append(1, "cccc")
         disk.processCrash()
@@ -91,7 +91,7 @@ final class WriteAheadLogFaultTests: XCTestCase {
         let log = try OpenedLog(disk.mount(hook)).log
         try log.append(1, "first")
         hook.fault = { [.write, .size].contains($0.operation) ? .fail(.inputOutput) : nil }
-        XCTAssertThrowsError(try log.append(2, "second"))
+        assertFails(.file, .size, .inputOutput) { try log.append(2, "second") }
         hook.fault = { _ in nil }
         XCTAssertThrowsError(try log.append(2, "second")) { XCTAssertEqual(($0 as? EngineError)?.code, .failed) }
     }
@@ -108,7 +108,8 @@ final class WriteAheadLogFaultTests: XCTestCase {
                 count += 1
                 return count == failing ? .failAfter(.noSpace) : nil
             }
-            XCTAssertThrowsError(try log.rotate())
+            let operations: [FileError.Operation] = [.open, .write, .sync, .rename]
+            assertFails(.file, operations[failing - 1], .noSpace) { try log.rotate() }
             hook.fault = { _ in nil }
             if failing < 4 {
                 XCTAssertNil(log.failure, "call \(failing)")

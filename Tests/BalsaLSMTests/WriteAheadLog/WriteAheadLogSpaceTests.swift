@@ -53,11 +53,20 @@ final class WriteAheadLogSpaceTests: XCTestCase {
             if Self.writesHeader(call) { return .fail(.noSpace) }
             return call.operation == .remove ? .fail(.inputOutput) : nil
         }
-        for _ in 0..<20 { XCTAssertThrowsError(try log.rotate()) }
+        // From the fifth on none is begun, since those before cannot be removed.
+        for attempt in 0..<20 {
+            if attempt < 4 {
+                assertFails(.file, .write, .noSpace, naming: "wal-") { try log.rotate() }
+            } else {
+                assertFails(.file, .remove, .inputOutput, naming: ".preparing") { try log.rotate() }
+            }
+        }
         XCTAssertEqual(try preparedFiles().count, 4)
         XCTAssertNil(log.failure)
         disk.processCrash()
-        for _ in 0..<5 { XCTAssertThrowsError(try OpenedLog(disk.mount(hook))) }
+        for _ in 0..<5 {
+            assertFails(.file, .remove, .inputOutput, naming: ".preparing") { try OpenedLog(disk.mount(hook)) }
+        }
         XCTAssertEqual(try preparedFiles().count, 4)
         hook.fault = { _ in nil }
         XCTAssertEqual(try OpenedLog(disk.mount(hook)).batches, [first])
@@ -71,7 +80,7 @@ final class WriteAheadLogSpaceTests: XCTestCase {
             if Self.writesHeader(call) { return .fail(.noSpace) }
             return call.operation == .remove ? .fail(.inputOutput) : nil
         }
-        XCTAssertThrowsError(try log.rotate())
+        assertFails(.file, .write, .noSpace, naming: "wal-2") { try log.rotate() }
         XCTAssertEqual(try preparedFiles(), ["wal-2.preparing"])
         hook.fault = { _ in nil }
         try log.rotate()
@@ -88,7 +97,9 @@ final class WriteAheadLogSpaceTests: XCTestCase {
             for answer in [.fail(.noSpace), .failAfter(.noSpace)] as [DiskAnswer] {
                 hook.fault = { $0.operation == operation && $0.path.hasSuffix(".preparing") ? answer : nil }
                 for _ in 0..<3 {
-                    XCTAssertThrowsError(try OpenedLog(disk.mount(hook)))
+                    assertFails(.file, operation, .noSpace, naming: ".preparing") {
+                        try OpenedLog(disk.mount(hook))
+                    }
                     XCTAssertEqual(try disk.mount().list("engine"), ["wal-1"], "\(operation), \(answer)")
                 }
             }
@@ -104,7 +115,7 @@ final class WriteAheadLogSpaceTests: XCTestCase {
         let second = try log.append(2, "second")
         disk.processCrash()
         hook.fault = { $0.operation == .sync && $0.path.hasSuffix(".preparing") ? .failAfter(.noSpace) : nil }
-        XCTAssertThrowsError(try OpenedLog(disk.mount(hook)))
+        assertFails(.file, .sync, .noSpace, naming: ".preparing") { try OpenedLog(disk.mount(hook)) }
         disk.processCrash()
         var states = 0
         for isOpened in [false, true] {

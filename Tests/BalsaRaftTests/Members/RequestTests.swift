@@ -97,19 +97,23 @@ final class RequestTests: XCTestCase {
     func testARecoveryThatContradictsItselfIsRefused() throws {
         let configuration = try Configuration(voters: [1, 2, 3])
         let log = LogOutline(base: .at(1, 5), entries: [.command(term: 2), .command(term: 2)])
+        func state(_ term: Term, commit: LogIndex, applied: LogIndex) -> RecoveredState {
+            let hardState = HardState(term: term, vote: 0)
+            return RecoveredState(hardState: hardState, log: log, commitIndex: commit, appliedIndex: applied)
+        }
         let states = [
             // An entry of a term that the vote does not know.
-            RecoveredState(hardState: HardState(term: 1, vote: 0), log: log, commitIndex: 5, appliedIndex: 5),
+            (state(1, commit: 5, applied: 5), "the log has an entry of term 2, the vote is of term 1"),
             // Applied what the log does not reach, or less than it has dropped.
-            RecoveredState(hardState: HardState(term: 2, vote: 0), log: log, commitIndex: 5, appliedIndex: 8),
-            RecoveredState(hardState: HardState(term: 2, vote: 0), log: log, commitIndex: 5, appliedIndex: 4),
-            RecoveredState(hardState: HardState(term: 2, vote: 0), log: log, commitIndex: 8, appliedIndex: 5),
-            RecoveredState(hardState: HardState(term: .max, vote: 0)),
+            (state(2, commit: 5, applied: 8), "applied 8 and committed 5 must lie within the log, 5 to 7"),
+            (state(2, commit: 5, applied: 4), "applied 4 and committed 5 must lie within the log, 5 to 7"),
+            (state(2, commit: 8, applied: 5), "applied 5 and committed 8 must lie within the log, 5 to 7"),
+            (RecoveredState(hardState: HardState(term: .max, vote: 0)), "a term or an index is out of bounds"),
         ]
-        for state in states {
-            XCTAssertThrowsError(try Raft(member: 1, configuration: configuration, recovered: state, seed: 1))
+        for (state, reason) in states {
+            assertRefused(reason) { try Raft(member: 1, configuration: configuration, recovered: state, seed: 1) }
         }
-        XCTAssertThrowsError(try Raft(member: 0, configuration: configuration, seed: 1))
+        assertRefused("0 is not a member id") { try Raft(member: 0, configuration: configuration, seed: 1) }
     }
 
     func testAMemberThatRecoversAppliesWhatItKnowsToBeCommitted() throws {
@@ -119,17 +123,32 @@ final class RequestTests: XCTestCase {
     }
 
     func testOptionsThatCannotWorkAreRefused() throws {
-        let changes: [(inout RaftOptions) -> Void] = [
-            { $0.heartbeatInterval = .zero }, { $0.heartbeatInterval = .milliseconds(151) },
-            { $0.maxElectionTimeout = $0.minElectionTimeout }, { $0.maxElectionTimeout = .seconds(3_601) },
-            { $0.maxInflightMessages = 0 }, { $0.maxPendingReads = 0 }, { $0.maxAppendBytes = 0 },
-            { $0.maxInflightBytes = 0 }, { $0.maxUncommittedBytes = 0 },
+        typealias Change = (inout RaftOptions) -> Void
+        let windows = "the windows must hold at least one message and one read"
+        let bytes = "the limits in bytes must be positive"
+        let changes: [(Change, String)] = [
+            ({ $0.heartbeatInterval = .zero }, "the heartbeat interval must be positive and at most an hour"),
+            (
+                { $0.heartbeatInterval = .milliseconds(151) },
+                "the minimum election timeout must be at least two heartbeat intervals"
+            ),
+            (
+                { $0.maxElectionTimeout = $0.minElectionTimeout },
+                "the maximum election timeout must be above the minimum"
+            ),
+            (
+                { $0.maxElectionTimeout = .seconds(3_601) },
+                "the maximum election timeout must be at most an hour"
+            ),
+            ({ $0.maxInflightMessages = 0 }, windows), ({ $0.maxPendingReads = 0 }, windows),
+            ({ $0.maxAppendBytes = 0 }, bytes), ({ $0.maxInflightBytes = 0 }, bytes),
+            ({ $0.maxUncommittedBytes = 0 }, bytes),
         ]
         let configuration = try Configuration(voters: [1])
-        for change in changes {
+        for (change, reason) in changes {
             var options = RaftOptions()
             change(&options)
-            XCTAssertThrowsError(try Raft(member: 1, configuration: configuration, options: options, seed: 1))
+            assertRefused(reason) { try Raft(member: 1, configuration: configuration, options: options, seed: 1) }
         }
     }
 }

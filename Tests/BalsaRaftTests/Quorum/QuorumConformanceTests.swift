@@ -49,8 +49,15 @@ final class QuorumConformanceTests: XCTestCase {
         XCTAssertEqual([1, 2, 3].map(script.cases[0].value(of:)), ["12", nil, "5"])
         XCTAssertEqual(script.cases.map { $0.expected.last }, ["0", "VoteWon", "VoteLost"])
         XCTAssertEqual(script.cases.map(\.outgoing), [[2, 3], nil, []])
-        XCTAssertThrowsError(try QuorumScript("elect cfg=(1)\n----\nfine\n"))
-        XCTAssertThrowsError(try QuorumScript("vote cfg=(1) idx=(1)\n----\nfine\n"))
+        let faults = [
+            ("elect cfg=(1)\n----\nfine\n", "line 1: no such command: elect"),
+            ("vote cfg=(1) idx=(1)\n----\nfine\n", "line 1: no such argument: idx"),
+        ]
+        for (text, reason) in faults {
+            XCTAssertThrowsError(try QuorumScript(text)) {
+                XCTAssertEqual(($0 as? QuorumScriptError)?.description, reason)
+            }
+        }
     }
 
     private func run(_ one: QuorumCase, in name: String) throws {

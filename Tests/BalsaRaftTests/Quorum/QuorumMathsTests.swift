@@ -75,9 +75,9 @@ final class QuorumMathsTests: XCTestCase {
     }
 
     func testAConfigurationThatCannotBeIsRefused() {
-        XCTAssertThrowsError(try Configuration(voters: []))
-        XCTAssertThrowsError(try Configuration(voters: [0, 1]))
-        XCTAssertThrowsError(try Configuration(voters: [1, 2, 1]))
-        XCTAssertThrowsError(try Configuration(voters: Array(1...8)))
+        assertRefused("a group needs at least one voter") { try Configuration(voters: []) }
+        assertRefused("0 is not a member id") { try Configuration(voters: [0, 1]) }
+        assertRefused("member 1 is listed twice") { try Configuration(voters: [1, 2, 1]) }
+        assertRefused("a group has at most 7 voters, not 8") { try Configuration(voters: Array(1...8)) }
     }
 }

@@ -121,7 +121,9 @@ final class RecordedHistoryTests: XCTestCase {
             if isWhole {
                 XCTAssertNoThrow(try RecordedHistory(decoding: whole.slice(0..<count)))
             } else {
-                XCTAssertThrowsError(try RecordedHistory(decoding: whole.slice(0..<count)))
+                XCTAssertThrowsError(try RecordedHistory(decoding: whole.slice(0..<count))) {
+                    XCTAssertEqual(($0 as? HistoryFormatError)?.line, lastEnd + 1, "\(count) bytes: \($0)")
+                }
             }
         }
         XCTAssertEqual(lastEnd, 11)

@@ -53,9 +53,19 @@ final class NetworkAddressTests: XCTestCase {
     }
 
     func testEverythingElseIsRefused() {
-        for text in ["", ":", "host", "host:", ":1", "host:65536", "host:-1", "host:x", "::1:7", "[]:7", "a\0b:1"] {
-            XCTAssertThrowsError(try NetworkAddress(text), text)
+        let tooLong = String(repeating: "a", count: 254) + ":1"
+        let refused: [(String, [String])] = [
+            ("has no port", ["", ":", "host", "host:", "host:65536", "host:-1", "host:x"]),
+            ("needs brackets around its host", ["::1:7"]),
+            ("has no host that can be looked up", [":1", "[]:7", "a\0b:1", tooLong]),
+        ]
+        for (reason, texts) in refused {
+            for text in texts {
+                XCTAssertThrowsError(try NetworkAddress(text), text) {
+                    XCTAssertEqual($0 as? TransportError, TransportError(.address, "`\(text)` \(reason)"))
+                }
+            }
         }
-        XCTAssertThrowsError(try NetworkAddress(String(repeating: "a", count: 254) + ":1"))
+        XCTAssertNoThrow(try NetworkAddress(String(tooLong.dropFirst())))
     }
 }

@@ -82,11 +82,22 @@ final class EntryBatchTests: XCTestCase {
     }
 
     func testEveryFlippedByteIsRefused() {
-        let bytes = [UInt8](sample().bytes)
+        let batch = sample()
+        let bytes = [UInt8](batch.bytes)
         for place in bytes.indices {
             var flipped = bytes
             flipped[place] ^= 0x20
-            XCTAssertThrowsError(try decode(Bytes(flipped)), "byte \(place)")
+            let start = (5...9).map { batch.byteOffset(at: $0) }.last { $0 <= place } ?? 0
+            // A flipped checksum of a payload is noticed by that of the header, which covers it.
+            if place < start + 56 {
+                assertRefused(.checksum, "entry header checksum", at: start + 52, "byte \(place)") {
+                    try decode(Bytes(flipped))
+                }
+            } else {
+                assertRefused(.checksum, "entry payload checksum", at: start + 56, "byte \(place)") {
+                    try decode(Bytes(flipped))
+                }
+            }
         }
     }
 
@@ -98,7 +109,11 @@ final class EntryBatchTests: XCTestCase {
             if count > 0 && borders.contains(count) {
                 XCTAssertEqual(try decode(cut), batch.prefix(maxBytes: count))
             } else {
-                XCTAssertThrowsError(try decode(cut), "\(count) bytes")
+                let start = borders.last { $0 <= count } ?? 0
+                let fault =
+                    count == 0
+                    ? ("entries", 0) : count < start + 56 ? ("entry header", start) : ("entry payload", start + 56)
+                assertRefused(.truncated, fault.0, at: fault.1, "\(count) bytes") { try decode(cut) }
             }
         }
     }
@@ -112,7 +127,9 @@ final class EntryBatchTests: XCTestCase {
     }
 
     func testAnotherGroupIsRefused() {
-        XCTAssertThrowsError(try EntryBatch(decoding: sample().bytes, group: 8, entriesBytesLimit: .max))
+        assertRefused(.inconsistent, "entry group", at: 0) {
+            try EntryBatch(decoding: sample().bytes, group: 8, entriesBytesLimit: .max)
+        }
     }
 
     func testEntriesThatAreNotConsecutiveAreRefused() {
@@ -139,20 +156,28 @@ final class EntryBatchTests: XCTestCase {
 
     func testHeadersThatContradictThemselvesAreRefused() {
         XCTAssertNoThrow(try decode(Bytes(entry { _ in })))
-        let changes: [(inout EntryHeader) -> Void] = [
-            { $0.index = 0 }, { $0.term = 0 }, { $0.term = 1 }, { $0.kind = EntryKind(rawValue: 0) },
-            { $0.kind = EntryKind(rawValue: 128) }, { $0.payloadByteCount = 1 }, { $0.payloadByteCount = .max },
-            { $0.payloadChecksum = 1 }, { $0.index = 1 },
+        typealias Change = (inout EntryHeader) -> Void
+        let changes: [(Change, DecodingError.Reason, field: String, offset: Int)] = [
+            ({ $0.index = 0 }, .outOfBounds, "entry index", 8), ({ $0.term = 0 }, .inconsistent, "entry term", 16),
+            ({ $0.term = 1 }, .inconsistent, "entry term", 16),
+            ({ $0.kind = EntryKind(rawValue: 0) }, .outOfBounds, "entry kind", 48),
+            ({ $0.kind = EntryKind(rawValue: 128) }, .outOfBounds, "entry kind", 48),
+            ({ $0.payloadByteCount = 1 }, .truncated, "entry payload", 56),
+            ({ $0.payloadByteCount = .max }, .truncated, "entry payload", 56),
+            ({ $0.payloadChecksum = 1 }, .checksum, "entry payload checksum", 56),
+            ({ $0.index = 1 }, .inconsistent, "entry previous term", 24),
         ]
-        for (number, change) in changes.enumerated() {
-            XCTAssertThrowsError(try decode(Bytes(entry(change))), "change \(number)")
+        for (number, (change, reason, field, offset)) in changes.enumerated() {
+            assertRefused(reason, field, at: offset, "change \(number)") { try decode(Bytes(entry(change))) }
         }
     }
 
     func testAPreviousTermThatIsNotTheOneBeforeIsRefused() {
         let first = entry { _ in }
         XCTAssertNoThrow(try decode(Bytes(first + entry { ($0.index, $0.previousTerm, $0.term) = (6, 3, 3) })))
-        XCTAssertThrowsError(try decode(Bytes(first + entry { ($0.index, $0.previousTerm, $0.term) = (6, 2, 3) })))
+        assertRefused(.inconsistent, "entry previous term", at: 56 + 24) {
+            try decode(Bytes(first + entry { ($0.index, $0.previousTerm, $0.term) = (6, 2, 3) }))
+        }
     }
 
     func testABuilderTakesAChecksumThatWasComputedBefore() throws {

@@ -54,7 +54,7 @@ final class EntryHeaderTests: XCTestCase {
         for bit in 0..<bytes.count * 8 {
             var flipped = bytes
             flipped[bit / 8] ^= 1 << UInt8(bit % 8)
-            XCTAssertThrowsError(try decode(flipped), "bit \(bit)")
+            assertRefused(.checksum, "entry header checksum", at: 52, "bit \(bit)") { try decode(flipped) }
         }
     }
 
@@ -70,9 +70,9 @@ final class EntryHeaderTests: XCTestCase {
     func testAnOffsetOutsideOfTheBytesIsRefused() {
         let bytes = encoded(header)
         for offset in [-1, 1, 57, Int.max] {
-            XCTAssertThrowsError(
+            assertRefused(.truncated, "entry header", at: max(0, min(offset, bytes.count)), "\(offset)") {
                 try bytes.withUnsafeBytes { try EntryHeader(decoding: $0, at: offset) }
-            )
+            }
         }
     }
 
@@ -94,7 +94,7 @@ final class EntryHeaderTests: XCTestCase {
         for place in [50, 51] {
             var bytes = encoded(header)
             bytes[place] = 1
-            XCTAssertThrowsError(try decode(resealed(bytes)))
+            assertRefused(.outOfBounds, "entry reserved bytes", at: 50) { try decode(resealed(bytes)) }
         }
     }
 

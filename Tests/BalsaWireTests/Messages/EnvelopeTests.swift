@@ -101,8 +101,12 @@ final class EnvelopeTests: XCTestCase {
                 XCTAssertEqual(($0 as? DecodingError)?.reason, .outOfBounds)
             }
         }
-        XCTAssertThrowsError(try WireSamples.envelope(.appendResponse(.stale), term: beyond).frame())
-        XCTAssertThrowsError(try WireSamples.envelope(.appendResponse(.stale), group: 0).frame())
+        assertRefused(.outOfBounds, "frame term", at: 32) {
+            try WireSamples.envelope(.appendResponse(.stale), term: beyond).frame()
+        }
+        assertRefused(.outOfBounds, "frame group", at: 8) {
+            try WireSamples.envelope(.appendResponse(.stale), group: 0).frame()
+        }
     }
 
     func testAnEnvelopeCarriesWhatItsMessageAnnouncesAndNothingElse() {

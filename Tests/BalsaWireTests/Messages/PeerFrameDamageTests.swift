@@ -5,7 +5,7 @@ import XCTest
 
 /// Frames of the kinds that are not messages of the core, as no honest member has sent them.
 final class PeerFrameDamageTests: XCTestCase {
-    private func assertRefused(
+    private func assertFrameRefused(
         _ frame: [UInt8],
         _ reason: DecodingError.Reason,
         at offset: Int,
@@ -23,7 +23,7 @@ final class PeerFrameDamageTests: XCTestCase {
         for sent in PeerFrame.ownSamples {
             let frame = try sent.frame()
             for count in 0..<frame.count {
-                assertRefused(Array(frame[..<count]), .truncated, at: truncationPlace(count), "\(sent.content)")
+                assertFrameRefused(Array(frame[..<count]), .truncated, at: truncationPlace(count), "\(sent.content)")
             }
         }
     }
@@ -40,7 +40,8 @@ final class PeerFrameDamageTests: XCTestCase {
             for bit in 0..<8 * frame.count {
                 var damaged = frame
                 damaged[bit / 8] ^= 1 << (bit % 8)
-                XCTAssertThrowsError(try PeerFrame(decoding: damaged), "bit \(bit) of \(sent.content)")
+                let fault = fault(ofFlippedBit: bit)
+                assertFrameRefused(damaged, fault.reason, at: fault.offset, "bit \(bit) of \(sent.content)")
             }
         }
     }
@@ -48,13 +49,13 @@ final class PeerFrameDamageTests: XCTestCase {
     func testAByteBehindTheFrameIsRefused() throws {
         for sent in PeerFrame.ownSamples {
             let frame = try sent.frame()
-            assertRefused(frame + [0], .inconsistent, at: frame.count, "\(sent.content)")
+            assertFrameRefused(frame + [0], .inconsistent, at: frame.count, "\(sent.content)")
         }
     }
 
     func testAReservedKindAndUnknownOnesAreRefused() {
         for kind in [0, 12] + Array(UInt8(18)...255) {
-            assertRefused(RawFrame(kind: kind).bytes, .outOfBounds, at: 6, "kind \(kind)")
+            assertFrameRefused(RawFrame(kind: kind).bytes, .outOfBounds, at: 6, "kind \(kind)")
         }
     }
 
@@ -103,29 +104,29 @@ final class PeerFrameDamageTests: XCTestCase {
 
     func testAnAnswerLongerThanItsKindIsRefused() {
         let zeros = [UInt8](repeating: 0, count: 40)
-        assertRefused(RawFrame(kind: 14, body: zeros[..<24] + [1, 0]).bytes, .inconsistent, at: 52 + 25)
-        assertRefused(RawFrame(kind: 16, body: zeros[..<8] + [1] + zeros[..<9]).bytes, .inconsistent, at: 52 + 17)
+        assertFrameRefused(RawFrame(kind: 14, body: zeros[..<24] + [1, 0]).bytes, .inconsistent, at: 52 + 25)
+        assertFrameRefused(RawFrame(kind: 16, body: zeros[..<8] + [1] + zeros[..<9]).bytes, .inconsistent, at: 52 + 17)
     }
 
     func testCodesOutsideOfTheirRangeAreRefused() {
         let zeros = [UInt8](repeating: 0, count: 24)
         for code in [0] + Array(UInt8(4)...255) {
-            assertRefused(RawFrame(kind: 14, body: zeros + [code]).bytes, .outOfBounds, at: 52 + 24, "\(code)")
+            assertFrameRefused(RawFrame(kind: 14, body: zeros + [code]).bytes, .outOfBounds, at: 52 + 24, "\(code)")
         }
         for code in [0] + Array(UInt8(6)...255) {
             let body = zeros[..<8] + [code] + zeros[..<8]
-            assertRefused(RawFrame(kind: 16, body: Array(body)).bytes, .outOfBounds, at: 52 + 8, "\(code)")
+            assertFrameRefused(RawFrame(kind: 16, body: Array(body)).bytes, .outOfBounds, at: 52 + 8, "\(code)")
         }
     }
 
     func testALengthBeyondItsBoundIsRefusedWhereItStands() {
         let beyond = RawFrame.bytes(of: largestNumber + 1)
         let answer = RawFrame(kind: 14, body: [UInt8](repeating: 0, count: 16) + beyond + [1])
-        assertRefused(answer.bytes, .outOfBounds, at: 52 + 16)
+        assertFrameRefused(answer.bytes, .outOfBounds, at: 52 + 16)
         for offset in [16, 24, 32, 40] {
             for number in [largestNumber + 1, .max] {
                 let frame = chunk { $0.replaceSubrange(offset..<offset + 8, with: RawFrame.bytes(of: number)) }
-                assertRefused(frame, .outOfBounds, at: 52 + offset, "\(number)")
+                assertFrameRefused(frame, .outOfBounds, at: 52 + offset, "\(number)")
             }
         }
     }
@@ -154,39 +155,42 @@ final class PeerFrameDamageTests: XCTestCase {
     }
 
     func testATableThatNoMemberMakesIsRefused() {
-        assertRefused(proposal { $0[0] = 2 }, .version, at: 52 + 17, "a newer version")
-        assertRefused(proposal { $0[0] = 0 }, .outOfBounds, at: 52 + 17, "no version")
-        assertRefused(proposal { $0[2] = 8 }, .outOfBounds, at: 52 + 19, "too many members")
-        assertRefused(proposal { $0 = Array($0[..<2]) + [0, 0] }, .outOfBounds, at: 52 + 17, "no members")
-        assertRefused(proposal { $0[4] = 0 }, .outOfBounds, at: 52 + 17, "member 0")
-        assertRefused(proposal { $0[4] = 2 }, .inconsistent, at: 52 + 17, "a member twice")
-        assertRefused(proposal { $0[4] = 3 }, .inconsistent, at: 52 + 17, "members in another order")
-        assertRefused(proposal { $0[20] = 0 }, .outOfBounds, at: 52 + 17, "no incarnation")
-        assertRefused(proposal { $0[20] = 2 }, .inconsistent, at: 52 + 17, "an incarnation twice")
-        assertRefused(proposal { $0[29] = 2 }, .outOfBounds, at: 52 + 17 + 28, "a long address")
-        assertRefused(proposal { $0[30] = 0xff }, .outOfBounds, at: 52 + 17 + 30, "an address that is no text")
-        assertRefused(proposal { $0.append(0) }, .inconsistent, at: 52 + 17 + 4 + 58, "a byte more")
+        assertFrameRefused(proposal { $0[0] = 2 }, .version, at: 52 + 17, "a newer version")
+        assertFrameRefused(proposal { $0[0] = 0 }, .outOfBounds, at: 52 + 17, "no version")
+        assertFrameRefused(proposal { $0[2] = 8 }, .outOfBounds, at: 52 + 19, "too many members")
+        assertFrameRefused(proposal { $0 = Array($0[..<2]) + [0, 0] }, .outOfBounds, at: 52 + 17, "no members")
+        assertFrameRefused(proposal { $0[4] = 0 }, .outOfBounds, at: 52 + 17, "member 0")
+        assertFrameRefused(proposal { $0[4] = 2 }, .inconsistent, at: 52 + 17, "a member twice")
+        assertFrameRefused(proposal { $0[4] = 3 }, .inconsistent, at: 52 + 17, "members in another order")
+        assertFrameRefused(proposal { $0[20] = 0 }, .outOfBounds, at: 52 + 17, "no incarnation")
+        assertFrameRefused(proposal { $0[20] = 2 }, .inconsistent, at: 52 + 17, "an incarnation twice")
+        assertFrameRefused(proposal { $0[29] = 2 }, .outOfBounds, at: 52 + 17 + 28, "a long address")
+        assertFrameRefused(proposal { $0[30] = 0xff }, .outOfBounds, at: 52 + 17 + 30, "an address that is no text")
+        assertFrameRefused(proposal { $0.append(0) }, .inconsistent, at: 52 + 17 + 4 + 58, "a byte more")
     }
 
     func testAMessageOfTheFirstBootWithoutMeaningIsRefused() {
         let ones = [UInt8](repeating: 1, count: 32)
         let zeros = [UInt8](repeating: 0, count: 16)
         for code in [0] + Array(UInt8(5)...255) {
-            assertRefused(RawFrame(kind: 17, body: [code] + ones).bytes, .outOfBounds, at: 52, "\(code)")
+            assertFrameRefused(RawFrame(kind: 17, body: [code] + ones).bytes, .outOfBounds, at: 52, "\(code)")
         }
-        assertRefused(RawFrame(kind: 17, body: [1] + zeros).bytes, .outOfBounds, at: 52 + 1, "no incarnation")
-        assertRefused(RawFrame(kind: 17, body: [3] + zeros + zeros).bytes, .outOfBounds, at: 52 + 1, "no cluster")
-        assertRefused(RawFrame(kind: 17, body: [3] + ones[..<16] + zeros).bytes, .outOfBounds, at: 52 + 17)
-        assertRefused(RawFrame(kind: 17, body: [1] + ones).bytes, .inconsistent, at: 52 + 17, "a byte more")
+        assertFrameRefused(RawFrame(kind: 17, body: [1] + zeros).bytes, .outOfBounds, at: 52 + 1, "no incarnation")
+        assertFrameRefused(RawFrame(kind: 17, body: [3] + zeros + zeros).bytes, .outOfBounds, at: 52 + 1, "no cluster")
+        assertFrameRefused(RawFrame(kind: 17, body: [3] + ones[..<16] + zeros).bytes, .outOfBounds, at: 52 + 17)
+        assertFrameRefused(RawFrame(kind: 17, body: [1] + ones).bytes, .inconsistent, at: 52 + 17, "a byte more")
     }
 
     func testAMessageWithoutAnIDIsNotSent() {
         let some = UniqueID(high: 1, low: 1)
-        let messages: [FirstBootMessage] = [
-            .hello(incarnation: .none), .noted(cluster: .none, incarnation: some),
-            .noted(cluster: some, incarnation: .none), .proposal(ClusterIdentity(id: .none, table: PeerFrame.table)),
+        let messages: [(FirstBootMessage, field: String, offset: Int)] = [
+            (.hello(incarnation: .none), "incarnation", 53), (.noted(cluster: .none, incarnation: some), "cluster", 53),
+            (.noted(cluster: some, incarnation: .none), "incarnation", 69),
+            (.proposal(ClusterIdentity(id: .none, table: PeerFrame.table)), "cluster", 53),
         ]
-        for message in messages { XCTAssertThrowsError(try PeerFrame.sample(.firstBoot(message)).frame()) }
+        for (message, field, offset) in messages {
+            assertRefused(.outOfBounds, field, at: offset) { try PeerFrame.sample(.firstBoot(message)).frame() }
+        }
     }
 
     // MARK: A chunk and its stream
@@ -208,17 +212,17 @@ final class PeerFrameDamageTests: XCTestCase {
     }
 
     func testAChunkBeyondTheEndOfItsStreamIsRefused() {
-        assertRefused(chunk { $0[40] = 17 }, .inconsistent, at: 52 + 52, "one byte beyond")
-        assertRefused(chunk { $0[32] = 13 }, .inconsistent, at: 52 + 52, "one byte beyond")
-        assertRefused(chunk { $0.append(contentsOf: [UInt8](repeating: 0, count: 7)) }, .inconsistent, at: 52 + 52)
-        assertRefused(chunk { $0[40] = 20 }, .inconsistent, at: 52 + 52, "bytes behind the end")
-        assertRefused(chunk { $0[40] = 21 }, .inconsistent, at: 52 + 40, "an offset behind the end")
-        assertRefused(chunk { $0[32] = 0 }, .inconsistent, at: 52 + 40, "bytes of a stream that has none")
+        assertFrameRefused(chunk { $0[40] = 17 }, .inconsistent, at: 52 + 52, "one byte beyond")
+        assertFrameRefused(chunk { $0[32] = 13 }, .inconsistent, at: 52 + 52, "one byte beyond")
+        assertFrameRefused(chunk { $0.append(contentsOf: [UInt8](repeating: 0, count: 7)) }, .inconsistent, at: 52 + 52)
+        assertFrameRefused(chunk { $0[40] = 20 }, .inconsistent, at: 52 + 52, "bytes behind the end")
+        assertFrameRefused(chunk { $0[40] = 21 }, .inconsistent, at: 52 + 40, "an offset behind the end")
+        assertFrameRefused(chunk { $0[32] = 0 }, .inconsistent, at: 52 + 40, "bytes of a stream that has none")
     }
 
     func testAnOffsetThatCannotBeCountedOnFromIsRefusedAndDoesNotTrap() {
         let highest = RawFrame.bytes(of: largestNumber)
-        assertRefused(
+        assertFrameRefused(
             chunk { $0.replaceSubrange(32..<48, with: highest + highest) },
             .inconsistent,
             at: 52 + 52
@@ -226,8 +230,8 @@ final class PeerFrameDamageTests: XCTestCase {
     }
 
     func testAChunkWithoutBytesIsRefusedUnlessItsStreamHasNone() {
-        assertRefused(chunk { $0.removeLast(4) }, .inconsistent, at: 52 + 52)
-        assertRefused(
+        assertFrameRefused(chunk { $0.removeLast(4) }, .inconsistent, at: 52 + 52)
+        assertFrameRefused(
             chunk { $0 = Array($0[..<40]) + RawFrame.bytes(of: UInt64(20)) + $0[48..<52] },
             .inconsistent,
             at: 52 + 52,
@@ -244,8 +248,8 @@ final class PeerFrameDamageTests: XCTestCase {
     }
 
     func testAChunkOfACheckpointOfNothingIsRefused() {
-        assertRefused(chunk { $0[16] = 0 }, .outOfBounds, at: 52 + 16, "term")
-        assertRefused(chunk { $0[24] = 0 }, .outOfBounds, at: 52 + 24, "index")
+        assertFrameRefused(chunk { $0[16] = 0 }, .outOfBounds, at: 52 + 16, "term")
+        assertFrameRefused(chunk { $0[24] = 0 }, .outOfBounds, at: 52 + 24, "index")
     }
 
     // MARK: What is not sent
@@ -292,10 +296,18 @@ final class PeerFrameDamageTests: XCTestCase {
             XCTAssertEqual($0 as? DecodingError, DecodingError(.outOfBounds, "chunk received byte count", at: 52 + 16))
         }
         let forward = PeerFrame.Content.forward(ForwardedCommand(number: 1, command: "x"))
-        XCTAssertThrowsError(try PeerFrame.sample(forward, term: largestNumber + 1).frame())
-        XCTAssertThrowsError(try PeerFrame(group: 0, from: 1, to: 2, term: 1, content: forward).frame())
-        XCTAssertThrowsError(try PeerFrame(group: 1, from: 0, to: 2, term: 1, content: forward).frame())
-        XCTAssertThrowsError(try PeerFrame(group: 1, from: 1, to: 0, term: 1, content: forward).frame())
+        assertRefused(.outOfBounds, "frame term", at: 32) {
+            try PeerFrame.sample(forward, term: largestNumber + 1).frame()
+        }
+        assertRefused(.outOfBounds, "frame group", at: 8) {
+            try PeerFrame(group: 0, from: 1, to: 2, term: 1, content: forward).frame()
+        }
+        assertRefused(.outOfBounds, "frame sender", at: 16) {
+            try PeerFrame(group: 1, from: 0, to: 2, term: 1, content: forward).frame()
+        }
+        assertRefused(.outOfBounds, "frame receiver", at: 24) {
+            try PeerFrame(group: 1, from: 1, to: 0, term: 1, content: forward).frame()
+        }
     }
 
     func testEntriesThatTheirMessageDoesNotAnnounceAreNotSent() {
