@@ -149,8 +149,8 @@ public final class StorageEngine: @unchecked Sendable {
         }
     }
 
-    /// Gives the directory back. Cursors and snapshots may still be used; everything else throws. Memtables that have not
-    /// been flushed are lost, as in a crash. Closing twice has no effect.
+    /// Gives the directory back. Cursors may still be used; everything else throws *closed*, reads of a snapshot as well. Without
+    /// a write-ahead log, memtables that have not been flushed are lost, as in a crash. Closing twice has no effect.
     ///
     /// Neither the writer nor the worker may be in a call.
     public func close() {

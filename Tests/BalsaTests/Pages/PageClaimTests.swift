@@ -105,6 +105,19 @@ final class PageClaimTests: XCTestCase {
         XCTAssertEqual(count, 13)
     }
 
+    func testReadmeEngine_programOfTheConsumer_isWhatThePageShows() throws {
+        let blocks = PageClaims.swiftBlocks(of: try PageClaims.page("README.md")).filter {
+            $0.contains("StorageEngine")
+        }
+        XCTAssertEqual(blocks.count, 1)
+        let source = lines(try PageClaims.page("Tests/Consumer/Sources/EngineConsumer/main.swift"))
+        for block in blocks {
+            XCTAssertTrue(block.hasPrefix("import BalsaLSM\n\n"), "one import is enough")
+            let wanted = lines(block)
+            XCTAssertTrue(source.indices.contains { source[$0...].starts(with: wanted) }, "not run there:\n\(block)")
+        }
+    }
+
     func testReadmeDependency_lines_nameThePackageAndAProductThatTheConsumerUses() throws {
         let blocks = PageClaims.swiftBlocks(of: try PageClaims.page("README.md")).filter { $0.hasPrefix(".package(") }
         XCTAssertEqual(blocks.count, 1)
