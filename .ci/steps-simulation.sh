@@ -43,7 +43,8 @@ step_catching_up() {
     holds 'the member has got no checkpoint' grep -qE 'checkpoints-installed=[1-9]' "$STEP_DIR/runs"
 }
 
-# The same seeds in two processes, one of which is read along with, give the same lines with the same hashes.
+# The same seeds in two processes, one of which is read along with, give the same lines with the same hashes, and so they do in a
+# debug build.
 step_determinism() {
     local seed
     exits 0 "$(release)/balsa" simulate --seeds 1..10 --duration 20s >"$STEP_DIR/first"
@@ -58,6 +59,14 @@ step_determinism() {
     holds 'ten seeds were run' [ "$(grep -cE '^seed [0-9]+ ok .* hash [0-9a-f]{16}$' "$STEP_DIR/one")" -eq 10 ]
     holds 'the hashes are not ten different ones' [ "$(awk '{ print $NF }' "$STEP_DIR/one" | sort -u | wc -l)" -eq 10 ]
     holds 'the runs differ in another process' diff "$STEP_DIR/one" "$STEP_DIR/many"
+    # The debug build that `swift test` has left is used again here.
+    exits 0 swift build --product balsa >/dev/null
+    exits 0 "$(swift build --show-bin-path)/balsa" simulate --seeds 1..3 --duration 5s >"$STEP_DIR/debug"
+    exits 0 "$(release)/balsa" simulate --seeds 1..3 --duration 5s >"$STEP_DIR/optimized"
+    holds 'three seeds were run by the debug build' \
+        [ "$(grep -cE '^seed [0-9]+ ok .* hash [0-9a-f]{16}$' "$STEP_DIR/debug")" -eq 3 ]
+    holds 'the runs differ in a debug build' \
+        diff <(grep '^seed ' "$STEP_DIR/debug") <(grep '^seed ' "$STEP_DIR/optimized")
 }
 
 # The history of every seed passes the checker that reads files, which has never seen the log.
