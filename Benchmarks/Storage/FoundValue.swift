@@ -9,7 +9,7 @@ final class FoundValue {
     /// How long its value is, in bytes.
     private(set) var byteCount = 0
 
-    /// Room for values of up to `capacity` bytes. Of longer ones the beginning is copied.
+    /// Memory for values of up to `capacity` bytes. Of longer ones the beginning is copied.
     init(capacity: Int) { memory = .allocate(byteCount: capacity, alignment: 16) }
 
     deinit { memory.deallocate() }
