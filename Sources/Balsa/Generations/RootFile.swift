@@ -40,16 +40,20 @@ struct RootFile: Equatable {
 
     private init(from reader: inout ByteReader) throws(DecodingError) {
         guard try reader.uint32("magic") == RootFile.magic else { throw DecodingError(.magic, "magic", at: 0) }
-        guard try reader.uint16("version") <= RootFile.version else { throw DecodingError(.version, "version", at: 4) }
-        try reader.skip(2, "reserved")
+        let version = try reader.uint16("version")
+        guard version <= RootFile.version else { throw DecodingError(.version, "version", at: 4) }
+        guard version > 0 else { throw DecodingError(.outOfBounds, "version", at: 4) }
+        let reserved = try reader.uint16("reserved")
         generation = try reader.uint64("generation")
         position = LogPosition(term: try reader.uint64("term"), index: try reader.uint64("index"))
-        try reader.skip(12, "reserved")
+        let padding = try reader.bytes(12, "reserved")
         let checksum = reader.checksum(of: 0..<reader.offset)
         guard try reader.uint32("checksum") == checksum else {
             throw DecodingError(.checksum, "checksum", at: RootFile.byteCount - 4)
         }
         try reader.finish("root")
+        guard reserved == 0 else { throw DecodingError(.outOfBounds, "reserved", at: 6) }
+        guard [UInt8](padding).allSatisfy({ $0 == 0 }) else { throw DecodingError(.outOfBounds, "reserved", at: 32) }
         guard generation >= 1, position.index <= largestNumber, position.term <= largestNumber,
             (position.index == 0) == (position.term == 0)
         else {

@@ -97,9 +97,9 @@ struct CheckpointList: Equatable {
         guard try reader.uint32("list bytes") == total, total >= CheckpointList.fixedByteCount + 4 else {
             throw DecodingError(.inconsistent, "list bytes", at: 0)
         }
-        guard try reader.uint16("list version") <= CheckpointList.version else {
-            throw DecodingError(.version, "list version", at: 4)
-        }
+        let version = try reader.uint16("list version")
+        guard version <= CheckpointList.version else { throw DecodingError(.version, "list version", at: 4) }
+        guard version > 0 else { throw DecodingError(.outOfBounds, "list version", at: 4) }
         let checksum = reader.checksum(of: 0..<total - 4)
         stamp = try reader.uint64("stamp")
         let count = try reader.uint32("files")

@@ -53,7 +53,10 @@ struct CommandLayout {
     }
 
     private init(from reader: inout ByteReader) throws(LayoutError) {
-        guard try CommandLayout.uint8(&reader, "version") == CommandLayout.version else { throw .unknown }
+        let version = try CommandLayout.uint8(&reader, "version")
+        guard version <= CommandLayout.version else { throw .unknown }
+        // No release writes 0: it is damage, and no upgrade helps.
+        guard version > 0 else { throw .malformed(DecodingError(.outOfBounds, "version", at: 0)) }
         guard let kind = CommandKind(rawValue: try CommandLayout.uint8(&reader, "kind")) else { throw .unknown }
         self.kind = kind
         let session = SessionID(rawValue: try CommandLayout.uint64(&reader, "session"))

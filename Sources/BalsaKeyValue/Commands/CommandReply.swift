@@ -83,9 +83,9 @@ public struct CommandReply: Equatable, Sendable {
     /// Reads a reply back.
     public init(decoding bytes: Bytes) throws(BalsaPlatform.DecodingError) {
         self = try bytes.withReader { reader throws(BalsaPlatform.DecodingError) in
-            guard try reader.uint8("version") == CommandReply.version else {
-                throw DecodingError(.version, "version", at: 0)
-            }
+            let version = try reader.uint8("version")
+            guard version <= CommandReply.version else { throw DecodingError(.version, "version", at: 0) }
+            guard version > 0 else { throw DecodingError(.outOfBounds, "version", at: 0) }
             let outcome = Outcome(rawValue: try reader.uint8("outcome"))
             guard outcome.isKnown else { throw DecodingError(.outOfBounds, "outcome", at: 1) }
             let flags = try reader.uint8("flags")

@@ -15,7 +15,9 @@ extension ReplicatedState {
         try bytes.withReader { reader throws(BalsaPlatform.DecodingError) in
             guard try reader.uint32("magic") == magic else { throw DecodingError(.magic, "magic", at: 0) }
             // The version is looked at before the checksum, because a newer format may have it elsewhere.
-            guard try reader.uint16("version") == version else { throw DecodingError(.version, "version", at: 4) }
+            let version = try reader.uint16("version")
+            guard version <= self.version else { throw DecodingError(.version, "version", at: 4) }
+            guard version > 0 else { throw DecodingError(.outOfBounds, "version", at: 4) }
             guard bytes.count >= headerByteCount + 12 else { throw DecodingError(.truncated, "state", at: bytes.count) }
             let end = bytes.count - 4
             try reader.skip(end - reader.offset, "state")

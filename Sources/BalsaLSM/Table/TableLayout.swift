@@ -73,7 +73,8 @@ enum TableLayout {
         else { throw DecodingError(.checksum, "table header checksum", at: headerBytes - 4) }
         guard version <= TableLayout.version else { throw DecodingError(.version, "table version", at: 8) }
         guard version > 0 else { throw DecodingError(.outOfBounds, "table version", at: 8) }
-        guard reserved == 0, padding == 0 else { throw DecodingError(.outOfBounds, "table reserved", at: 12) }
+        guard reserved == 0 else { throw DecodingError(.outOfBounds, "table reserved", at: 12) }
+        guard padding == 0 else { throw DecodingError(.outOfBounds, "table reserved", at: 24) }
         guard storedID == id else { throw DecodingError(.inconsistent, "table id", at: 16) }
     }
 
@@ -166,7 +167,8 @@ struct TableFooter: Equatable {
             throw DecodingError(.checksum, "footer checksum", at: TableLayout.footerBytes - 4)
         }
         guard self.fileBytes == fileBytes else { throw DecodingError(.inconsistent, "file size", at: 80) }
-        guard reserved == 0, padding == 0 else { throw DecodingError(.outOfBounds, "footer reserved", at: 12) }
+        guard reserved == 0 else { throw DecodingError(.outOfBounds, "footer reserved", at: 12) }
+        guard padding == 0 else { throw DecodingError(.outOfBounds, "footer reserved", at: 88) }
         // Each place is held against the file before its end is computed, so that no sum can overflow.
         var next = filter.offset
         guard next >= UInt64(TableLayout.headerBytes) else {

@@ -36,7 +36,7 @@ struct CurrentFile: Equatable {
     private init(from reader: inout ByteReader) throws(DecodingError) {
         guard try reader.uint64("magic") == CurrentFile.magic else { throw DecodingError(.magic, "magic", at: 0) }
         let version = try reader.uint32("version")
-        try reader.skip(4, "reserved")
+        let reserved = try reader.uint32("reserved")
         manifestNumber = try reader.uint64("manifest number")
         engineID = try reader.uint64("engine id")
         let checksum = reader.checksum(of: 0..<reader.offset)
@@ -44,6 +44,8 @@ struct CurrentFile: Equatable {
             throw DecodingError(.checksum, "checksum", at: CurrentFile.byteCount - 4)
         }
         guard version <= CurrentFile.version else { throw DecodingError(.version, "version", at: 8) }
+        guard version > 0 else { throw DecodingError(.outOfBounds, "version", at: 8) }
+        guard reserved == 0 else { throw DecodingError(.outOfBounds, "reserved", at: 12) }
         try reader.finish("current")
     }
 }

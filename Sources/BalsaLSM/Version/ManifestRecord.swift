@@ -38,15 +38,18 @@ enum ManifestRecord {
                 throw DecodingError(.magic, "magic", at: start)
             }
             let version = try reader.uint32("version")
-            try reader.skip(4, "reserved")
+            let reserved = try reader.uint32("reserved")
             number = try reader.uint64("number")
             engineID = try reader.uint64("engine id")
-            try reader.skip(4, "reserved")
+            let padding = try reader.uint32("reserved")
             let checksum = reader.checksum(of: start..<reader.offset)
             guard try reader.uint32("checksum") == checksum else {
                 throw DecodingError(.checksum, "file header", at: start)
             }
             guard version <= FileHeader.version else { throw DecodingError(.version, "version", at: start + 8) }
+            guard version > 0 else { throw DecodingError(.outOfBounds, "version", at: start + 8) }
+            guard reserved == 0 else { throw DecodingError(.outOfBounds, "reserved", at: start + 12) }
+            guard padding == 0 else { throw DecodingError(.outOfBounds, "reserved", at: start + 32) }
         }
     }
 

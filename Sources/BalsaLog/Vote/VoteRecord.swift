@@ -44,13 +44,15 @@ package struct VoteRecord: Equatable, Sendable {
             }
             let version = try reader.uint32("vote version")
             guard version <= VoteRecord.version else { throw DecodingError(.version, "vote version", at: 8) }
-            try reader.skip(4, "vote reserved bytes")
+            guard version > 0 else { throw DecodingError(.outOfBounds, "vote version", at: 8) }
+            let reserved = try reader.uint32("vote reserved bytes")
             let group = try reader.uint64("vote group")
             let sequence = try reader.uint64("vote sequence")
             let term = try reader.uint64("vote term")
             let vote = try reader.uint64("vote member")
             let stored = try reader.uint32("vote checksum")
             guard reader.checksum(of: 0..<48) == stored else { throw DecodingError(.checksum, "vote checksum", at: 48) }
+            guard reserved == 0 else { throw DecodingError(.outOfBounds, "vote reserved bytes", at: 12) }
             guard term <= largestNumber else { throw DecodingError(.outOfBounds, "vote term", at: 32) }
             guard sequence <= largestNumber else { throw DecodingError(.outOfBounds, "vote sequence", at: 24) }
             return VoteRecord(group: group, sequence: sequence, state: HardState(term: term, vote: vote))
