@@ -6,8 +6,7 @@ import BalsaWire
 ///
 /// A transport promises little, as a network does: a frame arrives once and unharmed, or not at all, and frames of one path
 /// to one peer arrive in the order in which they were sent, except for those that are missing. Whatever consensus needs
-/// beyond that, it does itself. The connections of ``TCPTransport`` are one implementation, the network of the simulator
-/// is another.
+/// beyond that, it does itself. The connections of ``TCPTransport`` are the only implementation.
 public protocol Transport: AnyObject {
     /// Sends a frame, given in pieces that follow each other, to a peer.
     ///

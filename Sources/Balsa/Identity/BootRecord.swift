@@ -2,11 +2,15 @@ import BalsaPlatform
 import BalsaRaft
 import BalsaWire
 
-/// The file BOOT of a member: how often its directory was opened, and what it has seen of the others' openings.
+/// The file BOOT of a member: the openings of its directory, and what it has seen of the others' openings.
 ///
 /// A directory that was set back to an earlier image has forgotten openings that others remember. What they remember has to
-/// outlive them, so it stands here and not in memory alone: an opening of a peer is noted durably before anything that the
-/// peer says in it is listened to. `Docs/IdentityFormat.md` has the layout.
+/// outlive their processes, so it stands here and not in memory alone: an opening of a peer is noted durably before anything
+/// that the peer says in it is listened to. `Docs/IdentityFormat.md` has the layout.
+///
+/// A peer asks for the opening that it remembers, and the member shows the random number of that opening. So the record
+/// keeps the last ``maxNonces`` openings, and for each peer the latest one that the peer is known to remember, however long
+/// ago that was.
 struct BootRecord: Equatable, Sendable {
     /// The latest opening of a peer that this member has listened to.
     struct Peer: Equatable, Sendable {
@@ -15,18 +19,29 @@ struct BootRecord: Equatable, Sendable {
         var boot: UInt64
         /// The random number of that opening.
         var nonce: UInt64
+        /// The latest opening of this member's own directory that the peer has said it remembers; nil before it has.
+        var known: Opening?
+
+        /// Whether it is of the same opening of the peer.
+        func isSameOpening(as other: Peer?) -> Bool {
+            member == other?.member && boot == other?.boot && nonce == other?.nonce
+        }
     }
 
     static let magic: UInt32 = 0x424c_5442  // "BTLB" on disk
     static let version: UInt16 = 1
-    static let fixedByteCount = 8 + 16 + 8 + 8 * Introduction.maxNonces + 4 + 4
-    static let maxByteCount = fixedByteCount + 24 * Configuration.maxVoters
+    /// How many openings the record reaches back, the present one included.
+    static let maxNonces = 4_096
+    /// The length of a record of no openings and no peers.
+    static let fixedByteCount = 8 + 16 + 8 + 4 + 4
+    private static let peerByteCount = 40
+    static let maxByteCount = fixedByteCount + 8 * maxNonces + peerByteCount * Configuration.maxVoters
 
     /// The incarnation of the directory that it belongs to.
     var incarnation: UniqueID
     /// How often the directory was opened.
     var counter: UInt64
-    /// The random numbers of the last openings, latest first.
+    /// The random numbers of the last openings, latest first: as many as there were, at most ``maxNonces``.
     var nonces: [UInt64]
     /// The peers that were listened to, by ascending id.
     var peers: [Peer] = []
@@ -43,7 +58,16 @@ struct BootRecord: Equatable, Sendable {
         precondition(nonce != 0, "0 stands for no opening")
         // It is bounded where it is read, so that counting on cannot overflow.
         counter += 1
-        nonces = Array(([nonce] + nonces).prefix(Introduction.maxNonces))
+        nonces = Array(([nonce] + nonces).prefix(BootRecord.maxNonces))
+    }
+
+    /// An opening of this member's directory; nil where the record does not reach back to it, or there was none.
+    func opening(_ boot: UInt64) -> Opening? {
+        if boot >= 1, boot <= counter, counter - boot < UInt64(nonces.count) {
+            return Opening(boot: boot, nonce: nonces[Int(counter - boot)])
+        }
+        for peer in peers { if let known = peer.known, known.boot == boot { return known } }
+        return nil
     }
 
     func encoded() throws(DecodingError) -> Bytes {
@@ -53,14 +77,14 @@ struct BootRecord: Equatable, Sendable {
         try writer.uint16(0, "reserved")
         try writer.uniqueID(incarnation, "incarnation")
         try writer.uint64(counter, "counter")
-        for place in 0..<Introduction.maxNonces {
-            try writer.uint64(place < nonces.count ? nonces[place] : 0, "nonce")
-        }
+        for nonce in nonces { try writer.uint64(nonce, "nonce") }
         try writer.uint32(UInt32(peers.count), "peers")
         for peer in peers {
             try writer.uint64(peer.member, "peer")
             try writer.uint64(peer.boot, "peer counter")
             try writer.uint64(peer.nonce, "peer nonce")
+            try writer.uint64(peer.known?.boot ?? 0, "known counter")
+            try writer.uint64(peer.known?.nonce ?? 0, "known nonce")
         }
         try writer.uint32(writer.checksum(of: 0..<writer.count), "checksum")
         return Bytes(writer.array)
@@ -87,26 +111,42 @@ struct BootRecord: Equatable, Sendable {
         incarnation = try reader.someUniqueID("incarnation")
         counter = try reader.uint64("counter")
         guard counter >= 1, counter <= largestNumber else { throw DecodingError(.outOfBounds, "counter", at: 24) }
-        var all: [UInt64] = []
-        for _ in 0..<Introduction.maxNonces { all.append(try reader.uint64("nonce")) }
-        // As many as there were openings, and behind them nothing.
-        let count = Int(min(counter, UInt64(Introduction.maxNonces)))
-        guard all[..<count].allSatisfy({ $0 != 0 }), all[count...].allSatisfy({ $0 == 0 }) else {
-            throw DecodingError(.inconsistent, "nonce", at: 32)
+        // As many as there were openings, as far as the record reaches back.
+        let count = Int(min(counter, UInt64(BootRecord.maxNonces)))
+        guard reader.remaining >= 8 * count else { throw DecodingError(.truncated, "nonce", at: bytes.count) }
+        nonces = []
+        for _ in 0..<count {
+            let at = reader.offset
+            let nonce = try reader.uint64("nonce")
+            guard nonce != 0 else { throw DecodingError(.outOfBounds, "nonce", at: at) }
+            nonces.append(nonce)
         }
-        nonces = Array(all[..<count])
+        let start = reader.offset
         let peerCount = try reader.uint32("peers")
-        guard peerCount <= Configuration.maxVoters else { throw DecodingError(.outOfBounds, "peers", at: 96) }
+        guard peerCount <= Configuration.maxVoters else { throw DecodingError(.outOfBounds, "peers", at: start) }
         for _ in 0..<peerCount {
             let at = reader.offset
-            let member = try reader.uint64("peer")
-            let boot = try reader.uint64("peer counter")
-            let peer = Peer(member: member, boot: boot, nonce: try reader.uint64("peer nonce"))
-            guard member > peers.last?.member ?? 0, boot >= 1, boot <= largestNumber, peer.nonce != 0 else {
+            let peer = try BootRecord.peer(from: &reader)
+            guard peer.member > peers.last?.member ?? 0, peer.boot >= 1, peer.boot <= largestNumber, peer.nonce != 0
+            else {
                 throw DecodingError(.outOfBounds, "peer", at: at)
+            }
+            if let known = peer.known {
+                guard known.boot >= 1, known.boot <= counter, known.nonce != 0 else {
+                    throw DecodingError(.outOfBounds, "known counter", at: at + 24)
+                }
             }
             peers.append(peer)
         }
-        guard reader.remaining == 4 else { throw DecodingError(.inconsistent, "peers", at: 96) }
+        guard reader.remaining == 4 else { throw DecodingError(.inconsistent, "peers", at: start) }
+    }
+
+    private static func peer(from reader: inout ByteReader) throws(DecodingError) -> Peer {
+        let member = try reader.uint64("peer")
+        let boot = try reader.uint64("peer counter")
+        let nonce = try reader.uint64("peer nonce")
+        let known = Opening(boot: try reader.uint64("known counter"), nonce: try reader.uint64("known nonce"))
+        let isNone = known.boot == 0 && known.nonce == 0
+        return Peer(member: member, boot: boot, nonce: nonce, known: isNone ? nil : known)
     }
 }

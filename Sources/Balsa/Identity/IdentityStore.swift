@@ -12,7 +12,10 @@ struct IdentityStore {
     private(set) var identity: Identity
     private(set) var boot: BootRecord
 
-    /// Reads both files, or makes those of a new member, and notes durably that the directory is opened once more.
+    /// The random number of this opening.
+    private let nonce: UInt64
+
+    /// Reads both files, or makes IDENTITY for a new member. An opening that is refused is not counted: ``count()`` does that.
     ///
     /// - Parameters:
     ///   - directory: exists, and is locked by the caller.
@@ -27,6 +30,7 @@ struct IdentityStore {
     ) throws(ReplicaError) {
         self.fileSystem = fileSystem
         self.directory = directory
+        nonce = ids.nextNonce()
         let path = directory + "/IDENTITY"
         // Whoever renamed a file may have died before its name was durable.
         try filed { () throws(FileError) in try fileSystem.syncDirectory(directory) }
@@ -48,7 +52,12 @@ struct IdentityStore {
             )
         }
         boot = try IdentityStore.readBoot(directory, identity, in: fileSystem)
-        boot.bump(nonce: ids.nextNonce())
+    }
+
+    /// Notes durably that the directory is opened once more. Called once, when nothing refuses the opening any more, and before
+    /// anything is said.
+    mutating func count() throws(ReplicaError) {
+        boot.bump(nonce: nonce)
         try writeBoot()
     }
 
@@ -143,14 +152,27 @@ struct IdentityStore {
     }
 
     /// How the member introduces itself to a peer.
-    func introduction(to peer: MemberID) -> Introduction {
-        Introduction(
+    ///
+    /// - Parameters:
+    ///   - peer: the peer.
+    ///   - remembered: the latest opening of the peer's directory that the member has listened to; 0 for none.
+    ///   - wanted: which opening of its own directory the peer was heard to remember; nil where that is not known.
+    func introduction(to peer: MemberID, remembered: UInt64 = 0, wanted: UInt64? = nil) -> Introduction {
+        let nonces = Array(boot.nonces.prefix(Introduction.maxNonces))
+        var proof: Opening?
+        // The last ones are in the nonces. One that is yet to come was told to a directory that was set back since.
+        if let wanted, wanted <= boot.counter - UInt64(nonces.count) {
+            proof = boot.opening(wanted) ?? Opening(boot: wanted, nonce: 0)
+        }
+        return Introduction(
             cluster: identity.established?.id ?? .none,
             from: identity.member,
             to: peer,
             incarnation: identity.incarnation,
             boot: boot.counter,
-            nonces: boot.nonces
+            nonces: nonces,
+            remembered: remembered,
+            proof: proof
         )
     }
 }

@@ -8,7 +8,9 @@ import BalsaWire
 /// - another cluster, another addressee, an id that is used twice: by the ids in the introduction;
 /// - a *wiped* directory: by its incarnation, which is not that of the table;
 /// - a directory that was *rolled back*: by its boot counter, which is lower than the highest that was remembered. Opened
-///   often enough, it would count beyond that; so its last openings have to be the remembered ones, too;
+///   often enough, it counts beyond that; so it has to show the random number of the opening that is remembered. The last
+///   eight come with each introduction. An older one is asked for: the peer is refused for now, and its next introduction
+///   shows it. A directory that was set back has another number there, or none, however often it is opened;
 /// - a *cloned* directory: by the nonce of its opening, when the counter is that of another one, or when an opening comes
 ///   back after a later one.
 ///
@@ -26,6 +28,8 @@ struct PeerIdentity: Sendable {
     private var live: [(member: MemberID, nonce: UInt64)] = []
     /// The nonce of the opening that was accepted before the latest one, of peers that have had two.
     private var earlier: [(member: MemberID, nonce: UInt64)] = []
+    /// By which opening of this member's directory each peer was last heard to remember it.
+    private var wanted: [(member: MemberID, boot: UInt64)] = []
     /// An error that the simulator plants to test its judges.
     let isIncarnationIgnored: Bool
 
@@ -46,6 +50,7 @@ struct PeerIdentity: Sendable {
         if let reason = reason(against: introduction) { return .refuse(refusal(reason, of: introduction)) }
         let peer = introduction.from
         if introduction.cluster == .none { return .firstBootOnly }
+        remembers(peer, introduction.remembered)
         let known = peers.first { $0.member == peer }
         // The planted error takes another directory for that of the member, and what it counts along with it.
         let isOther = cluster.table[peer]?.incarnation != introduction.incarnation
@@ -53,8 +58,13 @@ struct PeerIdentity: Sendable {
             return .refuse(refusal(reason, of: introduction))
         }
         if !isLive(peer, introduction.nonce) { live.append((peer, introduction.nonce)) }
-        let opening = BootRecord.Peer(member: peer, boot: introduction.boot, nonce: introduction.nonce)
-        guard opening != known else { return .accept(isNew: false) }
+        let opening = BootRecord.Peer(
+            member: peer,
+            boot: introduction.boot,
+            nonce: introduction.nonce,
+            known: known?.known
+        )
+        guard !opening.isSameOpening(as: known) else { return .accept(isNew: false) }
         if let known {
             earlier.removeAll { $0.member == peer }
             earlier.append((peer, known.nonce))
@@ -75,6 +85,30 @@ struct PeerIdentity: Sendable {
         return .firstBootOnly
     }
 
+    /// Notes which opening of this member's directory a peer remembers: the one that the next introduction to it has to show.
+    /// What a peer says wrongly it says rightly when it refuses that introduction.
+    mutating func remembers(_ peer: MemberID, _ boot: UInt64) {
+        wanted.removeAll { $0.member == peer }
+        if boot > 0 { wanted.append((peer, boot)) }
+    }
+
+    /// The opening of this member's directory that an introduction to a peer has to show; nil where none is known.
+    func wanted(by peer: MemberID) -> UInt64? { wanted.first { $0.member == peer }?.boot }
+
+    /// The latest opening of a peer's directory that was listened to, by its number; 0 for none.
+    func remembered(_ peer: MemberID) -> UInt64 { peers.first { $0.member == peer }?.boot ?? 0 }
+
+    /// Notes durably, with the caller's next write, that a peer that was accepted remembers this opening of this member's
+    /// directory.
+    ///
+    /// - Returns: whether that was not known before.
+    mutating func note(_ opening: Opening, isKnownTo peer: MemberID) -> Bool {
+        guard let place = peers.firstIndex(where: { $0.member == peer }) else { return false }
+        guard opening.boot > peers[place].known?.boot ?? 0 else { return false }
+        peers[place].known = opening
+        return true
+    }
+
     /// Notes that the last connection of an opening of a peer has ended.
     mutating func disconnected(_ peer: MemberID, nonce: UInt64) {
         live.removeAll { $0.member == peer && $0.nonce == nonce }
@@ -85,7 +119,8 @@ struct PeerIdentity: Sendable {
     }
 
     private func refusal(_ reason: IdentityRefusal.Reason, of introduction: Introduction) -> IdentityRefusal {
-        IdentityRefusal(reason, of: introduction, by: member, in: cluster.id)
+        let known = remembered(introduction.from)
+        return IdentityRefusal(reason, of: introduction, by: member, in: cluster.id, remembering: known)
     }
 
     /// Why a peer is not listened to, by who it says to be.
@@ -102,7 +137,10 @@ struct PeerIdentity: Sendable {
         guard (1...largestNumber).contains(introduction.boot), !introduction.nonces.contains(0),
             UInt64(introduction.nonces.count) == min(introduction.boot, UInt64(Introduction.maxNonces))
         else { return .malformed }
-        return nil
+        // What the nonces say is not said twice.
+        guard let proof = introduction.proof else { return nil }
+        let isOlder = proof.boot <= introduction.boot - UInt64(introduction.nonces.count)
+        return proof.boot >= 1 && isOlder ? nil : .malformed
     }
 
     /// Why an opening cannot be one that came after that which is remembered.
@@ -113,9 +151,15 @@ struct PeerIdentity: Sendable {
         if introduction.boot <= known.boot {
             isApart = introduction.boot < known.boot || introduction.nonce != known.nonce
         } else {
-            // The opening that is remembered has to be one of its own, as far as it looks back.
+            // The opening that is remembered has to be one of its own.
             let later = introduction.boot - known.boot
-            isApart = later < UInt64(introduction.nonces.count) && introduction.nonces[Int(later)] != known.nonce
+            if later < UInt64(introduction.nonces.count) {
+                isApart = introduction.nonces[Int(later)] != known.nonce
+            } else {
+                guard let proof = introduction.proof, proof.boot == known.boot else { return .unproven }
+                guard proof.nonce != 0 else { return .forgotten }
+                isApart = proof.nonce != known.nonce
+            }
         }
         guard isApart else { return nil }
         let peer = introduction.from

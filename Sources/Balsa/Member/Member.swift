@@ -53,8 +53,8 @@ public final class Member {
         self.now = now
     }
 
-    /// Opens a member's directory, notes durably that it is opened once more, and begins: with the first boot, or with the
-    /// replica of a member that is established.
+    /// Opens a member's directory and begins: with the first boot, or with the replica of a member that is established. That the
+    /// directory was opened once more is durable when it returns.
     ///
     /// - Parameters:
     ///   - setup: what it is opened with.
@@ -63,7 +63,7 @@ public final class Member {
     ///   - now: the present moment.
     ///   - effects: what the shell has to do first.
     /// - Throws: ``ReplicaError``: *invalid* also for a list of other members than those of the cluster that the directory
-    ///   belongs to. The opening may have been counted.
+    ///   belongs to. A directory that is refused holds every byte that it held; the opening is not counted.
     public static func open(
         _ setup: MemberSetup,
         fileSystem: any FileSystem,
@@ -78,13 +78,21 @@ public final class Member {
             var ids = UniqueIDSource(seed: setup.identitySeed)
             let store = try IdentityStore(opening: setup.directory, in: fileSystem, member: setup.member, ids: &ids)
             let member = Member(setup, fileSystem, provider, lock, store, at: now)
-            if let cluster = store.identity.established {
-                try setup.validate(against: cluster)
-                try member.join(cluster, &effects)
-            } else {
-                try member.begin(ids, &effects)
+            do throws(ReplicaError) {
+                if let cluster = store.identity.established {
+                    try setup.validate(against: cluster)
+                    try member.join(cluster, &effects)
+                    try member.store.count()
+                } else {
+                    // First, since BOOT has to be there when IDENTITY says more than *prepared*.
+                    try member.store.count()
+                    try member.begin(ids, &effects)
+                }
+                return member
+            } catch {
+                member.replica?.close()
+                throw error
             }
-            return member
         } catch {
             lock.release()
             throw error
@@ -96,7 +104,9 @@ public final class Member {
 
     /// With what the member begins a connection to a peer. It is another one once the member is established: connections
     /// from before then have to be made anew.
-    public func introduction(to peer: MemberID) -> Introduction { store.introduction(to: peer) }
+    public func introduction(to peer: MemberID) -> Introduction {
+        store.introduction(to: peer, remembered: peers?.remembered(peer) ?? 0, wanted: peers?.wanted(by: peer))
+    }
 
     /// Gives up files and locks, as ``Replica/close()`` does.
     public func close() {
@@ -122,12 +132,18 @@ public final class Member {
         guard peers != nil else { return PeerIdentity.verdict(of: introduction, before: member) }
         let before = peers
         guard let verdict = peers?.connect(introduction) else { return .refuse(unavailable) }
-        guard verdict == .accept(isNew: true), let remembered = peers?.peers else { return verdict }
+        guard case .accept(let isNew) = verdict else { return verdict }
+        let isKnown = store.boot.opening(introduction.remembered).map { opening in
+            peers?.note(opening, isKnownTo: introduction.from) ?? false
+        }
+        guard isNew || isKnown == true, let remembered = peers?.peers else { return verdict }
         do throws(ReplicaError) {
             try store.note(remembered)
             return verdict
         } catch {
-            // It counts as neither heard nor remembered, and whoever was connected before still is.
+            // What the peer remembers may be written with the next note: only a record of openings that is full needs it.
+            if !isNew, let file = error.file, isPassing(file) { return verdict }
+            // It counts as neither heard nor remembered, and a peer that was connected before still is.
             peers = before
             if let file = error.file, isPassing(file) {
                 effects.append(.retrying("member \(introduction.from) is not listened to yet: \(file)"))
@@ -167,6 +183,10 @@ public final class Member {
     /// Whoever carries out the connections reports every refusal and tries again.
     private func refused(_ refusal: IdentityRefusal, _ effects: inout [ReplicaEffect]) {
         guard refusal.reason != .unavailable else { return }
+        if refusal.reason == .unproven, refusal.cluster == cluster?.id {
+            peers?.remembers(refusal.refuser, refusal.opening)
+            return
+        }
         if let cluster {
             guard refusal.stopsMember, refusal.cluster == cluster.id else { return }
         } else if !refusal.stopsMember {

@@ -334,7 +334,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
 
     func refused(_ peer: MemberID, _ refusal: HandshakeRefusal) {
         // It is tried again every second or so, on both paths; once is enough to know.
-        if !reported.contains(where: { $0.peer == peer && $0.refusal == refusal }) {
+        if !refusal.isPassing, !reported.contains(where: { $0.peer == peer && $0.refusal == refusal }) {
             if reported.count == ReplicaShell.maxReported { reported.removeFirst() }
             reported.append((peer, refusal))
             delegate?.noticed(.refused(peer, "\(refusal)"))

@@ -59,9 +59,11 @@ public struct Fault: Equatable, Sendable {
         case rollBack = "roll-back"
         /// Another machine is started on an earlier image of a member's directory, under its id.
         case clone
+        /// A member is started and ended `rate` times, one right after the other, while the peer is down.
+        case restarts
 
         /// Whether it is drawn apart from the others, at most once in a run.
-        var isRare: Bool { self == .wipe || self == .rollBack || self == .clone }
+        var isRare: Bool { self == .wipe || self == .rollBack || self == .clone || self == .restarts }
 
         /// Whether it hits the one member that it names.
         var hitsOne: Bool {

@@ -142,6 +142,8 @@ extension Scenario {
         } else if random.chance(1, in: 4) {
             // Nothing happens to the member itself, so that it may be any.
             drawForgetting(.clone, of: random.pick(memberIDs), &random)
+        } else if random.chance(1, in: 3) {
+            drawForgetting(.restarts, of: random.pick(memberIDs), &random)
         }
         sortFaults()
     }
@@ -152,6 +154,10 @@ extension Scenario {
         var fault = draw(kind, at: at, &random)
         fault.member = victim
         fault.lasts = .milliseconds(UInt64(random.pick([1, 100, 1000])))
+        if kind == .restarts {
+            fault.peer = 1 + victim % members
+            fault.rate = UInt64(random.draw(9...20))
+        }
         faults.append(fault)
     }
 
@@ -198,7 +204,7 @@ extension Scenario {
         case .slowDisk:
             fault.rate = UInt64(random.pick([3, 10, 100]))
         case .pause, .deaf, .mute, .stalledSync, .failedSync, .failedWrite, .failedRead, .noSpace, .wipe, .rollBack,
-            .clone:
+            .clone, .restarts:
             break
         }
         return fault

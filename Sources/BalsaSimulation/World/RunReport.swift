@@ -90,6 +90,8 @@ public struct RunCounters: Equatable, Sendable {
     public internal(set) var framesRefused = 0
     /// Members that were refused and stayed down.
     public internal(set) var membersRefused = 0
+    /// How often a member was asked to show an opening of its directory that is older than those which it says by itself.
+    public internal(set) var openingsAskedFor = 0
     /// Log segments that were used again.
     public internal(set) var segmentsRecycled = 0
     /// Runs whose history was too hard to decide by search; the certificate decides all of them.
@@ -130,6 +132,7 @@ public struct RunCounters: Equatable, Sendable {
         list += [
             ("first-boots", firstBoots), ("crashes-in-first-boot", crashesInFirstBoot),
             ("frames-refused", framesRefused), ("members-refused", membersRefused),
+            ("openings-asked-for", openingsAskedFor),
         ]
         return list
     }
@@ -165,6 +168,7 @@ public struct RunCounters: Equatable, Sendable {
         crashesInFirstBoot += other.crashesInFirstBoot
         framesRefused += other.framesRefused
         membersRefused += other.membersRefused
+        openingsAskedFor += other.openingsAskedFor
         checkpointsSent += other.checkpointsSent
         chunksRepeated += other.chunksRepeated
         checkpointsInstalled += other.checkpointsInstalled

@@ -25,6 +25,9 @@ final class SimulatedMember {
     var images: [(boot: UInt64, image: DiskImage)] = []
     /// For each peer the highest opening that it has durably remembered, by member id.
     var remembered: [UInt64]
+    /// How often it is still to be ended right after its next starts, and what decides how each of them ends.
+    var restartsLeft: UInt64 = 0
+    var restartSalt: UInt64 = 0
     /// The linearizable reads that it was asked for and has not answered.
     var linearizableReads: [RequestID] = []
 
@@ -64,6 +67,7 @@ final class SimulatedMember {
         failsNextSync = false
         failsNextWrite = false
         failsNextRead = false
+        restartsLeft = 0
         trap = nil
     }
 }

@@ -19,6 +19,13 @@ struct SimulatedFrame {
 struct SimulatedConnection {
     let introduction: Introduction
     let verdict: PeerVerdict
+
+    /// Whether a frame that was sent under this introduction travels over the connection: by the same process, before or after
+    /// it belonged to a cluster. What it remembers of the other end may have changed since the connection began.
+    func carries(_ other: Introduction) -> Bool {
+        introduction.from == other.from && introduction.to == other.to && introduction.cluster == other.cluster
+            && introduction.incarnation == other.incarnation && introduction.nonces == other.nonces
+    }
 }
 
 /// What passes between members. Every frame is carried by a connection that the sending process began by introducing itself,
@@ -83,12 +90,15 @@ extension World {
         _ member: SimulatedMember,
         _ process: SimulatedProcess
     ) -> PeerVerdict? {
-        let introduction = frame.introduction
-        if let known = process.connections.last(where: { $0.introduction == introduction }) { return known.verdict }
+        if let known = process.connections.last(where: { $0.carries(frame.introduction) }) { return known.verdict }
         let sender = self.member(frame.machine)
-        guard let other = sender.process, other.number == frame.start,
-            let verdict = decide(introduction, member, process)
-        else { return nil }
+        guard let other = sender.process, other.number == frame.start else { return nil }
+        // What the sender says when the connection begins, which may be later than when it wanted to send the frame.
+        var introduction = frame.introduction
+        if let current = other.instance?.introduction(to: frame.to), current.cluster == introduction.cluster {
+            introduction = current
+        }
+        guard let verdict = decide(introduction, member, process) else { return nil }
         if case .refuse = verdict { return verdict }
         if case .accept(isNew: true) = verdict { sender.remembered[Int(member.id)] = introduction.boot }
         guard let answer = process.instance?.introduction(to: sender.name),
@@ -131,6 +141,10 @@ extension World {
         _ refusal: IdentityRefusal
     ) {
         trace.record("refuse", member: peer.id, at: now, "\(member.id): \(refusal)")
+        if refusal.reason == .unproven { counters.openingsAskedFor += 1 }
+        if peer.directory == .whole, refusal.stopsMember || refusal.reason == .forgotten {
+            judge { try judges.identity.refused(member.party, at: now) }
+        }
         counters.framesRefused += 1
         let told = network.route(from: peer.id, to: member.id, .control, at: now) { counters[$0] += 1 }
         for arrival in told { queue.schedule(.refusal(to: member.id, nonce: nonce, refusal), at: arrival) }
@@ -176,6 +190,11 @@ extension World {
     /// A member was refused and stays down, as its operator's attention it needs.
     func leave(_ member: SimulatedMember) {
         trace.record("refused", member: member.id, at: now, "\(member.directory)")
+        if member.directory == .rolledBack, member.restartsLeft > 0 {
+            // As a supervisor would. However often it is opened, it stays what it is.
+            member.restartsLeft -= 1
+            return end(member, losesPower: false, salt: 0, downFor: .milliseconds(1))
+        }
         counters.membersRefused += 1
         judge { try judges.identity.refused(member.party, at: now) }
         member.isOut = true
@@ -215,6 +234,24 @@ extension World {
         member.disk = disk
         member.directory = fault.kind == .wipe ? .wiped : .rolledBack
         member.directorySince = member.starts + 1
+        if fault.kind == .rollBack { repeatStarts(of: member, RandomSource.mix(fault.salt) % 20, salt: fault.salt) }
+    }
+
+    /// A member is started and ended many times while a peer is down, and is whole: both accept each other afterwards.
+    func restart(_ fault: Fault) {
+        let member = member(fault.member)
+        guard members.allSatisfy({ $0.wasEstablished && $0.directory == .whole }), member.process != nil else { return }
+        counters[.restarts] += 1
+        if fault.peer != 0, fault.peer != fault.member {
+            end(self.member(fault.peer), losesPower: false, salt: fault.salt, downFor: fault.lasts)
+        }
+        repeatStarts(of: member, fault.rate, salt: fault.salt)
+        end(member, losesPower: false, salt: fault.salt, downFor: .milliseconds(1))
+    }
+
+    private func repeatStarts(of member: SimulatedMember, _ count: UInt64, salt: UInt64) {
+        member.restartsLeft = count
+        member.restartSalt = salt
     }
 
     /// A member's directory as it was before an opening that each of the others remembers.

@@ -48,6 +48,8 @@ extension World {
             forget(fault)
         case .clone:
             clone(fault)
+        case .restarts:
+            restart(fault)
         }
     }
 

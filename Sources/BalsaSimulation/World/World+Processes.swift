@@ -36,9 +36,27 @@ extension World {
             // It may have died between the two, that it was and that it said so.
             if let cluster = instance.cluster, !member.wasEstablished { established(member, process, cluster) }
             afterStep(member, process)
+            endRepeatedly(member, process)
         } catch {
             opening(member, process, failedWith: error)
         }
+    }
+
+    /// Ends a process that is one of many that are started and ended: at once, before anybody has heard of it, or in one of
+    /// its next file calls, with which it notes an opening or writes its log.
+    private func endRepeatedly(_ member: SimulatedMember, _ process: SimulatedProcess) {
+        guard member.restartsLeft > 0, member.process === process else { return }
+        member.restartsLeft -= 1
+        let luck = RandomSource.mix(member.restartSalt ^ member.restartsLeft)
+        guard luck % 4 == 0 else {
+            return end(member, losesPower: luck % 2 == 0, salt: luck, downFor: .milliseconds(1))
+        }
+        member.trap = CrashTrap(
+            callsLeft: luck / 4 % 16,
+            losesPower: luck / 64 % 2 == 0,
+            downFor: .milliseconds(1),
+            salt: luck
+        )
     }
 
     private func setup(of member: SimulatedMember) -> MemberSetup {

@@ -4,14 +4,14 @@ import BalsaWire
 
 /// The first thing that either side says on a connection. `Docs/HandshakeFormat.md` has the layout.
 ///
-/// Who connects says *hello*; who was connected to says *welcome*, or why not. All three have the same 152 bytes, so that no
+/// Who connects says *hello*; who was connected to says *welcome*, or why not. All three have the same 176 bytes, so that no
 /// length has to be believed before anything is known of the other side.
 ///
 /// ```
 ///  0       4         6      7      8           12        16        32     40   48            64     72
 ///  ├ magic ┼ version ┼ kind ┼ path ┼ protocols ┼ feature ┼ cluster ┼ from ┼ to ┼ incarnation ┼ boot ┼ 8 nonces …
-///                                                                              136        144      146 148   152
-///                                                                            … ┼ answered ┼ reason ┼ 0 ┼ crc ┤
+///                                             136          144            160        168      170 172   176
+///                                           … ┼ remembered ┼ shown opening ┼ answered ┼ reason ┼ 0 ┼ crc ┤
 /// ```
 public struct Handshake: Equatable, Sendable {
     /// Which of the three it is.
@@ -40,7 +40,7 @@ public struct Handshake: Equatable, Sendable {
     public var refusalCode: UInt16 = 0
 
     /// The length of an encoded handshake, in bytes.
-    public static let encodedByteCount = 152
+    public static let encodedByteCount = 176
     /// `BALH`.
     static let magic: UInt32 = 0x484c_4142
     /// The magic number as it is encoded.
@@ -48,7 +48,7 @@ public struct Handshake: Equatable, Sendable {
     /// The version of the format that this release writes, and the newest that it reads.
     static let version: UInt16 = 1
     /// The bytes before the checksum, which it covers.
-    static let checkedByteCount = 148
+    static let checkedByteCount = 172
     /// How many bytes tell whether the rest can be understood.
     static let prefixByteCount = 6
 
@@ -68,9 +68,10 @@ public struct Handshake: Equatable, Sendable {
 }
 
 extension Handshake {
-    /// The handshake in its 152 bytes.
+    /// The handshake in its 176 bytes.
     ///
-    /// - Precondition: there is a reason exactly where it is a refusal, and the introduction has 1 to 8 nonces, none of them 0.
+    /// - Precondition: there is a reason exactly where it is a refusal, the introduction has 1 to 8 nonces, none of them 0, and
+    ///   no opening 0 is shown.
     public func encoded() -> Bytes {
         precondition((kind == .refusal) == (refusalCode != 0), "a refusal, and only it, has a reason")
         let nonces = introduction.nonces
@@ -78,6 +79,7 @@ extension Handshake {
             (1...Introduction.maxNonces).contains(nonces.count) && !nonces.contains(0),
             "a member that introduces itself has been opened"
         )
+        precondition(introduction.proof?.boot != 0, "openings are counted from 1")
         let filled = Slab.filled(capacity: Handshake.encodedByteCount) { buffer in
             func put<Number: FixedWidthInteger & BitwiseCopyable>(_ value: Number, at offset: Int) {
                 buffer.storeBytes(of: value.littleEndian, toByteOffset: offset, as: Number.self)
@@ -101,10 +103,13 @@ extension Handshake {
             for place in 0..<Introduction.maxNonces {
                 put(place < nonces.count ? nonces[place] : 0, at: 72 + 8 * place)
             }
-            put(answeredNonce, at: 136)
-            put(refusalCode, at: 144)
-            put(UInt16(0), at: 146)
-            put(CRC32C.checksum(UnsafeRawBufferPointer(rebasing: buffer[..<Handshake.checkedByteCount])), at: 148)
+            put(introduction.remembered, at: 136)
+            put(introduction.proof?.boot ?? 0, at: 144)
+            put(introduction.proof?.nonce ?? 0, at: 152)
+            put(answeredNonce, at: 160)
+            put(refusalCode, at: 168)
+            put(UInt16(0), at: 170)
+            put(CRC32C.checksum(UnsafeRawBufferPointer(rebasing: buffer[..<Handshake.checkedByteCount])), at: 172)
             return Handshake.encodedByteCount
         }
         return Bytes(slab: filled, offset: 0, count: Handshake.encodedByteCount)
@@ -133,6 +138,9 @@ extension Handshake {
         let boot = try reader.uint64("handshake boot counter")
         var nonces: [UInt64] = []
         for _ in 0..<Introduction.maxNonces { nonces.append(try reader.uint64("handshake nonces")) }
+        let remembered = try reader.uint64("handshake remembered opening")
+        let shown = try reader.uint64("handshake shown opening")
+        let shownNonce = try reader.uint64("handshake shown nonce")
         answeredNonce = try reader.uint64("handshake answered nonce")
         refusalCode = try reader.uint16("handshake reason")
         let reserved = try reader.uint16("handshake reserved bytes")
@@ -153,13 +161,16 @@ extension Handshake {
         guard nonces[count...].allSatisfy({ $0 == 0 }) else {
             throw DecodingError(.inconsistent, "handshake nonces", at: 72)
         }
+        guard shown != 0 || shownNonce == 0 else {
+            throw DecodingError(.inconsistent, "handshake shown nonce", at: 152)
+        }
         guard kind != .hello || answeredNonce == 0 else {
-            throw DecodingError(.inconsistent, "handshake answered nonce", at: 136)
+            throw DecodingError(.inconsistent, "handshake answered nonce", at: 160)
         }
         guard (kind == .refusal) == (refusalCode != 0) else {
-            throw DecodingError(.inconsistent, "handshake reason", at: 144)
+            throw DecodingError(.inconsistent, "handshake reason", at: 168)
         }
-        guard reserved == 0 else { throw DecodingError(.outOfBounds, "handshake reserved bytes", at: 146) }
+        guard reserved == 0 else { throw DecodingError(.outOfBounds, "handshake reserved bytes", at: 170) }
         self.kind = kind
         self.path = path
         protocols = lowest...highest
@@ -169,7 +180,9 @@ extension Handshake {
             to: to,
             incarnation: incarnation,
             boot: boot,
-            nonces: Array(nonces[..<count])
+            nonces: Array(nonces[..<count]),
+            remembered: remembered,
+            proof: shown == 0 ? nil : Opening(boot: shown, nonce: shownNonce)
         )
     }
 

@@ -47,7 +47,8 @@ public struct HandshakeRefusal: Error, Equatable, Sendable, CustomStringConverti
                         IdentityRefusal.Reason(rawValue: answer.refusalCode),
                         of: hello.introduction,
                         by: refuser.from,
-                        in: refuser.cluster
+                        in: refuser.cluster,
+                        remembering: refuser.remembered
                     )
                 )
             }
@@ -80,6 +81,12 @@ public struct HandshakeRefusal: Error, Equatable, Sendable, CustomStringConverti
     public var ofThisMember: IdentityRefusal? {
         guard side == .peer, case .identity(let refusal) = reason else { return nil }
         return refusal
+    }
+
+    /// Whether the refusal only asks for an opening that the next introduction shows. Nobody has to hear of it.
+    public var isPassing: Bool {
+        guard case .identity(let refusal) = reason else { return false }
+        return refusal.reason == .unproven
     }
 
     /// Who refused whom, and why, in one line.

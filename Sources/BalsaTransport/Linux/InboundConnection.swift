@@ -120,10 +120,12 @@ final class InboundConnection: ReadinessHandler {
             case .refuse(let refusal): reason = .identity(refusal)
             }
         }
-        let answer = context.terms.answer(to: hello, own, reason).encoded()
+        // Asked for again: the answer shows what the hello has asked for, and says what is remembered now.
+        let answer = context.terms.answer(to: hello, receiver.introduction(to: peer), reason).encoded()
         if let reason {
             refuse(with: answer, descriptor)
-            receiver.refused(peer, HandshakeRefusal(.here, reason))
+            let refusal = HandshakeRefusal(.here, reason)
+            if !refusal.isPassing { receiver.refused(peer, refusal) }
             return
         }
         // From here on the receiver counts on being told when the peer is gone.

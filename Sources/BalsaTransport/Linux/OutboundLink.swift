@@ -267,14 +267,20 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
 
     /// Whoever connected judges by the same rules as whoever was connected to: each may find what the other cannot know.
     private func judge(_ answer: Handshake, to hello: Handshake) {
-        if let refusal = context.terms.refusal(of: answer, to: hello) { return step(.refused(refusal)) }
         guard let receiver = context.receiver else { return step(.failed) }
+        if let refusal = context.terms.refusal(of: answer, to: hello) {
+            guard refusal.isPassing else { return step(.refused(refusal)) }
+            // The receiver learns which opening to show, and shows it in the next hello, which does not have to wait long.
+            receiver.refused(peer, refusal)
+            return step(.failed)
+        }
         // The peer answered, ended and was started again before its answer was read. To judge that after the hello of the next
         // life would take it for another process. An answer to a hello that was said to the next life is no such thing.
         if context.hasLaterLife(than: answer.introduction, since: lifeCountAtHello) { return step(.failed) }
         // On a connection for the first boot alone it is the peer that tells the frames apart.
         if case .refuse(let refusal) = receiver.judge(answer.introduction) {
-            return step(.refused(HandshakeRefusal(.here, .identity(refusal))))
+            let ours = HandshakeRefusal(.here, .identity(refusal))
+            return step(ours.isPassing ? .failed : .refused(ours))
         }
         life = context.retain(answer.introduction)
         step(.welcomed)

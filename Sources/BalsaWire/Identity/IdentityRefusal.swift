@@ -31,6 +31,18 @@ public struct IdentityRefusal: Error, Equatable, Sendable, CustomStringConvertib
         public static let malformed = Reason(rawValue: 8)
         /// The member that was to be reached has failed, or has no room to note that it was.
         public static let unavailable = Reason(rawValue: 9)
+        /// The refuser remembers an older opening than the introduction shows. For now only: the next introduction shows it.
+        public static let unproven = Reason(rawValue: 10)
+        /// The refuser remembers an opening of which the directory has no record any more.
+        public static let forgotten = Reason(rawValue: 11)
+
+        /// Whether it depends on which opening the refuser remembers.
+        var isAboutOpenings: Bool {
+            switch self {
+            case .rolledBack, .cloned, .unproven, .forgotten: true
+            default: false
+            }
+        }
 
         /// The kind in words.
         public var description: String {
@@ -44,6 +56,8 @@ public struct IdentityRefusal: Error, Equatable, Sendable, CustomStringConvertib
             case .cloned: "cloned"
             case .malformed: "malformed introduction"
             case .unavailable: "unavailable"
+            case .unproven: "opening not shown yet"
+            case .forgotten: "opening without a record"
             default: "reason \(rawValue)"
             }
         }
@@ -61,6 +75,9 @@ public struct IdentityRefusal: Error, Equatable, Sendable, CustomStringConvertib
     private let memberCluster: UniqueID
     /// The cluster of who refuses; ``UniqueID/none`` before it belongs to any.
     public let cluster: UniqueID
+    /// The latest opening of the refused member's directory that the refuser has listened to, where the reason is about
+    /// openings; else 0.
+    public let opening: UInt64
 
     /// That who introduces itself so is not listened to.
     ///
@@ -69,13 +86,21 @@ public struct IdentityRefusal: Error, Equatable, Sendable, CustomStringConvertib
     ///   - introduction: how the refused member has introduced itself.
     ///   - refuser: who refuses.
     ///   - cluster: the cluster of who refuses; ``UniqueID/none`` before it belongs to any.
-    public init(_ reason: Reason, of introduction: Introduction, by refuser: MemberID, in cluster: UniqueID) {
+    ///   - opening: the latest opening of the refused member's directory that the refuser has listened to; 0 for none.
+    public init(
+        _ reason: Reason,
+        of introduction: Introduction,
+        by refuser: MemberID,
+        in cluster: UniqueID,
+        remembering opening: UInt64 = 0
+    ) {
         self.reason = reason
         member = introduction.from
         self.refuser = refuser
         meant = introduction.to
         memberCluster = introduction.cluster
         self.cluster = cluster
+        self.opening = reason.isAboutOpenings ? opening : 0
     }
 
     /// That a member finds that it has no place in a cluster of which it was told.
@@ -86,10 +111,11 @@ public struct IdentityRefusal: Error, Equatable, Sendable, CustomStringConvertib
         meant = 0
         memberCluster = .none
         self.cluster = cluster
+        opening = 0
     }
 
-    /// Whether whoever is refused must not go on at all: its directory has forgotten promises, or is not the only one that
-    /// makes them. All else may be a wrong address, and concerns this connection alone.
+    /// Whether the refused member must stop: its directory has forgotten promises, or is not the only one that makes them.
+    /// All other reasons may come from a wrong address, and concern this connection alone.
     public var stopsMember: Bool {
         switch reason {
         case .wiped, .rolledBack, .cloned, .duplicateID: true
@@ -105,27 +131,36 @@ public struct IdentityRefusal: Error, Equatable, Sendable, CustomStringConvertib
                 + "correct the address by which one of them looks for the other, or start it on the directory of its own "
                 + "cluster"
         case .unknownMember:
-            "the cluster \(cluster) has no member \(member): correct its id, or add it by a change of membership"
+            "the cluster \(cluster) has no member \(member): correct its id or its address; a member cannot be added yet"
         case .notAddressed:
             "member \(member) meant to reach member \(meant) and reached member \(refuser): correct the address that it "
                 + "has for member \(meant)"
         case .duplicateID:
-            "member \(member) was started twice, on two directories: stop the one that is not the cluster's, and start it "
-                + "on an empty directory under an id that was never used"
+            "member \(member) was started twice, on two directories: stop the process whose directory is not the one with "
+                + "which the member joined the cluster, and never start it again; the other one goes on as member \(member)"
         case .wiped:
             "the directory of member \(member) is not the one with which it joined the cluster \(cluster), and its votes "
-                + "are lost with that: put its own directory back as it was last, or replace the member by a new one under "
-                + "an id that was never used"
+                + "are lost with that: put its own directory back as it was last; if that is lost, the others go on without "
+                + "the member, which cannot be replaced yet"
         case .rolledBack:
-            "the directory of member \(member) was set back to an earlier state, and what it promised since is lost: put "
-                + "the latest directory back, or replace the member by a new one under an id that was never used"
+            "the directory of member \(member) was set back to before its opening \(opening), which member \(refuser) has "
+                + "listened to, and what it promised since is lost: put the latest directory back; if that is lost, the "
+                + "others go on without the member, which cannot be replaced yet"
         case .cloned:
-            "member \(member) is up twice, on copies of one directory: stop both, keep the one that ran before the copy "
-                + "was made, and remove the other"
+            "member \(member) is up twice, on copies of one directory: stop the one that has failed with this message, and "
+                + "never start it again; the other one goes on as member \(member), and has lost what the first promised "
+                + "after the copy was made"
         case .malformed:
             "what member \(member) said to introduce itself is none of a member: check that it is of a release that fits"
         case .unavailable:
-            "member \(refuser) has failed or has no room on its disk: see what it says, and open it again if it has failed"
+            "member \(refuser) has failed or has no space on its disk: see what it says, and open it again if it has failed"
+        case .unproven:
+            "member \(refuser) remembers opening \(opening) of the directory of member \(member), and has not been shown it "
+                + "yet: nothing is to be done, since member \(member) shows it when it connects again"
+        case .forgotten:
+            "member \(refuser) remembers opening \(opening) of the directory of member \(member), which has no record of it, "
+                + "so that nobody can say whether the directory was set back: put the latest directory back; if this is "
+                + "the latest, the two go on without each other, and the rest of the cluster with both"
         default:
             "member \(refuser) does not listen to member \(member) for a reason that this release does not know "
                 + "(\(reason.rawValue)): see what member \(refuser) says"

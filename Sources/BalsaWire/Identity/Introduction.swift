@@ -5,7 +5,7 @@ import BalsaRaft
 /// A member that belongs to no cluster yet says so with ``UniqueID/none``; it then has only messages of the first boot to
 /// send.
 public struct Introduction: Equatable, Sendable {
-    /// How many lives ``nonces`` reaches back, the present one included.
+    /// How many openings ``nonces`` reaches back, the present one included.
     public static let maxNonces = 8
 
     /// The cluster that the sender belongs to, ``UniqueID/none`` before it belongs to any.
@@ -22,6 +22,13 @@ public struct Introduction: Equatable, Sendable {
     /// ``maxNonces``, none of them 0. By them a directory that was set back is still known after it has been opened again
     /// as often as it once was.
     public var nonces: [UInt64]
+    /// The latest opening of the receiver's directory that the sender has listened to, by its number; 0 where it has listened
+    /// to none. The receiver has to show that it still knows that opening: see ``proof``.
+    public var remembered: UInt64
+    /// What the sender shows of an opening of its own that is older than ``nonces``, because the receiver was heard to remember
+    /// it: its number and random number. The random number is 0 where the sender's record does not reach back that far.
+    /// Nil where there is nothing to show.
+    public var proof: Opening?
 
     /// An introduction.
     public init(
@@ -30,7 +37,9 @@ public struct Introduction: Equatable, Sendable {
         to: MemberID,
         incarnation: UniqueID,
         boot: UInt64,
-        nonces: [UInt64]
+        nonces: [UInt64],
+        remembered: UInt64 = 0,
+        proof: Opening? = nil
     ) {
         self.cluster = cluster
         self.from = from
@@ -38,6 +47,8 @@ public struct Introduction: Equatable, Sendable {
         self.incarnation = incarnation
         self.boot = boot
         self.nonces = nonces
+        self.remembered = remembered
+        self.proof = proof
     }
 
     /// The random number of the present opening; 0 where there is none, which no honest member sends.

@@ -1,3 +1,4 @@
+import BalsaPlatform
 import BalsaRaft
 import XCTest
 
@@ -20,13 +21,13 @@ final class ForgetfulDirectoryTests: XCTestCase {
 
     /// A member is started a second time, each of the others is missed for a while, so that everybody has heard of that, and
     /// then the fault hits.
-    private func check(_ kind: Fault.Kind, of member: MemberID, line: UInt = #line) throws {
+    private func check(_ kind: Fault.Kind, of member: MemberID, salt: UInt64 = 0, line: UInt = #line) throws {
         let report = try run(
             """
             fault 1000000000 kill member=\(member) lasts=100000000
             fault 1500000000 kill member=\(1 + member % 3) lasts=1000000000
             fault 2800000000 kill member=\(1 + (member + 1) % 3) lasts=1000000000
-            fault 4500000000 \(kind.rawValue) member=\(member) lasts=100000000
+            fault 4500000000 \(kind.rawValue) member=\(member) lasts=100000000 salt=\(salt)
             """
         )
         XCTAssertNil(report.violation, line: line)
@@ -38,6 +39,36 @@ final class ForgetfulDirectoryTests: XCTestCase {
     func testAWipedMemberIsRefusedAndTheOthersGoOn() throws { try check(.wipe, of: 3) }
 
     func testAMemberThatWasSetBackIsRefusedAndTheOthersGoOn() throws { try check(.rollBack, of: 3) }
+
+    /// It is opened up to twenty times more, and ended at once or refused each time.
+    func testAMember_thatWasSetBackAndIsOpenedOften_isRefused() throws {
+        var openings: [UInt64] = []
+        for salt in 1...6 as ClosedRange<UInt64> {
+            openings.append(RandomSource.mix(salt) % 20)
+            try check(.rollBack, of: 3, salt: salt)
+        }
+        XCTAssertTrue(openings.allSatisfy { $0 > 8 }, "more often than an introduction looks back: \(openings)")
+    }
+
+    func testAMember_thatIsStartedOftenWhileAPeerIsDown_isRefusedByNobody() throws {
+        var asked = 0
+        for member in 1...3 as ClosedRange<MemberID> {
+            for salt in 1...4 {
+                let report = try run(
+                    """
+                    fault 3000000000 restarts member=\(member) peer=\(1 + member % 3) lasts=500000000 rate=15 salt=\(salt)
+                    """,
+                    seed: UInt64(salt)
+                )
+                XCTAssertNil(report.violation, "\(member), \(salt)")
+                XCTAssertEqual(report.counters[.restarts], 1)
+                XCTAssertEqual(report.counters.membersRefused, 0)
+                XCTAssertGreaterThan(report.counters.acknowledged, 100)
+                asked += report.counters.openingsAskedFor
+            }
+        }
+        XCTAssertGreaterThan(asked, 0, "an opening had to be shown")
+    }
 
     func testACopyOfAMemberIsRefusedAndTheMemberGoesOn() throws {
         try check(.clone, of: 3)

@@ -14,7 +14,9 @@ final class IdentityStoreTests: XCTestCase {
         seed: UInt64 = 1
     ) throws(ReplicaError) -> IdentityStore {
         var ids = UniqueIDSource(seed: UniqueID(high: seed, low: 7))
-        return try IdentityStore(opening: "m", in: files, member: member, ids: &ids)
+        var store = try IdentityStore(opening: "m", in: files, member: member, ids: &ids)
+        try store.count()
+        return store
     }
 
     private func disk() throws -> SimulatedDisk {
@@ -75,22 +77,58 @@ final class IdentityStoreTests: XCTestCase {
         }
     }
 
-    func testOnlyTheLastOpeningsAreKept() throws {
+    func testEachOpeningIsKeptAndTheLastEightAreSaid() throws {
         let disk = try disk()
         var nonces: [UInt64] = []
         for seed in 1...UInt64(20) {
-            let boot = try open(disk.mount(), seed: seed).boot
-            nonces.insert(boot.nonces[0], at: 0)
-            XCTAssertEqual(boot.counter, seed)
-            XCTAssertEqual(boot.nonces, Array(nonces.prefix(8)))
+            let store = try open(disk.mount(), seed: seed)
+            nonces.insert(store.boot.nonces[0], at: 0)
+            XCTAssertEqual(store.boot.counter, seed)
+            XCTAssertEqual(store.boot.nonces, nonces)
+            XCTAssertEqual(store.introduction(to: 1).nonces, Array(nonces.prefix(8)))
         }
+    }
+
+    func testARecord_ofMoreOpeningsThanItHolds_forgetsTheOldestAndKeepsWhatPeersKnow() throws {
+        let disk = try establishedDisk()
+        var record = try BootRecord(decoding: disk.mount().open("m/BOOT", .read).read(1 << 20, at: 0))
+        let first = try XCTUnwrap(record.opening(1))
+        record.peers = [.init(member: 1, boot: 3, nonce: 4, known: first)]
+        for nonce in 1...5_000 as ClosedRange<UInt64> { record.bump(nonce: 1_000 + nonce) }
+        XCTAssertEqual(record.nonces.count, 4_096)
+        XCTAssertEqual(record.opening(1), first)
+        XCTAssertNil(record.opening(2))
+        XCTAssertNil(record.opening(5_001 - 4_096))
+        XCTAssertEqual(record.opening(5_002 - 4_096), Opening(boot: 5_002 - 4_096, nonce: 1_000 + 5_001 - 4_096))
+        XCTAssertNil(record.opening(5_002))
+        XCTAssertNil(record.opening(0))
+        try disk.mount().remove("m/BOOT")
+        try disk.mount().open("m/BOOT", .create).write(try record.encoded(), at: 0)
+        let store = try open(disk.mount(), seed: 9)
+        XCTAssertEqual(store.boot.counter, 5_002)
+        XCTAssertEqual(store.boot.peers, record.peers)
+        XCTAssertEqual(store.introduction(to: 1, wanted: 1).proof, first)
+        XCTAssertEqual(store.introduction(to: 1, wanted: 2).proof, Opening(boot: 2, nonce: 0))
+        XCTAssertNil(store.introduction(to: 1, wanted: 4_999).proof, "its nonce is said anyway")
+        XCTAssertNil(store.introduction(to: 1, wanted: 5_003).proof, "it is yet to come")
+    }
+
+    func testAnOpening_thatIsNotCounted_leavesEveryByteAsItWas() throws {
+        let disk = try establishedDisk()
+        let digest = disk.contentDigest
+        var ids = UniqueIDSource(seed: UniqueID(high: 5, low: 7))
+        _ = try IdentityStore(opening: "m", in: disk.mount(), member: 2, ids: &ids)
+        XCTAssertEqual(disk.contentDigest, digest)
     }
 
     func testWhatIsWrittenIsReadBack() throws {
         let disk = try establishedDisk()
         var store = try open(disk.mount(), seed: 2)
         XCTAssertEqual(store.identity.state, .established(try cluster(store)))
-        let peers = [BootRecord.Peer(member: 1, boot: 3, nonce: 4), .init(member: 3, boot: largestNumber, nonce: .max)]
+        let peers = [
+            BootRecord.Peer(member: 1, boot: 3, nonce: 4, known: store.boot.opening(2)),
+            .init(member: 3, boot: largestNumber, nonce: .max),
+        ]
         try store.note(peers)
         disk.powerLoss(salt: 5)
         XCTAssertEqual(try open(disk.mount(), seed: 3).boot.peers, peers)
@@ -202,7 +240,7 @@ final class IdentityStoreTests: XCTestCase {
     }
 
     func testEveryDamagedBitOfEitherFileIsRefusedAndNothingIsWritten() throws {
-        for (path, count) in [("m/IDENTITY", 122), ("m/BOOT", 104)] {
+        for (path, count) in [("m/IDENTITY", 122), ("m/BOOT", 48)] {
             let whole = try establishedDisk()
             XCTAssertEqual(try whole.mount().open(path, .read).size(), UInt64(count))
             for bit in 0..<count * 8 {

@@ -62,8 +62,95 @@ final class PeerIdentityTests: XCTestCase {
         var identity = try identity()
         _ = identity.connect(introduction(5))
         XCTAssertEqual(identity.connect(introduction(6)), .accept(isNew: true))
-        XCTAssertEqual(identity.connect(introduction(60)), .accept(isNew: true), "beyond what it looks back")
-        XCTAssertEqual(identity.peers, [.init(member: 2, boot: 60, nonce: 160)])
+        XCTAssertEqual(identity.connect(introduction(13)), .accept(isNew: true), "as far as it looks back")
+        XCTAssertEqual(identity.peers, [.init(member: 2, boot: 13, nonce: 113)])
+    }
+
+    /// Opening 60 says the numbers of the openings 53 to 60, and opening 6 is remembered.
+    func testAnOpeningBeyondTheNonces_isAcceptedWithTheProofAndRefusedWithout() throws {
+        let known = BootRecord.Peer(member: 2, boot: 6, nonce: 106)
+        let proofs: [(Opening?, IdentityRefusal.Reason?)] = [
+            (nil, .unproven), (Opening(boot: 5, nonce: 105), .unproven), (Opening(boot: 7, nonce: 106), .unproven),
+            (Opening(boot: 6, nonce: 107), .rolledBack), (Opening(boot: 6, nonce: 0), .forgotten),
+            (Opening(boot: 6, nonce: 106), nil),
+        ]
+        for (proof, reason) in proofs {
+            var later = introduction(60)
+            later.proof = proof
+            if let reason {
+                try assertRefused(later, reason, by: [known], stops: reason == .rolledBack)
+            } else {
+                var identity = try identity([known])
+                XCTAssertEqual(identity.connect(later), .accept(isNew: true))
+                XCTAssertEqual(identity.peers, [.init(member: 2, boot: 60, nonce: 160)])
+                XCTAssertEqual(
+                    identity.connect(introduction(60)),
+                    .accept(isNew: false),
+                    "nothing is to be shown any more"
+                )
+            }
+        }
+    }
+
+    func testARefusal_ofAnOpening_namesTheOneThatIsRemembered() throws {
+        var identity = try identity([.init(member: 2, boot: 6, nonce: 106)])
+        for (boot, reason) in [(60, IdentityRefusal.Reason.unproven), (5, .rolledBack)] {
+            guard case .refuse(let refusal) = identity.connect(introduction(UInt64(boot))) else {
+                return XCTFail("accepted")
+            }
+            XCTAssertEqual(refusal.reason, reason)
+            XCTAssertEqual(refusal.opening, 6)
+            XCTAssertTrue(refusal.description.contains("opening 6"), refusal.description)
+        }
+    }
+
+    /// Every check fails at first; then what fails is put right, one thing after the other.
+    func testTheChecks_ofAnIntroduction_areMadeInTheOrderOfThePage() throws {
+        var identity = try identity([.init(member: 2, boot: 6, nonce: 106)])
+        var said = introduction(60)
+        said.cluster = UniqueID(high: 9, low: 9)
+        said.from = 1
+        said.to = 3
+        said.incarnation = FirstBootRoom.incarnation(2, 2)
+        said.boot = 0
+        let rights: [(inout Introduction) -> Void] = [
+            { $0.cluster = UniqueID(high: 1, low: 2) }, { $0.from = 4 }, { $0.to = 1 }, { $0.from = 2 },
+            { $0.incarnation = FirstBootRoom.incarnation(2) }, { $0.boot = 60 },
+            { $0.proof = Opening(boot: 6, nonce: 0) },
+            { $0.proof = Opening(boot: 6, nonce: 107) },
+        ]
+        var found: [String] = []
+        for place in 0...rights.count {
+            if place > 0 { rights[place - 1](&said) }
+            guard case .refuse(let refusal) = identity.connect(said) else { return XCTFail("accepted at \(place)") }
+            found.append("\(refusal.reason.rawValue)")
+        }
+        let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent()
+        let page = try String(contentsOf: package.appendingPathComponent("Docs/HandshakeFormat.md"), encoding: .utf8)
+        let rows = page.components(separatedBy: "\n").drop { !$0.hasPrefix("| reason |") }.dropFirst(2)
+            .prefix { $0.hasPrefix("|") }
+        let numbers = rows.map { $0.split(separator: "|")[0].trimmingCharacters(in: .whitespaces) }
+        // The transport's own, a member that has failed, and a copy that is up, which is what *rolled back* is while it is.
+        XCTAssertEqual(numbers.filter { !["256", "257", "9", "7"].contains($0) }, found)
+        XCTAssertEqual(numbers.firstIndex(of: "9"), 3, "the member looks at itself first")
+        XCTAssertEqual(Array(numbers.suffix(2)), ["7", "6"])
+    }
+
+    func testWhatAPeerRemembers_isWantedFromTheNextIntroduction_unlessItIsOfAnotherCluster() throws {
+        var identity = try identity()
+        XCTAssertNil(identity.wanted(by: 2))
+        var said = introduction()
+        said.remembered = 4
+        said.cluster = UniqueID(high: 9, low: 9)
+        _ = identity.connect(said)
+        XCTAssertNil(identity.wanted(by: 2))
+        said.cluster = cluster
+        XCTAssertEqual(identity.connect(said), .accept(isNew: true))
+        XCTAssertEqual(identity.wanted(by: 2), 4)
+        said.remembered = 0
+        _ = identity.connect(said)
+        XCTAssertNil(identity.wanted(by: 2))
     }
 
     func testPeersAreRememberedInTheOrderOfTheirIDs() throws {
@@ -221,9 +308,18 @@ final class PeerIdentityTests: XCTestCase {
     func testAnIntroductionThatNoMemberMakesIsRefused() throws {
         for change: (inout Introduction) -> Void in [
             { $0.boot = 0 }, { $0.boot = .max }, { $0.nonces = [] }, { $0.nonces[1] = 0 }, { $0.nonces.removeLast() },
-            { $0.nonces.append(7) },
+            { $0.nonces.append(7) }, { $0.proof = Opening(boot: 5, nonce: 105) },
+            { $0.proof = Opening(boot: 1, nonce: 101) },
         ] {
             var other = introduction()
+            change(&other)
+            try assertRefused(other, .malformed)
+        }
+        for change: (inout Introduction) -> Void in [
+            { $0.proof = Opening(boot: 0, nonce: 1) }, { $0.proof = Opening(boot: 53, nonce: 1) },
+            { $0.proof = Opening(boot: .max, nonce: 1) },
+        ] {
+            var other = introduction(60)
             change(&other)
             try assertRefused(other, .malformed)
         }

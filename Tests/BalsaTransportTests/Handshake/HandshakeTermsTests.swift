@@ -72,10 +72,12 @@ final class HandshakeTermsTests: XCTestCase {
     /// A reason travels as a number, and is the same sentence on both sides.
     func testTheRefusedReadsTheSentenceOfWhoRefuses() {
         let hello = own.hello()
-        for code in 1...9 as ClosedRange<UInt16> {
+        for code in 1...11 as ClosedRange<UInt16> {
             let reason = IdentityRefusal.Reason(rawValue: code)
-            let refusal = IdentityRefusal(reason, of: hello.introduction, by: 2, in: .sampleCluster)
-            let answer = terms.answer(to: hello, .sample(2), .identity(refusal))
+            let refusal = IdentityRefusal(reason, of: hello.introduction, by: 2, in: .sampleCluster, remembering: 33)
+            var refuser = Introduction.sample(2)
+            refuser.remembered = 33
+            let answer = terms.answer(to: hello, refuser, .identity(refusal))
             XCTAssertEqual(answer.kind, .refusal)
             XCTAssertEqual(terms.refusal(of: answer, to: hello), HandshakeRefusal(.peer, .identity(refusal)))
             XCTAssertEqual(terms.refusal(of: answer, to: hello)?.ofThisMember, refusal)

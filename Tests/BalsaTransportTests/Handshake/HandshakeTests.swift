@@ -13,8 +13,14 @@ final class HandshakeTests: XCTestCase {
         let refusal = IdentityRefusal(.cloned, of: hello.introduction, by: 1, in: .sampleCluster)
         var unborn = hello
         unborn.introduction.cluster = .none
+        var showing = hello
+        showing.introduction.remembered = .max
+        showing.introduction.proof = Opening(boot: 1, nonce: .max)
+        var blank = showing
+        blank.introduction.proof?.nonce = 0
         return [
-            hello, unborn, terms.answer(to: hello, own, nil), terms.answer(to: hello, own, .identity(refusal)),
+            hello, unborn, showing, blank, terms.answer(to: hello, own, nil),
+            terms.answer(to: hello, own, .identity(refusal)),
             terms.answer(to: hello, own, .protocolRange),
         ]
     }
@@ -32,26 +38,26 @@ final class HandshakeTests: XCTestCase {
 
     func testWhatIsEncodedIsDecoded() throws {
         for sample in samples {
-            XCTAssertEqual(sample.encoded().count, 152)
+            XCTAssertEqual(sample.encoded().count, 176)
             XCTAssertEqual(try Handshake(decoding: sample.encoded()), sample)
         }
     }
 
     func testAHandshakeMayArriveInPartsOfAnyLength() throws {
         let bytes = [UInt8](hello.encoded())
-        for size in 1...152 { XCTAssertEqual(try read(bytes, inPartsOf: size), hello) }
+        for size in 1...176 { XCTAssertEqual(try read(bytes, inPartsOf: size), hello) }
     }
 
     func testAReaderWantsNoByteBehindTheHandshake() throws {
         var reader = HandshakeReader()
-        XCTAssertEqual(reader.wanted, 152)
+        XCTAssertEqual(reader.wanted, 176)
         XCTAssertNotNil(try hello.encoded().withUnsafeBytes { try reader.receive($0) })
         XCTAssertEqual(reader.wanted, 0)
     }
 
     func testAHandshakeThatIsCutAnywhereIsNone() throws {
         let bytes = [UInt8](hello.encoded())
-        for count in 0..<152 {
+        for count in 0..<176 {
             XCTAssertThrowsError(try Handshake(decoding: Bytes(Array(bytes[..<count]))), "\(count)")
             XCTAssertNil(try read(Array(bytes[..<count]), inPartsOf: 7))
         }
@@ -73,8 +79,8 @@ final class HandshakeTests: XCTestCase {
     /// The bytes with a checksum that fits them again.
     private func sealed(_ bytes: [UInt8]) -> Bytes {
         var bytes = bytes
-        let checksum = bytes[..<148].withUnsafeBytes { CRC32C.checksum($0) }
-        bytes.replaceSubrange(148..<152, with: withUnsafeBytes(of: checksum.littleEndian) { [UInt8]($0) })
+        let checksum = bytes[..<172].withUnsafeBytes { CRC32C.checksum($0) }
+        bytes.replaceSubrange(172..<176, with: withUnsafeBytes(of: checksum.littleEndian) { [UInt8]($0) })
         return Bytes(bytes)
     }
 
@@ -90,8 +96,9 @@ final class HandshakeTests: XCTestCase {
             (72, [UInt8](repeating: 0, count: 64), "no nonce"),
             (72, [UInt8](repeating: 0, count: 8), "a nonce behind none"),
             (88, [UInt8](repeating: 0, count: 8), "a nonce behind none"),
-            (120, [1], "a nonce behind none"), (136, [1], "an answer in a hello"), (144, [1], "a reason in a hello"),
-            (146, [1], "a reserved byte"), (6, [3], "a refusal without a reason"),
+            (120, [1], "a nonce behind none"), (160, [1], "an answer in a hello"), (168, [1], "a reason in a hello"),
+            (170, [1], "a reserved byte"), (171, [1], "a reserved byte"), (152, [1], "a nonce of no opening"),
+            (6, [3], "a refusal without a reason"),
         ]
         for change in changes {
             var changed = bytes
@@ -103,9 +110,9 @@ final class HandshakeTests: XCTestCase {
     func testRandomBytesAreRefused() {
         var random = RandomSource(seed: 7)
         for _ in 0..<2_000 {
-            var bytes = (0..<152).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+            var bytes = (0..<176).map { _ in UInt8(truncatingIfNeeded: random.next()) }
             if random.chance(1, in: 2) { bytes.replaceSubrange(0..<6, with: [0x42, 0x41, 0x4c, 0x48, 1, 0]) }
-            XCTAssertThrowsError(try read(bytes, inPartsOf: random.draw(1...152)))
+            XCTAssertThrowsError(try read(bytes, inPartsOf: random.draw(1...176)))
         }
     }
 

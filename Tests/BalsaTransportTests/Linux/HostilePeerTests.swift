@@ -49,7 +49,7 @@ final class HostilePeerTests: XCTestCase {
     func testAHelloWithAFlippedBitIsNotAnswered() throws {
         try start()
         let bytes = [UInt8](hello.encoded())
-        for bit in stride(from: 0, to: 152 * 8, by: 5) {
+        for bit in stride(from: 0, to: 176 * 8, by: 5) {
             let connection = try RawConnection(to: port)
             connection.send(bytes.flipping(bit: bit))
             let (answer, isEnded) = connection.receive()
@@ -66,11 +66,11 @@ final class HostilePeerTests: XCTestCase {
     func testAHelloThatIsCutAnywhereEndsQuietly() throws {
         try start()
         let bytes = [UInt8](hello.encoded())
-        for count in 0..<152 {
+        for count in 0..<176 {
             let connection = try RawConnection(to: port)
             connection.send(Array(bytes[..<count]))
         }
-        eventually("all are gone") { metrics.connectionsAccepted == 153 && metrics.halfOpenConnections == 0 }
+        eventually("all are gone") { metrics.connectionsAccepted == 177 && metrics.halfOpenConnections == 0 }
         XCTAssertEqual(metrics.handshakesBroken, 0)
         try checkThatThePeerGoesOn()
     }
@@ -191,7 +191,7 @@ final class HostilePeerTests: XCTestCase {
         var bytes = [UInt8](hello.encoded()) + [1, 2, 3, 4]
         bytes[4] = 2
         connection.send(bytes)
-        let answer = try Handshake(decoding: Bytes(connection.receive(152).bytes))
+        let answer = try Handshake(decoding: Bytes(connection.receive(176).bytes))
         XCTAssertEqual(answer.refusalCode, protocolRange)
     }
 
@@ -215,7 +215,7 @@ final class HostilePeerTests: XCTestCase {
         }
         guard case .connection(let descriptor) = accepted else { throw TransportError(.system, "accept by hand") }
         let connection = RawConnection(accepted: descriptor)
-        return (connection, try Handshake(decoding: Bytes(connection.receive(152).bytes)))
+        return (connection, try Handshake(decoding: Bytes(connection.receive(176).bytes)))
     }
 
     private func listenByHand() throws -> (descriptor: Int32, address: NetworkAddress) {
@@ -308,7 +308,7 @@ final class HostilePeerTests: XCTestCase {
         }
         guard case .connection(let descriptor) = accepted else { return XCTFail("it did not") }
         let rubbish = RawConnection(accepted: descriptor)
-        rubbish.send([UInt8](repeating: 0xff, count: 152))
+        rubbish.send([UInt8](repeating: 0xff, count: 176))
         XCTAssertTrue(rubbish.receive().isEnded)
         XCTAssertEqual(metrics.handshakesBroken, 1)
 

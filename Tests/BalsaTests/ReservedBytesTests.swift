@@ -1,0 +1,287 @@
+import BalsaPlatform
+import BalsaRaft
+import XCTest
+
+@testable import Balsa
+@testable import BalsaKeyValue
+@testable import BalsaLSM
+@testable import BalsaLog
+@testable import BalsaTransport
+@testable import BalsaWire
+
+/// Every format refuses a reserved byte that is not 0, and the version 0, by the name of the field, though all checksums fit.
+/// Where another release uses those bytes, this one must not pass them by.
+final class ReservedBytesTests: XCTestCase {
+    /// A format: an example, how its checksum is made right again, and how it is read.
+    private struct Format {
+        let name: String
+        let example: [UInt8]
+        /// Where the version is and how long it is; nil for a format whose version stands elsewhere.
+        var version: (field: String, at: Range<Int>)?
+        /// The reserved bytes.
+        var reserved: [(field: String, at: Range<Int>)] = []
+        /// Which bytes the checksum covers, and where it is; nil where there is none.
+        var checksum: (of: Range<Int>, at: Int)?
+        /// Carries the checksum on over what it covers beside those bytes.
+        var extended: (UInt32) -> UInt32 = { $0 }
+        let read: ([UInt8]) throws -> Void
+    }
+
+    private func assertRefused(
+        _ format: Format,
+        _ field: String,
+        at place: Int,
+        changing byte: Int,
+        to value: UInt8,
+        _ reason: BalsaPlatform.DecodingError.Reason
+    ) {
+        var bytes = format.example
+        bytes[byte] = value
+        if let checksum = format.checksum {
+            let sum = format.extended(Array(bytes[checksum.of]).withUnsafeBytes { CRC32C.checksum($0) })
+            bytes.replaceSubrange(
+                checksum.at..<checksum.at + 4,
+                with: withUnsafeBytes(of: sum.littleEndian) { [UInt8]($0) }
+            )
+        }
+        XCTAssertThrowsError(try format.read(bytes), "\(format.name), byte \(byte)") { thrown in
+            var error = thrown as? BalsaPlatform.DecodingError
+            if case .malformed(let inner)? = thrown as? CommandError { error = inner }
+            XCTAssertEqual(error?.reason, reason, "\(format.name), byte \(byte): \(thrown)")
+            XCTAssertEqual(error?.field.description, field, "\(format.name), byte \(byte)")
+            XCTAssertEqual(error?.offset, place, "\(format.name), byte \(byte)")
+        }
+    }
+
+    func testEveryFormat_refusesEachReservedByteAndTheVersionZero_byTheNameOfTheField() throws {
+        for format in try formats() {
+            XCTAssertNoThrow(try format.read(format.example), format.name)
+            for (field, range) in format.reserved {
+                for byte in range {
+                    for bit in 0..<8 {
+                        assertRefused(format, field, at: range.lowerBound, changing: byte, to: 1 << bit, .outOfBounds)
+                    }
+                }
+            }
+            guard let version = format.version else { continue }
+            XCTAssertEqual(format.example[version.at].first, 1, format.name)
+            assertRefused(
+                format,
+                version.field,
+                at: version.at.lowerBound,
+                changing: version.at.lowerBound,
+                to: 0,
+                .outOfBounds
+            )
+        }
+    }
+
+    private func formats() throws -> [Format] {
+        try memberFormats() + logFormats() + engineFormats() + stateFormats() + wireFormats()
+    }
+
+    private let incarnation = UniqueID(high: 3, low: 4)
+
+    private func memberFormats() throws -> [Format] {
+        var boot = BootRecord(incarnation: incarnation)
+        boot.bump(nonce: 7)
+        let table = try MemberTable([.init(member: 1, incarnation: incarnation, address: "a")])
+        let root = RootFile(generation: 2, position: LogPosition(term: 3, index: 40))
+        let list = CheckpointList(stamp: 1, files: [CheckpointFile(name: "a", byteCount: 1)])
+        return [
+            Format(
+                name: "IDENTITY",
+                example: [UInt8](try Identity(member: 1, incarnation: incarnation).encoded()),
+                version: ("version", 4..<6),
+                reserved: [("reserved", 7..<8)],
+                checksum: (0..<52, 52)
+            ) { _ = try Identity(decoding: Bytes($0)) },
+            Format(
+                name: "BOOT",
+                example: [UInt8](try boot.encoded()),
+                version: ("version", 4..<6),
+                reserved: [("reserved", 6..<8)],
+                checksum: (0..<44, 44)
+            ) { _ = try BootRecord(decoding: Bytes($0)) },
+            Format(name: "the table of members", example: [UInt8](table.encoded), version: ("table version", 0..<2)) {
+                _ = try MemberTable(decoding: Bytes($0))
+            },
+            Format(
+                name: "ROOT",
+                example: [UInt8](try root.encoded()),
+                version: ("version", 4..<6),
+                reserved: [("reserved", 6..<8), ("reserved", 32..<44)],
+                checksum: (0..<44, 44)
+            ) { _ = try RootFile(decoding: Bytes($0)) },
+            Format(
+                name: "the list of a checkpoint",
+                example: [UInt8](try list.encoded()),
+                version: ("list version", 4..<6),
+                checksum: (0..<28, 28)
+            ) { _ = try CheckpointList(decoding: Bytes($0)) },
+        ]
+    }
+
+    private func logFormats() throws -> [Format] {
+        let segment = SegmentHeader(number: 1, byteCount: 1_024, sectorBytes: 64)
+        let vote = VoteRecord(group: 1, sequence: 3, state: HardState(term: 7, vote: 2))
+        return [
+            Format(
+                name: "VOTE",
+                example: [UInt8](vote.encoded()),
+                version: ("vote version", 8..<12),
+                reserved: [("vote reserved bytes", 12..<16)],
+                checksum: (0..<48, 48)
+            ) { _ = try VoteRecord(decoding: Bytes($0)) },
+            Format(
+                name: "the header of a segment",
+                example: [UInt8](segment.encoded()),
+                version: ("segment version", 8..<12),
+                checksum: (0..<32, 32)
+            ) { _ = try SegmentHeader(decoding: Bytes($0)) },
+        ]
+    }
+
+    private func engineFormats() throws -> [Format] {
+        var manifest = ByteWriter(capacity: 64, limit: 64)
+        try ManifestRecord.FileHeader(number: 1, engineID: 2).encode(to: &manifest)
+        let log = WriteAheadLogHeader(
+            sectorBytes: 4_096,
+            number: 2,
+            engineID: 3,
+            predecessor: WriteAheadLogPlace(number: 0, offset: 0),
+            baseSequence: 0,
+            durableThrough: 4_096
+        )
+        var header = RawBuffer(capacity: 64)
+        TableLayout.appendHeader(id: 9, to: &header)
+        var footer = RawBuffer(capacity: 128)
+        let place = TablePlace(offset: 32, byteCount: 0)
+        var sections = [place]
+        while sections.count < 4 { sections.append(TablePlace(offset: sections[sections.count - 1].end, byteCount: 0)) }
+        let fileBytes = sections[3].end + UInt64(TableLayout.footerBytes)
+        TableFooter(
+            filterKind: 0,
+            filter: sections[0],
+            index: sections[1],
+            tombstones: sections[2],
+            properties: sections[3],
+            fileBytes: fileBytes
+        ).append(id: 9, to: &footer)
+        func placed(_ offset: UInt64) -> (UInt32) -> UInt32 {
+            { sum in
+                withUnsafeBytes(of: (UInt64(9).littleEndian, offset.littleEndian)) { CRC32C.extend(sum, with: $0) }
+            }
+        }
+        return [
+            Format(
+                name: "CURRENT",
+                example: [UInt8](try CurrentFile(manifestNumber: 1, engineID: 2).encoded()),
+                version: ("version", 8..<12),
+                reserved: [("reserved", 12..<16)],
+                checksum: (0..<32, 32)
+            ) { _ = try CurrentFile(decoding: Bytes($0)) },
+            Format(
+                name: "the header of a manifest",
+                example: manifest.array,
+                version: ("version", 8..<12),
+                reserved: [("reserved", 12..<16), ("reserved", 32..<36)],
+                checksum: (0..<36, 36)
+            ) { bytes in
+                _ = try Bytes(bytes).withReader { reader throws(BalsaPlatform.DecodingError) in
+                    try ManifestRecord.FileHeader(from: &reader)
+                }
+            },
+            Format(
+                name: "the header of a write-ahead log",
+                example: [UInt8](log.encoded()),
+                version: ("log version", 8..<12),
+                checksum: (0..<64, 64)
+            ) { _ = try WriteAheadLogHeader(decoding: Bytes($0)) },
+            Format(
+                name: "the header of a table",
+                example: [UInt8](header.bytes),
+                version: ("table version", 8..<12),
+                reserved: [("table reserved", 12..<16), ("table reserved", 24..<28)],
+                checksum: (0..<28, 28),
+                extended: placed(0)
+            ) { try $0.withUnsafeBytes { try TableLayout.checkHeader($0, id: 9) } },
+            Format(
+                name: "the footer of a table",
+                example: [UInt8](footer.bytes),
+                reserved: [("footer reserved", 12..<16), ("footer reserved", 88..<92)],
+                checksum: (0..<92, 92),
+                extended: placed(fileBytes - UInt64(TableLayout.footerBytes))
+            ) { bytes in
+                _ = try bytes.withUnsafeBytes { try TableFooter(decoding: $0, id: 9, fileBytes: fileBytes) }
+            },
+        ]
+    }
+
+    private func stateFormats() throws -> [Format] {
+        let state = [UInt8](try ReplicatedState(limits: KeyValueLimits()).encoded())
+        let command = Command(
+            identity: RequestIdentity(session: .none, number: 1),
+            operation: .delete(key: "k")
+        )
+        return [
+            Format(
+                name: "the system state",
+                example: state,
+                version: ("version", 4..<6),
+                reserved: [("reserved", 6..<8)],
+                checksum: (0..<state.count - 4, state.count - 4)
+            ) { _ = try ReplicatedState(decoding: Bytes($0)) },
+            Format(name: "a command", example: [UInt8](command.encoded()), version: ("version", 0..<1)) {
+                _ = try Command(decoding: Bytes($0))
+            },
+            Format(
+                name: "a reply",
+                example: [UInt8](CommandReply(.applied, revision: 1).encoded()),
+                version: ("version", 0..<1)
+            ) { _ = try CommandReply(decoding: Bytes($0)) },
+        ]
+    }
+
+    private func wireFormats() throws -> [Format] {
+        let frame = PeerFrame(
+            group: 1,
+            from: 1,
+            to: 2,
+            term: 0,
+            content: .firstBoot(.hello(incarnation: incarnation))
+        )
+        let wire = try frame.encoded(options: WireOptions()).flatMap { [UInt8]($0) }
+        var entries = EntryBatch.Builder(group: 1, previous: .zero, capacityBytes: 128)
+        entries.append(term: 1, stamp: 1, kind: .noOp, payload: Bytes())
+        let entry = entries.finish()
+        let hello = Handshake(
+            hello: .control,
+            protocols: 1...1,
+            featureLevel: 0,
+            Introduction(cluster: .none, from: 1, to: 2, incarnation: incarnation, boot: 1, nonces: [5])
+        )
+        return [
+            Format(
+                name: "a frame",
+                example: wire,
+                version: ("frame version", 4..<6),
+                reserved: [("frame flags", 7..<8)],
+                checksum: (0..<48, 48)
+            ) { _ = try PeerFrame(decoding: Bytes($0), options: WireOptions()) },
+            Format(
+                name: "the header of an entry",
+                example: [UInt8](entry.bytes),
+                reserved: [("entry reserved bytes", 50..<52)],
+                checksum: (0..<52, 52)
+            ) { bytes in _ = try bytes.withUnsafeBytes { try EntryHeader(decoding: $0) } },
+            Format(
+                name: "a handshake",
+                example: [UInt8](hello.encoded()),
+                version: ("handshake version", 4..<6),
+                reserved: [("handshake reserved bytes", 170..<172)],
+                checksum: (0..<172, 172)
+            ) { _ = try Handshake(decoding: Bytes($0)) },
+        ]
+    }
+}
