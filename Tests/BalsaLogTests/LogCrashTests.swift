@@ -1,8 +1,9 @@
-import BalsaLog
 import BalsaPlatform
 import BalsaRaft
 import BalsaSimulation
 import XCTest
+
+@testable import BalsaLog
 
 /// Crashes behind and before every file call: of a log at work, and of its recovery.
 final class LogCrashTests: XCTestCase {
@@ -136,6 +137,37 @@ final class LogCrashTests: XCTestCase {
             }
         }
         XCTAssertGreaterThan(calls, 15)
+    }
+
+    /// They are removed with one sync behind the last of them, so that a power loss may bring any of them back.
+    func testSegments_leftOverBehindTheLog_mayComeBackInAnyCombination() throws {
+        let disk = SimulatedDisk(options: diskOptions)
+        let driver = try LogDriver(disk.mount())
+        try driver.append(1, term: 1, ["kept"])
+        try driver.flush()
+        let expected = try contents(of: driver.log)
+        disk.processCrash()
+        let files = disk.mount()
+        let names = ["00000000000000f1.log", "00000000000000f2.log", "00000000000000f3.log"]
+        for (place, name) in names.enumerated() {
+            let header = SegmentHeader(number: 0xf1 + UInt64(place), byteCount: 1_024, sectorBytes: 64)
+            let file = try files.open("log/\(name)", .create)
+            try file.writeZeros(1_024, at: 0)
+            try file.write(header.encoded(), at: 0)
+            try file.sync()
+        }
+        try files.syncDirectory("log")
+        var combinations: [[String]] = []
+        try disk.forEachCrashPoint { files in
+            _ = try Log.open(files, directory: "log", options: .tiny)
+        } check: { crashed, point in
+            for image in crashed.crashStates(limit: 60) {
+                let there = try SimulatedDisk(image).mount().list("log").filter(names.contains).sorted()
+                if !combinations.contains(there) { combinations.append(there) }
+                XCTAssertEqual(try recovered(image), expected, "\(point), \(there)")
+            }
+        }
+        XCTAssertEqual(combinations.count, 8, "\(combinations)")
     }
 
     func testAFailedSyncIsNotTrustedAfterReopening() throws {

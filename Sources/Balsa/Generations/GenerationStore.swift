@@ -15,16 +15,13 @@ struct GenerationStore {
     /// The highest number that a directory has had.
     private var highest: UInt64 = 0
 
-    /// Reads ROOT, and makes durable that it is what it is: whoever published it may have died before its name was, or been
-    /// told that the sync of its name had failed, after which another sync proves nothing; so it is published once more.
-    /// The directory must exist.
+    /// Reads ROOT, and changes nothing.
     init(opening directory: String, in fileSystem: any FileSystem) throws(ReplicaError) {
         self.directory = directory
         self.fileSystem = fileSystem
         let path = directory + "/ROOT"
         do {
             root = try fileSystem.exists(path) ? try GenerationStore.readRoot(path, in: fileSystem) : nil
-            if let root { try publish(root) } else { try fileSystem.syncDirectory(directory) }
         } catch let error as FileError {
             throw ReplicaError(error)
         } catch let error as DecodingError {
@@ -35,13 +32,29 @@ struct GenerationStore {
         highest = root?.generation ?? 0
     }
 
+    /// Makes durable that ROOT is what it is. The process that published it may have died before its name was durable, or been
+    /// told that the sync of its name had failed, after which another sync proves nothing. So it is published once more.
+    func confirm() throws(ReplicaError) {
+        do {
+            if let root { try publish(root) } else { try fileSystem.syncDirectory(directory) }
+        } catch {
+            throw GenerationStore.failure(error)
+        }
+    }
+
+    private static func failure(_ error: any Error) -> ReplicaError {
+        if let error = error as? FileError { return ReplicaError(error) }
+        return ReplicaError(.invalid, "the root cannot be encoded: \(error)")
+    }
+
     private static func readRoot(_ path: String, in fileSystem: any FileSystem) throws -> RootFile {
         let file = try fileSystem.open(path, .read)
         defer { file.close() }
         return try RootFile(decoding: try file.read(RootFile.byteCount + 1, at: 0))
     }
 
-    /// Removes what is not live. Only once everything was verified: what looks left over may be what a lost root named.
+    /// Removes what is not live. Only once everything was verified, since what looks left over may be what a lost root named; and
+    /// only behind ``confirm()``, since the name of the live root may not be durable.
     func removeOrphans() throws(ReplicaError) {
         do throws(FileError) {
             let live = root.map { name(of: $0.generation) }
@@ -82,13 +95,7 @@ struct GenerationStore {
     /// may be.
     mutating func publish(_ generation: UInt64, at position: LogPosition) throws(ReplicaError) {
         let next = RootFile(generation: generation, position: position)
-        do {
-            try publish(next)
-        } catch let error as FileError {
-            throw ReplicaError(error)
-        } catch {
-            throw ReplicaError(.invalid, "the root cannot be encoded: \(error)")
-        }
+        do { try publish(next) } catch { throw GenerationStore.failure(error) }
         root = next
     }
 

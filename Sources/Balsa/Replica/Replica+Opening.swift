@@ -33,7 +33,8 @@ extension Replica {
     ///   - seed: a random number, different for each member and each opening.
     ///   - now: the present moment.
     ///   - effects: what the shell has to do first.
-    /// - Throws: ``ReplicaError``; the directory holds what it held, as far as a reader can tell.
+    /// - Throws: ``ReplicaError``. A replica that is refused holds every byte that it held; where a file operation failed, the
+    ///   directory holds what it held as far as a reader can tell.
     public static func open(
         directory: String,
         lock heldLock: (any FileLock)? = nil,
@@ -52,7 +53,6 @@ extension Replica {
         let lock: any FileLock
         if let heldLock { lock = heldLock } else { lock = try lockDirectory(directory, in: fileSystem) }
         do throws(ReplicaError) {
-            try prepareDirectories(directory, groupDirectory, in: fileSystem)
             let parts = try openParts(
                 directory: directory,
                 groupDirectory: groupDirectory,
@@ -91,18 +91,33 @@ extension Replica {
         options: ReplicaOptions,
         seed: UInt64
     ) throws(ReplicaError) -> OpenedParts {
+        // First everything is read, and what refuses the replica refuses it here: nothing has been changed yet.
         var generations = try GenerationStore(opening: groupDirectory, in: fileSystem)
-        let opened = try openLog(directory + "/log", in: fileSystem, options: options.log)
-        let recovered = opened.groups.first { $0.group == group }
+        let recovery = try findLog(directory + "/log", in: fileSystem, options: options.log)
+        let recovered = recovery.found?.first { $0.group == group }
         let isFirst = generations.root == nil
         if isFirst { try checkIsNew(recovered, groupDirectory) }
-        let vote = try openVote(groupDirectory, in: fileSystem, mustExist: recovered != nil || !isFirst)
-        guard !isFirst || vote.state == .initial else {
+        let found = try findVote(groupDirectory, in: fileSystem, mustExist: recovered != nil || !isFirst)
+        guard !isFirst || found?.state ?? .initial == .initial else {
             throw ReplicaError(.damaged, "\(groupDirectory)/ROOT is missing, though the member has voted")
         }
-        let machine = try openMachine(&generations, provider, in: fileSystem)
+        if isFirst { try prepareDirectories(directory, groupDirectory, in: fileSystem) }
+        var vote: VoteFile
+        if let found { vote = found } else { vote = try createVote(groupDirectory, in: fileSystem) }
+        var outline = LogOutline()
+        let machine = try openMachine(&generations, provider, in: fileSystem) {
+            durable,
+            generations throws(ReplicaError) in
+            outline = try reconcile(recovered, with: durable, generations, in: directory)
+            if !isFirst { try prepareDirectories(directory, groupDirectory, in: fileSystem) }
+            try generations.confirm()
+        }
         do throws(ReplicaError) {
-            let outline = try reconcile(recovered, with: machine.durable, generations, log: opened.log, in: directory)
+            try mend(&vote)
+            let opened = try openLog(recovery)
+            if outline.base != recovered?.base ?? .zero {
+                opened.log.reset(group, to: outline.base, stamp: machine.durable.stamp)
+            }
             try generations.removeOrphans()
             let durable = machine.durable.position.index
             let state = RecoveredState(
@@ -148,10 +163,13 @@ extension Replica {
 
     /// Opens the live generation of the state. A new replica gets its first one, which is published before the log can hold
     /// anything: a log without ROOT is thus a ROOT that was lost.
+    ///
+    /// - Parameter accept: compares what the state contains durably with the rest, before anything in it is changed.
     private static func openMachine(
         _ generations: inout GenerationStore,
         _ provider: any StateMachineProvider,
-        in fileSystem: any FileSystem
+        in fileSystem: any FileSystem,
+        accept: (StatePosition, GenerationStore) throws(ReplicaError) -> Void
     ) throws(ReplicaError) -> any StateMachine {
         let isFirst = generations.root == nil
         let generation: UInt64
@@ -160,19 +178,27 @@ extension Replica {
         } else {
             generation = try generations.createFirst()
         }
+        let machine: any StateMachine
+        var refusal: ReplicaError?
+        let store = generations
         do throws(StateMachineError) {
             // Whether ROOT was published by an installation and the process died before it opened anything, nobody knows; a
             // state machine that is received notes so in its own files if it has to.
-            let machine = try provider.open(generations.path(of: generation), in: fileSystem, isReceived: false)
-            do throws(ReplicaError) {
-                if isFirst { try generations.publish(generation, at: .zero) }
-                return machine
-            } catch {
-                machine.close()
-                throw StateMachineError(error.description, file: error.file)
+            let path = generations.path(of: generation)
+            machine = try provider.open(path, in: fileSystem, isReceived: false) { durable in
+                do throws(ReplicaError) { try accept(durable, store) } catch { refusal = error }
+                return refusal == nil
             }
         } catch {
-            throw ReplicaError(error)
+            throw refusal ?? ReplicaError(error)
+        }
+        do throws(ReplicaError) {
+            if let refusal { throw refusal }
+            if isFirst { try generations.publish(generation, at: .zero) }
+            return machine
+        } catch {
+            machine.close()
+            throw error
         }
     }
 
@@ -215,31 +241,52 @@ extension Replica {
 }
 
 extension Replica {
-    private static func openLog(
+    /// Reads the log, and changes nothing.
+    private static func findLog(
         _ directory: String,
         in fileSystem: any FileSystem,
         options: LogOptions
-    ) throws(ReplicaError) -> (log: Log, groups: [RecoveredGroup], report: RecoveryReport) {
-        do { return try Log.open(fileSystem, directory: directory, options: options) } catch {
+    ) throws(ReplicaError) -> LogRecovery {
+        do throws(LogError) {
+            let recovery = try LogRecovery(fileSystem: fileSystem, directory: directory, options: options)
+            while recovery.found == nil { _ = try recovery.step(budgetBytes: 1 << 20) }
+            return recovery
+        } catch {
             throw ReplicaError(error)
         }
     }
 
-    /// Opens the vote, or creates it for a member that has nothing yet. A member that has a log or a checkpoint and no vote
-    /// may have promised anything: it is refused, because to vote again could make two leaders of one term.
-    private static func openVote(
+    /// Mends a log that was read.
+    private static func openLog(_ recovery: LogRecovery) throws(ReplicaError) -> (log: Log, report: RecoveryReport) {
+        do throws(LogError) {
+            while try !recovery.step(budgetBytes: 1 << 20) {}
+        } catch {
+            throw ReplicaError(error)
+        }
+        let (log, _, report) = recovery.finish()
+        return (log, report)
+    }
+
+    /// Reads the vote, and changes nothing; nil where there is none. A member that has a log or a checkpoint and no vote may
+    /// have promised anything: it is refused, because to vote again could make two leaders of one term.
+    private static func findVote(
         _ directory: String,
         in fileSystem: any FileSystem,
         mustExist: Bool
-    ) throws(ReplicaError) -> VoteFile {
+    ) throws(ReplicaError) -> VoteFile? {
         do throws(VoteError) {
-            return try VoteFile.open(fileSystem, directory: directory, group: group)
+            return try VoteFile.find(fileSystem, directory: directory, group: group)
         } catch {
             guard error.reason == .missing else { throw ReplicaError(error) }
         }
         guard !mustExist else {
             throw ReplicaError(.damaged, "\(directory)/VOTE is missing, though the member has a log or a checkpoint")
         }
+        return nil
+    }
+
+    private static func createVote(_ directory: String, in fileSystem: any FileSystem) throws(ReplicaError) -> VoteFile
+    {
         do throws(VoteError) {
             return try VoteFile.create(fileSystem, directory: directory, group: group)
         } catch {
@@ -247,7 +294,12 @@ extension Replica {
         }
     }
 
-    /// Makes the log fit the state, and returns its outline.
+    private static func mend(_ vote: inout VoteFile) throws(ReplicaError) {
+        do throws(VoteError) { try vote.mend() } catch { throw ReplicaError(error) }
+    }
+
+    /// Compares the log with the state, and returns the outline of the log that fits it. A log that begins elsewhere than the
+    /// outline has to be reset to there.
     ///
     /// What is applied is durable in the log before it is, so that the log holds what was sealed last, with one exception: a
     /// checkpoint that was installed is published before the log is told to begin behind it, and after a crash in between
@@ -257,7 +309,6 @@ extension Replica {
         _ recovered: RecoveredGroup?,
         with durable: StatePosition,
         _ generations: GenerationStore,
-        log: Log,
         in directory: String
     ) throws(ReplicaError) -> LogOutline {
         let outline = LogOutline(base: recovered?.base ?? .zero, entries: recovered?.entries ?? [])
@@ -276,7 +327,6 @@ extension Replica {
                 "\(places): the state contains \(position), which the log ends before or contradicts"
             )
         }
-        log.reset(group, to: position, stamp: durable.stamp)
         return LogOutline(base: position)
     }
 }

@@ -212,7 +212,10 @@ extension Replica {
 
     private func openReceived(_ received: CheckpointReceiver, expecting position: LogPosition) -> (any StateMachine)? {
         do throws(StateMachineError) {
-            let opened = try provider.open(received.directory, in: generations.fileSystem, isReceived: true)
+            let opened = try provider.open(received.directory, in: generations.fileSystem, isReceived: true) { _ in
+                // What it contains is compared below: it is removed where that is something else.
+                true
+            }
             if opened.durable == StatePosition(position: position, stamp: received.stamp) { return opened }
             opened.close()
             metrics.checkpointsUnreadable += 1

@@ -14,8 +14,8 @@ package enum ReplicaPhase {
 ///
 /// Like the core that it contains, a replica decides and does not wait: it takes one ``ReplicaInput`` at a time with the
 /// present moment and appends ``ReplicaEffect``s. It reads and writes files itself where that is part of a step; writes
-/// and syncs of log and vote, and background work, are effects that take their time. A production shell,
-/// which is still to come, and the simulation carry out the same effects; there is no third kind of replica.
+/// and syncs of log and vote, and background work, are effects that take their time. The production shell
+/// and the simulation carry out the same effects; there is no third kind of replica.
 ///
 /// The parts:
 ///

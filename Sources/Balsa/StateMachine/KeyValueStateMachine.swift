@@ -15,14 +15,16 @@ public final class KeyValueProvider: StateMachineProvider {
     public func open(
         _ directory: String,
         in fileSystem: any FileSystem,
-        isReceived: Bool
+        isReceived: Bool,
+        isAccepted: (StatePosition) -> Bool
     ) throws(StateMachineError) -> any StateMachine {
         do throws(KeyValueError) {
             let machine = try KeyValueMachine.open(
                 directory: directory,
                 fileSystem: fileSystem,
                 options: options,
-                isReceived: isReceived
+                isReceived: isReceived,
+                isAccepted: { isAccepted(StatePosition($0)) }
             )
             return KeyValueStateMachine(machine, limits: options.limits)
         } catch {

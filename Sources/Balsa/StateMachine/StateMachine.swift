@@ -116,11 +116,15 @@ public protocol StateMachineProvider: AnyObject {
     ///   - directory: the directory: empty, or left by an earlier state machine, or the files of a ``CheckpointSource``.
     ///   - fileSystem: the files.
     ///   - isReceived: whether the directory was received from a peer and is opened for the first time.
-    /// - Throws: ``StateMachineError``; the directory holds what it held, as far as a reader can tell.
+    ///   - isAccepted: to be asked once, with what the state contains durably, when everything was read and verified and before
+    ///     anything is changed. Where it says no, the state is refused: this throws, and every byte is as it was.
+    /// - Throws: ``StateMachineError``; the directory holds what it held, as far as a reader can tell, and to the byte where the
+    ///   state itself is at fault.
     func open(
         _ directory: String,
         in fileSystem: any FileSystem,
-        isReceived: Bool
+        isReceived: Bool,
+        isAccepted: (StatePosition) -> Bool
     ) throws(StateMachineError) -> any StateMachine
 }
 

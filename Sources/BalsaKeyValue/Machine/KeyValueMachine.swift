@@ -54,23 +54,28 @@ public final class KeyValueMachine: @unchecked Sendable {
     ///   - fileSystem: where it is.
     ///   - options: the limits.
     ///   - isReceived: whether the directory was received from a peer and is opened for the first time.
+    ///   - isAccepted: asked once, with the last entry of the state, when everything was read and nothing was changed yet. Where
+    ///     it says no, the opening ends, and every byte of the directory is as it was.
     /// - Throws: ``KeyValueError`` where the options are outside of their bounds or the limits are others than the state's,
     ///   where the files are damaged or of a newer release, or where the engine cannot be opened.
     public static func open(
         directory: String,
         fileSystem: any FileSystem,
         options: KeyValueOptions,
-        isReceived: Bool = false
+        isReceived: Bool = false,
+        isAccepted: (KeyValuePosition) -> Bool = { _ in true }
     ) throws(KeyValueError) -> KeyValueMachine {
         try check(options)
-        let engine = try engineCall { () throws(EngineError) in
-            try StorageEngine.open(directory, fileSystem: fileSystem, options: options.engine)
+        var state = ReplicatedState(limits: options.limits)
+        let engine = try openEngine(directory, fileSystem, options) { seal throws(KeyValueError) in
+            if let seal { state = try decode(seal, options: options) }
+            guard isAccepted(durable(as: seal, options)) else {
+                throw KeyValueError(.invalid, "the state in \(directory) is not what its owner expects")
+            }
         }
         do throws(KeyValueError) {
             // What a peer has sent is to take the place of a state that is well: nothing of it is believed unread.
             if isReceived { try engineCall { () throws(EngineError) in try engine.verifyAll() } }
-            var state = ReplicatedState(limits: options.limits)
-            if let seal = engine.durableSeal { state = try decode(seal, options: options) }
             if isReceived, options.plantedBugs.contains(.sessionsLostInCheckpoint) {
                 state.sessions = SessionTable(limits: options.limits)
             }
@@ -84,6 +89,31 @@ public final class KeyValueMachine: @unchecked Sendable {
             engine.close()
             throw error
         }
+    }
+
+    /// Opens the engine, whose seal has to pass `check` before anything is changed.
+    private static func openEngine(
+        _ directory: String,
+        _ fileSystem: any FileSystem,
+        _ options: KeyValueOptions,
+        check: (SealRecord?) throws(KeyValueError) -> Void
+    ) throws(KeyValueError) -> StorageEngine {
+        var refusal: KeyValueError?
+        do throws(EngineError) {
+            return try StorageEngine.open(directory, fileSystem: fileSystem, options: options.engine) { seal in
+                do throws(KeyValueError) { try check(seal) } catch { refusal = error }
+                return refusal == nil
+            }
+        } catch {
+            if let refusal { throw refusal }
+            throw KeyValueError(error)
+        }
+    }
+
+    private static func durable(as seal: SealRecord?, _ options: KeyValueOptions) -> KeyValuePosition {
+        guard let seal else { return .zero }
+        let isWrong = options.plantedBugs.contains(.replaysBehindTheWrongEntry)
+        return KeyValuePosition(index: seal.sequence + (isWrong ? 1 : 0), term: seal.term, stamp: seal.stamp)
     }
 
     private static func check(_ options: KeyValueOptions) throws(KeyValueError) {
@@ -126,11 +156,7 @@ public final class KeyValueMachine: @unchecked Sendable {
     public var applied: KeyValuePosition { published.withLock { $0.applied } }
 
     /// The last entry of what a crash would leave. The log is needed behind it.
-    public var durable: KeyValuePosition {
-        guard let seal = engine.durableSeal else { return .zero }
-        let isWrong = options.plantedBugs.contains(.replaysBehindTheWrongEntry)
-        return KeyValuePosition(index: seal.sequence + (isWrong ? 1 : 0), term: seal.term, stamp: seal.stamp)
-    }
+    public var durable: KeyValuePosition { KeyValueMachine.durable(as: engine.durableSeal, options) }
 
     /// A number that is equal on two members that have applied the same entries with the same results.
     public var digest: UInt64 { published.withLock { $0.digest } }

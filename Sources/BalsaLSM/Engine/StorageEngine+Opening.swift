@@ -11,17 +11,21 @@ extension StorageEngine {
     ///   - directory: where the engine's files are. Other files there are left alone.
     ///   - fileSystem: the files.
     ///   - options: the limits.
+    ///   - isAccepted: asked once, with the durable seal, when everything was read and verified and nothing was changed yet.
+    ///     Where it says no, the opening ends, and every byte of the directory is as it was.
     /// - Throws: *locked*, *damaged* with the name of the file, *upgrade required*, *invalid* for options outside of their
-    ///   limits, or the error of a file. The directory holds what it held, as far as a later opening can tell.
+    ///   limits, or the error of a file; *invalid* also for a state that is not accepted. The directory holds what it held, as far as a
+    ///   later opening can tell.
     public static func open(
         _ directory: String,
         fileSystem: any FileSystem,
-        options: EngineOptions = EngineOptions()
+        options: EngineOptions = EngineOptions(),
+        isAccepted: (SealRecord?) -> Bool = { _ in true }
     ) throws(EngineError) -> StorageEngine {
         try options.validate()
         let lock = try prepare(directory, fileSystem)
         do throws(EngineError) {
-            let engine = StorageEngine(try open(directory, fileSystem, options, lock))
+            let engine = StorageEngine(try open(directory, fileSystem, options, lock, isAccepted))
             if options.hasWriteAheadLog { try engine.openLog() }
             return engine
         } catch {
@@ -49,7 +53,8 @@ extension StorageEngine {
         _ directory: String,
         _ fileSystem: any FileSystem,
         _ options: EngineOptions,
-        _ lock: any FileLock
+        _ lock: any FileLock,
+        _ isAccepted: (SealRecord?) -> Bool
     ) throws(EngineError) -> OpenedEngine {
         let names = try filed { () throws(FileError) in try fileSystem.list(directory) }
         guard options.hasWriteAheadLog || !names.contains(where: { EngineFileName($0) == .log }) else {
@@ -70,6 +75,9 @@ extension StorageEngine {
         let cache = BlockCache(capacityBytes: options.cacheBytes, epochs: epochs)
         let removals = FileRemovals(directory: directory, fileSystem: fileSystem)
         let version = try openTables(of: state, directory, fileSystem, options, cache, removals)
+        guard isAccepted(state.seal) else {
+            throw EngineError(.invalid, "the state in \(directory) is not what its owner expects")
+        }
         if let found {
             try removeManifests(besides: found.number, directory, names, fileSystem, removals)
         } else {

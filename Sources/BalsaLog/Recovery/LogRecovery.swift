@@ -34,6 +34,7 @@ public final class LogRecovery {
         case openings(Int)
         case walk
         case lookAhead
+        case prepare
         case mend
         case done
     }
@@ -49,7 +50,7 @@ public final class LogRecovery {
         scan = LogScan(directory: directory, options: options)
     }
 
-    /// Does the next part of the work.
+    /// Does the next part of the work. Of the steps that read, none changes anything; see ``found``.
     ///
     /// - Parameter budgetBytes: about how many bytes to read or write at most.
     /// - Returns: whether the log is open.
@@ -75,8 +76,12 @@ public final class LogRecovery {
             case .lookAhead:
                 if try scan.lookAhead() {
                     repair = try LogRepair(scan, fileSystem)
-                    phase = .mend
+                    phase = .prepare
+                    return false
                 }
+            case .prepare:
+                try prepare()
+                phase = .mend
             case .mend:
                 if try repair?.step(budgetBytes: budgetBytes) ?? true { phase = .done }
                 if case .done = phase { return true }
@@ -98,13 +103,21 @@ public final class LogRecovery {
         return (log, repair.groups, repair.report)
     }
 
+    /// What the log holds of each group, once everything was read and before anything is changed; nil before that.
+    public var found: [RecoveredGroup]? { repair?.groups }
+
     private func list() throws(LogError) {
+        let names = try filed { () throws(FileError) in
+            try fileSystem.exists(directory) ? try fileSystem.list(directory) : []
+        }
+        try scan.take(names)
+    }
+
+    private func prepare() throws(LogError) {
         try filed { () throws(FileError) in
             try fileSystem.createDirectory(directory)
             try fileSystem.syncParent(of: directory)
         }
-        let names = try filed { () throws(FileError) in try fileSystem.list(directory) }
-        try scan.take(names)
     }
 }
 

@@ -31,6 +31,8 @@ public struct VoteFile: Sendable {
     private var sequence: UInt64
     private var change: VoteChange?
     private var nextWriteNumber: UInt64 = 1
+    /// The copies that have to be written once more before the file is used, in their order.
+    private var unmended: [UInt64] = []
 
     /// How far the copies are apart, in bytes: no device writes larger sectors.
     package static let copyDistance: UInt64 = 4_096
@@ -85,6 +87,19 @@ public struct VoteFile: Sendable {
         directory: String,
         group: GroupID
     ) throws(VoteError) -> VoteFile {
+        var vote = try find(fileSystem, directory: directory, group: group)
+        try vote.mend()
+        return vote
+    }
+
+    /// Reads the file and changes nothing. ``mend()`` has to follow before it is used.
+    ///
+    /// - Throws: ``VoteError`` as ``open(_:directory:group:)`` does.
+    package static func find(
+        _ fileSystem: any FileSystem,
+        directory: String,
+        group: GroupID
+    ) throws(VoteError) -> VoteFile {
         let path = path(in: directory)
         let isThere = try filed(path) { () throws(FileError) in try fileSystem.exists(path) }
         guard isThere else { throw VoteError(.missing, path: path) }
@@ -103,15 +118,23 @@ public struct VoteFile: Sendable {
                 throw VoteError(.damage, path: path)
             }
         }
+        var vote = VoteFile(state: newest.state, group: group, file: file, sequence: newest.sequence)
         // The copy that is not used goes first: until it is durable the used one is left alone.
-        let order: [UInt64] = copies[0] == newest ? [1, 0] : [0, 1]
-        for copy in order {
-            try filed(path) { () throws(FileError) in
-                try file.write(newest.encoded(), at: copy * copyDistance)
+        vote.unmended = copies[0] == newest ? [1, 0] : [0, 1]
+        return vote
+    }
+
+    /// Makes both copies of a file that was found equal and durable.
+    package mutating func mend() throws(VoteError) {
+        let copy = VoteRecord(group: group, sequence: sequence, state: state).encoded()
+        let file = file
+        for number in unmended {
+            try filed(file.path) { () throws(FileError) in
+                try file.write(copy, at: number * VoteFile.copyDistance)
                 try file.sync()
             }
         }
-        return VoteFile(state: newest.state, group: group, file: file, sequence: newest.sequence)
+        unmended = []
     }
 
     /// Both copies, nil for one that cannot be believed.
@@ -159,7 +182,7 @@ public struct VoteFile: Sendable {
     ///   once.
     public mutating func change(to state: HardState) -> VoteChange {
         precondition(
-            change == nil && failure == nil,
+            change == nil && failure == nil && unmended.isEmpty,
             "one change of a vote is under way at a time, and none after a failure"
         )
         precondition(state.term <= largestNumber, "the term is too large")

@@ -27,7 +27,8 @@ final class RegisterMachine: StateMachine {
         _ directory: String,
         in fileSystem: any FileSystem,
         isReceived: Bool,
-        provider: RegisterProvider
+        provider: RegisterProvider,
+        isAccepted: (StatePosition) -> Bool
     ) throws(StateMachineError) {
         self.directory = directory
         self.fileSystem = fileSystem
@@ -43,6 +44,7 @@ final class RegisterMachine: StateMachine {
                 guard !isReceived else { throw StateMachineError("\(directory) holds no state") }
                 state = RegisterState()
             }
+            guard isAccepted(state.position) else { throw StateMachineError("the state is not accepted") }
             for name in names where name != seals.last { try fileSystem.remove("\(directory)/\(name)") }
         } catch let error as FileError {
             throw StateMachineError(error.description, file: error)

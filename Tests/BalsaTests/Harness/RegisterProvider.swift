@@ -25,10 +25,17 @@ final class RegisterProvider: StateMachineProvider {
     func open(
         _ directory: String,
         in fileSystem: any FileSystem,
-        isReceived: Bool
+        isReceived: Bool,
+        isAccepted: (StatePosition) -> Bool
     ) throws(StateMachineError) -> any StateMachine {
         if let error = openFailure(isReceived) { throw error }
-        let machine = try RegisterMachine(directory, in: fileSystem, isReceived: isReceived, provider: self)
+        let machine = try RegisterMachine(
+            directory,
+            in: fileSystem,
+            isReceived: isReceived,
+            provider: self,
+            isAccepted: isAccepted
+        )
         opened.append((machine, isReceived))
         return machine
     }

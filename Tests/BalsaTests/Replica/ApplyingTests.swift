@@ -20,7 +20,7 @@ final class ApplyingTests: XCTestCase {
     private func machine(_ options: KeyValueOptions) throws -> KeyValueStateMachine {
         let files = SimulatedDisk().mount()
         try files.createDirectory("kv")
-        let opened = try KeyValueProvider(options: options).open("kv", in: files, isReceived: false)
+        let opened = try KeyValueProvider(options: options).open("kv", in: files, isReceived: false) { _ in true }
         return try XCTUnwrap(opened as? KeyValueStateMachine)
     }
 

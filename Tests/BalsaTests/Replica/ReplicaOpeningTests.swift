@@ -20,12 +20,15 @@ final class ReplicaOpeningTests: XCTestCase {
         return group
     }
 
+    /// Why the replica is refused. Every byte on its disk has to be as it was.
     private func refusal(_ group: ReplicaGroup, file: StaticString = #filePath, line: UInt = #line) -> ReplicaError? {
+        let digest = group.host(1).disk.contentDigest
         do {
             try group.open(1)
             XCTFail("it was opened", file: file, line: line)
             return nil
         } catch {
+            XCTAssertEqual(group.host(1).disk.contentDigest, digest, "a byte has changed", file: file, line: line)
             XCTAssertTrue(error is ReplicaError, "\(error)", file: file, line: line)
             return error as? ReplicaError
         }

@@ -70,6 +70,7 @@ final class ReplicaOrderTests: XCTestCase {
             try publish(&store)
         } check: { crashed, point in
             let next = try GenerationStore(opening: "group", in: crashed.mount())
+            try next.confirm()
             try next.removeOrphans()
             for image in crashed.crashStates(limit: 60) {
                 let files = SimulatedDisk(image).mount()

@@ -1,0 +1,107 @@
+import BalsaKeyValue
+import BalsaPlatform
+import BalsaRaft
+import BalsaSimulation
+import BalsaWire
+import XCTest
+
+@testable import Balsa
+
+/// A member that is refused when it is opened keeps every byte: nothing is repaired, cut, counted or removed before everything
+/// was accepted.
+final class RefusedOpeningTests: XCTestCase {
+    private var seed: UInt64 = 0
+
+    private func open(
+        _ disk: SimulatedDisk,
+        member: MemberID = 1,
+        members: [MemberID] = [1],
+        _ change: (inout KeyValueOptions) -> Void = { _ in }
+    ) throws(ReplicaError) -> Member {
+        seed += 1
+        var setup = MemberSetup(
+            directory: "m",
+            member: member,
+            list: members.map { MemberAddress(member: $0, address: "a:\($0)") },
+            seed: seed,
+            identitySeed: UniqueID(high: seed, low: 1)
+        )
+        setup.options.log.smallestSegmentBytes = 16_384
+        setup.options.log.largestSegmentBytes = 65_536
+        var options = KeyValueOptions()
+        change(&options)
+        var effects: [ReplicaEffect] = []
+        return try Member.open(
+            setup,
+            fileSystem: disk.mount(),
+            provider: KeyValueProvider(options: options),
+            at: .zero,
+            into: &effects
+        )
+    }
+
+    /// A member that ended with work to do for its next opening: a copy of its vote to mend, files to remove.
+    private func closed() throws -> SimulatedDisk {
+        let disk = SimulatedDisk()
+        try open(disk).close()
+        disk.processCrash()
+        let files = disk.mount()
+        try files.createDirectory("m/groups/1/state-7")
+        for name in ["m/groups/1/state-7/part", "m/groups/1/ROOT.new", "m/log/00000000000000ff.preparing"] {
+            let file = try files.open(name, .create)
+            try file.write("left over", at: 0)
+        }
+        XCTAssertTrue(disk.corrupt("m/groups/1/VOTE", at: 32, mask: 1))
+        disk.processCrash()
+        return disk
+    }
+
+    private func assertRefused(
+        _ disk: SimulatedDisk,
+        _ code: ReplicaError.Code,
+        _ label: String,
+        line: UInt = #line,
+        _ open: (SimulatedDisk) throws(ReplicaError) -> Member
+    ) {
+        let digest = disk.contentDigest
+        do throws(ReplicaError) {
+            _ = try open(disk)
+            XCTFail("\(label): it was opened", line: line)
+        } catch {
+            XCTAssertEqual(error.code, code, "\(label): \(error)", line: line)
+        }
+        disk.processCrash()
+        XCTAssertEqual(disk.contentDigest, digest, "\(label): a byte has changed", line: line)
+    }
+
+    func testAMember_thatIsRefused_keepsEveryByte() throws {
+        let disk = try closed()
+        let names = try disk.mount().list("m/groups/1/state-1")
+        let manifest = try XCTUnwrap(names.first { $0.hasPrefix("MANIFEST") })
+        disk.processCrash()
+        assertRefused(disk, .invalid, "the id of another member") { disk throws(ReplicaError) in
+            try open(disk, member: 2, members: [1, 2])
+        }
+        assertRefused(disk, .invalid, "another list") { disk throws(ReplicaError) in
+            try open(disk, members: [1, 2])
+        }
+        assertRefused(disk, .stateMachine, "limits that cannot work") { disk throws(ReplicaError) in
+            try open(disk) { $0.limits.sessionWindow = 0 }
+        }
+        for (path, at, code) in [
+            ("m/IDENTITY", 20, ReplicaError.Code.damaged), ("m/BOOT", 10, .damaged), ("m/groups/1/ROOT", 6, .damaged),
+            ("m/groups/1/ROOT", 40, .damaged), ("m/groups/1/VOTE", 4_096 + 32, .damaged),
+            ("m/groups/1/state-1/CURRENT", 20, .stateMachine), ("m/groups/1/state-1/\(manifest)", 30, .stateMachine),
+        ] {
+            XCTAssertTrue(disk.corrupt(path, at: UInt64(at), mask: 4), path)
+            assertRefused(disk, code, "\(path), byte \(at)") { disk throws(ReplicaError) in try open(disk) }
+            XCTAssertTrue(disk.corrupt(path, at: UInt64(at), mask: 4), path)
+        }
+        // Were it not refused, all of it would have been done.
+        let digest = disk.contentDigest
+        let member = try open(disk)
+        XCTAssertEqual(member.introduction(to: 1).boot, 2, "refused openings are not counted")
+        XCTAssertNotEqual(disk.contentDigest, digest)
+        XCTAssertEqual(try disk.mount().list("m/groups/1").sorted(), ["ROOT", "VOTE", "state-1"])
+    }
+}
