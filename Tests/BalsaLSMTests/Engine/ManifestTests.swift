@@ -126,19 +126,20 @@ final class ManifestTests: XCTestCase {
         var state = ManifestState()
         state.nextFileNumber = 2
         let manifest = try Manifest.image(of: state, number: 1, engineID: 0x0807_0605_0403_0201)
-        XCTAssertEqual(
-            [UInt8](manifest).map { $0 < 16 ? "0" + String($0, radix: 16) : String($0, radix: 16) }.joined(),
-            golden
-        )
+        XCTAssertEqual([UInt8](manifest), try example())
         let current = CurrentFile(manifestNumber: 1, engineID: 0x0807_0605_0403_0201)
         XCTAssertEqual(try CurrentFile(decoding: current.encoded()), current)
     }
 
-    /// The header of the file, the header of the first record, and two fields: the next file number and the floor.
-    private var golden: String {
-        "42414c53414d414e01000000000000000100000000000000010203040506070800000000d5b74690"
-            + "4d5245431200000028000000000000004d69b961bc3320f9"
-            + "040200000000000000" + "050000000000000000"
+    /// The bytes of the example of `Docs/ManifestFormat.md`: what stands between "```hex" and "```".
+    private func example() throws -> [UInt8] {
+        let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent()
+        let page = package.appendingPathComponent("Docs/ManifestFormat.md")
+        let parts = try String(contentsOf: page, encoding: .utf8).components(separatedBy: "```hex\n")
+        XCTAssertEqual(parts.count, 2, "the page has one example")
+        let block = try XCTUnwrap(parts.last?.components(separatedBy: "```").first)
+        return try block.split(whereSeparator: \.isWhitespace).map { try XCTUnwrap(UInt8($0, radix: 16), "\($0)") }
     }
 
     /// A disk with an engine whose manifest holds an image and three edits.

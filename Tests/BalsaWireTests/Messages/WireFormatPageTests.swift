@@ -24,6 +24,17 @@ final class WireFormatPageTests: XCTestCase {
         return bytes
     }
 
+    func testTheRefusals_ofAForwardedCommand_areThoseOfThePage() throws {
+        let names: [(ForwardResponse.Refusal, String)] = [
+            (.notLeader, "notLeader"), (.busy, "busy"), (.tooLarge, "tooLarge"), (.closed, "closed"),
+            (.failed, "failed"),
+        ]
+        let rows = try XCTUnwrap(try tables(titled: ["refusal", "name"]).first)
+        XCTAssertEqual(rows.map { [$0[0], $0[1]] }, names.map { ["\($0.0.rawValue)", $0.1] })
+        XCTAssertNil(ForwardResponse.Refusal(rawValue: 0))
+        XCTAssertNil(ForwardResponse.Refusal(rawValue: UInt8(rows.count + 1)))
+    }
+
     /// The cells of all rows of tables whose first two columns have these titles, table by table.
     private func tables(titled titles: [String]) throws -> [[[String]]] {
         var tables: [[[String]]] = []
