@@ -342,8 +342,8 @@ fi
 # Simulated clusters.
 
 patch_undecided_searches() {
-    replace "$(file_with 'world.history.operations.count <= mostSearched' Sources/BalsaSimulation)" \
-        'world.history.operations.count <= mostSearched' 'world.history.operations.count <= 10'
+    replace "$(file_with 'var mostSearched = 200_000' Sources/BalsaSimulation)" \
+        'var mostSearched = 200_000' 'var mostSearched = 10'
 }
 patch_zero_counter() {
     replace "$(file_with 'report.counters.sessionsExpired += world' Sources/BalsaSimulation)" \
