@@ -20,51 +20,41 @@ final class MemberProcessTests: XCTestCase {
         try FileManager.default.removeItem(atPath: folder)
     }
 
-    /// The program, which is built beside the tests.
-    private func executable() throws -> URL {
-        let url = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
-            .appendingPathComponent("balsa")
-        guard FileManager.default.isExecutableFile(atPath: url.path) else {
-            throw XCTSkip("the program was not built beside the tests")
-        }
-        return url
-    }
-
-    private func arguments(_ member: Int, _ ports: [UInt16]) -> [String] {
-        let peers = ports.enumerated().map { "\($0.offset + 1)=127.0.0.1:\($0.element)" }.joined(separator: ",")
+    private func arguments(_ member: Int, _ reserved: ReservedPorts) -> [String] {
+        let peers = reserved.ports.enumerated().map { "\($0.offset + 1)=127.0.0.1:\($0.element)" }.joined(
+            separator: ","
+        )
         return ["member", "--directory", "\(folder)/\(member)", "--member", "\(member)", "--peers", peers]
     }
 
     /// A member that is started again whenever its process ends. What it says of itself is noted.
-    private func child(_ member: Int, _ ports: [UInt16], _ said: Locked<[String]>) throws -> ChildMember {
+    private func child(_ member: Int, _ reserved: ReservedPorts, _ said: Locked<[String]>) throws -> ChildMember {
         let child = ChildMember(
             id: UInt64(member),
-            executable: try executable(),
-            arguments: arguments(member, ports)
-        ) { _, text in said.withLock { $0.append(text) } }
+            executable: try MemberExecutable.url(),
+            arguments: arguments(member, reserved)
+        ) { _, text in said.withLock { $0.append("\(member): \(text)") } }
         children.append(child)
         try child.start()
         return child
     }
 
     private func put(_ key: Bytes, _ value: Bytes, on member: ChildMember) async throws {
-        for _ in 0..<100 {
-            if let word = await member.request("put", key, value)?.first, word.elementsEqual("ok".utf8) { return }
-            member.expire()
-            try await Task.sleep(for: .milliseconds(50))
+        try await eventually("a put on member \(member.id) is acknowledged") {
+            defer { member.expire() }
+            return await member.request("put", key, value)?.first?.elementsEqual("ok".utf8) ?? false
         }
-        XCTFail("a put on member \(member.id) was never acknowledged")
     }
 
     func testADirectoryThatAnotherProcessHasOpenIsRefusedUntilThatHasEnded() async throws {
-        let ports = try LoopbackPorts.free(2)
-        let first = try child(1, [ports[0]], Locked([]))
+        let (ports, others) = (try ReservedPorts(1), try ReservedPorts(1))
+        let first = try child(1, ports, Locked([]))
         try await put("k", "v", on: first)
 
         let second = Process()
         let errors = Pipe()
-        second.executableURL = try executable()
-        second.arguments = arguments(1, [ports[1]])
+        second.executableURL = try MemberExecutable.url()
+        second.arguments = arguments(1, others)
         second.standardInput = Pipe()
         second.standardOutput = Pipe()
         second.standardError = errors
@@ -77,25 +67,23 @@ final class MemberProcessTests: XCTestCase {
         try await put("k", "w", on: first)
         let starts = first.starts
         first.killProcess()
-        for _ in 0..<400 where first.starts == starts { try await Task.sleep(for: .milliseconds(20)) }
+        try await eventually("it is started again") { first.starts > starts }
         // The lock has gone with the process.
         try await put("k", "x", on: first)
     }
 
-    func testAMemberEndsWhenItIsToldToWhileItsInputStaysOpen() throws {
+    func testAMemberEndsWhenItIsToldToWhileItsInputStaysOpen() async throws {
         let process = Process()
         let (input, output) = (Pipe(), Pipe())
-        process.executableURL = try executable()
-        process.arguments = arguments(1, try LoopbackPorts.free(1))
+        process.executableURL = try MemberExecutable.url()
+        let ports = try ReservedPorts(1)
+        process.arguments = arguments(1, ports)
         process.standardInput = input
         process.standardOutput = output
         try process.run()
         input.fileHandleForWriting.write(Data("7 close\n".utf8))
-        for _ in 0..<2_000 where process.isRunning { usleep(10_000) }
-        guard !process.isRunning else {
-            kill(process.processIdentifier, SIGKILL)
-            return XCTFail("it goes on")
-        }
+        defer { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+        try await eventually("it ends") { !process.isRunning }
         XCTAssertEqual(process.terminationStatus, 0)
         let text = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
         XCTAssertTrue(text.contains("\n7 ok\n"), text)
@@ -104,24 +92,31 @@ final class MemberProcessTests: XCTestCase {
     }
 
     func testMembersThatAreKilledInTheirFirstBootBecomeOneClusterWhenTheyAreStartedAgain() async throws {
-        let ports = try LoopbackPorts.free(3)
+        let ports = try ReservedPorts(3)
         let said = Locked<[String]>([])
         let (first, second) = (try child(1, ports, said), try child(2, ports, said))
-        for _ in 0..<3 {
-            try await Task.sleep(for: .milliseconds(150))
-            first.killProcess()
-            try await Task.sleep(for: .milliseconds(70))
-            second.killProcess()
+        /// Waits until a member has opened its directory in its so many-th process, and ends that process.
+        func kill(_ member: ChildMember, start: Int) async throws {
+            let line = "\(member.id): open member \(member.id)"
+            try await eventually("process \(start) of member \(member.id) has opened its directory") {
+                said.withLock { $0.count { $0 == line } } == start
+            }
+            XCTAssertGreaterThan(member.killProcess(), 0, "it ran")
+            try await eventually("it is started again") { member.starts > start }
+        }
+        for start in 1...3 {
+            try await kill(first, start: start)
+            try await kill(second, start: start)
         }
         let third = try child(3, ports, said)
-        try await Task.sleep(for: .milliseconds(60))
-        third.killProcess()
+        try await kill(third, start: 1)
         for (key, member) in [("a", third), ("b", second), ("c", first)] {
             try await put(Bytes(key), "v", on: member)
         }
-        let clusters = said.withLock { Set($0.filter { $0.hasPrefix("joined ") }) }
-        XCTAssertEqual(clusters.count, 1, "\(clusters)")
-        XCTAssertGreaterThan(first.starts, 1)
-        XCTAssertFalse(said.withLock { $0.contains { $0.hasPrefix("state failed") } })
+        let joined = said.withLock { $0.filter { $0.contains(": joined ") } }
+        let clusters = Set(joined.map { $0.components(separatedBy: ": joined ")[1] })
+        XCTAssertEqual(clusters.count, 1, "\(joined)")
+        XCTAssertEqual([first.starts, second.starts, third.starts], [4, 4, 2])
+        XCTAssertFalse(said.withLock { $0.contains { $0.contains(": state failed") } })
     }
 }

@@ -16,7 +16,7 @@ struct MemberCommand {
           ID get KEY           read it, linearizably         -> ID value REVISION VALUE, or ID none
           ID local KEY         read what this member has     -> the same
           ID delete KEY        take its value away           -> ID ok REVISION
-          ID add KEY NUMBER    add to a counter              -> ID ok REVISION SUM
+          ID add KEY NUMBER    add to a counter              -> ID ok SUM
           ID count             count what this member has    -> ID ok KEYS
           ID status            figures                       -> ID status NAME=VALUE…
           ID close             end in order                  -> ID ok
@@ -28,7 +28,8 @@ struct MemberCommand {
         an answer, or for somebody to read it, no more are read. The end of input closes the member in order.
         """
 
-    private struct Arguments {
+    /// What the command line says.
+    struct Arguments: Equatable {
         var directory = ""
         var member: MemberID = 0
         var peers: [MemberID: String] = [:]
@@ -36,11 +37,15 @@ struct MemberCommand {
         var security = NetworkSecurity.loopbackOnly
     }
 
-    private struct Failure: Error {
+    /// Why a command line is refused, in a sentence.
+    struct Failure: Error, Equatable {
         let line: String
     }
 
-    private static func parse(_ arguments: [String]) throws(Failure) -> Arguments {
+    private static let options = ["--directory", "--listen", "--member", "--peers"]
+
+    /// Reads a command line.
+    static func parse(_ arguments: [String]) throws(Failure) -> Arguments {
         var parsed = Arguments()
         var rest = arguments[...]
         while let option = rest.popFirst() {
@@ -48,6 +53,7 @@ struct MemberCommand {
                 parsed.security = .insecureNetwork
                 continue
             }
+            guard options.contains(option) else { throw Failure(line: "unknown argument '\(option)'") }
             guard let value = rest.popFirst() else { throw Failure(line: "\(option) needs a value") }
             switch option {
             case "--directory": parsed.directory = value
@@ -67,7 +73,7 @@ struct MemberCommand {
                         throw Failure(line: "--peers names member \(id) twice")
                     }
                 }
-            default: throw Failure(line: "unknown argument '\(option)'")
+            default: preconditionFailure("\(option) is listed and not read")
             }
         }
         guard !parsed.directory.isEmpty else { throw Failure(line: "--directory is needed") }

@@ -32,6 +32,7 @@ final class MemberInput: @unchecked Sendable {
     private let bounds: Bounds
     private let underWay: Locked<UnderWay>
     private let thread: BackgroundThread
+    private let continuation: AsyncStream<[UInt8]?>.Continuation
     private let wakeUp: (read: Int32, write: Int32)
 
     /// An input from `descriptor`, which stays the caller's, and open until the input is stopped.
@@ -68,7 +69,8 @@ final class MemberInput: @unchecked Sendable {
             for end in ends { close(end) }
             throw Failure(description: "\(error)")
         }
-        (lines, self.bounds, self.underWay, wakeUp) = (stream, bounds, underWay, (ends[0], ends[1]))
+        (lines, self.continuation) = (stream, continuation)
+        (self.bounds, self.underWay, wakeUp) = (bounds, underWay, (ends[0], ends[1]))
     }
 
     /// How many lines wait for an answer.
@@ -91,6 +93,7 @@ final class MemberInput: @unchecked Sendable {
         // The only failure is a pipe that is full, which wakes as well.
         _ = write(wakeUp.write, [UInt8(0)], 1)
         thread.stop()
+        continuation.finish()
     }
 
     deinit {

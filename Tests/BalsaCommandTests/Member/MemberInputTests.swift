@@ -3,7 +3,7 @@ import XCTest
 
 @testable import BalsaCommand
 
-/// The lines that a member is asked by are bounded, and can be left at any time.
+/// The lines that a member is asked by are bounded, and reading them can be stopped at any time.
 final class MemberInputTests: XCTestCase {
     private let pipe = Pipe()
 
@@ -13,55 +13,79 @@ final class MemberInputTests: XCTestCase {
 
     private func send(_ text: String) { pipe.fileHandleForWriting.write(Data(text.utf8)) }
 
-    func testItIsLeftWhileTheOtherEndStaysOpen() async throws {
+    /// How many threads of this process wait in `poll`, by the numbers that x86-64 and arm64 give it and `ppoll`.
+    private func pollingThreadCount() throws -> Int {
+        let threads = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")
+        return threads.count { thread in
+            // A thread that has ended meanwhile has no file.
+            let text = try? String(contentsOfFile: "/proc/self/task/\(thread)/syscall", encoding: .utf8)
+            return ["7", "73", "271"].contains(text?.split(separator: " ").first.map(String.init))
+        }
+    }
+
+    func testStop_whileItWaitsForALineAndTheOtherEndStaysOpen_endsTheLinesAndReadsNoMore() async throws {
+        let before = try pollingThreadCount()
         let input = try input()
         send("1 close\n")
-        for await line in input.lines {
-            XCTAssertEqual(line, Array("1 close".utf8))
-            break
-        }
-        // Most likely it waits for the next line by then.
-        try await Task.sleep(for: .milliseconds(100))
+        var lines = input.lines.makeAsyncIterator()
+        let first = await lines.next()
+        XCTAssertEqual(first, Array("1 close".utf8))
+        try await eventually("it waits for the next line") { try self.pollingThreadCount() > before }
         input.stop()
+        let second = await lines.next()
+        XCTAssertTrue(second == nil, "the lines have ended")
         send("2 still open\n")
+        var unread = [UInt8](repeating: 0, count: 100)
+        let descriptor = pipe.fileHandleForReading.fileDescriptor
+        _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
+        let count = read(descriptor, &unread, unread.count)
+        XCTAssertEqual(unread.prefix(max(0, count)), Array("2 still open\n".utf8)[...], "what comes later is not taken")
+        input.stop()
     }
 
-    func testItIsLeftWhileTooMuchIsUnderWay() async throws {
+    func testStop_whileTooMuchIsUnderWay_endsTheLinesWithoutTheNext() async throws {
         let input = try input(.init(lines: 1))
         send("1\n2\n")
-        for await _ in input.lines { break }
+        var lines = input.lines.makeAsyncIterator()
+        let first = await lines.next()
+        XCTAssertEqual(first, Array("1".utf8))
         input.stop()
+        XCTAssertEqual(input.countUnderWay, 1)
+        input.answered(Array("1".utf8))
+        XCTAssertEqual(input.countUnderWay, 0)
+        let second = await lines.next()
+        XCTAssertTrue(second == nil, "it was read, and nobody had to answer it")
     }
 
-    func testNoMoreIsReadThanMayBeUnderWay() async throws {
+    func testLines_moreThanMayBeUnderWay_waitForAnswers() async throws {
         for bounds in [MemberInput.Bounds(lines: 3), MemberInput.Bounds(bytes: 5)] {
             let pipe = Pipe()
             let input = try MemberInput(pipe.fileHandleForReading.fileDescriptor, bounds)
             pipe.fileHandleForWriting.write(Data((10..<30).map { "\($0)\n" }.joined().utf8))
             try pipe.fileHandleForWriting.close()
             var lines = input.lines.makeAsyncIterator()
-            var waiting: [[UInt8]?] = []
-            for _ in 0..<3 {
-                if let line = await lines.next() { waiting.append(line) }
+            var waiting: [[UInt8]] = []
+            func take() async throws {
+                let line = await lines.next()
+                waiting.append(try XCTUnwrap(try XCTUnwrap(line, "the lines have ended"), "a line is too long"))
             }
+            for _ in 0..<3 { try await take() }
             XCTAssertEqual(input.countUnderWay, 3)
-            try await Task.sleep(for: .milliseconds(50))
-            XCTAssertEqual(input.countUnderWay, 3, "nothing was answered")
             // Each answer lets one more in.
             for _ in 3..<20 {
                 input.answered(waiting.removeFirst())
-                if let line = await lines.next() { waiting.append(line) }
-                XCTAssertEqual(input.countUnderWay, 3)
+                try await take()
+                XCTAssertEqual(input.countUnderWay, 3, "one was answered, and one came")
             }
-            XCTAssertEqual(waiting.last, Array("29".utf8))
+            XCTAssertEqual(waiting.map { String(decoding: $0, as: UTF8.self) }, ["27", "28", "29"])
             input.answered(waiting.removeFirst())
-            let hasEnded = await lines.next() == nil
-            XCTAssertTrue(hasEnded)
+            let end = await lines.next()
+            XCTAssertTrue(end == nil, "the input has ended")
             input.stop()
         }
     }
 
-    func testALineThatIsTooLongIsToldAndTheNextIsRead() async throws {
+    func testLines_tooLong_isToldAndTheNextIsRead() async throws {
         let input = try input(.init(bytesOfLine: 100_000))
         let text = String(repeating: "x", count: 300_000) + "\nnext\n"
         let writing = Task.detached { [pipe] in pipe.fileHandleForWriting.write(Data(text.utf8)) }
