@@ -5,6 +5,7 @@ import Glibc
 /// ```
 /// swift run -c release --sanitize=thread BalsaRaces            exits 0, and the sanitizer has said nothing
 /// swift run -c release --sanitize=thread BalsaRaces --planted  a race on purpose: the sanitizer must say so, exit 66
+/// swift run -c release BalsaRaces --planted-value               a value that the stores' check must find wrong, exit 1
 /// ```
 ///
 /// Every part also checks what it reads, so that a run without the sanitizer is a test of its own.
@@ -17,13 +18,16 @@ do {
     switch CommandLine.arguments.dropFirst() {
     case []:
         try checkEngine()
-        try await checkStores()
+        try await checkStores(isPlanted: false)
         report("nothing wrong was read")
     case ["--planted"]:
         try plantRace()
         report("raced on purpose")
+    case ["--planted-value"]:
+        try await checkStores(isPlanted: true)
+        report("the wrong value was not found")
     default:
-        report("usage: BalsaRaces [--planted]")
+        report("usage: BalsaRaces [--planted | --planted-value]")
         exit(2)
     }
 } catch {
