@@ -251,7 +251,8 @@ final class FaultyDiskTests: ProcessTestCase {
     /// The leader's disk fails. The others choose another one, and the member comes back as soon as it is opened again.
     func testALeaderWhoseDiskFailsIsReplaced() async throws {
         await check {
-            let peers = try TestStores.peers(3)
+            let reserved = try ReservedPorts(3)
+            let peers = TestStores.peers(reserved)
             let files = (0..<3).map { _ in FaultyFileSystem() }
             var stores: [ReplicatedStore] = []
             for place in 0..<3 {
@@ -290,6 +291,7 @@ final class FaultyDiskTests: ProcessTestCase {
                 XCTAssertEqual(losses, [])
             }
             for store in stores { await store.close() }
+            withExtendedLifetime(reserved) {}
         }
     }
 }

@@ -116,7 +116,7 @@ final class FullDiskTests: ProcessTestCase {
             try await cluster.leader()
             try await self.checkPairs(count, on: member, "get")
             let revision = await member.put("after", "it")
-            XCTAssertNotNil(revision)
+            XCTAssertGreaterThan(revision ?? 0, 0)
             try cluster.checkThatNobodyTrapped()
         }
         try await cluster.remove()
@@ -134,7 +134,7 @@ final class FullDiskTests: ProcessTestCase {
             try await cluster.leader()
             var count = 0
             let (small, large) = (cluster.members[0], cluster.members[1])
-            try await eventually("the disk is full", within: .seconds(60)) {
+            try await eventually("the disk is full") {
                 for _ in 0..<20 {
                     if await large.put("key-\(count)", self.value, within: .seconds(20)) != nil { count += 1 }
                 }
@@ -142,7 +142,7 @@ final class FullDiskTests: ProcessTestCase {
             }
             for _ in 0..<40 {
                 let revision = await large.put("key-\(count)", self.value, within: .seconds(20))
-                XCTAssertNotNil(revision, "writes go on: \(cluster.members.map(\.state))")
+                XCTAssertGreaterThan(revision ?? 0, 0, "writes go on: \(cluster.members.map(\.state))")
                 count += 1
             }
             XCTAssertFalse(small.state.hasPrefix("failed"), small.state)

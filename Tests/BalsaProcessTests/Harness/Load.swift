@@ -3,26 +3,24 @@ import BalsaRaft
 
 /// Writers and readers that go on until they are told to stop, and what they were told.
 ///
-/// Each key has one writer. A part of the keys is written once each; the others are overwritten all the time and read
-/// meanwhile: since revisions are the order in which writes took effect, a linearizable read that began after a write was
-/// acknowledged must find its revision or a later one. At the end every key must have what was acknowledged last, or
-/// something of a later revision that was on its way when the load ended.
+/// Each key has one writer, and each value is written by one call, which is made again until it is acknowledged. A part of the
+/// keys is written once each; the others are overwritten all the time and read meanwhile. ``KeyHistory`` says which reads of a key
+/// are linearizable, exactly: a read finds what was acknowledged last before it began, or a value whose write was under way
+/// while it was under way, at a revision that fits.
 final class Load: @unchecked Sendable {
-    private struct Key {
-        var revision: UInt64 = 0
-        var value = ""
-    }
-
     private struct Shared {
-        var keys: [String: Key] = [:]
+        var keys: [String: KeyHistory] = [:]
         var acknowledged = 0
         var reads = 0
-        var stale: [String] = []
+        var valuesRead = 0
+        var violations: [String] = []
         var isStopped = false
-        var lastAcknowledgement = ContinuousClock.now
-        var longestGap = Duration.zero
     }
 
+    /// How many there were, so that each has keys of its own.
+    private static let count = Locked(0)
+
+    private let name: String
     private let members: [MemberProcess]
     private let patience: Duration
     private let shared = Locked(Shared())
@@ -34,6 +32,7 @@ final class Load: @unchecked Sendable {
     ///   - readers: how many to read.
     ///   - patience: after how long a member counts as silent, and another one is asked.
     init(on members: [MemberProcess], writers: Int = 12, readers: Int = 4, patience: Duration = .seconds(3)) {
+        name = "load-\(Load.count.withLock { $0 += 1; return $0 })"
         self.members = members
         self.patience = patience
         task = Task {
@@ -45,18 +44,12 @@ final class Load: @unchecked Sendable {
     }
 
     var acknowledged: Int { shared.withLock { $0.acknowledged } }
+    /// How many reads were answered.
     var reads: Int { shared.withLock { $0.reads } }
-    var stale: [String] { shared.withLock { $0.stale } }
-    /// The longest time between two acknowledgements.
-    var longestGap: Duration { shared.withLock { max($0.longestGap, .now - $0.lastAcknowledgement) } }
-
-    /// Begins to measure gaps anew.
-    func resetGap() {
-        shared.withLock { shared in
-            shared.longestGap = .zero
-            shared.lastAcknowledgement = .now
-        }
-    }
+    /// How many of them found a value.
+    var valuesRead: Int { shared.withLock { $0.valuesRead } }
+    /// What was read that cannot be, each in a sentence.
+    var violations: [String] { shared.withLock { $0.violations } }
 
     /// Ends the load: nothing new is asked, and what is under way is waited for.
     func stop() async {
@@ -64,11 +57,13 @@ final class Load: @unchecked Sendable {
         await task?.value
     }
 
-    /// Waits until so many more writes were acknowledged.
-    func advance(by count: Int) async throws {
-        let before = acknowledged
-        try await eventually("\(count) writes are acknowledged, and not \(acknowledged - before)") {
-            acknowledged >= before + count
+    /// Waits until so many more writes were acknowledged, and so many reads answered that found a value.
+    func advance(by count: Int, reads: Int = 1) async throws {
+        let before = (acknowledged, valuesRead)
+        try await eventually(
+            "\(count) writes and \(reads) reads are answered: \(acknowledged - before.0) and \(valuesRead - before.1)"
+        ) {
+            acknowledged >= before.0 + count && valuesRead >= before.1 + reads
         }
     }
 
@@ -79,9 +74,10 @@ final class Load: @unchecked Sendable {
         var number = 0
         while !isStopped {
             number += 1
-            let key = number % 2 == 0 ? "once-\(writer)-\(number)" : "often-\(writer)-\(number / 2 % 4)"
+            let key = number % 2 == 0 ? "\(name)-once-\(writer)-\(number)" : "\(name)-often-\(writer)-\(number / 2 % 4)"
             let value = "v\(writer)-\(number)"
             while true {
+                shared.withLock { $0.keys[key, default: KeyHistory()].begin(value) }
                 if let revision = await members[target].put(key, value, within: patience) {
                     acknowledge(key, value, revision)
                     break
@@ -95,68 +91,53 @@ final class Load: @unchecked Sendable {
 
     private func acknowledge(_ key: String, _ value: String, _ revision: UInt64) {
         shared.withLock { shared in
-            if shared.keys[key].map({ $0.revision < revision }) ?? true {
-                shared.keys[key] = Key(revision: revision, value: value)
+            if let violation = shared.keys[key, default: KeyHistory()].acknowledge(value, revision) {
+                shared.violations.append("\(key): \(violation)")
             }
             shared.acknowledged += 1
-            let now = ContinuousClock.now
-            shared.longestGap = max(shared.longestGap, now - shared.lastAcknowledgement)
-            shared.lastAcknowledgement = now
         }
     }
 
     private func read(_ reader: Int, _ writers: Int) async {
         var random = RandomSource(seed: UInt64(reader))
         while !isStopped {
-            let key = "often-\(random.below(UInt64(writers)))-\(random.below(4))"
+            let key = "\(name)-often-\(random.below(UInt64(writers)))-\(random.below(4))"
             let member = members[Int(random.below(UInt64(members.count)))]
-            let known = shared.withLock { $0.keys[key] ?? Key() }
+            let begin = shared.withLock { $0.keys[key, default: KeyHistory()].beginRead() }
             guard let found = await member.read(key, within: patience) else {
                 try? await Task.sleep(for: .milliseconds(10))
                 continue
             }
             shared.withLock { shared in
                 shared.reads += 1
-                if let sentence = Load.staleness(key, found, member.id, known.revision, known.value) {
-                    shared.stale.append(sentence)
+                if found.revision > 0 { shared.valuesRead += 1 }
+                if let violation = shared.keys[key, default: KeyHistory()].violation(of: found, begun: begin) {
+                    shared.violations.append("\(key) on member \(member.id): \(violation)")
                 }
             }
         }
     }
 
-    private static func staleness(
-        _ key: String,
-        _ found: MemberProcess.Found,
-        _ member: MemberID,
-        _ revision: UInt64,
-        _ value: String
-    ) -> String? {
-        if found.revision < revision {
-            return
-                "member \(member) read \(key) at revision \(found.revision), though \(revision) had been acknowledged"
-        }
-        if found.revision == revision, revision > 0, found.value != value {
-            return "member \(member) read \(found.value) of \(key) at revision \(revision), which wrote \(value)"
-        }
-        return nil
-    }
-
-    /// Reads every key on every member that runs, with the verb, and returns what is not as it was acknowledged.
+    /// Reads every key on every member that runs, with the verb, and returns what cannot be there after the load.
     func losses(_ verb: String = "local") async throws -> [String] {
         let keys = shared.withLock { $0.keys.sorted { $0.key < $1.key } }
         let running = members.filter(\.isRunning)
+        guard !running.isEmpty, keys.contains(where: { $0.value.isAcknowledged }) else {
+            throw Failure("there is nothing to be lost: \(running.count) members run, of \(keys.count) keys")
+        }
         return try await withThrowingTaskGroup(of: [String].self) { group in
             for member in running {
                 for part in 0..<8 {
                     group.addTask {
                         var losses: [String] = []
-                        for place in stride(from: part, to: keys.count, by: 8) {
-                            let (key, known) = keys[place]
+                        for index in stride(from: part, to: keys.count, by: 8) {
+                            let key = keys[index].key
+                            var history = keys[index].value
                             guard let found = await member.read(key, verb) else {
                                 throw Failure("member \(member.id) does not answer what \(key) is")
                             }
-                            if let loss = Load.staleness(key, found, member.id, known.revision, known.value) {
-                                losses.append(loss)
+                            if let violation = history.violation(of: found, begun: history.beginRead()) {
+                                losses.append("\(key) on member \(member.id): \(violation)")
                             }
                         }
                         return losses

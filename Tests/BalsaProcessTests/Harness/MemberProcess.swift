@@ -55,6 +55,9 @@ final class MemberProcess: @unchecked Sendable {
         }
     }
 
+    /// How many requests wait for an answer.
+    var waitingCount: Int { shared.withLock { $0.waiting.count } }
+
     // MARK: The process
 
     /// Starts a process.
@@ -174,8 +177,8 @@ final class MemberProcess: @unchecked Sendable {
     }
 
     /// Waits until no process runs.
-    func ended(within limit: Duration = .seconds(20)) async throws {
-        try await eventually("member \(id) has ended", within: limit) { !isRunning }
+    func ended() async throws {
+        try await eventually("member \(id) has ended") { !isRunning }
     }
 
     /// How much memory the process has in use, and the most that it ever had, in bytes.

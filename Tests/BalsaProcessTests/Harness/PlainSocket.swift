@@ -91,6 +91,21 @@ final class PlainSocket: @unchecked Sendable {
         }
     }
 
+    /// Waits until the other side has ended the connection, for so long at most. What it has sent before that is dropped.
+    func isEnded(within limit: Duration) -> Bool {
+        let end = ContinuousClock.now + limit
+        while true {
+            var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            let left = max(.zero, ContinuousClock.now.duration(to: end)).components
+            let milliseconds = left.seconds * 1_000 + left.attoseconds / 1_000_000_000_000_000
+            guard poll(&entry, 1, Int32(milliseconds)) != 0 else { return false }
+            guard entry.revents != 0 else { continue }
+            var buffer = [UInt8](repeating: 0, count: 4_096)
+            let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
+            if count == 0 || count < 0 && errno != EAGAIN && errno != EINTR { return true }
+        }
+    }
+
     /// Ends the connection, so that whoever waits for it wakes up.
     func end() { shutdown(descriptor, Int32(SHUT_RDWR)) }
 }

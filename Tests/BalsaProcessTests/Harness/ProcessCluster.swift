@@ -10,23 +10,26 @@ final class ProcessCluster: @unchecked Sendable {
     let members: [MemberProcess]
     /// Where each member is reached, in the order of the members.
     let ports: [UInt16]
+    private let reserved: ReservedPorts
 
     /// - Parameters:
     ///   - count: how many members.
     ///   - parents: below which directories the members have theirs; the test's own where there is none.
+    ///   - reserved: the ports of the members, of which it takes the first; new ones where there are none.
     ///   - listening: at which ports members listen that others reach elsewhere.
     init(
         _ count: Int = 3,
         below parents: [MemberID: String] = [:],
-        ports: [UInt16]? = nil,
+        ports reserved: ReservedPorts? = nil,
         listening: [MemberID: UInt16] = [:]
     ) throws {
         let folder = try Folder()
-        let ports = try ports ?? LoopbackPorts.free(count)
+        let reserved = try reserved ?? ReservedPorts(count)
+        let ports = Array(reserved.ports.prefix(count))
         let peers = ports.enumerated().map { "\($0.offset + 1)=127.0.0.1:\($0.element)" }.joined(separator: ",")
         let executable = try Executable.path()
         self.folder = folder
-        self.ports = ports
+        (self.reserved, self.ports) = (reserved, ports)
         members = (1...UInt64(count)).map { id in
             var arguments = ["--peers", peers]
             if let port = listening[id] { arguments += ["--listen", "127.0.0.1:\(port)"] }

@@ -66,12 +66,10 @@ enum TestStores {
         )
     }
 
-    /// Addresses for so many members.
-    static func peers(_ count: Int) throws -> [MemberID: String] {
+    /// The addresses of members 1, 2 and so on at these ports.
+    static func peers(_ reserved: ReservedPorts) -> [MemberID: String] {
         var peers: [MemberID: String] = [:]
-        for (place, port) in try LoopbackPorts.free(count).enumerated() {
-            peers[UInt64(place + 1)] = "127.0.0.1:\(port)"
-        }
+        for (index, port) in reserved.ports.enumerated() { peers[MemberID(index + 1)] = "127.0.0.1:\(port)" }
         return peers
     }
 }
