@@ -12,8 +12,12 @@ struct Lagging {
     let other: MemberID
 
     /// Brings it about. A checkpoint is sent in chunks of 100 bytes, of which it has about five.
-    init(_ change: (ReplicaGroup) -> Void = { _ in }) throws {
-        group = ReplicaGroup(members: 3)
+    init(
+        _ change: (ReplicaGroup) -> Void = { _ in },
+        file: StaticString = #filePath,
+        line: UInt = #line
+    ) throws {
+        group = ReplicaGroup(members: 3, file: file, line: line)
         group.options.sealStateAfterBytes = 4_096
         group.options.entriesKeptBehindSeal = 3
         group.options.chunkBytes = 100

@@ -68,7 +68,9 @@ final class RegisterMachine: StateMachine {
 
     func value(of key: Bytes) -> Bytes? { state.value(of: key) }
 
-    var digest: UInt64 { (try? state.digest) ?? 0 }
+    var digest: UInt64 {
+        do { return try state.digest } catch { preconditionFailure("a state cannot be encoded: \(error)") }
+    }
 
     // MARK: Applying
 

@@ -2,6 +2,7 @@ import BalsaLog
 import BalsaPlatform
 import BalsaRaft
 import BalsaWire
+import XCTest
 
 @testable import Balsa
 
@@ -18,6 +19,8 @@ final class ReplicaDriver {
     /// The highest index that it has acknowledged to a leader.
     private(set) var acknowledged: LogIndex = 0
     private var round: UInt64 = 0
+    /// What it has reported.
+    private(set) var incidents: [Incident] = []
 
     /// The limits of a replica whose files have a few hundred bytes, and which seals whatever it applies.
     static var tinyOptions: ReplicaOptions {
@@ -101,7 +104,9 @@ final class ReplicaDriver {
 
     private func settle() {
         while !effects.isEmpty {
-            switch effects.removeFirst() {
+            let effect = effects.removeFirst()
+            if let incident = Incident(effect) { incidents.append(incident) }
+            switch effect {
             case .write(let write):
                 if delaysWrites { delayed.append(write) } else { perform(write) }
             case .run(let task):
@@ -115,7 +120,7 @@ final class ReplicaDriver {
                 if !holdsWork { perform(work) }
             case .send(_, let pieces, _):
                 note(Bytes(pieces.flatMap { [UInt8]($0) }))
-            default:
+            case .reply, .wake, .standing, .established, .report, .undecodable, .firstBootWaits, .retrying, .failed:
                 break
             }
         }
@@ -139,11 +144,13 @@ final class ReplicaDriver {
         }
     }
 
-    private func note(_ frame: Bytes) {
-        guard
-            case .appendResponse(.accepted(let index))? =
-                (try? PeerFrame(decoding: frame, options: options.wire))?.envelope?.message.body
-        else { return }
-        acknowledged = max(acknowledged, index)
+    private func note(_ bytes: Bytes) {
+        do {
+            let frame = try PeerFrame(decoding: bytes, options: options.wire)
+            guard case .appendResponse(.accepted(let index))? = frame.envelope?.message.body else { return }
+            acknowledged = max(acknowledged, index)
+        } catch {
+            XCTFail("it sends what cannot be decoded: \(error)")
+        }
     }
 }

@@ -20,7 +20,7 @@ final class ReplicaGroup {
     }
 
     private enum Work {
-        case frame(from: MemberID, to: MemberID, Bytes)
+        case frame(PeerFrame, Bytes)
         case write(MemberID, start: UInt64, ReplicaWrite)
         case task(MemberID, start: UInt64, LogTask)
         case state(MemberID, start: UInt64, StateWork)
@@ -35,17 +35,46 @@ final class ReplicaGroup {
     private var work: [Work] = []
     private var isolated: [MemberID] = []
     private var lastRequest: UInt64 = 0
+    private var allowedIncidents: Set<Incident> = []
+    /// Where the test made it.
+    let file: StaticString
+    let line: UInt
 
     /// Replicas on empty disks, none of them open.
-    init(members: UInt64) {
+    init(members: UInt64, file: StaticString = #filePath, line: UInt = #line) {
+        self.file = file
+        self.line = line
         hosts = (1...members).map(ReplicaHost.init)
         options.log.sectorBytes = 64
         options.log.smallestSegmentBytes = 1_024
         options.log.largestSegmentBytes = 2_048
         options.log.maxFrameBytes = 512
+        ReplicaTestCase.add(self)
     }
 
     func host(_ id: MemberID) -> ReplicaHost { hosts[Int(id) - 1] }
+
+    // MARK: Incidents
+
+    /// Declares that the test makes these members report something of these kinds.
+    func expect(_ incidents: Incident..., of ids: MemberID...) {
+        for id in ids { host(id).expectedIncidents.formUnion(incidents) }
+    }
+
+    /// Declares that members may report something of these kinds: for tests whose seed decides.
+    func allow(_ incidents: Incident...) { allowedIncidents.formUnion(incidents) }
+
+    /// A sentence for each member that reported something that was not declared, or did not report what was.
+    var unexpectedIncidents: [String] {
+        hosts.filter { $0.incidents.subtracting(allowedIncidents) != $0.expectedIncidents }.map {
+            "member \($0.id) reported \($0.incidents.sorted()), and not \($0.expectedIncidents.sorted())"
+        }
+    }
+
+    /// Fails for each of ``unexpectedIncidents``.
+    func checkIncidents() {
+        for sentence in unexpectedIncidents { XCTFail(sentence, file: file, line: line) }
+    }
 
     // MARK: Processes
 
@@ -135,8 +164,8 @@ final class ReplicaGroup {
     func settle() {
         while !work.isEmpty {
             switch work.removeFirst() {
-            case .frame(let from, let to, let bytes):
-                deliver(bytes, from: from, to: to)
+            case .frame(let frame, let bytes):
+                deliver(frame, bytes)
             case .write(let id, let start, let write):
                 if isRunning(id, start) { perform(write, id) }
             case .task(let id, let start, let task):
@@ -151,11 +180,9 @@ final class ReplicaGroup {
         host(id).starts == start && host(id).replica != nil
     }
 
-    private func deliver(_ bytes: Bytes, from: MemberID, to: MemberID) {
+    private func deliver(_ frame: PeerFrame, _ bytes: Bytes) {
+        let (from, to) = (frame.from, frame.to)
         guard !isolated.contains(from), !isolated.contains(to) else { return }
-        guard let frame = try? PeerFrame(decoding: bytes, options: options.wire) else {
-            return XCTFail("member \(from) sent what cannot be decoded")
-        }
         switch fate(frame) {
         case .arrives: step(to, .received(bytes))
         case .isLost: break
@@ -252,6 +279,7 @@ final class ReplicaGroup {
 
     private func carryOut(_ effects: [ReplicaEffect], _ host: ReplicaHost) {
         for effect in effects {
+            if let incident = Incident(effect) { host.incidents.insert(incident) }
             switch effect {
             case .send(let peer, let pieces, let path):
                 send(Bytes(pieces.flatMap { [UInt8]($0) }), to: peer, path, host)
@@ -285,13 +313,14 @@ final class ReplicaGroup {
     }
 
     private func send(_ bytes: Bytes, to peer: MemberID, _ path: SendPath, _ host: ReplicaHost) {
-        guard let frame = try? PeerFrame(decoding: bytes, options: options.wire) else {
-            return XCTFail("member \(host.id) sends what cannot be decoded")
+        let frame: PeerFrame
+        do { frame = try PeerFrame(decoding: bytes, options: options.wire) } catch {
+            return XCTFail("member \(host.id) sends what cannot be decoded: \(error)")
         }
         XCTAssertEqual(path, frame.isBulk ? .bulk : .control)
         XCTAssertTrue(frame.from == host.id && frame.to == peer, "a frame says from whom it is and to whom")
         host.sent.append(frame)
-        work.append(.frame(from: host.id, to: peer, bytes))
+        work.append(.frame(frame, bytes))
     }
 
     private func answer(_ id: RequestID, _ reply: Reply, _ host: ReplicaHost) {
@@ -334,11 +363,11 @@ final class ReplicaGroup {
         var submissions: [Submission] = []
         for write in writes {
             let command = RegisterCommand(identity: write.identity, key: write.key, value: write.value)
-            guard let bytes = try? command.encoded() else {
-                XCTFail("a command cannot be encoded")
-                continue
+            do {
+                submissions.append(Submission(newRequest(id), try command.encoded(), deadline: now + span))
+            } catch {
+                XCTFail("a command cannot be encoded: \(error)")
             }
-            submissions.append(Submission(newRequest(id), bytes, deadline: now + span))
         }
         step(id, .submit(submissions))
         return submissions.map(\.id)

@@ -2,6 +2,7 @@ import BalsaPlatform
 import BalsaRaft
 import BalsaSimulation
 import BalsaWire
+import XCTest
 
 @testable import Balsa
 
@@ -32,6 +33,10 @@ final class ReplicaHost {
     var sent: [PeerFrame] = []
     var undecodable: [BalsaPlatform.DecodingError] = []
     var anomalies: [Anomaly] = []
+    /// The kinds of what it has reported, in all of its processes.
+    var incidents: Set<Incident> = []
+    /// The kinds that the test expects, each at least once.
+    var expectedIncidents: Set<Incident> = []
     var starts: UInt64 = 0
 
     init(id: MemberID) { self.id = id }
@@ -39,6 +44,11 @@ final class ReplicaHost {
     func reply(to id: RequestID) -> Reply? { replies.first { $0.id == id }?.reply }
 
     var machine: RegisterMachine? { replica?.machine as? RegisterMachine }
+
+    /// The digest of the state that it has now. A member that is down has none, and fails the test.
+    func digest(file: StaticString = #filePath, line: UInt = #line) throws -> UInt64 {
+        try XCTUnwrap(machine, "member \(id) is down", file: file, line: line).digest
+    }
 
     /// The messages of the core among what left.
     var messages: [Message] { sent.compactMap { $0.envelope?.message } }

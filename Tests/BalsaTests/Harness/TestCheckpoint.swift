@@ -22,15 +22,14 @@ final class TestCheckpoint: CheckpointSource {
     }
 
     /// A checkpoint of the register machine with these registers.
-    convenience init(position: LogPosition, stamp: UInt64, state registers: [(key: Bytes, value: Bytes)]) {
+    convenience init(position: LogPosition, stamp: UInt64, state registers: [(key: Bytes, value: Bytes)]) throws {
         var state = RegisterState()
         for register in registers {
             let command = RegisterCommand(identity: nil, key: register.key, value: register.value)
             _ = state.apply(command, at: position.index)
         }
         state.position = StatePosition(position: position, stamp: stamp)
-        let bytes = (try? state.encoded()) ?? Bytes()
-        self.init(position: position, stamp: stamp, files: [("seal-99999999999999999999", bytes)])
+        self.init(position: position, stamp: stamp, files: [("seal-99999999999999999999", try state.encoded())])
     }
 
     func read(file: Int, offset: UInt64, count: Int) throws(StateMachineError) -> Bytes {

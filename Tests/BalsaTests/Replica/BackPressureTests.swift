@@ -8,7 +8,7 @@ import XCTest
 @testable import Balsa
 
 /// What a leader takes on while its state cannot be flushed.
-final class BackPressureTests: XCTestCase {
+final class BackPressureTests: ReplicaTestCase {
     /// A leader whose flushes do not get on (a full disk) refuses commands before its log grows without end.
     func testALeaderWhoseStateIsOverloadedRefusesCommands() throws {
         for viaFollower in [false, true] {

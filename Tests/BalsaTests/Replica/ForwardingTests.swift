@@ -6,7 +6,7 @@ import XCTest
 @testable import Balsa
 
 /// Commands that a member which does not lead passes on.
-final class ForwardingTests: XCTestCase {
+final class ForwardingTests: ReplicaTestCase {
     private let command = CommandIdentity(session: 7, number: 1)
 
     private func started(_ change: (ReplicaGroup) -> Void = { _ in }) throws -> (ReplicaGroup, MemberID, MemberID) {
@@ -100,6 +100,7 @@ final class ForwardingTests: XCTestCase {
         group.fate = { self.isForward($0) ? .isHeld : .arrives }
         let write = group.write(follower, "k", "v", as: command)
         group.settle()
+        group.expect(.quorumLost, of: leader)
         group.isolate(leader)
         group.advance(by: .milliseconds(100))
         _ = try group.elect()
@@ -189,6 +190,7 @@ final class ForwardingTests: XCTestCase {
         group.settle()
         var new = leader
         while new != follower {
+            group.expect(.quorumLost, of: new)
             group.isolate(new)
             new = try group.elect()
             group.isolate()

@@ -6,7 +6,7 @@ import XCTest
 @testable import Balsa
 
 /// Reads: when the state may be read, and how many questions are asked for it.
-final class ReadTests: XCTestCase {
+final class ReadTests: ReplicaTestCase {
     /// A leader, and a follower with the register `k` in its state.
     private func started(_ change: (ReplicaGroup) -> Void = { _ in }) throws -> (ReplicaGroup, MemberID, MemberID) {
         let group = ReplicaGroup(members: 3)
@@ -147,6 +147,7 @@ final class ReadTests: XCTestCase {
 
     func testAReadWhoseLeaderIsGoneIsRefusedOrAnsweredByTheNext() throws {
         let (group, leader, follower) = try started()
+        group.expect(.quorumLost, of: leader)
         group.isolate(leader)
         let read = group.read(follower, "k", within: .seconds(20))
         group.advance(by: .seconds(3))

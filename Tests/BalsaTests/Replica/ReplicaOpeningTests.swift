@@ -6,7 +6,7 @@ import XCTest
 @testable import Balsa
 
 /// What a replica refuses to open, and how it says so.
-final class ReplicaOpeningTests: XCTestCase {
+final class ReplicaOpeningTests: ReplicaTestCase {
     private let directory = "balsa/groups/1"
 
     /// A group of one that has a vote, a log and perhaps a durable seal, and is not open.
@@ -265,7 +265,16 @@ final class ReplicaOpeningTests: XCTestCase {
             calls += 1
             let disk = SimulatedDisk(image)
             let hook = CrashingHook(at: calls)
-            if (try? open(disk.mount(hook))) != nil { break }
+            do {
+                _ = try open(disk.mount(hook))
+                XCTAssertFalse(hook.hasCrashed, "call \(calls)")
+                break
+            } catch {
+                XCTAssertTrue(hook.hasCrashed, "call \(calls): \(error)")
+                let code = (error as? ReplicaError)?.code
+                XCTAssertTrue(code == .file || code == .stateMachine, "call \(calls): \(error)")
+                XCTAssertTrue("\(error)".contains("errno 108"), "call \(calls): the process was ended: \(error)")
+            }
             disk.powerLoss(salt: calls)
             let replica = try open(disk.mount())
             XCTAssertEqual(replica.raft.log.last, LogPosition(term: 1, index: 61), "call \(calls)")
@@ -278,7 +287,7 @@ final class ReplicaOpeningTests: XCTestCase {
         var options = ReplicaGroup(members: 1).options
         options.sealStateAfterBytes = 4_096
         var effects: [ReplicaEffect] = []
-        return try Replica.open(
+        let replica = try Replica.open(
             directory: "balsa",
             fileSystem: files,
             member: 1,
@@ -289,17 +298,21 @@ final class ReplicaOpeningTests: XCTestCase {
             at: .zero,
             into: &effects
         )
+        XCTAssertEqual(effects.compactMap { Incident($0) }, [])
+        return replica
     }
 }
 
 /// Ends a process behind one of its changing calls.
 private final class CrashingHook: DiskHook {
     private var left: UInt64
+    var hasCrashed: Bool { left == 0 }
 
     init(at call: UInt64) { left = call }
 
     func answer(_ call: DiskCall) -> DiskAnswer {
         guard call.isChange else { return .proceed }
+        guard left > 0 else { return .proceed }
         left -= 1
         return left == 0 ? (call.number % 2 == 0 ? .crashAfter : .crashBefore) : .proceed
     }

@@ -8,14 +8,14 @@ import XCTest
 @testable import Balsa
 
 /// The order in which things become durable, where two files depend on each other.
-final class ReplicaOrderTests: XCTestCase {
+final class ReplicaOrderTests: ReplicaTestCase {
     /// What a checkpoint contains has a term that a member must not forget, or it could vote in it again.
     func testACheckpointOfANewTermIsNotPublishedBeforeTheTermIsDurable() throws {
         let group = ReplicaGroup(members: 3)
         try group.open(1)
         group.settle()
         group.host(1).holdsWrites = true
-        let checkpoint = TestCheckpoint(position: LogPosition(term: 5, index: 60), stamp: 7, state: [("k", "v")])
+        let checkpoint = try TestCheckpoint(position: LogPosition(term: 5, index: 60), stamp: 7, state: [("k", "v")])
         for chunk in try checkpoint.chunks(of: 100) { try group.receive(1, from: 2, term: 5, .checkpointChunk(chunk)) }
         let offer = SnapshotOffer(position: checkpoint.state.position)
         try group.receive(1, from: 2, term: 5, .message(.snapshot(offer), entries: nil))
@@ -46,7 +46,11 @@ final class ReplicaOrderTests: XCTestCase {
         let files = group.host(1).disk.mount()
         try files.remove("balsa/groups/1/ROOT")
         let names = try files.list("balsa/groups/1")
-        XCTAssertThrowsError(try group.open(1))
+        XCTAssertThrowsError(try group.open(1)) { error in
+            XCTAssertEqual((error as? ReplicaError)?.code, .damaged, "\(error)")
+            XCTAssertTrue("\(error)".contains("balsa/groups/1"), "\(error)")
+            XCTAssertTrue("\(error)".contains("ROOT"), "\(error)")
+        }
         XCTAssertEqual(try files.list("balsa/groups/1"), names)
     }
 
@@ -117,8 +121,8 @@ final class ReplicaOrderTests: XCTestCase {
         try group.open(1)
         group.settle()
         XCTAssertEqual(group.host(1).replica?.raft.log.term(at: 3), 1, "the old entry is still there")
-        XCTAssertLessThanOrEqual(group.host(1).replica?.commitIndex ?? 0, 2, "and not committed")
-        XCTAssertLessThanOrEqual(group.host(1).replica?.appliedIndex ?? 0, 2)
+        XCTAssertLessThanOrEqual(try XCTUnwrap(group.host(1).replica).commitIndex, 2, "and not committed")
+        XCTAssertLessThanOrEqual(try XCTUnwrap(group.host(1).replica).appliedIndex, 2)
     }
 
     /// The no-op is the first entry that a leader stamps, and its stamp is behind those of the leader before.
@@ -139,7 +143,7 @@ final class ReplicaOrderTests: XCTestCase {
         let stamps = (entries.firstIndex...entries.lastIndex).map { entries.header(at: $0).stamp }
         XCTAssertEqual(stamps, stamps.sorted())
         XCTAssertEqual(stamps.first, 0, "logical time begins with the group")
-        XCTAssertLessThan(stamps.last ?? 0, 10_000_000_000)
+        XCTAssertLessThan(try XCTUnwrap(stamps.last), 10_000_000_000)
     }
 }
 

@@ -6,7 +6,7 @@ import XCTest
 @testable import Balsa
 
 /// Commands and reads, from the caller to the one answer.
-final class ReplicaTests: XCTestCase {
+final class ReplicaTests: ReplicaTestCase {
     func testASingleMemberCommitsAndAnswers() throws {
         let group = ReplicaGroup(members: 1)
         XCTAssertEqual(try group.start(), 1)
@@ -33,7 +33,7 @@ final class ReplicaTests: XCTestCase {
         XCTAssertEqual(group.host(leader).reply(to: write), .written(2))
         for host in group.hosts {
             XCTAssertEqual(host.machine?.value(of: "k"), "v", "member \(host.id)")
-            XCTAssertEqual(host.machine?.digest, group.host(leader).machine?.digest, "member \(host.id)")
+            XCTAssertEqual(try host.digest(), try group.host(leader).digest(), "member \(host.id)")
         }
     }
 
@@ -83,6 +83,7 @@ final class ReplicaTests: XCTestCase {
         let group = ReplicaGroup(members: 3)
         let old = try group.start()
         group.advance(by: .milliseconds(100))
+        group.expect(.quorumLost, of: old)
         group.isolate(old)
         let lost = group.write(old, "k", "lost")
         group.settle()
@@ -101,6 +102,7 @@ final class ReplicaTests: XCTestCase {
     func testADeadlineEndsAReadWithoutEffectAndACommandWithAnUnknownOne() throws {
         let group = ReplicaGroup(members: 3)
         let leader = try group.start()
+        group.expect(.quorumLost, of: leader)
         group.isolate(leader)
         let write = group.write(leader, "k", "v", within: .milliseconds(150))
         let read = group.read(leader, "k", within: .milliseconds(150))
@@ -210,6 +212,7 @@ final class ReplicaTests: XCTestCase {
     func testAFrameThatIsNoneIsDroppedAndReported() throws {
         let group = ReplicaGroup(members: 3)
         let leader = try group.start()
+        group.expect(.undecodable, of: leader)
         group.step(leader, .received("hello"))
         group.step(leader, .received(Bytes()))
         XCTAssertEqual(group.host(leader).undecodable.count, 2)
@@ -227,8 +230,9 @@ final class ReplicaTests: XCTestCase {
         let host = group.host(leader)
         let command = RegisterCommand(identity: CommandIdentity(session: 1, number: 1), key: "k", value: "v")
         let forward = PeerFrame.Content.forward(ForwardedCommand(number: 1, command: try command.encoded()))
-        let checkpoint = TestCheckpoint(position: LogPosition(term: 90, index: 90), stamp: 0, state: [("k", "v")])
+        let checkpoint = try TestCheckpoint(position: LogPosition(term: 90, index: 90), stamp: 0, state: [("k", "v")])
         let chunk = PeerFrame.Content.checkpointChunk(try checkpoint.chunks(of: 50)[0])
+        group.expect(.unknownPeer, of: leader)
         for content in [forward, chunk] {
             let sent = host.sent.count
             try group.receive(leader, from: 9, term: 90, content)
@@ -236,7 +240,7 @@ final class ReplicaTests: XCTestCase {
             try group.receive(leader, from: leader % 3 + 1, to: leader % 3 + 1, term: 90, content)
             XCTAssertEqual(host.sent.count, sent)
             XCTAssertEqual(host.replica?.raft.log.lastIndex, 1)
-            XCTAssertNil(host.replica?.incoming)
+            XCTAssertNil(try XCTUnwrap(host.replica).incoming)
         }
         XCTAssertEqual(host.anomalies, [.stranger(9), .stranger(9)])
     }
@@ -244,8 +248,9 @@ final class ReplicaTests: XCTestCase {
     func testAStateMachineThatCannotGoOnStopsTheReplicaAndAnswersNothingElse() throws {
         let group = ReplicaGroup(members: 1)
         group.host(1).provider.applyFailure = StateMachineError("a command of a newer release", needsUpgrade: true)
+        group.expect(.failed(.upgradeRequired), of: 1)
         _ = try group.start()
-        XCTAssertNil(group.host(1).replica?.failure, "the empty entry is no command")
+        XCTAssertNil(try XCTUnwrap(group.host(1).replica).failure, "the empty entry is no command")
         let write = group.write(1, "k", "v")
         let waiting = group.read(1, "k", .atLeast(2))
         group.settle()

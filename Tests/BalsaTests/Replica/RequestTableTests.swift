@@ -99,7 +99,7 @@ final class RequestTableTests: XCTestCase {
         XCTAssertNil(table.forward(RequestID(2), named(1), deadline: .never, byteCount: 10))
         XCTAssertEqual(table.waitingBytes, 10 + RequestTable.overheadBytes)
         table.refused(number, .busy, leader: 0, &effects)
-        XCTAssertNotNil(table.forward(RequestID(3), named(1), deadline: .never, byteCount: 10))
+        XCTAssertEqual(table.forward(RequestID(3), named(1), deadline: .never, byteCount: 10), number + 1)
     }
 
     func testDeadlinesAreKeptForEachAndSweptNotTooOften() throws {

@@ -7,7 +7,7 @@ import XCTest
 @testable import Balsa
 
 /// Seals of the state: when they come, what becomes of the log behind them, and what is replayed.
-final class SealTests: XCTestCase {
+final class SealTests: ReplicaTestCase {
     private let noSpace = StateMachineError("full", file: FileError(.write, "balsa/groups/1/state-1/draft", .noSpace))
 
     /// A group of one that seals after 4 KiB of log and keeps three entries behind a seal.
@@ -45,7 +45,7 @@ final class SealTests: XCTestCase {
         }
         group.writeMany(1, 20)
         XCTAssertGreaterThan(host.replica?.metrics.seals ?? 0, 1)
-        XCTAssertEqual(host.machine?.durable.position, host.replica?.sealed)
+        XCTAssertEqual(try XCTUnwrap(host.machine).durable.position, try XCTUnwrap(host.replica).sealed)
     }
 
     func testTheStateIsSealedByTimeButOnlyIfAnythingWasApplied() throws {
@@ -72,7 +72,7 @@ final class SealTests: XCTestCase {
         XCTAssertEqual(host.replica?.raft.log.base.index, durable.position.index - 3, "three entries are kept")
         XCTAssertEqual(host.replica?.metrics.entriesDropped, durable.position.index - 3)
         XCTAssertEqual(try host.disk.mount().list("balsa/groups/1"), ["ROOT", "VOTE", "state-1"])
-        let digest = try XCTUnwrap(host.machine?.digest)
+        let digest = try host.digest()
 
         group.crash(1, powerLoss: 3)
         try group.open(1)
@@ -81,7 +81,7 @@ final class SealTests: XCTestCase {
         group.settle()
         XCTAssertEqual(host.machine?.appliedIndexes.first, durable.position.index + 1, "replay begins behind the seal")
         XCTAssertEqual(host.machine?.appliedIndexes, Array(durable.position.index + 1...62), "and leaves nothing out")
-        XCTAssertEqual(host.machine?.digest, digest)
+        XCTAssertEqual(try host.digest(), digest)
         XCTAssertEqual(host.values[read]?.hasPrefix("59-"), true)
     }
 
@@ -117,7 +117,7 @@ final class SealTests: XCTestCase {
         host.holdsWork = true
         group.writeMany(1, 150)
         XCTAssertEqual(host.replica?.raft.log.base, .zero)
-        XCTAssertLessThan(host.machine?.pending.count ?? 0, 12, "and it is not sealed with every entry")
+        XCTAssertLessThan(try XCTUnwrap(host.machine).pending.count, 12, "and it is not sealed with every entry")
         group.releaseWork(1)
         group.writeMany(1, 1)
         XCTAssertGreaterThan(host.replica?.raft.log.base.index ?? 0, 100)
@@ -143,7 +143,7 @@ final class SealTests: XCTestCase {
         let (group, host) = try started()
         host.provider.workFailures = [noSpace, noSpace]
         group.writeMany(1, 30)
-        XCTAssertNil(host.replica?.failure)
+        XCTAssertNil(try XCTUnwrap(host.replica).failure)
         XCTAssertEqual(host.replica?.metrics.workFailed, 1, "the second attempt comes later")
         XCTAssertEqual(host.machine?.durable, .zero)
         let write = group.write(1, "k", "v")
@@ -152,7 +152,7 @@ final class SealTests: XCTestCase {
         group.advance(by: .milliseconds(110))
         XCTAssertEqual(host.replica?.metrics.workFailed, 2)
         group.advance(by: .milliseconds(110))
-        XCTAssertEqual(host.machine?.durable.position, host.replica?.sealed)
+        XCTAssertEqual(try XCTUnwrap(host.machine).durable.position, try XCTUnwrap(host.replica).sealed)
         XCTAssertEqual(host.machine?.pending.count, 0)
         XCTAssertGreaterThan(host.replica?.raft.log.base.index ?? 0, 5)
     }
@@ -160,6 +160,7 @@ final class SealTests: XCTestCase {
     func testWorkThatFailsOtherwiseIsDamageAndStopsTheReplica() throws {
         let (group, host) = try started()
         host.provider.workFailures = [StateMachineError("a table is damaged")]
+        group.expect(.failed(.stateMachine), of: 1)
         group.writeMany(1, 30)
         XCTAssertEqual(host.replica?.failure?.code, .stateMachine)
         XCTAssertEqual(host.replica?.failure?.message, "a table is damaged")
@@ -168,6 +169,7 @@ final class SealTests: XCTestCase {
     func testASealThatFailsStopsTheReplica() throws {
         let (group, host) = try started()
         host.provider.sealFailure = StateMachineError("no memory")
+        group.expect(.failed(.stateMachine), of: 1)
         group.writeMany(1, 30)
         XCTAssertEqual(host.replica?.failure?.message, "no memory")
         XCTAssertEqual(host.open, [], "and everybody is answered")

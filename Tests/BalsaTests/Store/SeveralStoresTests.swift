@@ -68,7 +68,7 @@ final class SeveralStoresTests: StoreTestCase {
         // A process that has not said what is to be done about SIGPIPE dies of it, and with it whoever embeds a store.
         let before = signal(SIGPIPE, SIG_DFL)
         defer { signal(SIGPIPE, before) }
-        let (listener, port) = try LoopbackPorts.bound()
+        let (listener, port) = try LoopbackListener.bound()
         defer { Glibc.close(listener) }
         XCTAssertEqual(listen(listener, 64), 0)
         let accepted = Locked(0)
@@ -82,7 +82,7 @@ final class SeveralStoresTests: StoreTestCase {
             accepted.withLock { $0 += 1 }
             return .again
         }
-        var peers = try LoopbackPorts.peers(1)
+        var peers = try newPeers(1)
         peers[2] = "127.0.0.1:\(port)"
         peers[3] = "127.0.0.1:\(port)"
         let store = try await ReplicatedStore.open(at: directory, member: 1, peers: peers)
@@ -94,31 +94,45 @@ final class SeveralStoresTests: StoreTestCase {
         thread.stop()
     }
 
+    /// A follower goes away and comes back three times, while large writes are under way to it each time.
     func testMembersThatGoAwayUnderLoadRaiseNoSignal() async throws {
         let before = signal(SIGPIPE, SIG_DFL)
         defer { signal(SIGPIPE, before) }
         let stores = try await openCluster()
         let (leader, others) = try await split(stores)
-        try await leader.put("k", "v", timeout: .seconds(20))
+        var follower = others[0]
+        let peer = await follower.status().member
+        try await leader.put("k", "v", timeout: .seconds(60))
+        let acknowledged = Locked(0)
         let load = Task {
             while !Task.isCancelled {
                 do {
-                    try await leader.put("k", Bytes([UInt8](repeating: 1, count: 50_000)), timeout: .seconds(20))
+                    try await leader.put("k", Bytes([UInt8](repeating: 1, count: 50_000)), timeout: .seconds(60))
+                    acknowledged.withLock { $0 += 1 }
                 } catch {
-                    XCTAssertTrue([.cancelled, .closed].contains((error as? StoreError)?.reason), "\(error)")
+                    XCTAssertEqual((error as? StoreError)?.reason, .cancelled, "\(error)")
                 }
             }
         }
-        for _ in 0..<3 {
-            await others[0].close()
-            let peer = await others[0].status().member
-            try await eventually("the leader has noticed") {
-                await leader.status().connections.first { $0.peer == peer }?.control != .connected
+        for round in 1...3 {
+            try await eventually("member \(peer) is connected, round \(round)") {
+                await leader.status().connections.first { $0.peer == peer }?.control == .connected
             }
+            let written = acknowledged.withLock { $0 }
+            try await eventually("writes are under way to it") { acknowledged.withLock { $0 } > written + 2 }
+            await follower.close()
+            try await eventually("the leader has noticed, round \(round)") {
+                let connection = await leader.status().connections.first { $0.peer == peer }
+                return connection != nil && connection?.control != .connected
+            }
+            let alone = acknowledged.withLock { $0 }
+            try await eventually("writes go on without it") { acknowledged.withLock { $0 } > alone + 2 }
+            follower = try await openMember(peer)
         }
         load.cancel()
         await load.value
-        await leader.close()
-        await others[1].close()
+        let value = try await follower.get("k", timeout: .seconds(60))
+        XCTAssertEqual(value?.value.count, 50_000, "the one that came back has what was written without it")
+        for store in [leader, follower, others[1]] { await store.close() }
     }
 }

@@ -28,9 +28,9 @@ final class SlowWatchTests: XCTestCase {
 
     func testOfEachKindOneIsToldInAnIntervalAndTheOthersAreCounted() {
         var watch = SlowWatch(thresholds)
-        XCTAssertNotNil(watch.ended(.logWrite, after: .milliseconds(30), at: at(0)))
+        XCTAssertEqual(watch.ended(.logWrite, after: .milliseconds(30), at: at(0))?.kind, .logWrite)
         for moment in 1...5 { XCTAssertNil(watch.ended(.logWrite, after: .milliseconds(30), at: at(UInt64(moment)))) }
-        XCTAssertNotNil(watch.ended(.turn, after: .milliseconds(30), at: at(6)), "another kind")
+        XCTAssertEqual(watch.ended(.turn, after: .milliseconds(30), at: at(6))?.kind, .turn, "another kind")
         XCTAssertNil(watch.ended(.logWrite, after: .milliseconds(1), at: at(7)), "not slow, and not counted")
         let next = watch.ended(.logWrite, after: .milliseconds(30), at: at(1_000))
         XCTAssertEqual(next?.unreportedCount, 5)

@@ -71,6 +71,7 @@ final class StoreCancellationTests: StoreTestCase {
                         return (number, true)
                     } catch {
                         XCTAssertEqual((error as? StoreError)?.reason, .cancelled)
+                        XCTAssertEqual(number % 3, 0, "nobody cancelled it")
                         return (number, false)
                     }
                 }

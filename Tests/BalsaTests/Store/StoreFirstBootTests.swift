@@ -13,6 +13,16 @@ final class StoreFirstBootTests: XCTestCase {
     override func setUp() async throws { room = try StoreRoom() }
     override func tearDown() async throws { try await room.tearDown() }
 
+    /// Waits until two members have made their connections.
+    private func connected(_ member: MemberID, _ peer: MemberID) async throws {
+        for (one, other) in [(member, peer), (peer, member)] {
+            let store = try XCTUnwrap(room.stores[one])
+            try await eventually("member \(one) is connected to member \(other)") {
+                await store.status().connections.first { $0.peer == other }?.control == .connected
+            }
+        }
+    }
+
     func testCallsWaitUntilAllMembersHaveBeenStarted() async throws {
         let (first, second) = (try await room.open(1), try await room.open(2))
         XCTAssertEqual(first.state, .recovering)
@@ -27,7 +37,9 @@ final class StoreFirstBootTests: XCTestCase {
             XCTAssertEqual(error?.isRetriable, true)
         }
         async let waits = second.put("k", "v", timeout: .seconds(30))
-        try await Task.sleep(for: .milliseconds(50))
+        try await connected(1, 2)
+        let underWay = await second.status().callsUnderWay
+        XCTAssertEqual(underWay, 1, "the call waits")
         XCTAssertEqual(first.state, .recovering)
         XCTAssertEqual(room.events[1]?.joined, [])
         let third = try await room.open(3)
@@ -66,10 +78,10 @@ final class StoreFirstBootTests: XCTestCase {
         for _ in 1...3 {
             try await room.open(1)
             try await room.open(2)
-            try await Task.sleep(for: .milliseconds(120))
+            try await connected(1, 2)
             await room.close(2)
             try await room.open(3)
-            try await Task.sleep(for: .milliseconds(30))
+            try await connected(1, 3)
             await room.close(1)
             await room.close(3)
         }
@@ -77,6 +89,8 @@ final class StoreFirstBootTests: XCTestCase {
         try await room.stores[3]?.put("k", "v")
         let joined = Set(room.events.values.flatMap(\.joined))
         XCTAssertEqual(joined.count, 1)
+        let entry = try await room.stores[1]?.get("k", timeout: .seconds(30))
+        XCTAssertEqual(entry?.value, "v")
     }
 
     func testMembersThatWereGivenDifferentListsSaySoAndGoOnWhenThatIsCorrected() async throws {

@@ -162,7 +162,7 @@ final class StoreReasonTests: StoreTestCase {
     }
 
     func testAStoreThatNeverSawAMajorityAnswersAtTheDeadline() async throws {
-        let peers = try LoopbackPorts.peers(3)
+        let peers = try newPeers(3)
         let store = try await ReplicatedStore.open(at: directory + "/1", member: 1, peers: peers)
         XCTAssertEqual(store.state, .recovering)
         let put = await refusal { try await store.put("k", "v", timeout: .milliseconds(100)) }
@@ -190,7 +190,7 @@ final class StoreReasonTests: StoreTestCase {
     }
 
     func testWhatCannotBeOpenedSaysWhy() async throws {
-        let peers = try LoopbackPorts.peers(3)
+        let peers = try newPeers(3)
         let directory = directory + "/store"
         let stranger = await refusal { _ = try await ReplicatedStore.open(at: directory, member: 4, peers: peers) }
         XCTAssertEqual(stranger?.reason, .invalid)

@@ -1,6 +1,5 @@
 import BalsaPlatform
 import BalsaRaft
-import BalsaTransport
 import Foundation
 import XCTest
 
@@ -38,14 +37,20 @@ final class StoreRoom {
     /// The stores that are open.
     private(set) var stores: [MemberID: ReplicatedStore] = [:]
     private(set) var events: [MemberID: NotedEvents] = [:]
+    private var reserved: [ReservedPorts] = []
 
     init(members: [MemberID] = [1, 2, 3]) throws {
         let url = FileManager.default.temporaryDirectory.appendingPathComponent("balsa-room-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
         folder = url.path
-        for (member, port) in zip(members, try LoopbackPorts.free(members.count)) {
-            peers[member] = "127.0.0.1:\(port)"
-        }
+        for member in members { peers[member] = try newAddress() }
+    }
+
+    /// An address of this machine that nobody else is given, and at which nobody listens yet.
+    func newAddress() throws -> String {
+        let reservation = try ReservedPorts(1)
+        reserved.append(reservation)
+        return "127.0.0.1:\(reservation.ports[0])"
     }
 
     func tearDown() async throws {
@@ -104,20 +109,6 @@ extension StoreState {
 }
 
 extension XCTestCase {
-    /// Waits until `condition` holds, and fails after half a minute.
-    func eventually(
-        _ what: String,
-        file: StaticString = #filePath,
-        line: UInt = #line,
-        _ condition: () -> Bool
-    ) async throws {
-        for _ in 0..<6_000 {
-            if condition() { return }
-            try await Task.sleep(for: .milliseconds(5))
-        }
-        XCTFail("never: \(what)", file: file, line: line)
-    }
-
     /// Waits until a store has failed, and checks that its sentence has all of these parts.
     func expectFailure(
         of store: ReplicatedStore,
@@ -125,7 +116,7 @@ extension XCTestCase {
         file: StaticString = #filePath,
         line: UInt = #line
     ) async throws {
-        try await eventually("it is refused", file: file, line: line) { store.state.failure != nil }
+        try await eventually("it is refused") { store.state.failure != nil }
         let text = store.state.failure ?? ""
         for part in parts { XCTAssertTrue(text.contains(part), "\(part) in: \(text)", file: file, line: line) }
         let error = await storeError { try await store.put("never", "said", timeout: .seconds(1)) }
@@ -133,13 +124,20 @@ extension XCTestCase {
         XCTAssertEqual(error?.outcome, .notApplied, file: file, line: line)
     }
 
-    /// What a call throws; nil where it throws nothing.
-    func storeError(_ body: () async throws -> Void) async -> StoreError? {
+    /// The error that a call throws; nil where it throws nothing. An error of another type fails the test.
+    func storeError(
+        file: StaticString = #filePath,
+        line: UInt = #line,
+        _ body: () async throws -> Void
+    ) async -> StoreError? {
         do {
             try await body()
             return nil
+        } catch let error as StoreError {
+            return error
         } catch {
-            return error as? StoreError
+            XCTFail("another error: \(error)", file: file, line: line)
+            return nil
         }
     }
 }

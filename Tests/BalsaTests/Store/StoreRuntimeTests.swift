@@ -29,7 +29,7 @@ final class StoreRuntimeTests: XCTestCase {
         var workers: WorkerThreads? = try WorkerThreads(count: 2)
         for _ in 0..<2 { workers?.enqueue { [workers] in withExtendedLifetime(workers) { done.fulfill() } } }
         workers = nil
-        wait(for: [done], timeout: 10)
+        wait(for: [done], timeout: 120)
     }
 
     func testAJobWaitsForNoThreadThatIsBusyWhileAnotherIsFree() throws {
@@ -40,11 +40,11 @@ final class StoreRuntimeTests: XCTestCase {
                 hasBegun.signal()
                 mayEnd.wait()
             }
-            XCTAssertEqual(hasBegun.wait(timeout: .now() + 10), .success)
+            XCTAssertEqual(hasBegun.wait(timeout: .now() + 120), .success)
             let done = expectation(description: "jobs ran beside one that takes long")
             done.expectedFulfillmentCount = 5
             for _ in 0..<5 { workers.enqueue { done.fulfill() } }
-            wait(for: [done], timeout: 10)
+            wait(for: [done], timeout: 120)
             mayEnd.signal()
         }
     }
@@ -62,7 +62,7 @@ final class StoreRuntimeTests: XCTestCase {
                 }
             }
         }
-        wait(for: [done], timeout: 30)
+        wait(for: [done], timeout: 120)
         XCTAssertEqual(runs.withLock { $0 }, [Int](repeating: 1, count: 4_000))
     }
 }

@@ -98,9 +98,8 @@ final class StoreStatusTests: StoreTestCase {
             if case .slow(let operation) = event { operation } else { nil }
         }
         for kind in SlowOperation.Kind.allCases {
-            let found = operations.first { $0.kind == kind }
-            XCTAssertNotNil(found, "\(kind)")
-            XCTAssertTrue(found?.description.contains("\(kind) took") ?? false)
+            let found = try XCTUnwrap(operations.first { $0.kind == kind }, "\(kind)")
+            XCTAssertTrue(found.description.contains("\(kind) took"), found.description)
         }
         let write = operations.first { $0.kind == .logWrite }
         XCTAssertEqual(write?.parts.map(\.name), ["writing", "syncing"])

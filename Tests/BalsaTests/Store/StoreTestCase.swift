@@ -8,6 +8,9 @@ import XCTest
 /// What tests of stores on real files, threads and sockets need: a directory that goes away, and clusters over loopback.
 class StoreTestCase: XCTestCase {
     private(set) var directory = ""
+    private var reserved: [ReservedPorts] = []
+    /// Where the members of the cluster that was opened last are reached.
+    private(set) var peers: [MemberID: String] = [:]
 
     override func setUpWithError() throws {
         let url = FileManager.default.temporaryDirectory.appendingPathComponent("balsa-store-\(UUID().uuidString)")
@@ -35,18 +38,13 @@ class StoreTestCase: XCTestCase {
         }
     }
 
-    /// Waits until `condition` holds, for a bounded time.
-    func eventually(
-        _ what: String,
-        file: StaticString = #filePath,
-        line: UInt = #line,
-        _ condition: () async -> Bool
-    ) async throws {
-        for _ in 0..<2_000 {
-            if await condition() { return }
-            try await Task.sleep(nanoseconds: 5_000_000)
-        }
-        XCTFail("did not come about: \(what)", file: file, line: line)
+    /// The addresses of members 1 to `count`, which nobody else is given until the test ends.
+    func newPeers(_ count: Int) throws -> [MemberID: String] {
+        let reservation = try ReservedPorts(count)
+        reserved.append(reservation)
+        var peers: [MemberID: String] = [:]
+        for (index, port) in reservation.ports.enumerated() { peers[MemberID(index + 1)] = "127.0.0.1:\(port)" }
+        return peers
     }
 
     /// Members 1 to `count` in this process, in folders of the test's directory.
@@ -56,23 +54,29 @@ class StoreTestCase: XCTestCase {
         runtime: StoreRuntime = .shared,
         _ options: StoreOptions = StoreOptions()
     ) async throws -> [ReplicatedStore] {
-        let peers = try LoopbackPorts.peers(count)
-        var stores: [ReplicatedStore] = []
+        peers = try newPeers(count)
         if !folder.isEmpty { try LinuxFileSystem().createDirectory("\(directory)/\(folder)") }
-        let parent = folder.isEmpty ? directory : "\(directory)/\(folder)"
+        var stores: [ReplicatedStore] = []
         for member in peers.keys.sorted() {
-            let place = "\(parent)/\(member)"
-            stores.append(
-                try await ReplicatedStore.open(
-                    at: place,
-                    member: member,
-                    peers: peers,
-                    options: options,
-                    runtime: runtime
-                )
-            )
+            stores.append(try await openMember(member, in: folder, runtime: runtime, options))
         }
         return stores
+    }
+
+    /// Opens a member of the cluster that was opened last.
+    func openMember(
+        _ member: MemberID,
+        in folder: String = "",
+        runtime: StoreRuntime = .shared,
+        _ options: StoreOptions = StoreOptions()
+    ) async throws -> ReplicatedStore {
+        try await ReplicatedStore.open(
+            at: folder.isEmpty ? "\(directory)/\(member)" : "\(directory)/\(folder)/\(member)",
+            member: member,
+            peers: peers,
+            options: options,
+            runtime: runtime
+        )
     }
 
     /// The member of a cluster that leads, once one does, and the others.
@@ -93,14 +97,8 @@ class StoreTestCase: XCTestCase {
     }
 }
 
-extension LoopbackPorts {
-    /// Members on ports of the loopback that are free now.
-    static func peers(_ count: Int) throws -> [MemberID: String] {
-        var peers: [MemberID: String] = [:]
-        for (place, port) in try free(count).enumerated() { peers[MemberID(place + 1)] = "127.0.0.1:\(port)" }
-        return peers
-    }
-
+/// A listener of a test.
+enum LoopbackListener {
     /// A socket that is bound to a port of the loopback.
     static func bound() throws -> (socket: Int32, port: UInt16) {
         struct CannotBind: Error {}

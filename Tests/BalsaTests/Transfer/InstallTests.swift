@@ -8,7 +8,7 @@ import XCTest
 @testable import Balsa
 
 /// A checkpoint that takes the place of a state.
-final class InstallTests: XCTestCase {
+final class InstallTests: ReplicaTestCase {
     private let directory = "balsa/groups/1"
 
     /// Hands member 1 a checkpoint of member 2, and offers it.
@@ -49,8 +49,8 @@ final class InstallTests: XCTestCase {
         return (group, group.host(1))
     }
 
-    private func checkpoint(_ index: LogIndex, term: Term = 1, _ value: Bytes = "new") -> TestCheckpoint {
-        TestCheckpoint(position: LogPosition(term: term, index: index), stamp: 9, state: [("k", value)])
+    private func checkpoint(_ index: LogIndex, term: Term = 1, _ value: Bytes = "new") throws -> TestCheckpoint {
+        try TestCheckpoint(position: LogPosition(term: term, index: index), stamp: 9, state: [("k", value)])
     }
 
     func testTheLogBeginsAnewBehindACheckpointThatItDoesNotHold() throws {
@@ -102,7 +102,7 @@ final class InstallTests: XCTestCase {
     func testAnOfferOfWhatDidNotArriveChangesNothing() throws {
         let (group, host) = try following()
         try offer(checkpoint(60), group, term: 1)
-        let (first, whole) = (checkpoint(60), checkpoint(61))
+        let (first, whole) = (try checkpoint(60), try checkpoint(61))
         try group.receive(1, from: 2, term: 1, .checkpointChunk(first.chunks(of: 20)[0]))
         try offer(first, group, term: 1)
         XCTAssertEqual(host.replica?.metrics.checkpointsInstalled, 0, "a part of one is none")
@@ -113,7 +113,7 @@ final class InstallTests: XCTestCase {
         try offer(first, group, term: 1)
         XCTAssertEqual(host.replica?.metrics.checkpointsInstalled, 0, "another one is none either")
         XCTAssertEqual(host.machine?.value(of: "k"), "2")
-        XCTAssertNil(host.replica?.failure)
+        XCTAssertNil(try XCTUnwrap(host.replica).failure)
         XCTAssertEqual(try host.disk.mount().list(directory), ["ROOT", "VOTE", "state-1", "state-3"])
         try append(group, previous: LogPosition(term: 1, index: 4), count: 1, term: 1, commit: 5)
         XCTAssertEqual(host.machine?.value(of: "k"), "5", "the log goes on")
@@ -127,7 +127,7 @@ final class InstallTests: XCTestCase {
         host.provider.openFailure = { $0 ? StateMachineError("of a newer release", needsUpgrade: true) : nil }
         try install(checkpoint(60), group, term: 1)
         XCTAssertEqual(host.replica?.metrics.checkpointsUnreadable, 1)
-        XCTAssertNil(host.replica?.failure, "the state is well")
+        XCTAssertNil(try XCTUnwrap(host.replica).failure, "the state is well")
         XCTAssertEqual(host.machine?.value(of: "k"), "2")
         XCTAssertEqual(host.replica?.generations.root, RootFile(generation: 1, position: .zero))
         XCTAssertEqual(try host.disk.mount().list(directory), ["ROOT", "VOTE", "state-1"], "it is given up")
@@ -200,7 +200,7 @@ final class InstallTests: XCTestCase {
             try install(checkpoint(60), group, term: 1)
             host.provider.workFailures = [error]
             group.releaseWork(1)
-            XCTAssertNil(host.replica?.failure)
+            XCTAssertNil(try XCTUnwrap(host.replica).failure)
             XCTAssertEqual(try host.disk.mount().list(directory), ["ROOT", "VOTE", "state-2"])
         }
     }
@@ -255,6 +255,7 @@ final class InstallTests: XCTestCase {
             try group.open(1)
             try append(group, previous: .zero, count: 3, term: 1, commit: 2)
             hook.isArmed = true
+            group.expect(.failed(.file), of: 1)
             try install(checkpoint(60), group, term: 1)
             XCTAssertEqual(host.replica?.failure?.code, .file, "\(operation)")
             XCTAssertTrue(host.provider.opened.dropFirst().allSatisfy(\.machine.isClosed))
@@ -289,7 +290,7 @@ final class InstallTests: XCTestCase {
             XCTAssertEqual(host.replica?.raft.log.base, root.position, "salt \(String(describing: salt))")
             XCTAssertEqual(host.replica?.appliedIndex, root.position.index)
             group.advance(by: .seconds(2))
-            XCTAssertEqual(host.machine?.digest, scene.leaderHost.machine?.digest)
+            XCTAssertEqual(try host.digest(), try scene.leaderHost.digest())
 
             group.crash(scene.late, powerLoss: salt)
             try group.open(scene.late)

@@ -7,7 +7,7 @@ import XCTest
 @testable import Balsa
 
 /// Checkpoints from a leader to a member that the log cannot serve.
-final class TransferTests: XCTestCase {
+final class TransferTests: ReplicaTestCase {
     private func isChunk(_ frame: PeerFrame) -> Bool {
         if case .checkpointChunk = frame.content { true } else { false }
     }
@@ -27,9 +27,9 @@ final class TransferTests: XCTestCase {
         group.advance(by: .milliseconds(200))
         XCTAssertEqual(now.reply(to: write)?.isSuccess, true, "the group goes on")
         XCTAssertEqual(scene.host.replica?.metrics.checkpointsInstalled, 1)
-        XCTAssertEqual(scene.host.machine?.digest, scene.leaderHost.machine?.digest)
+        XCTAssertEqual(try scene.host.digest(), try scene.leaderHost.digest())
         XCTAssertEqual(scene.host.machine?.value(of: "last"), "one")
-        XCTAssertNotNil(scene.host.reply(to: stale))
+        XCTAssertEqual(scene.host.reply(to: stale), .readable(61))
         XCTAssertGreaterThan(scene.leaderHost.replica?.metrics.chunksSent ?? 0, 4)
         XCTAssertEqual(scene.leaderHost.replica?.metrics.chunksRepeated, 0)
 
@@ -38,7 +38,7 @@ final class TransferTests: XCTestCase {
         try group.open(scene.late)
         XCTAssertGreaterThan(scene.host.replica?.appliedIndex ?? 0, 30)
         group.advance(by: .seconds(1))
-        XCTAssertEqual(scene.host.machine?.digest, scene.leaderHost.machine?.digest)
+        XCTAssertEqual(try scene.host.digest(), try scene.leaderHost.digest())
     }
 
     func testALeaderWhoseCommandACheckpointCoversIsToldThatItIsUnknown() throws {
@@ -47,6 +47,7 @@ final class TransferTests: XCTestCase {
         group.options.entriesKeptBehindSeal = 3
         let old = try group.start()
         group.advance(by: .milliseconds(100))
+        group.expect(.quorumLost, of: old)
         group.isolate(old)
         let command = group.write(old, "k", "whose?")
         group.settle()
@@ -151,7 +152,7 @@ final class TransferTests: XCTestCase {
             group.fate = { _ in .arrives }
             group.deliverHeld()
             group.advance(by: .seconds(1))
-            XCTAssertEqual(scene.host.machine?.digest, scene.leaderHost.machine?.digest, "seed \(seed)")
+            XCTAssertEqual(try scene.host.digest(), try scene.leaderHost.digest(), "seed \(seed)")
             XCTAssertEqual(scene.host.replica?.metrics.transfersRefused, 0, "seed \(seed)")
         }
     }
@@ -171,6 +172,7 @@ final class TransferTests: XCTestCase {
         group.advance(by: .milliseconds(900))
         XCTAssertEqual(host.replica?.incoming?.received, 300)
         let first = try XCTUnwrap(host.replica?.incomingGeneration)
+        group.expect(.quorumLost, of: scene.leader)
         group.isolate(scene.leader)
         group.fate = { _ in .arrives }
         let next = try group.elect()
@@ -186,7 +188,7 @@ final class TransferTests: XCTestCase {
         // What it had sent before comes at last.
         group.deliverHeld()
         group.advance(by: .seconds(2))
-        XCTAssertEqual(host.machine?.digest, group.host(next).machine?.digest)
+        XCTAssertEqual(try host.digest(), try group.host(next).digest())
         XCTAssertEqual(host.replica?.metrics.checkpointsInstalled, 1)
     }
 
@@ -197,9 +199,9 @@ final class TransferTests: XCTestCase {
         group.fate = { self.isChunk($0) ? .isLost : .arrives }
         group.advance(by: .seconds(1))
         let term = try XCTUnwrap(host.replica?.raft.term)
-        let checkpoint = TestCheckpoint(position: LogPosition(term: 1, index: 90), stamp: 0, state: [("k", "old")])
+        let checkpoint = try TestCheckpoint(position: LogPosition(term: 1, index: 90), stamp: 0, state: [("k", "old")])
         try group.receive(scene.late, from: scene.other, term: term - 1, .checkpointChunk(checkpoint.chunks(of: 50)[0]))
-        XCTAssertNil(host.replica?.incoming)
+        XCTAssertNil(try XCTUnwrap(host.replica).incoming)
         guard case .checkpointChunkResponse(let response)? = host.sent.last?.content else {
             return XCTFail("the sender should be told")
         }
@@ -210,7 +212,7 @@ final class TransferTests: XCTestCase {
         let group = ReplicaGroup(members: 3)
         try group.open(1)
         group.settle()
-        let checkpoint = TestCheckpoint(position: LogPosition(term: 1, index: 9), stamp: 0, state: [("k", "v")])
+        let checkpoint = try TestCheckpoint(position: LogPosition(term: 1, index: 9), stamp: 0, state: [("k", "v")])
         let (old, new) = (try checkpoint.chunks(of: 30, transfer: 1), try checkpoint.chunks(of: 30, transfer: 2))
         for chunk in [old[0], old[1], new[0], old[2], old[1]] {
             try group.receive(1, from: 2, term: 1, .checkpointChunk(chunk))
@@ -248,7 +250,7 @@ final class TransferTests: XCTestCase {
             group.fate = { _ in .arrives }
             group.advance(by: .seconds(5))
             XCTAssertEqual(host.replica?.metrics.checkpointsInstalled, 1)
-            XCTAssertEqual(host.machine?.digest, scene.leaderHost.machine?.digest)
+            XCTAssertEqual(try host.digest(), try scene.leaderHost.digest())
             // The leader is told that nothing of it is there, and does not wait until it gives the transfer up.
             XCTAssertEqual(scene.leaderHost.replica?.metrics.transfersFailed, 0)
         }
@@ -268,7 +270,7 @@ final class TransferTests: XCTestCase {
         group.fate = { _ in .arrives }
         group.advance(by: .seconds(2))
         XCTAssertEqual(scene.host.replica?.metrics.checkpointsInstalled, 1)
-        XCTAssertEqual(scene.host.machine?.digest, leader.machine?.digest)
+        XCTAssertEqual(try scene.host.digest(), try leader.digest())
     }
 
     func testACompleteCheckpointIsNotSentTwice() throws {
@@ -290,7 +292,7 @@ final class TransferTests: XCTestCase {
         group.fate = { _ in .arrives }
         group.advance(by: .seconds(1))
         XCTAssertEqual(scene.host.replica?.metrics.checkpointsInstalled, 1)
-        XCTAssertEqual(scene.host.machine?.digest, leader.machine?.digest)
+        XCTAssertEqual(try scene.host.digest(), try leader.digest())
     }
 
     func testALostLastAnswerIsGivenAgain() throws {

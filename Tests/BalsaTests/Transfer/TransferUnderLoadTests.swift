@@ -8,7 +8,7 @@ import XCTest
 @testable import Balsa
 
 /// Checkpoints that are sent while the group goes on, and messages of transfers that are over.
-final class TransferUnderLoadTests: XCTestCase {
+final class TransferUnderLoadTests: ReplicaTestCase {
     private func isChunk(_ frame: PeerFrame) -> Bool {
         if case .checkpointChunk = frame.content { true } else { false }
     }
