@@ -54,9 +54,8 @@ final class FileSystemProbeTests: XCTestCase {
     func testWhatTheDeviceSaysIsNotALackOfTheFileSystem() throws {
         for number in [.inputOutput, .accessDenied, .readOnly] as [FileError.Number] {
             let failure = try failure(.fails(.sync, number))
-            XCTAssertNotNil(failure)
-            XCTAssertNil(failure?.lack)
             XCTAssertEqual(failure?.file?.number, number)
+            XCTAssertNil(failure?.lack)
         }
     }
 

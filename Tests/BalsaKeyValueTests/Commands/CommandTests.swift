@@ -52,23 +52,33 @@ final class CommandTests: XCTestCase {
                 }
                 XCTAssertEqual(Command.identity(ofEncoded: part), count < 26 ? nil : command.identity)
             }
-            XCTAssertThrowsError(try Command(decoding: Bytes([UInt8](bytes) + [0])), "a byte too many")
+            XCTAssertThrowsError(try Command(decoding: Bytes([UInt8](bytes) + [0])), "a byte too many") {
+                XCTAssertEqual($0 as? CommandError, .malformed(.init(.inconsistent, "command", at: bytes.count)))
+            }
         }
     }
 
     /// A command has no checksum of its own, since its entry has one: a flipped bit is refused or gives another command, which
     /// is written as these bytes.
     func testEveryFlippedBitIsRefusedOrGivesAnotherCommand() {
+        var (accepted, refused) = (0, 0)
         for command in CommandTests.samples.dropLast() {
             let bytes = [UInt8](command.encoded())
             for bit in 0..<bytes.count * 8 {
                 var flipped = bytes
                 flipped[bit / 8] ^= 1 << (bit % 8)
-                guard let other = try? Command(decoding: Bytes(flipped)) else { continue }
-                XCTAssertNotEqual(other, command)
-                XCTAssertEqual([UInt8](other.encoded()), flipped)
+                do throws(CommandError) {
+                    let other = try Command(decoding: Bytes(flipped))
+                    accepted += 1
+                    XCTAssertNotEqual(other, command)
+                    XCTAssertEqual([UInt8](other.encoded()), flipped)
+                } catch {
+                    refused += 1
+                }
             }
         }
+        XCTAssertGreaterThan(accepted, 2_900)
+        XCTAssertGreaterThan(refused, 880)
     }
 
     func testCommandsOfNewerReleasesAreToldFromGarbage() {

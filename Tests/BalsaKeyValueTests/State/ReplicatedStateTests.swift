@@ -48,9 +48,20 @@ final class ReplicatedStateTests: XCTestCase {
     func testEveryTruncationIsRefused() throws {
         let bytes = try ReplicatedStateTests.sample().encoded()
         for count in 0..<bytes.count {
-            XCTAssertThrowsError(try ReplicatedState(decoding: bytes.slice(0..<count)), "cut to \(count)")
+            let fault: (reason: BalsaPlatform.DecodingError.Reason, field: String, place: Int) =
+                switch count {
+                case ..<4: (.truncated, "magic", 0)
+                case ..<6: (.truncated, "version", 4)
+                case ..<(ReplicatedState.headerByteCount + 12): (.truncated, "state", count)
+                default: (.checksum, "checksum", count - 4)
+                }
+            assertRefused(fault.reason, fault.field, at: fault.place, "cut to \(count)") {
+                try ReplicatedState(decoding: bytes.slice(0..<count))
+            }
         }
-        XCTAssertThrowsError(try ReplicatedState(decoding: Bytes([UInt8](bytes) + [0])))
+        assertRefused(.checksum, "checksum", at: bytes.count - 3, "a byte too many") {
+            try ReplicatedState(decoding: Bytes([UInt8](bytes) + [0]))
+        }
     }
 
     func testEveryFlippedBitIsRefused() throws {
@@ -58,21 +69,39 @@ final class ReplicatedStateTests: XCTestCase {
         for bit in 0..<bytes.count * 8 {
             var flipped = bytes
             flipped[bit / 8] ^= 1 << (bit % 8)
-            XCTAssertThrowsError(try ReplicatedState(decoding: Bytes(flipped)), "bit \(bit)")
+            let fault: (reason: BalsaPlatform.DecodingError.Reason, place: Int) =
+                switch bit {
+                case ..<32: (.magic, 0)
+                case 32: (.outOfBounds, 4)
+                case ..<48: (.version, 4)
+                default: (.checksum, bytes.count - 4)
+                }
+            assertRefused(fault.reason, at: fault.place, "bit \(bit)") {
+                try ReplicatedState(decoding: Bytes(flipped))
+            }
         }
     }
 
     /// Bytes that are wrong under a right checksum, as only a bug could write them or a peer could make them up.
     func testEveryFlippedBitUnderARightChecksumIsRefusedOrGivesAnotherState() throws {
+        var (accepted, refused) = (0, 0)
         let bytes = [UInt8](try ReplicatedStateTests.sample().encoded())
         for bit in 0..<(bytes.count - 4) * 8 {
             var flipped = bytes
             flipped[bit / 8] ^= 1 << (bit % 8)
             let checksum = flipped[..<(bytes.count - 4)].withUnsafeBytes { CRC32C.checksum($0) }
             withUnsafeBytes(of: checksum.littleEndian) { flipped.replaceSubrange((bytes.count - 4)..., with: $0) }
-            guard let state = try? ReplicatedState(decoding: Bytes(flipped)) else { continue }
-            XCTAssertEqual([UInt8](try state.encoded()), flipped, "bit \(bit)")
+            do throws(BalsaPlatform.DecodingError) {
+                let state = try ReplicatedState(decoding: Bytes(flipped))
+                accepted += 1
+                XCTAssertEqual([UInt8](try state.encoded()), flipped, "bit \(bit)")
+            } catch {
+                refused += 1
+                XCTAssertNotEqual(error.reason, .checksum, "bit \(bit): \(error)")
+            }
         }
+        XCTAssertGreaterThan(accepted, 800)
+        XCTAssertGreaterThan(refused, 2_400)
     }
 
     func testTheLargestStateFitsIntoASeal() throws {

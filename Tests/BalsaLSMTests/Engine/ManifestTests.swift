@@ -45,12 +45,20 @@ final class ManifestTests: XCTestCase {
 
     func testEveryTruncatedEditIsRefusedOrShorter() throws {
         let encoded = try fullEdit.encoded()
+        var (shortened, refused) = (0, 0)
         for count in 0..<encoded.count {
             // An edit has no length of its own: the record around it does. Cut between two fields it is another edit.
-            if let shorter = try? VersionEdit(decoding: encoded.slice(0..<count)) {
+            do throws(BalsaPlatform.DecodingError) {
+                let shorter = try VersionEdit(decoding: encoded.slice(0..<count))
+                shortened += 1
                 XCTAssertNotEqual(shorter, fullEdit)
+            } catch {
+                refused += 1
+                XCTAssertEqual(error.reason, .truncated, "cut to \(count): \(error)")
             }
         }
+        XCTAssertGreaterThanOrEqual(shortened, 6)
+        XCTAssertGreaterThan(refused, 220)
     }
 
     func testUnknownFieldsAndImpossibleNumbersAreRefused() {

@@ -16,9 +16,9 @@ final class TroubleReportsTests: XCTestCase {
 
     func testKindsDoNotHideEachOther() {
         var reports = TroubleReports()
-        XCTAssertNotNil(reports.note(.noHello, of: 0, at: 1))
-        XCTAssertNotNil(reports.note(.lateHello, of: 0, at: 1))
-        XCTAssertNotNil(reports.note(.crowdedOut, of: 0, at: 1))
+        XCTAssertEqual(reports.note(.noHello, of: 0, at: 1)?.count, 1)
+        XCTAssertEqual(reports.note(.lateHello, of: 0, at: 1)?.count, 1)
+        XCTAssertEqual(reports.note(.crowdedOut, of: 0, at: 1)?.count, 1)
         let told = reports.note(.brokenFrame, of: 3, at: 1)
         XCTAssertEqual(
             told?.description,

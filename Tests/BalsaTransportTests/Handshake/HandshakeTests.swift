@@ -51,27 +51,42 @@ final class HandshakeTests: XCTestCase {
     func testAReaderWantsNoByteBehindTheHandshake() throws {
         var reader = HandshakeReader()
         XCTAssertEqual(reader.wanted, 176)
-        XCTAssertNotNil(try hello.encoded().withUnsafeBytes { try reader.receive($0) })
+        XCTAssertEqual(try hello.encoded().withUnsafeBytes { try reader.receive($0) }, hello)
         XCTAssertEqual(reader.wanted, 0)
     }
 
     func testAHandshakeThatIsCutAnywhereIsNone() throws {
+        let nonces = (0..<8).map { 72 + 8 * $0 }
+        let fields =
+            [0, 4, 6, 7, 8, 10, 12, 16, 24, 32, 40, 48, 56, 64] + nonces + [136, 144, 152, 160, 168, 170, 172]
         let bytes = [UInt8](hello.encoded())
         for count in 0..<176 {
-            XCTAssertThrowsError(try Handshake(decoding: Bytes(Array(bytes[..<count]))), "\(count)")
+            let place = fields.last { $0 <= count } ?? 0
+            assertRefused(.truncated, at: place, "\(count)") { try Handshake(decoding: Bytes(Array(bytes[..<count]))) }
             XCTAssertNil(try read(Array(bytes[..<count]), inPartsOf: 7))
         }
     }
 
     func testAByteTooManyIsRefused() {
-        XCTAssertThrowsError(try Handshake(decoding: Bytes([UInt8](hello.encoded()) + [0])))
+        assertRefused(.inconsistent, "handshake end", at: 176) {
+            try Handshake(decoding: Bytes([UInt8](hello.encoded()) + [0]))
+        }
     }
 
     func testEveryFlippedBitIsNoticed() {
         for sample in samples {
             let bytes = [UInt8](sample.encoded())
             for bit in 0..<bytes.count * 8 {
-                XCTAssertThrowsError(try Handshake(decoding: Bytes(bytes.flipping(bit: bit))), "bit \(bit)")
+                let fault: (reason: DecodingError.Reason, place: Int) =
+                    switch bit {
+                    case ..<32: (.magic, 0)
+                    case 32: (.outOfBounds, 4)
+                    case ..<48: (.version, 4)
+                    default: (.checksum, 172)
+                    }
+                assertRefused(fault.reason, at: fault.place, "bit \(bit)") {
+                    try Handshake(decoding: Bytes(bytes.flipping(bit: bit)))
+                }
             }
         }
     }
@@ -87,23 +102,32 @@ final class HandshakeTests: XCTestCase {
     func testFieldsThatHaveNoMeaningAreRefusedThoughTheChecksumFits() {
         let bytes = [UInt8](hello.encoded())
         XCTAssertNoThrow(try Handshake(decoding: sealed(bytes)))
-        let changes: [(at: Int, to: [UInt8], String)] = [
-            (6, [0], "no kind"), (6, [4], "an unknown kind"), (7, [0], "no path"), (7, [3], "an unknown path"),
-            (8, [2, 0, 1, 0], "a range of protocols from high to low"),
-            (32, [UInt8](repeating: 0, count: 8), "no sender"),
-            (40, [UInt8](repeating: 0, count: 8), "no receiver"),
-            (48, [UInt8](repeating: 0, count: 16), "no incarnation"),
-            (72, [UInt8](repeating: 0, count: 64), "no nonce"),
-            (72, [UInt8](repeating: 0, count: 8), "a nonce behind none"),
-            (88, [UInt8](repeating: 0, count: 8), "a nonce behind none"),
-            (120, [1], "a nonce behind none"), (160, [1], "an answer in a hello"), (168, [1], "a reason in a hello"),
-            (170, [1], "a reserved byte"), (171, [1], "a reserved byte"), (152, [1], "a nonce of no opening"),
-            (6, [3], "a refusal without a reason"),
+        func zeros(_ count: Int) -> [UInt8] { [UInt8](repeating: 0, count: count) }
+        // Where no offset is given, the field begins at the change.
+        let changes: [(at: Int, to: [UInt8], DecodingError.Reason, field: String, offset: Int?)] = [
+            (6, [0], .outOfBounds, "handshake kind", nil), (6, [4], .outOfBounds, "handshake kind", nil),
+            (7, [0], .outOfBounds, "handshake path", nil), (7, [3], .outOfBounds, "handshake path", nil),
+            (8, [2, 0, 1, 0], .inconsistent, "handshake lowest protocol", nil),
+            (32, zeros(8), .outOfBounds, "handshake sender", nil),
+            (40, zeros(8), .outOfBounds, "handshake receiver", nil),
+            (48, zeros(16), .outOfBounds, "handshake incarnation", nil),
+            // No nonce at all; none at the beginning; one behind none.
+            (72, zeros(64), .outOfBounds, "handshake nonces", nil),
+            (72, zeros(8), .outOfBounds, "handshake nonces", nil),
+            (88, zeros(8), .inconsistent, "handshake nonces", 72), (120, [1], .inconsistent, "handshake nonces", 72),
+            (152, [1], .inconsistent, "handshake shown nonce", nil),
+            (160, [1], .inconsistent, "handshake answered nonce", nil),
+            (168, [1], .inconsistent, "handshake reason", nil),
+            (170, [1], .outOfBounds, "handshake reserved bytes", nil),
+            (171, [1], .outOfBounds, "handshake reserved bytes", 170),
+            (6, [3], .inconsistent, "handshake reason", 168),
         ]
         for change in changes {
             var changed = bytes
             changed.replaceSubrange(change.at..<change.at + change.to.count, with: change.to)
-            XCTAssertThrowsError(try Handshake(decoding: sealed(changed)), change.2)
+            assertRefused(change.2, change.field, at: change.offset ?? change.at, "\(change)") {
+                try Handshake(decoding: sealed(changed))
+            }
         }
     }
 
@@ -111,8 +135,10 @@ final class HandshakeTests: XCTestCase {
         var random = RandomSource(seed: 7)
         for _ in 0..<2_000 {
             var bytes = (0..<176).map { _ in UInt8(truncatingIfNeeded: random.next()) }
-            if random.chance(1, in: 2) { bytes.replaceSubrange(0..<6, with: [0x42, 0x41, 0x4c, 0x48, 1, 0]) }
-            XCTAssertThrowsError(try read(bytes, inPartsOf: random.draw(1...176)))
+            let hasPrefix = random.chance(1, in: 2)
+            if hasPrefix { bytes.replaceSubrange(0..<6, with: [0x42, 0x41, 0x4c, 0x48, 1, 0]) }
+            let size = random.draw(1...176)
+            assertRefused(hasPrefix ? .checksum : .magic, at: hasPrefix ? 172 : 0) { try read(bytes, inPartsOf: size) }
         }
     }
 
