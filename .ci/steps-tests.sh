@@ -119,6 +119,8 @@ without_mounts() {
     fi
 }
 
+without_ipv6_loopback() { ! grep -q '^0\{31\}1 ' /proc/net/if_inet6 2>/dev/null; }
+
 with_few_descriptors() {
     local limit
     limit=$(ulimit -Hn)

@@ -16,6 +16,9 @@ public struct TransportMetrics: Equatable, Sendable {
     public internal(set) var connectionsMade: UInt64 = 0
     /// Connections of others that were taken from the system.
     public internal(set) var connectionsAccepted: UInt64 = 0
+    /// How often no connection of others could be taken, because the process or the system had no descriptor or memory left.
+    /// The listener tries again after a pause.
+    public internal(set) var acceptsExhausted: UInt64 = 0
     /// Hellos of others that were refused.
     public internal(set) var handshakesRefused: UInt64 = 0
     /// Connections of others that were closed because what they said first was no hello.
@@ -30,7 +33,7 @@ public struct TransportMetrics: Equatable, Sendable {
     public internal(set) var halfOpenConnections = 0
     /// How many connections of members are being received from, now.
     public internal(set) var inboundConnections = 0
-    /// Why the last name could not be looked up, or the last socket not be made.
+    /// Why the last name could not be looked up, or the last socket not be made or taken.
     public internal(set) var lastFailure: TransportError?
 
     /// Nothing was counted.

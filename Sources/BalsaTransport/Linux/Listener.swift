@@ -72,7 +72,12 @@ final class Listener: ReadinessHandler {
             case .connection(let descriptor): add(descriptor)
             case .lost: continue
             case .none: return
-            case .exhausted: return pause()
+            case .exhausted(let number):
+                context.count {
+                    $0.acceptsExhausted += 1
+                    $0.lastFailure = TransportError(.system, "accept a connection", number: number)
+                }
+                return pause()
             }
         }
     }

@@ -137,8 +137,8 @@ enum Socket {
         case none
         /// That one was lost before it was taken; there may be others.
         case lost
-        /// The process or the system has no descriptors left.
-        case exhausted
+        /// The process or the system has no descriptors or memory left, as the number says.
+        case exhausted(FileError.Number)
     }
 
     /// Takes the next connection of a socket that listens.
@@ -147,7 +147,7 @@ enum Socket {
         if descriptor >= 0 { return .connection(descriptor) }
         switch errno {
         case EAGAIN, EWOULDBLOCK: return .none
-        case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .exhausted
+        case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .exhausted(.last)
         // Linux reports the network errors of the new connection here.
         default: return .lost
         }

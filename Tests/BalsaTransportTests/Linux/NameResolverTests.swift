@@ -86,12 +86,21 @@ final class NameResolverTests: XCTestCase {
 
     func testNobodyIsToldAfterTheEnd() {
         let (one, two) = (Asker(), Asker())
-        ask("dead", for: one, "dead")
+        var closed: NameResolver? = NameResolver { [server] in server.lookUp($0) }
+        weak var left: NameResolver?
+        left = closed
+        closed?.resolve(NetworkAddress(host: "dead", port: 1), for: one) { [answers] _ in
+            answers.withLock { $0.append("dead") }
+        }
         eventually("it is being looked up") { count(of: "dead") == 1 }
-        resolver.close()
+        closed?.close()
         server.recover()
-        ask("alive", for: two, "alive")
-        usleep(20_000)
+        closed?.resolve(NetworkAddress(host: "alive", port: 1), for: two) { [answers] _ in
+            answers.withLock { $0.append("alive") }
+        }
+        // Its thread is the last that holds it. When it is gone, nobody is left who could tell anything.
+        closed = nil
+        eventually("the look-up has ended") { left == nil }
         XCTAssertEqual(told, [])
         XCTAssertEqual(count(of: "alive"), 0)
     }

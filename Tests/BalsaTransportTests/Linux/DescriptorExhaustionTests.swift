@@ -1,0 +1,78 @@
+import BalsaPlatform
+import BalsaRaft
+import BalsaWire
+import Glibc
+import XCTest
+
+@testable import BalsaTransport
+
+/// A listener whose process has no descriptor left for those who connect.
+final class DescriptorExhaustionTests: XCTestCase {
+    private var before = rlimit()
+    private var fillers: [Int32] = []
+
+    override func setUp() { XCTAssertEqual(getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before), 0) }
+
+    override func tearDown() { release() }
+
+    /// Uses up all descriptors that the process may have.
+    private func exhaust() {
+        let highest = (0..<Int32(4_096)).last { fcntl($0, F_GETFD) >= 0 } ?? 0
+        var limit = before
+        limit.rlim_cur = rlim_t(highest) + 2
+        XCTAssertEqual(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit), 0)
+        while true {
+            let filler = dup(0)
+            guard filler >= 0 else { break }
+            fillers.append(filler)
+        }
+        XCTAssertEqual(errno, EMFILE)
+    }
+
+    private func release() {
+        for filler in fillers { close(filler) }
+        fillers = []
+        XCTAssertEqual(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before), 0)
+    }
+
+    /// A socket that will connect, made while there are descriptors.
+    private func client(_ port: UInt16) throws -> (descriptor: Int32, address: SocketAddress) {
+        let address = try SocketAddress.resolve(NetworkAddress(host: "127.0.0.1", port: port), isNumeric: true)[0]
+        return (try Socket.make(address.family), address)
+    }
+
+    func testAListener_withoutDescriptors_servesOnAndAcceptsLaterWithoutABusyLoop() throws {
+        let (one, two) = (try TestMember(1), try TestMember(2))
+        one.connect(to: two)
+        two.connect(to: one)
+        eventually("both are connected") {
+            one.recorder.record.connected == [2] && two.recorder.record.connected == [1]
+        }
+        let clients = try (0..<3).map { _ in try client(one.transport.port) }
+        let accepted = one.transport.metrics.connectionsAccepted
+        exhaust()
+        let began = MonotonicClock().nanoseconds()
+        for client in clients { _ = Socket.connect(client.descriptor, to: client.address) }
+        // The socket stays ready all the time; each attempt is followed by a pause.
+        eventually("several attempts fail") { one.transport.metrics.acceptsExhausted >= 4 }
+        let attempts = one.transport.metrics.acceptsExhausted
+        let passed = MonotonicClock().nanoseconds() - began
+        XCTAssertLessThanOrEqual((attempts - 1) * 100_000_000, passed, "\(attempts) attempts in \(passed) ns")
+        XCTAssertEqual(one.transport.metrics.connectionsAccepted, accepted)
+        XCTAssertEqual(one.transport.metrics.lastFailure?.code, .system)
+        XCTAssertEqual(one.transport.metrics.lastFailure?.number, .tooManyOpenFiles)
+        // Who is connected is served meanwhile.
+        try one.send(0..<100, to: 2, .control)
+        try two.send(0..<100, to: 1, .control)
+        eventually("frames flow in both directions") {
+            one.recorder.record.count(2, .control) == 100 && two.recorder.record.count(1, .control) == 100
+        }
+        release()
+        eventually("all are accepted") { one.transport.metrics.connectionsAccepted == accepted + 3 }
+        for (number, client) in clients.enumerated() {
+            let connection = RawConnection(accepted: client.descriptor)
+            let hello = Introduction.sample(UInt64(10 + number)).hello()
+            XCTAssertEqual(try connection.greet(hello).kind, .welcome)
+        }
+    }
+}
