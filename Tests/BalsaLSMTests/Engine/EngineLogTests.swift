@@ -81,15 +81,50 @@ final class EngineLogTests: XCTestCase {
         try engine.waitForCommit(of: try engine.write(batch("a", "1"), syncing: true))
         hook.isArmed = true
         let ticket = try engine.write(batch("b", "2"), syncing: true)
-        XCTAssertThrowsError(try engine.waitForCommit(of: ticket))
+        assertFails(.file, .sync, .inputOutput, naming: "wal-") { try engine.waitForCommit(of: ticket) }
         hook.isArmed = false
-        for _ in 0..<3 { XCTAssertThrowsError(try engine.write(batch("c", "3"), syncing: true)) }
-        XCTAssertThrowsError(try engine.waitForCommit(of: ticket))
+        for _ in 0..<3 { assertFails(.failed) { try engine.write(batch("c", "3"), syncing: true) } }
+        assertFails(.failed) { try engine.waitForCommit(of: ticket) }
         XCTAssertEqual(try engine.get("a")?.value, "1")
         XCTAssertNil(try engine.get("c"))
         disk.processCrash()
         let again = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options)
         XCTAssertEqual(try again.get("a")?.value, "1")
+    }
+
+    func testACommitStep_performsOneSyncForAllThatWait_andNoneWhereNobodyDoes() throws {
+        let hook = FailingCalls()
+        let disk = SimulatedDisk()
+        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(hook), options: options)
+        XCTAssertFalse(try engine.commitStep(), "nothing was written")
+        let unwanted = try engine.write(batch("a", "1"), syncing: false)
+        XCTAssertFalse(try engine.commitStep(), "nobody wants it to be durable")
+        XCTAssertEqual(engine.commitState(of: unwanted), .pending)
+        let tickets = [
+            try engine.write(batch("b", "2"), syncing: true), try engine.write(batch("c", "3"), syncing: true),
+        ]
+        let calls = hook.calls.count
+        XCTAssertTrue(try engine.commitStep())
+        XCTAssertEqual(hook.calls.dropFirst(calls).filter { $0.hasPrefix("sync engine/wal-") }.count, 1)
+        for ticket in [unwanted] + tickets { XCTAssertEqual(engine.commitState(of: ticket), .durable) }
+        XCTAssertFalse(try engine.commitStep(), "all is durable")
+        let lost = SimulatedDisk(disk.image())
+        let again = try StorageEngine.open("engine", fileSystem: lost.mount(), options: options)
+        XCTAssertEqual(try pairs(again), ["a=1", "b=2", "c=3"])
+    }
+
+    func testACommitStep_whoseSyncFails_isTheLast() throws {
+        let hook = FailingCalls()
+        let disk = SimulatedDisk()
+        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(hook), options: options)
+        let ticket = try engine.write(batch("a", "1"), syncing: true)
+        hook.fault = { $0.operation == .sync ? .fail(.inputOutput) : nil }
+        assertFails(.file, .sync, .inputOutput, naming: "wal-") { try engine.commitStep() }
+        hook.fault = { _ in nil }
+        guard case .failed(let error) = engine.commitState(of: ticket) else { return XCTFail("the ticket waits on") }
+        XCTAssertEqual(error.code, .failed)
+        XCTAssertFalse(try engine.commitStep(), "nothing more is synced")
+        assertFails(.failed) { try engine.write(batch("b", "2"), syncing: true) }
     }
 
     func testTheTwoKindsOfEngineAreNotMixed() throws {

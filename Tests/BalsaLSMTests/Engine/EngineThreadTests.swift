@@ -20,12 +20,31 @@ final class EngineThreadTests: XCTestCase {
     private final class Progress: @unchecked Sendable {
         private let faults = Locked<[String]>([])
         private let finished = Locked(false)
+        private let scanned = Locked(0)
+        private let pairsFound = Locked(0)
         let threads = DispatchGroup()
 
         var isFinished: Bool { finished.withLock { $0 } }
         func finish() { finished.withLock { $0 = true } }
         func fault(_ text: String) { faults.withLock { $0.append(text) } }
         var found: [String] { faults.withLock { $0 } }
+        /// How many scans came to their end and found keys.
+        var scans: Int { scanned.withLock { $0 } }
+        func noteScan() { scanned.withLock { $0 += 1 } }
+        /// How many look-ups of pairs found both keys.
+        var pairs: Int { pairsFound.withLock { $0 } }
+        func notePair() { pairsFound.withLock { $0 += 1 } }
+
+        /// Waits until a scan that found keys ends that has not ended yet.
+        func waitForScan() {
+            let before = scans
+            var waits = 0
+            while scans == before, found.isEmpty, waits < 600_000 {
+                usleep(100)
+                waits += 1
+            }
+            if scans == before { fault("no reader came to the end of a scan") }
+        }
 
         /// Runs `body` on a thread of its own.
         func start(_ body: @escaping @Sendable () throws -> Void) {
@@ -47,6 +66,7 @@ final class EngineThreadTests: XCTestCase {
         let snapshot = engine.snapshot()
         let left = try engine.get(key("left", number), in: snapshot)
         let right = try engine.get(key("right", number), in: snapshot)
+        if left != nil, right != nil { progress.notePair() }
         if left?.value != right?.value || left?.sequence != right?.sequence {
             progress.fault(
                 "pair \(number) at \(snapshot.sequence): \(String(describing: left)) and \(String(describing: right))"
@@ -77,6 +97,7 @@ final class EngineThreadTests: XCTestCase {
             try cursor.previous()
         }
         if backward != values[0].count + values[1].count { progress.fault("\(backward) keys backward") }
+        if backward > 0 { progress.noteScan() }
     }
 
     func testReadersSeeWholeBatchesWhileTablesComeAndGo() throws {
@@ -113,6 +134,8 @@ final class EngineThreadTests: XCTestCase {
                 }
             }
             try engine.apply(batch, sequence: sequence)
+            // However busy the machine is, the readers read at many moments of the writing.
+            if sequence % 250 == 0 { progress.waitForScan() }
             if engine.wantsSeal {
                 try engine.seal(SealRecord(sequence: sequence, retentionMark: sequence))
                 while engine.pressure == .stopped, progress.found.isEmpty { usleep(100) }
@@ -123,6 +146,8 @@ final class EngineThreadTests: XCTestCase {
         // The last reader may have let go of a table when the worker had gone.
         while try engine.work(budget: 1 << 20) != .idle {}
         XCTAssertEqual(progress.found.prefix(3), [])
+        XCTAssertGreaterThanOrEqual(progress.scans, 24)
+        XCTAssertGreaterThan(progress.pairs, 100)
         XCTAssertGreaterThan(engine.metrics.flushes, 5)
         XCTAssertGreaterThan(engine.metrics.compactions, 3)
         XCTAssertNil(engine.checkInvariants())
