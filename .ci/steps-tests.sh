@@ -129,19 +129,18 @@ with_few_descriptors() {
 
 # Compares what was skipped with skips.table.
 step_test_skips() {
-    local test pattern condition reason is_allowed said
+    local test name condition reason is_allowed said
     holds 'no tests have run' [ -s "$GATE_DIR/ran" ]
     said=$(grep -acE "^Test Case '[^']*' skipped \(" "$GATE_DIR/tests.log" || true)
     holds "the output has $said skips, of which $(wc -l <"$GATE_DIR/skipped") say where and why" \
         [ "$said" -eq "$(wc -l <"$GATE_DIR/skipped")" ]
     while read -r test; do
         is_allowed=no
-        while IFS='|' read -r pattern condition reason; do
-            read -r pattern <<<"$pattern"
+        while IFS='|' read -r name condition reason; do
+            read -r name <<<"$name"
             read -r condition <<<"$condition"
-            case $pattern in '' | '#'*) continue ;; esac
-            # shellcheck disable=SC2053
-            [[ $test == $pattern ]] && "$condition" || continue
+            case $name in '' | '#'*) continue ;; esac
+            [ "$test" = "$name" ] && "$condition" || continue
             is_allowed=yes
             says "skipped: $test:$reason"
             break

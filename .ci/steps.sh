@@ -25,7 +25,8 @@ step_release_build() {
     holds 'there is a program balsa-bench' [ -x "$(release)/balsa-bench" ]
 }
 
-# The folder of the release build. Later steps do not ask the package manager, which runs once at a time.
+# The folder of the release build. Steps that run beside others do not ask the package manager for it, since one that builds
+# keeps the others waiting.
 release() { cat "$GATE_DIR/release"; }
 
 # A tool that ignores its arguments would pass many steps.

@@ -212,6 +212,39 @@ breaks() {
     fi
 }
 
+# ends_by SIGNAL: sends a signal to a gate that waits for a step, and wants nothing of the step to be left.
+ends_by() {
+    local what="a gate that SIG$1 ends" status=0 gate pid try left=''
+    began=$SECONDS
+    export SELF_TEST_PIDS=$work/pids
+    : >"$SELF_TEST_PIDS"
+    patch_step_that_sleeps
+    (cd "$tree" && exec .ci/run --only 'swift format lint') >"$log" 2>&1 </dev/null &
+    gate=$!
+    for try in {1..600}; do
+        [ "$(wc -l <"$SELF_TEST_PIDS")" -lt 3 ] || break
+        sleep 0.1
+    done
+    kill "-$1" "$gate" || true
+    wait "$gate" || status=$?
+    restore
+    while read -r pid; do
+        # A process that has ended and that nobody has waited for has no command line.
+        { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -q '^sleep 1000' || continue
+        left+=" $pid"
+        kill -KILL "$pid"
+    done <"$SELF_TEST_PIDS"
+    if [ "$(wc -l <"$SELF_TEST_PIDS")" -ne 3 ]; then
+        fails "$what: its step has not begun"
+    elif [ -n "$left" ]; then
+        fails "$what leaves processes of its step:$left"
+    elif [ "$status" -ne 1 ] || [ "$(tail -n 1 "$log")" != '0 passed, 1 failed' ]; then
+        fails "$what: it exits with $status, and does not count its step as failed"
+    else
+        succeeds "$what ends its step"
+    fi
+}
+
 # wants GROUP: whether the group was asked for.
 wants() {
     local group
@@ -249,6 +282,14 @@ patch_step_that_is_not_started() {
 patch_step_that_is_counted_twice() {
     replace .ci/run '        record "$name" passed' '        record "$name" passed; record "$name" passed'
 }
+# Its processes: one in the background, one in a session of its own, and the one that the step waits for.
+patch_step_that_sleeps() {
+    replace .ci/steps.sh '    exits 0 swift format lint --strict --parallel --recursive Sources Tests Benchmarks Package.swift' \
+        '    local sleeps="echo \$\$ >>\"\$SELF_TEST_PIDS\"; exec sleep 1000"
+    bash -c "$sleeps" &
+    setsid bash -c "$sleeps" &
+    exits 0 bash -c "$sleeps"'
+}
 patch_format() { append Sources/BalsaRaft/RaftOptions.swift 'let  misplaced=1'; }
 patch_warning() {
     append Sources/BalsaCommand/Demo/KeptPorts.swift 'func warned() { let neverUsed = 1 }'
@@ -263,6 +304,8 @@ if wants gate; then
     breaks 'a step that is not started' patch_step_that_is_not_started 'swift format lint: it did not run' 'swift format lint'
     breaks 'a step that is counted twice' patch_step_that_is_counted_twice 'it was counted more than once' 'swift format lint'
     breaks 'a formatting error' patch_format 'RaftOptions.swift:[0-9]+:[0-9]+: error: ' 'swift format lint'
+    ends_by TERM
+    ends_by HUP
 fi
 if wants warnings; then
     breaks 'a compiler warning' patch_warning "neverUsed.* was never used" 'build without warnings'
@@ -287,6 +330,10 @@ final class SelfTest: XCTestCase {
 patch_failing_test() { add_test 'XCTAssertEqual(1, 2)'; }
 patch_dying_test() { add_test 'precondition([1].isEmpty, "it dies")'; }
 patch_skip() { add_test 'throw XCTSkip("there is no reason for this")'; }
+patch_skip_by_pattern() {
+    patch_skip
+    append .ci/skips.table 'BalsaWireTests.SelfTest/* | without_conformance_data | tests are skipped by their names only'
+}
 patch_target_left_out() { drop_test_target BalsaWireTests; }
 patch_file_excluded() {
     add_test 'XCTAssertEqual(1, 1)'
@@ -311,6 +358,8 @@ if wants tests; then
     breaks 'a test that ends its process' patch_dying_test 'failed: BalsaWireTests.SelfTest/testSomething' "${tests[@]}"
     breaks 'a new skip' patch_skip \
         'BalsaWireTests.SelfTest/testSomething was skipped, which .ci/skips.table does not allow' "${tests[@]}"
+    breaks 'a skip that a pattern allows' patch_skip_by_pattern \
+        'BalsaWireTests.SelfTest/testSomething was skipped, which .ci/skips.table does not allow' "${tests[@]}"
     breaks 'a test target left out of Package.swift' patch_target_left_out \
         'these tests are in the sources and have not run: BalsaWireTests' "${tests[@]}"
     breaks 'a test file excluded' patch_file_excluded \
@@ -331,11 +380,26 @@ patch_consumer_that_does_nothing() {
     let log = Log()
 '
 }
+patch_simulation_that_does_nothing() {
+    replace Tests/Consumer/Sources/SimulationConsumer/main.swift '    var states = 0
+' '    var states = 0
+    if states == 0 { return 0 }
+'
+}
+patch_program_without_lines() {
+    local file=Tests/Consumer/Sources/SimulationConsumer/main.swift
+    save "$file"
+    sed -i 's|^\(print(.*)\)  // .*|\1|' "$tree/$file"
+}
 patch_example() { replace README.md '// true: the append' '// false: the append'; }
 
 if wants consumer; then
     breaks 'a consumer that does nothing' patch_consumer_that_does_nothing 'has printed other lines' \
         'a package that depends on this one'
+    breaks 'a simulated world that does nothing' patch_simulation_that_does_nothing \
+        'SimulationConsumer has printed other lines' 'a package that depends on this one'
+    breaks 'a program without lines to compare' patch_program_without_lines \
+        'not every print of SimulationConsumer says' 'a package that depends on this one'
     breaks 'an example of a page changed' patch_example 'has printed other lines' 'a package that depends on this one'
 fi
 
@@ -358,6 +422,9 @@ patch_hash_of_the_process() {
 patch_history_checker_accepts_everything() {
     replace Sources/BalsaCommand/CheckHistory.swift 'static let notLinearizable: Int32 = 1' 'static let notLinearizable: Int32 = 0'
 }
+patch_wrong_verdict() {
+    replace Sources/BalsaCommand/CheckHistory.swift '\(file)\t\(check' '\(file)\tnot-\(check'
+}
 patch_state_check_returns_nothing() {
     replace "$(file_with 'if found == expected { return nil }' Sources/BalsaSimulation)" \
         'if found == expected { return nil }' 'if found.count >= 0 { return nil }'
@@ -371,13 +438,15 @@ patch_error_that_is_not_found() {
 }
 
 if wants simulation; then
-    breaks 'undecided searches' patch_undecided_searches '40 searches were undecided' 'simulate 3 members, fixed seeds'
+    breaks 'undecided searches' patch_undecided_searches '^ *40 searches were undecided' 'simulate 3 members, fixed seeds'
     breaks 'a counter that stays zero' patch_zero_counter 'these never happened: .*sessions-expired=0' \
         'simulate 3 members, fixed seeds'
     breaks 'a run that depends on its process' patch_hash_of_the_process 'the runs differ in another process' \
         'runs repeat in another process'
     breaks 'a history checker that accepts everything' patch_history_checker_accepts_everything \
         'exit status 0 instead of 1: .* check-history' 'check-history tells right from wrong'
+    breaks 'a history that is not linearizable' patch_wrong_verdict 'seed 1: .*not-linearizable' \
+        'recorded histories are linearizable'
 fi
 if wants planted; then
     breaks 'a planted error that another invariant finds' patch_catalogue_row \
@@ -413,13 +482,15 @@ patch_empty_benchmark() {
 '
 }
 patch_wrong_value_in_storage() {
-    replace "$(file_with 'snapshot?.sequence ?? min(sequence ?? last, last)' Sources/BalsaLSM)" \
-        'snapshot?.sequence ?? min(sequence ?? last, last)' 'snapshot?.sequence ?? min(sequence ?? last, last) / 4 * 3'
+    replace "$(file_with 'storage.append(contentsOf: value)' Sources/BalsaLSM)" 'storage.append(contentsOf: value)' \
+        'storage.append(contentsOf: value)
+        if value.count == 100, key.last == 55 { storage[storage.count - 1] ^= 1 }'
 }
 
 if wants benchmark; then
     breaks 'an empty benchmark' patch_empty_benchmark 'the benchmark has no row fillseq' 'benchmark'
-    breaks 'a wrong value in storage' patch_wrong_value_in_storage 'balsa-bench: ' 'benchmark'
+    breaks 'a wrong value in storage' patch_wrong_value_in_storage \
+        'balsa-bench: [a-z]+: the value of key [0-9]*7 is one that nobody wrote' 'benchmark'
 fi
 
 # Races.
