@@ -16,4 +16,4 @@ print(found.map { String($0.value) } ?? "nobody")  // Ada Lovelace
 engine.close()
 
 try exerciseEngine(directory + "-exercise")
-print("done")
+print("done")  // done

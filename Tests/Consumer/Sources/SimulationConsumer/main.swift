@@ -5,22 +5,24 @@ struct Failure: Error {
     let sentence: String
 }
 
-/// A simulated cluster, twice, from one seed.
-func runSeed() throws {
+/// Runs a simulated cluster twice from one seed, and says whether the two runs are the same.
+func runSeed() throws -> Bool {
     let scenario = Scenario(seed: 1, members: 3, duration: .seconds(2))
     let first: RunReport = Simulation(scenario).run()
     var lines = 0
     let second = Simulation(scenario).run { _ in lines += 1 }
     if let violation = first.violation { throw Failure(sentence: "seed 1 violates \(violation)") }
-    guard first.traceHash == second.traceHash, first.events > 0, lines > 0, first.counters.acknowledged > 0 else {
-        throw Failure(sentence: "two runs of one seed differ, or nothing happened in them")
+    guard first.events > 0, lines > 0, first.counters.acknowledged > 0 else {
+        throw Failure(sentence: "nothing happened in the runs of seed 1")
     }
-    print("seed 1 acknowledged \(first.counters.acknowledged) hash \(first.traceHash)")
+    return first.traceHash == second.traceHash
 }
 
 /// A note that replaces another one, whose writer dies at every call: it is there whole or not at all, and once the writer has
 /// said that it is there, it is there.
-func crashEverywhere() throws {
+///
+/// - Returns: how many calls there were.
+func crashEverywhere() throws -> Int {
     var states = 0
     let calls = try SimulatedDisk().forEachCrashPoint { files in
         let file = try files.open("/note.new", .create)
@@ -37,10 +39,10 @@ func crashEverywhere() throws {
             }
         }
     }
-    guard calls == 5, states > 0 else { throw Failure(sentence: "\(calls) calls and \(states) states") }
-    print("calls \(calls)")
+    guard states > 0 else { throw Failure(sentence: "no crash has left a state") }
+    return Int(calls)
 }
 
-try runSeed()
-try crashEverywhere()
-print("done")
+print("both runs are the same", try runSeed())  // both runs are the same true
+print("calls", try crashEverywhere())  // calls 5
+print("done")  // done
