@@ -40,6 +40,8 @@ struct Simulate {
     }
 
     private func runAll(_ arguments: SimulateArguments) throws -> Int32 {
+        let outputs = [arguments.historyFile, arguments.traceFile, arguments.recordFile, arguments.shrinkFile]
+        for path in outputs.compactMap({ $0 }) { try OutputFile.check(path, files) }
         let bugs = arguments.breakName.flatMap { PlantedBugs(name: $0) } ?? []
         let clock = MonotonicClock()
         let start = clock.nanoseconds()
@@ -110,8 +112,7 @@ struct Simulate {
     private func write(_ text: String, to path: String) throws { try write(Bytes(text), to: path) }
 
     private func write(_ bytes: Bytes, to path: String) throws {
-        if try files.exists(path) { try files.remove(path) }
-        let file = try files.open(path, .create)
+        let file = try OutputFile.open(path, files)
         defer { file.close() }
         try file.write(bytes, at: 0)
     }
@@ -125,8 +126,7 @@ private final class LineFile {
     private var failure: FileError?
 
     init(path: String, files: any FileSystem) throws(FileError) {
-        if try files.exists(path) { try files.remove(path) }
-        file = try files.open(path, .create)
+        file = try OutputFile.open(path, files)
     }
 
     func write(_ line: String) {

@@ -22,9 +22,15 @@ public struct Simulation {
     /// Histories of more operations are not searched; the certificate decides them.
     public var mostSearched = 200_000
 
-    /// A run of `scenario`.
+    /// A run of `scenario`, which must be one that ``Scenario/validate()`` accepts. Any other one is a programming error that
+    /// stops the process: validate a scenario that comes from elsewhere.
     public init(_ scenario: Scenario, bugs: PlantedBugs = []) {
-        self.scenario = scenario
+        do throws(ScenarioError) {
+            try scenario.validate()
+        } catch {
+            preconditionFailure("the scenario cannot be run: \(error)")
+        }
+        self.scenario = scenario.withCore
         self.bugs = bugs
     }
 
@@ -44,6 +50,8 @@ public struct Simulation {
         report.counters.add(world.counters)
         report.counters.repliesRepeated += world.judges.requests.repeated
         report.counters.sessionsExpired += world.judges.requests.expired
+        report.counters.requestsTooOld += world.judges.requests.tooOld
+        report.counters.windowsExceeded += world.judges.requests.beyondWindow
         report.history = world.history
         return report
     }

@@ -19,9 +19,12 @@ extension Certificate {
         }
     }
 
+    /// Whether a read failed because the disk did, which may happen and passes; damage does not happen.
+    static func isFailedDisk(_ error: KeyValueError) -> Bool { error.cause?.cause != nil && error.code != .damaged }
+
     /// A read failed. Only a failing disk may be the reason.
     static func checkReadFailure(_ error: KeyValueError, at now: TimeSpan) throws(Violation) {
-        guard error.cause?.cause == nil else { return }
+        guard !isFailedDisk(error) else { return }
         throw Violation(.certificate, "a read failed: \(error)", at: now)
     }
 

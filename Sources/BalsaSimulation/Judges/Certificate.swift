@@ -90,8 +90,8 @@ struct Certificate {
                         + "\(describe(expected)) was"
                 )
             }
-        case (.scan(let scan, _), .page(let page, let index)):
-            try check(scan, page, at: index, place)
+        case (.scan(let scan, _), .page(let page, let index, let asked)):
+            try check(scan, page, at: index, asked: asked, place)
         default:
             break
         }
@@ -113,22 +113,53 @@ struct Certificate {
         entry.map { "\($0.value) of revision \($0.revision)" } ?? "nothing"
     }
 
-    /// A scan gives the pairs of one revision: all of them, up to its limit, in its order.
-    private func check(_ scan: CallLog.Scan, _ page: ScanPage, at index: LogIndex, _ place: Int) throws(Contradiction) {
-        guard page.revision <= index, scan.back > 0 || page.revision == index else {
-            throw Contradiction(description: "call \(place + 1) read at revision \(page.revision) and not at \(index)")
+    /// A scan gives the pairs of the revision that was asked for: all of them, up to its limit, in its order.
+    private func check(
+        _ scan: CallLog.Scan,
+        _ page: ScanPage,
+        at index: LogIndex,
+        asked: UInt64,
+        _ place: Int
+    ) throws(Contradiction) {
+        // What lies too far back may be refused, and is read at the mark instead.
+        let lowest = index - min(index, scan.back)
+        let highest = max(lowest, ledger.highestRetentionMark(at: index))
+        guard page.revision == asked, lowest <= asked, asked <= highest else {
+            throw Contradiction(
+                description: "call \(place + 1) read at revision \(page.revision), where \(asked) was asked for, "
+                    + "\(scan.back) below \(index)"
+            )
         }
         var expected = ledger.state.pairs(from: scan.from, to: scan.to, at: page.revision)
         if scan.order == .descending { expected.reverse() }
-        // A page may end early, for its bytes, if it says where the next one begins.
-        let count = page.continuation == nil ? scan.limit : page.pairs.count
-        guard Array(expected.prefix(count)) == page.pairs,
-            page.continuation != nil || page.pairs.count == expected.count
-        else {
+        let count = page.pairs.count
+        guard count <= scan.limit, Array(expected.prefix(count)) == page.pairs, count > 0 || expected.isEmpty else {
             throw Contradiction(
-                description: "call \(place + 1) scanned \(page.pairs.count) pairs at revision \(page.revision), where "
-                    + "there were others or more: \(expected.count) in all"
+                description: "call \(place + 1) scanned \(count) pairs at revision \(page.revision), where there were "
+                    + "others or more: \(expected.count) in all, and the limit is \(scan.limit)"
             )
+        }
+        guard isRight(page.continuation, after: page.pairs.last, expected.dropFirst(count).first, scan.order) else {
+            throw Contradiction(
+                description:
+                    "call \(place + 1) scanned \(count) of \(expected.count) pairs at revision \(page.revision), "
+                    + "and was told to go on at \(page.continuation.map { "\($0)" } ?? "nothing")"
+            )
+        }
+    }
+
+    /// Whether a page says where the next one begins: at the next pair in ascending order; in descending order, where it is
+    /// the excluded bound of the next page, between the last pair and the next. A page may end early, for its bytes.
+    private func isRight(
+        _ continuation: Bytes?,
+        after last: KeyValuePair?,
+        _ next: KeyValuePair?,
+        _ order: ScanOrder
+    ) -> Bool {
+        guard let continuation, let last, let next else { return continuation == nil && next == nil }
+        switch order {
+        case .ascending: return continuation == next.key
+        case .descending: return continuation > next.key && continuation <= last.key
         }
     }
 }

@@ -32,7 +32,7 @@ struct Judges {
         var commit: LogIndex = 0
         var durableCommit: LogIndex = 0
         /// The commit index that each log write under way carries.
-        var commitsUnderWay: [(number: UInt64, commit: LogIndex)] = []
+        var commitsUnderWay: [(number: UInt64, commit: LogIndex, isDurable: Bool)] = []
         var standing = Standing(role: .follower, term: 0, leader: 0)
     }
 
@@ -244,15 +244,17 @@ struct Judges {
 
     /// A member writes its log. The write carries that commit index.
     mutating func writes(_ id: MemberID, number: UInt64, commit: LogIndex) {
-        records[Int(id)].commitsUnderWay.append((number, commit))
+        records[Int(id)].commitsUnderWay.append((number, commit, isDurable: false))
     }
 
     /// A write of a log is durable.
     mutating func durable(_ id: MemberID, number: UInt64) {
         guard let slot = records[Int(id)].commitsUnderWay.firstIndex(where: { $0.number == number }) else { return }
-        let commit = records[Int(id)].commitsUnderWay.remove(at: slot).commit
+        records[Int(id)].commitsUnderWay[slot].isDurable = true
         // A later frame counts only along with all before it.
-        if slot == 0 { records[Int(id)].durableCommit = max(records[Int(id)].durableCommit, commit) }
+        let finished = records[Int(id)].commitsUnderWay.prefix { $0.isDurable }
+        for write in finished { records[Int(id)].durableCommit = max(records[Int(id)].durableCommit, write.commit) }
+        records[Int(id)].commitsUnderWay.removeFirst(finished.count)
     }
 
     /// A member has applied entries, in its present term, and replied to those that are commands.

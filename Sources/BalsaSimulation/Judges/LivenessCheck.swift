@@ -58,15 +58,6 @@ struct LivenessCheck {
         )
     }
 
-    /// Throws where events follow each other without end: so many never belong to so little time.
-    static func checkProgress(events: UInt64, at now: TimeSpan) throws(Violation) {
-        guard events > mostEvents(in: now) else { return }
-        throw Violation(.liveness, "\(events) events in \(now): something goes on without end", at: now)
-    }
-
-    /// How many events there may be in the first `time` of a run.
-    static func mostEvents(in time: TimeSpan) -> UInt64 { 1_000_000 + time.nanoseconds / 1_000_000 * 200 }
-
     /// A client was not told what became of its call. Where nothing goes wrong, every call is answered.
     static func checkUnknown(_ place: Int, hasFaults: Bool, at now: TimeSpan) throws(Violation) {
         guard !hasFaults else { return }

@@ -6,7 +6,7 @@ import BalsaRaft
 ///
 /// ``ReferenceSessions`` says whether a command is executed, gets the reply of an earlier copy, or is refused and why.
 /// ``ReferenceState`` executes it and says with which result. The first reply must be exactly that, and the reply of
-/// every further member must be the first.
+/// every further member must be the first. Whatever the models say, no request of a session is executed at two indexes.
 struct RequestLedger {
     /// The state that follows from what was executed.
     private(set) var state = ReferenceState()
@@ -19,6 +19,8 @@ struct RequestLedger {
 
     /// What was replied at each index, and to which request; nil for an entry that is no command. From index 1.
     private var replies: [Answered?] = []
+    /// The logical time of each index. From index 1; it never falls.
+    private var stamps: [UInt64] = []
     /// The reply to each request that was executed.
     private var executed = LookupTable<RequestIdentity, CommandReply>()
     /// How many copies of a request got the reply of the first.
@@ -40,8 +42,25 @@ struct RequestLedger {
 
     /// Notes that the next entry is no command.
     mutating func skip(stamp: UInt64) {
+        stamps.append(max(stamp, stamps.last ?? 0))
         sessions.advance(to: stamp)
         replies.append(nil)
+    }
+
+    /// The highest revision below which a member that has applied through `applied` may refuse reads: what lies further back
+    /// than the retained revisions or the retained time.
+    func highestRetentionMark(at applied: LogIndex) -> UInt64 {
+        guard applied >= 1, applied <= lastIndex else { return 0 }
+        let byCount = applied > limits.retainedRevisions ? applied - limits.retainedRevisions : 0
+        let stamp = stamps[Int(applied) - 1]
+        guard stamp >= limits.retainedNanoseconds else { return byCount }
+        // How many indexes are older than the retained time.
+        var (low, high) = (0, Int(applied))
+        while low < high {
+            let middle = (low + high) / 2
+            if stamps[middle] <= stamp - limits.retainedNanoseconds { low = middle + 1 } else { high = middle }
+        }
+        return max(byCount, UInt64(low))
     }
 
     /// The reply to the request of an identity where it was executed; of several executions, which only commands outside
@@ -65,6 +84,11 @@ struct RequestLedger {
         let index = lastIndex + 1
         let name = command.identity
         replies.append(Answered(identity: name, reply: reply))
+        stamps.append(max(stamp, stamps.last ?? 0))
+        let isRefused = RequestLedger.refusals.contains(reply.outcome)
+        if name.session != .none, reply.revision == index, !isRefused, let first = executed[name] {
+            return (.exactlyOnce, "\(name) was executed at index \(first.revision) and again at index \(index)")
+        }
         sessions.advance(to: stamp)
         switch sessions.admit(command, at: index) {
         case .refused(let outcome):
@@ -79,7 +103,7 @@ struct RequestLedger {
         let expected = state.execute(command.operation, at: index, limits)
         sessions.store(expected, to: command)
         executed.insert(expected, for: name)
-        guard reply.revision == index, !RequestLedger.refusals.contains(reply.outcome) else {
+        guard reply.revision == index, !isRefused else {
             return RequestLedger.session(name, at: index, got: reply, not: expected)
         }
         guard reply == expected else {

@@ -27,8 +27,22 @@ struct StateCheck {
 
     /// Throws at the first difference. A disk that does not let the state be read now is none.
     func check(_ id: MemberID, _ state: some ReadableState, at now: TimeSpan) throws(Violation) {
+        try checkRetentionMark(id, state, at: now)
         guard let sentence = difference(of: state) else { return }
         throw Violation(.equalStates, "member \(id) \(sentence)", at: now)
+    }
+
+    /// A member refuses no revision that it has to keep.
+    func checkRetentionMark(_ id: MemberID, _ state: some ReadableState, at now: TimeSpan) throws(Violation) {
+        let (mark, applied) = (state.retentionMark, state.appliedIndex)
+        guard applied <= ledger.lastIndex else { return }
+        let highest = ledger.highestRetentionMark(at: applied)
+        guard mark > highest else { return }
+        throw Violation(
+            .equalStates,
+            "member \(id) refuses revisions below \(mark), and has to keep those from \(highest) on: it has applied \(applied)",
+            at: now
+        )
     }
 
     private func difference(of state: some ReadableState) -> String? {
@@ -45,9 +59,8 @@ struct StateCheck {
         do throws(KeyValueError) {
             found = try state.pairs(at: revision, limit: expected.count + 1)
         } catch {
-            // A disk that fails now and then is no difference; damage is, whose place the sentence names.
-            if error.code == .damaged || error.code == .compacted { return "cannot be read at \(revision): \(error)" }
-            return nil
+            // A disk that fails now and then is no difference; every other reason is.
+            return Certificate.isFailedDisk(error) ? nil : "cannot be read at \(revision): \(error)"
         }
         if found == expected { return nil }
         let place =

@@ -9,7 +9,17 @@ public struct Violation: Error, Equatable, Sendable, CustomStringConvertible {
     /// When, in virtual time.
     public let at: TimeSpan
 
-    init(_ invariant: Invariant, _ detail: String, at: TimeSpan) {
+    /// The line of the checker that reports it, as `Judges.swift:12`.
+    let source: String
+
+    init(
+        _ invariant: Invariant,
+        _ detail: String,
+        at: TimeSpan,
+        file: StaticString = #fileID,
+        line: UInt = #line
+    ) {
+        source = "\(String("\(file)".split(separator: "/").last ?? "")):\(line)"
         self.invariant = invariant
         self.detail = detail
         self.at = at

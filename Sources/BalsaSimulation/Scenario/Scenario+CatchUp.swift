@@ -47,8 +47,8 @@ extension Scenario {
 
         var down = Fault(at: .milliseconds(50), kind: .kill)
         down.member = 3
-        // Until the storm ends.
-        down.lasts = .seconds(7200)
+        // Until the faults end.
+        down.lasts = .seconds(3600)
         scenario.faults = [down]
         return scenario
     }

@@ -115,12 +115,27 @@ extension Scenario {
             field.write(&self, value)
         }
         // Unless it says otherwise, everybody is healthy in the end.
-        if core == 0 { core = memberIDs.reduce(0) { $0 | Scenario.bit($1) } }
+        self = withCore
         try validate()
     }
 
-    /// Throws a sentence about what cannot be run.
-    func validate() throws(ScenarioError) {
+    /// The same with all members as its ``core``, where that names none.
+    var withCore: Scenario {
+        guard core == 0 else { return self }
+        var scenario = self
+        scenario.core = memberIDs.reduce(0) { $0 | Scenario.bit($1) }
+        return scenario
+    }
+
+    /// Checks that the scenario can be run.
+    ///
+    /// - Throws: ``ScenarioError`` with the first property that cannot be: a number outside of its range, a fault of a member
+    ///   that there is not, a ``core`` that is no majority, or limits that contradict each other.
+    public func validate() throws(ScenarioError) {
+        for field in scenarioFields where !field.range.contains(field.read(self)) {
+            let (lowest, highest) = (field.range.lowerBound, field.range.upperBound)
+            throw ScenarioError("\(field.name) is \(lowest) to \(highest): \(field.name)=\(field.read(self))")
+        }
         for fault in faults {
             guard fault.at <= .seconds(3600), fault.lasts <= .seconds(3600), fault.rate <= 1_000_000 else {
                 throw ScenarioError("at and lasts are at most an hour, rate at most 1000000: \(fault)")
@@ -131,6 +146,7 @@ extension Scenario {
             }
         }
         let known = memberIDs.reduce(0) { $0 | Scenario.bit($1) }
+        let core = withCore.core
         let healthy = memberIDs.count { core & Scenario.bit($0) != 0 }
         guard core & ~known == 0, healthy > members / 2 else {
             throw ScenarioError("core is a majority of the members, as bits by member id: core=\(core)")

@@ -18,7 +18,7 @@ public struct Scenario: Equatable, Sendable {
     public var duration: TimeSpan = .seconds(60)
     /// How long, after the faults have stopped, a healthy quorum may take to answer and to agree.
     public var settling: TimeSpan = .seconds(15)
-    /// Which members are healthy after the faults have stopped, as bits by member id: a quorum.
+    /// Which members are healthy after the faults have stopped, as bits by member id: a quorum; 0 stands for all.
     public var core: UInt64 = 0
 
     /// How many clients there are, each with one request at a time.
@@ -120,7 +120,7 @@ public struct Scenario: Equatable, Sendable {
     public static func bit(_ member: MemberID) -> UInt64 { 1 << member }
 
     /// All member ids.
-    public var memberIDs: [MemberID] { Array(1...members) }
+    public var memberIDs: [MemberID] { members == 0 ? [] : Array(1...members) }
 
     /// The limits of the members.
     func replicaOptions(_ bugs: PlantedBugs) -> ReplicaOptions {

@@ -29,7 +29,8 @@ struct CallLog {
     enum Outcome: Equatable {
         case replied(CommandReply)
         case value(KeyValueEntry?, index: LogIndex)
-        case page(ScanPage, index: LogIndex)
+        /// With the revision that the member was asked for.
+        case page(ScanPage, index: LogIndex, asked: UInt64)
         /// It has not happened and never will.
         case failed
         /// It may have happened, or may still.
@@ -39,7 +40,7 @@ struct CallLog {
         var index: LogIndex? {
             switch self {
             case .replied(let reply): reply.revision
-            case .value(_, let index), .page(_, let index): index
+            case .value(_, let index), .page(_, let index, _): index
             case .failed, .unknown: nil
             }
         }

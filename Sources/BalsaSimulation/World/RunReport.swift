@@ -54,6 +54,10 @@ public struct RunCounters: Equatable, Sendable {
     public internal(set) var repliesRepeated = 0
     /// Requests that were told that their session has ended.
     public internal(set) var sessionsExpired = 0
+    /// Late copies of requests that were told that the client has the reply.
+    public internal(set) var requestsTooOld = 0
+    /// Requests that were told that their number is too high.
+    public internal(set) var windowsExceeded = 0
     /// Commands that a follower passed on to the leader.
     public internal(set) var commandsForwarded = 0
     /// Memtables that were flushed.
@@ -132,7 +136,7 @@ public struct RunCounters: Equatable, Sendable {
         list += [
             ("first-boots", firstBoots), ("crashes-in-first-boot", crashesInFirstBoot),
             ("frames-refused", framesRefused), ("members-refused", membersRefused),
-            ("openings-asked-for", openingsAskedFor),
+            ("openings-asked-for", openingsAskedFor), ("windows-exceeded", windowsExceeded),
         ]
         return list
     }
@@ -153,6 +157,8 @@ public struct RunCounters: Equatable, Sendable {
         retries += other.retries
         repliesRepeated += other.repliesRepeated
         sessionsExpired += other.sessionsExpired
+        requestsTooOld += other.requestsTooOld
+        windowsExceeded += other.windowsExceeded
         commandsForwarded += other.commandsForwarded
         flushes += other.flushes
         compactions += other.compactions

@@ -9,7 +9,7 @@ import BalsaRaft
 enum ClientAnswer {
     case replied(CommandReply)
     case value(KeyValueEntry?, index: LogIndex)
-    case page(ScanPage, index: LogIndex)
+    case page(ScanPage, index: LogIndex, asked: UInt64)
     case failure(RequestError)
 }
 
@@ -161,6 +161,9 @@ extension World {
         )
         let store = StoreID(id)
         let deadline = now(of: store) + left
+        if let process = member.process, let due = process.worldTime(of: deadline) {
+            judges.processes.asked(name.number, of: id, start: process.number, deadline: due)
+        }
         switch pending.question {
         case .command(let command):
             submit([Submission(name, command.encoded(), deadline: deadline)], to: store)
@@ -178,7 +181,7 @@ extension World {
     }
 
     /// What a replica's reply is to the client: for a read, what it finds there.
-    func answer(_ reply: Reply, to client: Int, _ attempt: UInt64, by replica: Replica?) -> ClientAnswer {
+    func answer(_ reply: Reply, to client: Int, _ attempt: UInt64, by id: MemberID) -> ClientAnswer {
         switch reply {
         case .failure(let error):
             return .failure(error)
@@ -189,15 +192,21 @@ extension World {
         case .readable(let index):
             // Whoever asked may have stopped waiting.
             guard clients[client].attempt == attempt, let pending = clients[client].pending,
-                let machine = (replica?.machine as? KeyValueStateMachine)?.machine
+                let machine = (member(id).process?.replica?.machine as? KeyValueStateMachine)?.machine
             else { return .failure(RequestError(.notApplied, .failed)) }
-            return read(pending.question, machine, index)
+            return read(pending.question, machine, index, of: id)
         }
     }
 
-    private func read(_ question: CallLog.Question, _ machine: KeyValueMachine, _ index: LogIndex) -> ClientAnswer {
+    private func read(
+        _ question: CallLog.Question,
+        _ machine: KeyValueMachine,
+        _ index: LogIndex,
+        of id: MemberID
+    ) -> ClientAnswer {
         let applied = machine.applied.index
         judge { try Certificate.checkReadable(index, applied: applied, at: now) }
+        judge { try StateCheck(ledger: judges.requests).checkRetentionMark(id, machine, at: now) }
         do throws(KeyValueError) {
             switch question {
             case .get(let key, _):
@@ -212,7 +221,7 @@ extension World {
                     maxBytes: 1 << 20,
                     at: revision
                 )
-                return .page(page, index: applied)
+                return .page(page, index: applied, asked: revision)
             case .command:
                 preconditionFailure("a command is replied to")
             }
@@ -237,8 +246,8 @@ extension World {
                 judges.acknowledged(index)
             }
             finish(client, .value(entry, index: index))
-        case .page(let page, let index):
-            finish(client, .page(page, index: index))
+        case .page(let page, let index, let asked):
+            finish(client, .page(page, index: index, asked: asked))
         case .failure(let error):
             clients[client].leader = error.leader
             if error.outcome == .unknown { clients[client].pending?.mayHaveHappened = true }
@@ -366,7 +375,7 @@ extension World {
             }
         case .value(let entry, let index):
             return .answered(.value(entry?.value), index: index)
-        case .page(let page, let index):
+        case .page(let page, let index, _):
             guard case .scan(let scan, _) = question, isCovered(operation.key, by: page, scan) else { return .failed }
             return .answered(.value(page.pairs.first { $0.key == operation.key }?.value), index: index)
         case .failed:

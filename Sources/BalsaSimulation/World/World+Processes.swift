@@ -328,6 +328,7 @@ extension World {
     func resume(_ id: MemberID) {
         let member = member(id)
         guard member.pausedUntil <= now else { return }
+        judges.processes.resumed(id, at: now)
         let held = member.held
         member.held = []
         for event in held { queue.schedule(event, at: now) }

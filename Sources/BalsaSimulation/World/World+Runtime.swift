@@ -41,7 +41,7 @@ extension World: ReplyReceiver {
         let isLinearizable = member.linearizableReads.contains(request)
         member.linearizableReads.removeAll { $0 == request }
         judge { try judges.identity.serves(member.party, reply, isLinearizable: isLinearizable, at: now) }
-        let answer = answer(reply, to: client, attempt, by: member.process?.replica)
+        let answer = answer(reply, to: client, attempt, by: store.number)
         queue.schedule(.answer(client: client, attempt: attempt, answer), at: now + trip(client))
     }
 }

@@ -85,6 +85,7 @@ final class World {
     /// Whether everything that was waited for has happened.
     var isDone = false
 
+    private var progress = ProgressCheck()
     /// At which event everything is looked at next.
     private var nextSweep: UInt64 = 4096
 
@@ -123,7 +124,7 @@ final class World {
         while !isDone, violation == nil, let (moment, event) = queue.next() {
             now = moment
             handle(event)
-            judge { try LivenessCheck.checkProgress(events: trace.count, at: now) }
+            judge { try progress.check(events: trace.count, at: now) }
             if trace.count >= nextSweep { sweep() }
         }
         if violation == nil { sweep() }
@@ -172,6 +173,12 @@ final class World {
         let logs = members.compactMap { member in member.process?.replica.map { (member.id, $0.raft.log) } }
         judge { try Judges.sweep(logs, at: now) }
         for member in members where member.process != nil { judge { try checkState(of: member) } }
+        judge {
+            try judges.processes.sweep(at: now) { id in
+                // At the moment at which a pause ends, the process may not have gone on yet.
+                member(id).process.map { ($0.number, member(id).pausedUntil >= now) }
+            }
+        }
     }
 
     /// Notes the first violation that `check` finds.

@@ -86,11 +86,17 @@ extension InvariantCase {
             } legal: {
                 try step([Fix.view(commit: 5), Fix.view(commit: 5), Fix.view(commit: 6)])
             },
+            InvariantCase(.monotoneCommit, "a start behind writes that became durable out of order") {
+                try comeBack(7, durable: [2, 1])
+            } legal: {
+                try comeBack(9, durable: [2, 1])
+            },
             InvariantCase(.monotoneCommit, "a start behind what is durable") {
                 try comeBack(6, durable: [1])
             } legal: {
                 try comeBack(7, durable: [1])
                 try comeBack(9, durable: [1, 2])
+                try comeBack(9, durable: [2, 1])
                 // The second write counts only along with the first.
                 try comeBack(0, durable: [2])
             },
@@ -132,6 +138,8 @@ extension InvariantCase {
             InvariantCase(.memberState, "a frame that a member cannot decode") {
                 try ProcessCheck().cannotDecode(1, "checksum", at: Fix.now)
             } legal: {
+                // A frame that can be decoded is no report of this kind, whatever it says.
+                try send([try Fix.vote(1, for: 2, in: 3, false)])
             },
             InvariantCase(.memberState, "an engine that contradicts itself") {
                 try ProcessCheck().engine(1, "two tables overlap", at: Fix.now)
@@ -156,6 +164,17 @@ extension InvariantCase {
                 try ProcessCheck().cannotOpen(1, ReplicaError(FileError(.open, "VOTE", .noSpace)), at: Fix.now)
             },
         ]
+    }
+
+    /// Process 1 of a member got a request with a deadline of 5 seconds, and is looked at later.
+    private static func wait(until now: TimeSpan, answered: Bool, start: UInt64, isPaused: Bool) throws {
+        var check = ProcessCheck()
+        check.asked(4, of: 1, start: 1, deadline: .seconds(5))
+        if answered { try check.answered(4, at: .seconds(5)) }
+        try check.sweep(at: now) { _ in (start, isPaused) }
+        // Going on after a pause gives it more time.
+        check.resumed(1, at: now)
+        try check.sweep(at: now) { _ in (start, false) }
     }
 
     private static func settle(_ change: (inout LivenessCheck) -> Void) throws {
@@ -205,10 +224,25 @@ extension InvariantCase {
                 }
             },
             InvariantCase(.liveness, "events without end") {
-                let most = LivenessCheck.mostEvents(in: Fix.now)
-                try LivenessCheck.checkProgress(events: most + 1, at: Fix.now)
+                var check = ProgressCheck()
+                try check.check(events: 5, at: Fix.now)
+                try check.check(events: 5 + ProgressCheck.mostEvents + 1, at: Fix.now)
             } legal: {
-                try LivenessCheck.checkProgress(events: LivenessCheck.mostEvents(in: Fix.now), at: Fix.now)
+                // As many in all, but in more time.
+                var check = ProgressCheck()
+                for millisecond: UInt64 in 1...5 {
+                    let events = (millisecond + 1) * ProgressCheck.mostEvents
+                    try check.check(events: events, at: .milliseconds(millisecond))
+                    try check.check(events: events + ProgressCheck.mostEvents, at: .milliseconds(millisecond))
+                }
+            },
+            InvariantCase(.liveness, "a request that is never answered") {
+                try wait(until: .seconds(7), answered: false, start: 1, isPaused: false)
+            } legal: {
+                try wait(until: .seconds(7), answered: true, start: 1, isPaused: false)
+                try wait(until: .seconds(6), answered: false, start: 1, isPaused: false)
+                try wait(until: .seconds(7), answered: false, start: 1, isPaused: true)
+                try wait(until: .seconds(7), answered: false, start: 2, isPaused: false)
             },
             InvariantCase(.liveness, "an unknown outcome though nothing went wrong") {
                 try LivenessCheck.checkUnknown(3, hasFaults: false, at: Fix.now)
@@ -241,6 +275,9 @@ extension InvariantCase {
             InvariantCase(.identity, "a first boot that waits") {
                 try check.waits(1, "member 2 is another one", at: Fix.now)
             } legal: {
+                // One that waits for nothing becomes a member of the cluster.
+                var check = IdentityCheck()
+                try check.established(try Fix.cluster(1), by: 1, at: Fix.now)
             },
             InvariantCase(.identity, "a refusal of a whole member") {
                 try check.refused(whole, at: Fix.now)

@@ -104,7 +104,9 @@ extension InvariantCase {
 
     /// A member has that state where `k` was 1 at revision 1 and 2 at revision 2.
     private static func check(_ state: CheckerFixtures.State) throws {
-        var ledger = RequestLedger(limits: KeyValueLimits())
+        var limits = KeyValueLimits()
+        limits.retainedRevisions = 1
+        var ledger = RequestLedger(limits: limits)
         for (index, value) in [(1, "1"), (2, "2")] as [(UInt64, Bytes)] {
             let identity = RequestIdentity(session: .none, number: index)
             let command = Command(identity: identity, operation: .put(key: "k", value: value))
@@ -179,8 +181,19 @@ extension InvariantCase {
             } legal: {
                 try check {
                     $0.answers[1] = []
-                    $0.retentionMark = 2
+                    $0.retentionMark = 0
                 }
+            },
+            InvariantCase(.equalStates, "a retention mark that is too high") {
+                try check { $0.retentionMark = 2 }
+            } legal: {
+                try check { $0.retentionMark = 1 }
+                try check { $0.retentionMark = 0 }
+            },
+            InvariantCase(.equalStates, "a state that cannot be read for no reason of its disk") {
+                try check { $0.error = KeyValueError(.failed, "upside down") }
+            } legal: {
+                try check { $0.error = KeyValueError(EngineError(FileError(.read, "table", .inputOutput))) }
             },
             InvariantCase(.equalStates, "more applied than anybody replied to") {
                 try check { $0.appliedIndex = 3 }

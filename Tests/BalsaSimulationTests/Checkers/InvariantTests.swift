@@ -57,27 +57,61 @@ final class InvariantTests: XCTestCase {
         }
     }
 
-    /// Violations are reported by checkers alone, and there are at least as many cases of an invariant as places.
-    func testEveryPlaceThatReportsAViolation_hasItsCase() throws {
+    private func sources() throws -> [(file: String, text: String)] {
         let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().deletingLastPathComponent()
         let sources = package.appendingPathComponent("Sources/BalsaSimulation")
-        var places: [String: Int] = [:]
         let files = try FileManager.default.subpathsOfDirectory(atPath: sources.path).filter { $0.hasSuffix(".swift") }
-        for file in files {
-            let text = try String(contentsOf: sources.appendingPathComponent(file), encoding: .utf8)
-            for part in text.components(separatedBy: "throw Violation(").dropFirst() {
+        return try files.map { ($0, try String(contentsOf: sources.appendingPathComponent($0), encoding: .utf8)) }
+    }
+
+    /// Violations are reported by checkers alone, and each line that reports one is reached by a case.
+    func testEveryPlaceThatReportsAViolation_hasItsCase() throws {
+        var places: Set<String> = []
+        for (file, text) in try sources() {
+            let name = (file as NSString).lastPathComponent
+            for (number, line) in text.components(separatedBy: "\n").enumerated()
+            where line.contains("throw Violation(") {
                 XCTAssertTrue(file.hasPrefix("Judges/"), "\(file) reports a violation by itself")
-                let argument = part.drop { $0.isWhitespace }
-                // Two places have the invariant from elsewhere; they have cases by hand.
-                guard argument.hasPrefix(".") else { continue }
-                places[String(argument.dropFirst().prefix { $0.isLetter }), default: 0] += 1
+                places.insert("\(name):\(number + 1)")
             }
         }
-        XCTAssertGreaterThan(places.count, 10, "the sources were read")
-        for (name, count) in places {
-            let found = cases.filter { String(describing: $0.invariant) == name }.count
-            XCTAssertGreaterThanOrEqual(found, count, name)
+        XCTAssertGreaterThan(places.count, 30, "the sources were read")
+        var reached: Set<String> = []
+        for each in cases {
+            do {
+                try each.contradiction()
+            } catch let violation as Violation {
+                reached.insert(violation.source)
+            }
         }
+        XCTAssertEqual(places.subtracting(reached), [], "no contradiction reaches these lines")
+    }
+
+    /// A checker that nothing calls finds nothing.
+    func testEveryChecker_isCalledByTheSimulation() throws {
+        let sources = try sources()
+        let callers = sources.filter { $0.file.hasPrefix("World/") || $0.file == "Simulation.swift" }.map(\.text)
+            .joined()
+        let roots = ["Judges": "judges", "IdentityCheck": "judges.identity", "ProcessCheck": "judges.processes"]
+        var found = 0
+        for (file, text) in sources where file.hasPrefix("Judges/") {
+            let type = String((file as NSString).lastPathComponent.prefix { $0.isLetter })
+            let functions =
+                text.components(separatedBy: "\n    func ") + text.components(separatedBy: "\n    mutating func ")
+                + text.components(separatedBy: "\n    static func ")
+            for part in functions where !part.hasPrefix("import") {
+                let head = part.prefix { $0 != "{" }
+                guard roots[type] != nil || head.contains("throws(Violation)") else { continue }
+                let name = String(part.prefix { $0.isLetter })
+                guard !["import"].contains(name) else { continue }
+                found += 1
+                let isCalled =
+                    roots[type].map { callers.contains("\($0).\(name)(") || callers.contains("\(type).\(name)(") }
+                    ?? (callers.contains(type) && callers.contains(".\(name)("))
+                XCTAssertTrue(isCalled, "\(type).\(name) is called by nothing")
+            }
+        }
+        XCTAssertGreaterThan(found, 25, "the sources were read")
     }
 }

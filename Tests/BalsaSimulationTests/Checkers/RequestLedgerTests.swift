@@ -61,6 +61,27 @@ final class RequestLedgerTests: XCTestCase {
         XCTAssertEqual(verdict(command(1), .applied, 2), .exactlyOnce)
     }
 
+    /// The models close a session whatever the number of the request.
+    func testRequest_thatIsExecutedAtTwoIndexes_isFoundWhateverTheModelSays() {
+        note(command(1), .applied, 1)
+        XCTAssertEqual(verdict(command(1, .closeSession), .applied), .exactlyOnce)
+        setUp()
+        note(command(1), .applied, 1)
+        note(command(2, .closeSession), .applied)
+    }
+
+    func testRetentionMark_isTheHigherOfCountAndTime() {
+        var limits = KeyValueLimits()
+        limits.retainedRevisions = 3
+        limits.retainedNanoseconds = 100
+        ledger = RequestLedger(limits: limits)
+        for stamp: UInt64 in [10, 20, 30, 125, 125] { ledger.skip(stamp: stamp) }
+        XCTAssertEqual((0...6).map { ledger.highestRetentionMark(at: $0) }, [0, 0, 0, 0, 2, 2, 0])
+        ledger.skip(stamp: 125)
+        ledger.skip(stamp: 125)
+        XCTAssertEqual([6, 7].map { ledger.highestRetentionMark(at: $0) }, [3, 4], "the count is higher")
+    }
+
     func testReply_ofARequestThatWasNeverExecuted_isFound() {
         XCTAssertEqual(verdict(command(1), .applied, at: 1, 1), .exactlyOnce)
     }

@@ -57,8 +57,8 @@ final class CertificateTests: XCTestCase {
         ScanPage(pairs: pairs, revision: revision, continuation: nil)
     }
 
-    private func scan(limit: Int = 10, back: UInt64 = 0) -> CallLog.Question {
-        .scan(CallLog.Scan(from: Bytes(), to: nil, limit: limit, order: .ascending, back: back), .linearizable)
+    private func scan(limit: Int = 10, back: UInt64 = 0, _ order: ScanOrder = .ascending) -> CallLog.Question {
+        .scan(CallLog.Scan(from: Bytes(), to: nil, limit: limit, order: order, back: back), .linearizable)
     }
 
     func testAnswersThatFollowFromTheLogAreCertified() {
@@ -67,7 +67,11 @@ final class CertificateTests: XCTestCase {
         let read = call(.get("k", .linearizable), at: 3)
         calls.end(read, .value(entry("a", 2), index: 2), at: at(4))
         let pairs = call(scan(), at: 5)
-        calls.end(pairs, .page(page([KeyValuePair(key: "k", value: "a", revision: 2)], 2), index: 2), at: at(6))
+        calls.end(
+            pairs,
+            .page(page([KeyValuePair(key: "k", value: "a", revision: 2)], 2), index: 2, asked: 2),
+            at: at(6)
+        )
         XCTAssertNil(verdict())
     }
 
@@ -126,8 +130,49 @@ final class CertificateTests: XCTestCase {
             let place = call(scan(limit: limit, back: 3 - revision), at: 1)
             var answer = page(pairs, revision)
             if pairs.count == limit { answer.continuation = "l" }
-            calls.end(place, .page(answer, index: 3), at: at(2))
+            calls.end(place, .page(answer, index: 3, asked: revision), at: at(2))
             XCTAssertEqual(verdict() == nil, isRight, "\(pairs) at \(revision), limit \(limit)")
+        }
+    }
+
+    func testAPage_thatDoesNotSayWhereTheNextBeginsOrIsTooLong_isRefused() {
+        apply(put(1, "a"))
+        apply(command(2, .put(key: "l", value: "b")))
+        let (k, l) = (KeyValuePair(key: "k", value: "a", revision: 2), KeyValuePair(key: "l", value: "b", revision: 3))
+        let cases: [(ScanOrder, [KeyValuePair], limit: Int, Bytes?, isRight: Bool)] = [
+            (.ascending, [k], 1, "l", true), (.ascending, [k], 10, "l", true), (.ascending, [k, l], 2, nil, true),
+            (.ascending, [], 10, "k", false), (.ascending, [k, l], 1, nil, false), (.ascending, [k, l], 1, "m", false),
+            (.ascending, [k], 1, "k", false), (.ascending, [k], 1, "m", false), (.ascending, [k], 1, nil, false),
+            (.ascending, [k, l], 2, "m", false),
+            (.descending, [l], 1, "l", true), (.descending, [l], 1, "k", false), (.descending, [l], 1, "m", false),
+            (.descending, [l], 1, nil, false), (.descending, [l, k], 2, nil, true),
+            (.descending, [l, k], 2, "k", false),
+        ]
+        for (order, pairs, limit, continuation, isRight) in cases {
+            calls = CallLog()
+            let place = call(scan(limit: limit, order), at: 1)
+            let answer = ScanPage(pairs: pairs, revision: 3, continuation: continuation)
+            calls.end(place, .page(answer, index: 3, asked: 3), at: at(2))
+            let name = "\(order) \(pairs.map(\.key)) limit \(limit), then \(String(describing: continuation))"
+            XCTAssertEqual(verdict() == nil, isRight, name)
+            if !isRight { XCTAssertEqual(verdict()?.contains("call 1 scanned"), true, name) }
+        }
+    }
+
+    func testAScan_atAnotherRevisionThanWasAskedFor_isRefused() {
+        apply(put(1, "a"))
+        apply(put(2, "b"))
+        for (back, asked, revision, isRight) in [
+            (1, 2, 2, true), (9, 0, 0, true), (1, 2, 3, false), (1, 3, 2, false), (1, 3, 3, false), (1, 1, 1, false),
+            (0, 2, 2, false), (0, 3, 3, true),
+        ] as [(UInt64, UInt64, UInt64, Bool)] {
+            calls = CallLog()
+            let place = call(scan(back: back), at: 1)
+            let pairs = ledger.state.pairs(from: Bytes(), to: nil, at: revision)
+            calls.end(place, .page(page(pairs, revision), index: 3, asked: asked), at: at(2))
+            let name = "\(back) back, asked for \(asked), read at \(revision)"
+            XCTAssertEqual(verdict() == nil, isRight, name)
+            if !isRight { XCTAssertEqual(verdict()?.contains("was asked for"), true, name) }
         }
     }
 
