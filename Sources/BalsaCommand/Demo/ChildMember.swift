@@ -31,6 +31,9 @@ final class ChildMember: @unchecked Sendable {
         }
     }
 
+    /// The state of a process that was killed and has not ended.
+    private static let killed = "killed"
+
     let id: MemberID
     private let arguments: [String]
     private let executable: URL
@@ -111,7 +114,10 @@ final class ChildMember: @unchecked Sendable {
             let text = String(decoding: line.dropFirst(2), as: UTF8.self)
             let isPresent = shared.withLock { shared in
                 guard shared.starts == start, shared.process != nil else { return false }
-                if text.hasPrefix("state ") { shared.state = String(text.dropFirst(6)) }
+                // What a killed process said before is received after the kill, and is not true any more.
+                if text.hasPrefix("state "), shared.state != ChildMember.killed {
+                    shared.state = String(text.dropFirst(6))
+                }
                 return true
             }
             if isPresent { notice(self, text) }
@@ -188,16 +194,21 @@ final class ChildMember: @unchecked Sendable {
         for each in late { each.continuation.resume(returning: nil) }
     }
 
-    /// Ends the process with SIGKILL, and returns which it was; 0 where none ran.
+    /// Ends the process with SIGKILL, once.
+    ///
+    /// - Parameter state: what the member must have said last of its state; nil for anything.
+    /// - Returns: the process that was signalled by this call; 0 if none was, because none runs, it is in another state, or an
+    ///   earlier call has killed it.
     @discardableResult
-    func killProcess() -> Int32 {
-        let pid = shared.withLock { shared in
-            // It leads no more from now on, though that is told a moment later.
-            shared.state = "killed"
-            return shared.process?.processIdentifier ?? 0
+    func killProcess(ifStateIs state: String? = nil) -> Int32 {
+        shared.withLock { shared in
+            guard shared.state != ChildMember.killed, state == nil || shared.state == state,
+                let pid = shared.process?.processIdentifier, pid > 0, kill(pid, SIGKILL) == 0
+            else { return 0 }
+            // It leads no more from now on. That it has ended is received a moment later.
+            shared.state = ChildMember.killed
+            return pid
         }
-        if pid > 0 { kill(pid, SIGKILL) }
-        return pid
     }
 
     /// Ends the process in order, and starts none again. One that does not end in time is ended with SIGKILL.

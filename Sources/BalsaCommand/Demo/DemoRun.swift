@@ -1,4 +1,5 @@
 import BalsaPlatform
+import BalsaRaft
 import Foundation
 
 /// One run of the demo: load, kill, agree, read back, agree again, count.
@@ -136,17 +137,20 @@ struct DemoRun {
 
     private func acknowledged(since begin: UInt64) {
         let now = clock.nanoseconds()
-        let isDue = figures.withLock { figures in
+        // One worker at a time: two that saw the same leader would count one kill twice.
+        let killed = figures.withLock { figures -> (id: MemberID, pid: Int32)? in
             figures.acknowledge(since: begin, at: now)
             let next = figures.gapsOfKills.count + 1
-            return next <= kills && figures.acknowledged * (kills + 1) >= input.pairs.count * next
+            let isDue = next <= kills && figures.acknowledged * (kills + 1) >= input.pairs.count * next
+            // Of three members two must be there all the time: the next leader dies when the last one is back.
+            guard isDue, isWhole, let leader = members.first(where: { $0.state == "leader" }) else { return nil }
+            let pid = leader.killProcess(ifStateIs: "leader")
+            guard pid > 0 else { return nil }
+            figures.noteKill()
+            return (leader.id, pid)
         }
-        // Of three members two must be there all the time: the next leader dies when the last one is back.
-        guard isDue, isWhole, let leader = members.first(where: { $0.state == "leader" }) else { return }
-        let pid = leader.killProcess()
-        guard pid > 0 else { return }
-        figures.withLock { $0.noteKill() }
-        ProgressLine.note("killed the leader, member \(leader.id), pid \(pid), with SIGKILL")
+        guard let killed else { return }
+        ProgressLine.note("killed the leader, member \(killed.id), pid \(killed.pid), with SIGKILL")
     }
 
     private func report(_ seconds: Double) {

@@ -51,6 +51,55 @@ final class ChildMemberTests: XCTestCase {
         }.count
     }
 
+    /// A process that says that it leads, and then nothing any more.
+    private func leader(_ said: Locked<[String]>) -> ChildMember {
+        ChildMember(
+            id: 1,
+            executable: URL(fileURLWithPath: "/bin/sh"),
+            arguments: ["-c", "echo '* state leader'; exec sleep 1000"]
+        ) { _, text in said.withLock { $0.append(text) } }
+    }
+
+    private func wait(for member: ChildMember, toBe state: String) async throws {
+        for _ in 0..<4_000 where member.state != state { try await Task.sleep(for: .milliseconds(5)) }
+        XCTAssertEqual(member.state, state)
+    }
+
+    func testKill_ofManyThreadsAtOnce_signalsTheProcessOnce() async throws {
+        let said = Locked<[String]>([])
+        let member = leader(said)
+        defer { member.close(within: 0) }
+        try member.start()
+        for round in 1...5 {
+            try await wait(for: member, toBe: "leader")
+            let pid = member.pid
+            let pids = Locked<[Int32]>([])
+            DispatchQueue.concurrentPerform(iterations: 8) { _ in
+                let pid = member.killProcess(ifStateIs: "leader")
+                pids.withLock { $0.append(pid) }
+            }
+            XCTAssertEqual(pids.withLock { $0.filter { $0 != 0 } }, [pid], "round \(round)")
+            // The next process leads again, as a killed leader may.
+            for _ in 0..<4_000 where member.starts == round { try await Task.sleep(for: .milliseconds(5)) }
+        }
+        try await wait(for: member, toBe: "leader")
+        XCTAssertEqual(said.withLock { $0.filter { $0.hasPrefix("ended (signal 9)") }.count }, 5)
+    }
+
+    func testKill_inAnotherState_signalsNothing() async throws {
+        let member = leader(Locked([]))
+        try member.start()
+        try await wait(for: member, toBe: "leader")
+        let pid = member.pid
+        XCTAssertEqual(member.killProcess(ifStateIs: "follower 2"), 0)
+        XCTAssertEqual(kill(pid, 0), 0, "it still runs")
+        XCTAssertEqual(member.state, "leader")
+        XCTAssertEqual(member.killProcess(), pid)
+        XCTAssertEqual(member.killProcess(), 0, "it was killed before")
+        member.close(within: 0)
+        XCTAssertEqual(member.killProcess(), 0, "there is no process")
+    }
+
     func testNoneIsStartedOnceItIsClosed() throws {
         let member = sleeper()
         member.close(within: 0)
