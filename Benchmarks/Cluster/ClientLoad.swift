@@ -26,6 +26,8 @@ struct ClientLoad: Equatable, Sendable {
         self.valueBytes = valueBytes
         self.keyspace = keyspace
         self.round = round
+        // A load is there before its clock starts. Its clients would make the pool after that.
+        PeerValues.makePool()
     }
 
     /// The load that ``words`` say; nil where they say none.

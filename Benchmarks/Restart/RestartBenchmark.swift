@@ -59,11 +59,11 @@ struct RestartBenchmark {
 
     /// Opens the store and waits for the first read. What it holds is compared when the clock has stopped.
     private func reopen(_ ending: Ending, in part: WorkFolder) async throws(BenchmarkError) {
+        var read = load
+        (read.operation, read.clients, read.total) = (.get, 1, 1)
         let start = clock.nanoseconds()
         let store = try await LocalCluster.open(1, [:], below: part.path, StoreRuntime())
         let opened = clock.nanoseconds()
-        var read = load
-        (read.operation, read.clients, read.total) = (.get, 1, 1)
         _ = try await read.run(on: store)
         let served = clock.nanoseconds()
         print(

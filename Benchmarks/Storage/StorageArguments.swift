@@ -1,3 +1,6 @@
+import BalsaLSM
+import BalsaPlatform
+
 /// What `balsa-bench storage` was asked.
 struct StorageArguments: Equatable {
     static let help = """
@@ -9,7 +12,8 @@ struct StorageArguments: Equatable {
         second, percentiles of every 16th operation. Every 64th value that is read is compared with the one written last.
 
           --num N        how many keys; at least 100 (default 1000000)
-          --value BYTES  how long a value is (default 100)
+          --value BYTES  how long a value is (default 100); at most \(maxBatchedValueBytes) with fillbatch, which writes
+                         \(batchCount) at once
           --cache MIB    how much of the tables is kept in memory (default 256)
           --buffer MIB   how much is written to memory before it becomes a table (default 64)
           --only A,B     these workloads only; fillrandom always runs
@@ -29,8 +33,18 @@ struct StorageArguments: Equatable {
         "readwhilewriting", "settle", "readrandomsettled", "readseq",
     ]
 
-    /// With fewer keys fillbatch, which writes 100 at once, would have nothing to do.
-    static let minKeyCount = 100
+    /// How many keys a batch of fillbatch draws.
+    static let batchCount = 100
+    /// With fewer keys fillbatch would have nothing to do.
+    static let minKeyCount = batchCount
+    /// The longest value of which a batch of fillbatch holds enough.
+    static let maxBatchedValueBytes: Int = {
+        var batch = WriteBatch()
+        let emptyBytes = batch.byteCount
+        batch.put(Bytes([UInt8](repeating: 0, count: KeyText.byteCount)), Bytes())
+        let overheadBytes = batch.byteCount - emptyBytes
+        return (EngineOptions().maxBatchBytes - emptyBytes) / batchCount - overheadBytes
+    }()
 
     var keyCount = 1_000_000
     var valueBytes = 100
@@ -59,6 +73,13 @@ struct StorageArguments: Equatable {
             case "--dir": directory = try reader.value(of: option)
             default: only = try StorageArguments.workloads(try reader.value(of: option))
             }
+        }
+        guard !wants("fillbatch") || valueBytes <= StorageArguments.maxBatchedValueBytes else {
+            throw OptionReader.Failure(
+                line: "fillbatch writes \(StorageArguments.batchCount) values at once, and a batch has at most "
+                    + "\(EngineOptions().maxBatchBytes) bytes: --value is at most \(StorageArguments.maxBatchedValueBytes), "
+                    + "not \(valueBytes), unless --only leaves fillbatch out"
+            )
         }
     }
 

@@ -15,8 +15,6 @@ struct StorageBenchmark {
         var sharedSyncs = 16_000
     }
 
-    private static let batchCount = 100
-
     let arguments: StorageArguments
     let folder: WorkFolder
     let bounds: Bounds
@@ -139,12 +137,12 @@ struct StorageBenchmark {
         var random = PeerRandom(seed: 1)
         var numbers: [Int] = []
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        let name = "fillbatch(\(StorageBenchmark.batchCount))"
-        let count = arguments.keyCount / StorageBenchmark.batchCount
+        let name = "fillbatch(\(StorageArguments.batchCount))"
+        let count = arguments.keyCount / StorageArguments.batchCount
         try measurements.run(name, count) { _ throws(BenchmarkError) in
             // A key is written at most once in a batch, and drawing it twice happens.
             numbers.removeAll(keepingCapacity: true)
-            for _ in 0..<StorageBenchmark.batchCount {
+            for _ in 0..<StorageArguments.batchCount {
                 let number = random.next(below: arguments.keyCount)
                 if !numbers.contains(number) { numbers.append(number) }
             }

@@ -1,3 +1,4 @@
+import BalsaPlatform
 import Glibc
 
 /// The values of the programs that measure other engines: each belongs to one key and one round of writing, so that another
@@ -17,11 +18,18 @@ struct PeerValues {
     static let maxValueBytes = 1 << 20
     private static let poolBytes = 1 << 20
 
+    /// Whether the pool has been made in this process.
+    static let poolIsMade = Locked(false)
+
+    /// Makes the pool, which takes milliseconds that belong to no measurement.
+    static func makePool() { _ = pool }
+
     /// Made once and never freed, so that a slice of it is valid at any time. Nobody writes to it later.
     private nonisolated(unsafe) static let pool: UnsafeRawBufferPointer = {
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: poolBytes + maxValueBytes, alignment: 64)
         var random = PeerRandom(seed: 7)
         for index in memory.indices { memory[index] = UInt8(truncatingIfNeeded: random.next()) }
+        poolIsMade.withLock { $0 = true }
         return UnsafeRawBufferPointer(memory)
     }()
 

@@ -44,7 +44,28 @@ final class BenchmarkRunTests: BenchTestCase {
         )
     }
 
+    func testStorage_longestValues_runsEveryWorkloadThatTakesThem() throws {
+        for (value, workloads) in [
+            (StorageArguments.maxBatchedValueBytes, ["fillseq", "fillbatch", "readrandom"]),
+            (PeerValues.maxValueBytes, ["fillseq", "fillsync", "readrandom", "seekrandom", "readseq"]),
+        ] {
+            let words = [
+                "--num", "100", "--value", "\(value)", "--buffer", "4", "--only", workloads.joined(separator: ","),
+            ]
+            let arguments = try StorageArguments(words)
+            var lines: [String] = []
+            let bounds = StorageBenchmark.Bounds(checkInterval: 1, syncs: 2)
+            try StorageBenchmark(arguments, in: try makeFolder(), bounds: bounds) { lines.append($0) }.run()
+            XCTAssertEqual(names(lines), arguments.rows)
+        }
+    }
+
     // MARK: Clients
+
+    func testLoad_madeBeforeItsClockStarts_hasThePoolOfValues() {
+        _ = ClientLoad(words: ["put", "1", "1", "1", "1", "0"])
+        XCTAssertTrue(PeerValues.poolIsMade.withLock { $0 })
+    }
 
     private let load = ClientLoad(
         operation: .get,

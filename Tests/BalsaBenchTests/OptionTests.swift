@@ -1,3 +1,5 @@
+import BalsaLSM
+import BalsaPlatform
 import XCTest
 
 @testable import BalsaBench
@@ -105,7 +107,7 @@ final class OptionTests: BenchTestCase {
 
     /// Each option with its lowest and highest number.
     private static let bounds: [(command: String, option: String, low: Int, high: Int)] = [
-        ("storage", "--num", 100, 1_000_000_000), ("storage", "--value", 1, 1 << 20),
+        ("storage", "--num", 100, 1_000_000_000),
         ("storage", "--cache", 0, 1 << 20), ("storage", "--buffer", 1, 4_096),
         ("cluster", "--members", 1, 7), ("cluster", "--clients", 1, 100_000),
         ("cluster", "--total", 1, 1_000_000_000), ("cluster", "--value", 0, 1 << 20),
@@ -141,6 +143,42 @@ final class OptionTests: BenchTestCase {
                 )
             }
         }
+    }
+
+    func testStorageValue_longerThanABatchTakes_isRefusedWhereFillbatchRuns() throws {
+        let most = StorageArguments.maxBatchedValueBytes
+        let refusal =
+            "fillbatch writes 100 values at once, and a batch has at most 4194304 bytes: --value is at most 41918, not "
+        for more in [most + 1, 1 << 20] {
+            let words = ["--value", "\(more)"]
+            for words in [words, words + ["--only", "readseq,fillbatch"], ["--only", "fillbatch"] + words] {
+                XCTAssertEqual(
+                    sentence { _ = try StorageArguments(words) },
+                    refusal + "\(more), unless --only leaves fillbatch out"
+                )
+            }
+            XCTAssertEqual(try StorageArguments(words + ["--only", "fillseq"]).valueBytes, more)
+        }
+        XCTAssertEqual(try storage("--value", "\(most)").valueBytes, most)
+        for wrong in ["0", "\(1 << 20 + 1)", "x"] {
+            XCTAssertEqual(
+                sentence { _ = try self.storage("--only", "fillseq", "--value", wrong) },
+                "--value is a number from 1 to 1048576, not '\(wrong)'"
+            )
+        }
+    }
+
+    func testLongestBatchedValue_aBatchOfDifferentKeys_isAccepted() throws {
+        func byteCount(_ valueBytes: Int) -> Int {
+            let key = KeyText()
+            defer { key.free() }
+            var batch = WriteBatch()
+            let value = Bytes([UInt8](repeating: 1, count: valueBytes))
+            for number in 0..<StorageArguments.batchCount { batch.put(Bytes(copying: key.digits(of: number)), value) }
+            return batch.byteCount
+        }
+        XCTAssertLessThanOrEqual(byteCount(StorageArguments.maxBatchedValueBytes), EngineOptions().maxBatchBytes)
+        XCTAssertGreaterThan(byteCount(StorageArguments.maxBatchedValueBytes + 1), EngineOptions().maxBatchBytes)
     }
 
     func testClients_oneOfAListWrong_isRefused() {
