@@ -148,7 +148,15 @@ public struct ReplicaError: Error, Sendable, CustomStringConvertible {
     }
 
     init(_ error: StateMachineError) {
-        self.init(error.needsUpgrade ? .upgradeRequired : .stateMachine, error.description, file: error.file)
+        let code: Code = error.needsUpgrade ? .upgradeRequired : error.isDamaged ? .damaged : .stateMachine
+        // The description of damage begins with that word, which the code says already.
+        let prefix = "\(code): "
+        let sentence = error.description
+        self.init(
+            code,
+            sentence.hasPrefix(prefix) ? String(sentence.dropFirst(prefix.count)) : sentence,
+            file: error.file
+        )
     }
 
     /// Kind and reason in one line.

@@ -176,6 +176,11 @@ extension StatePosition {
 
 extension StateMachineError {
     init(_ error: KeyValueError) {
-        self.init(error.description, file: error.cause?.cause, needsUpgrade: error.code == .upgradeRequired)
+        self.init(
+            error.description,
+            file: error.cause?.cause,
+            needsUpgrade: error.code == .upgradeRequired,
+            isDamaged: error.code == .damaged
+        )
     }
 }

@@ -136,11 +136,19 @@ public struct StateMachineError: Error, Equatable, Sendable, CustomStringConvert
     public let file: FileError?
     /// Whether the state or a command is of a newer release.
     public let needsUpgrade: Bool
+    /// Whether bytes are not what was written; the description names the file and the offset.
+    public let isDamaged: Bool
 
     /// An error with its reason.
-    public init(_ description: String, file: FileError? = nil, needsUpgrade: Bool = false) {
+    public init(
+        _ description: String,
+        file: FileError? = nil,
+        needsUpgrade: Bool = false,
+        isDamaged: Bool = false
+    ) {
         self.description = description
         self.file = file
         self.needsUpgrade = needsUpgrade
+        self.isDamaged = isDamaged
     }
 }
