@@ -245,7 +245,7 @@ public final class Member {
     private func receive(_ frame: Bytes, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
         let decoded: PeerFrame
         do throws(DecodingError) {
-            decoded = try PeerFrame(decoding: frame, options: setup.options.wire)
+            decoded = try PeerFrame(decoding: frame, options: .formatMaximum)
         } catch {
             effects.append(.undecodable(error))
             return
@@ -334,7 +334,7 @@ public final class Member {
     ) throws(ReplicaError) {
         let frame = PeerFrame(group: Replica.group, from: member, to: peer, term: 0, content: .firstBoot(message))
         do throws(DecodingError) {
-            effects.append(.send(to: peer, try frame.encoded(options: setup.options.wire), .control))
+            effects.append(.send(to: peer, try frame.encoded(options: .formatMaximum), .control))
         } catch {
             throw ReplicaError(.invalid, "a message of the first boot cannot be sent: \(error)")
         }

@@ -43,7 +43,7 @@ final class InboundConnection: ReadinessHandler {
     init(_ descriptor: Int32, _ listener: Listener, _ context: TransportContext) throws(TransportError) {
         self.context = context
         self.listener = listener
-        decoder = FrameDecoder(options: context.options.wire)
+        decoder = FrameDecoder(options: .formatMaximum)
         Socket.prepare(descriptor, context.options.patience)
         registration = try context.loop.selector.add(descriptor, for: .readable, self)
         let deadline = context.loop.now &+ context.options.handshakeTimeout.wholeNanoseconds

@@ -1,7 +1,8 @@
 /// The limits of what crosses the network. All are in bytes.
 ///
-/// They hold for both directions: what is longer is refused before it is sent, and before memory is taken for it.
-/// Members that are to understand each other need the same limits.
+/// What is longer is refused before it is sent, and before memory is taken for it. Members check what arrives, and what they pass on
+/// of others, against ``formatMaximum``: how long the frames are that each of them makes of its own commands, appends and
+/// checkpoints is its own affair.
 public struct WireOptions: Equatable, Sendable {
     /// How long a frame may be with its header, whatever its kind; 4 MiB of entries, or of a checkpoint, and room for all
     /// that stands before them. Counts as 1 GiB where it is more.
@@ -13,6 +14,13 @@ public struct WireOptions: Equatable, Sendable {
 
     /// The default limits.
     public init() {}
+
+    /// The limits of the format itself: 1 GiB. No frame may be longer, whoever sends it.
+    public static let formatMaximum = {
+        var options = WireOptions()
+        options.maxFrameBytes = 1 << 30
+        return options
+    }()
 
     /// How long a frame may be, with its header: short enough for its length to fit into 32 bits with ease.
     var frameLimit: Int { min(maxFrameBytes, 1 << 30) }

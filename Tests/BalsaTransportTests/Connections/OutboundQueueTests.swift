@@ -84,6 +84,21 @@ final class OutboundQueueTests: XCTestCase {
         XCTAssertEqual(offered(by: &queue), ["aaa", "ddddd"])
     }
 
+    /// An entry that another leader took may be longer than this member's queue is.
+    func testAppend_frameLongerThanTheQueue_goesAloneAndNotBesideOthers() {
+        for overflow in [.dropsOldest, .refusesNewest] as [OutboundQueue.Overflow] {
+            var queue = queue(bytes: 4, overflow)
+            XCTAssertEqual(queue.append(["too long"]), 0)
+            XCTAssertEqual(offered(by: &queue), ["too long"])
+            XCTAssertEqual(queue.append(["b"]), 1, "there is no room beside it, and the system may have it in part")
+            XCTAssertEqual(queue.consume(8), 1)
+            XCTAssertEqual(queue.append(["b"]), 0)
+        }
+        var queue = queue(bytes: 4)
+        XCTAssertEqual(["a", "too long"].map { queue.append([$0 as Bytes]) }, [0, 1])
+        XCTAssertEqual(offered(by: &queue), ["too long"], "the oldest went for it")
+    }
+
     func testALostConnectionEmptiesTheQueue() {
         var queue = queue()
         _ = queue.append(["aaaa"])
