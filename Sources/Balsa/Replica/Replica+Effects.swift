@@ -63,7 +63,8 @@ extension Replica {
     func send(_ frame: PeerFrame, _ effects: inout [ReplicaEffect]) {
         do throws(DecodingError) {
             let path: SendPath = frame.isBulk ? .bulk : .control
-            effects.append(.send(to: frame.to, try frame.encoded(options: options.wire), path))
+            // An entry that another leader took may be longer than this member would take one: it is sent all the same.
+            effects.append(.send(to: frame.to, try frame.encoded(options: .formatMaximum), path))
         } catch {
             metrics.framesTooLarge += 1
         }

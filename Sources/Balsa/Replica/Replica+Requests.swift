@@ -41,9 +41,10 @@ extension Replica {
         return raft.role != .leader || !isBacklogged
     }
 
-    /// Why a command must not enter the log, whoever asks.
+    /// Why a command must not enter the log, whoever asks. One for which there would never be room is too large.
     private func refusal(of command: Bytes) -> RequestError.Reason? {
-        command.count > options.maxCommandBytes ? .tooLarge : machine.refusal(of: command)
+        let limit = min(options.maxCommandBytes, options.maxWaitingBytes - RequestTable.overheadBytes)
+        return command.count > limit ? .tooLarge : machine.refusal(of: command)
     }
 
     private func propose(_ submissions: [Submission]) {
@@ -78,14 +79,23 @@ extension Replica {
     }
 
     /// Takes a command that a follower passes on. Its caller waits there.
-    func receive(_ forwarded: ForwardedCommand, from peer: MemberID, _ effects: inout [ReplicaEffect]) {
+    ///
+    /// The first copy of a frame decides, and only in the term that the sender named: behind a refusal of this leader no other
+    /// copy is taken, neither by this leader, which drops it, nor by anybody later, since the term is over then.
+    func receive(
+        _ forwarded: ForwardedCommand,
+        from peer: MemberID,
+        sentIn term: Term,
+        _ effects: inout [ReplicaEffect]
+    ) {
         if isClosed {
             refuse(forwarded.number, .closed, to: peer, &effects)
-        } else if let reason = refusal(of: forwarded.command) {
-            let refusal: ForwardResponse.Refusal = reason == .tooLarge ? .tooLarge : .failed
-            refuse(forwarded.number, refusal, to: peer, &effects)
-        } else if raft.role != .leader {
+        } else if raft.role != .leader || term != raft.term {
             refuse(forwarded.number, .notLeader, to: peer, &effects)
+        } else if !handled.isFirst(forwarded.number, from: peer, in: term) {
+            metrics.forwardedCopiesDropped += 1
+        } else if let reason = refusal(of: forwarded.command) {
+            refuse(forwarded.number, reason == .tooLarge ? .tooLarge : .invalid, to: peer, &effects)
         } else if !hasRoom(for: forwarded.command.count) {
             refuse(forwarded.number, .busy, to: peer, &effects)
         } else {
@@ -115,10 +125,13 @@ extension Replica {
         switch response.refusal {
         case .busy: reason = .busy
         case .tooLarge: reason = .tooLarge
+        case .invalid: reason = .invalid
         case .notLeader, .closed, .failed: reason = .notLeader
         }
         let isGone = response.refusal == .closed || response.refusal == .failed
-        requests.refused(response.number, reason, leader: isGone ? 0 : response.leader, &effects)
+        let outcome: RequestError.Outcome = response.refusal.isDefinite ? .notApplied : .unknown
+        let error = RequestError(outcome, reason, leader: isGone ? 0 : response.leader)
+        requests.refused(response.number, error, &effects)
     }
 
     /// Takes a read from a caller.

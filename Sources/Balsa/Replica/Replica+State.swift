@@ -39,8 +39,8 @@ extension Replica {
             throw ReplicaError(error)
         }
         precondition(last >= batch.firstIndex && last <= batch.lastIndex, "a state machine applies what it is given")
-        requests.passed(last, &replies)
         let header = batch.header(at: last)
+        requests.passed(header.position, &replies)
         applied = StatePosition(position: header.position, stamp: header.stamp)
         onApply?(batch.slice(from: batch.firstIndex, through: last), results)
     }

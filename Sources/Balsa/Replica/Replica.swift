@@ -60,6 +60,8 @@ public final class Replica {
     /// The callers of that proposal, or the member that passed its command on, with that member's number for it.
     var submitted: [Submission] = []
     var forwarder: (peer: MemberID, number: UInt64)?
+    /// Which of the commands that members passed on this leader has handled.
+    var handled = ForwardedNumbers()
     var lastProposal: UInt64 = 0
     /// The name of the last question for a read index.
     var lastRead: ReadID
@@ -242,7 +244,7 @@ public final class Replica {
 
     private func receive(_ bytes: Bytes, isFirstBootOnly: Bool, _ effects: inout [ReplicaEffect]) {
         do throws(DecodingError) {
-            let frame = try PeerFrame(decoding: bytes, options: options.wire)
+            let frame = try PeerFrame(decoding: bytes, options: .formatMaximum)
             guard frame.group == Replica.group else { return }
             if case .firstBoot(let message) = frame.content {
                 answer(message, from: frame.from, &effects)
@@ -258,7 +260,7 @@ public final class Replica {
             case .checkpointChunkResponse(let response):
                 receive(response, from: frame.from, &effects)
             case .forward(let forwarded):
-                receive(forwarded, from: frame.from, &effects)
+                receive(forwarded, from: frame.from, sentIn: frame.term, &effects)
             case .forwardResponse(let response):
                 receive(response, &effects)
             case .firstBoot:

@@ -8,6 +8,8 @@ public struct ReplicaMetrics: Sendable {
     public internal(set) var commandsApplied = 0
     /// Commands that were passed on to the leader.
     public internal(set) var commandsForwarded = 0
+    /// Copies of a command that a member passed on, which this leader had handled before and dropped.
+    public internal(set) var forwardedCopiesDropped = 0
     /// Seals of the state.
     public internal(set) var seals = 0
     /// Steps of the state machine's background work that failed. They are tried again.

@@ -40,6 +40,8 @@ struct RequestTable {
     ///   replica, so that an answer to another life is none to this one.
     init(origin: UInt64) { lastNumber = origin >> 1 }
 
+    /// The highest term of an entry that was applied: no command of an earlier one waits.
+    private var passedTerm: Term = 0
     private(set) var waitingBytes = 0
     private(set) var nextExpiry = Instant.never
 
@@ -101,16 +103,9 @@ struct RequestTable {
     }
 
     /// Answers the one whose command was passed on under `number` and refused.
-    ///
-    /// Nobody can say that it will never be applied: an earlier copy of the frame may have been taken, or a later one be.
-    mutating func refused(
-        _ number: UInt64,
-        _ reason: RequestError.Reason,
-        leader: MemberID,
-        _ effects: inout [ReplicaEffect]
-    ) {
+    mutating func refused(_ number: UInt64, _ error: RequestError, _ effects: inout [ReplicaEffect]) {
         guard let id = removeForwarded(number) else { return }
-        effects.append(.reply(id, .failure(RequestError(.unknown, reason, leader: leader))))
+        effects.append(.reply(id, .failure(error)))
     }
 
     /// Answers those whose commands were passed on to somebody who does not lead any more, or cannot be reached. The callers
@@ -133,9 +128,20 @@ struct RequestTable {
         }
     }
 
-    /// Answers those that wait for an entry at or before `index`, all of which were applied and none of which is theirs.
-    mutating func passed(_ index: LogIndex, _ effects: inout [ReplicaEffect]) {
-        resolve(through: index, &effects) { _ in .failure(RequestError(.notApplied, .superseded)) }
+    /// Answers those that can never be applied, since the entry of `position` was, and none of those through it is theirs: those at or
+    /// before its index, and those behind it of an earlier term. Terms do not fall along a log, so that what is committed behind
+    /// `position` is of its term or a later one. Without the second kind, the commands of a leader that was deposed would
+    /// wait until somebody writes something else.
+    mutating func passed(_ position: LogPosition, _ effects: inout [ReplicaEffect]) {
+        resolve(through: position.index, &effects) { _ in .failure(RequestError(.notApplied, .superseded)) }
+        guard position.term > passedTerm else { return }
+        passedTerm = position.term
+        guard commands.contains(where: { $0.term < position.term }) else { return }
+        for command in commands where command.term < position.term {
+            waitingBytes -= command.byteCount
+            effects.append(.reply(command.id, .failure(RequestError(.notApplied, .superseded))))
+        }
+        commands.removeAll { $0.term < position.term }
     }
 
     /// Answers those that wait for an entry that a checkpoint covers, and those whose command was passed on: it may be
@@ -197,8 +203,8 @@ struct RequestTable {
         for number in forwardOrder {
             if let id = removeForwarded(number) { effects.append(.reply(id, .failure(error))) }
         }
-        let number = lastNumber
+        let (number, term) = (lastNumber, passedTerm)
         self = RequestTable(origin: 0)
-        lastNumber = number
+        (lastNumber, passedTerm) = (number, term)
     }
 }

@@ -48,14 +48,16 @@ final class ForwardingTests: ReplicaTestCase {
         let write = group.write(follower, "k", "v", as: command)
         group.advance(by: .milliseconds(100))
         XCTAssertEqual(group.host(follower).reply(to: write), .written(2))
-        XCTAssertEqual(group.host(leader).replica?.raft.log.lastIndex, 3, "both copies are in the log")
+        XCTAssertEqual(group.host(leader).replica?.raft.log.lastIndex, 2, "the second copy was dropped")
+        XCTAssertEqual(group.host(leader).replica?.metrics.forwardedCopiesDropped, 1)
+        XCTAssertEqual(group.host(leader).refusals, [])
         for host in group.hosts {
             XCTAssertEqual(host.machine?.state.applied, [.init(identity: command, index: 2)], "member \(host.id)")
         }
         // Sent again by its caller, it is told what became of it the first time.
         let again = group.write(leader, "k", "v", as: command)
         group.settle()
-        XCTAssertEqual(group.host(leader).reply(to: again), .success(RegisterMachine.reply(at: 2), index: 4))
+        XCTAssertEqual(group.host(leader).reply(to: again), .success(RegisterMachine.reply(at: 2), index: 3))
     }
 
     func testALostFrameIsUnknownAtTheDeadline() throws {
@@ -120,18 +122,82 @@ final class ForwardingTests: ReplicaTestCase {
         let (group, leader, follower) = try started()
         group.fate = { self.isForward($0) ? .isLost : .arrives }
         // A leader that closes or has failed leads no more. To say *closed* or *failed* is for the member that is.
-        let cases: [(ForwardResponse.Refusal, RequestError.Reason, leader: MemberID)] = [
-            (.notLeader, .notLeader, 9), (.busy, .busy, 9), (.tooLarge, .tooLarge, 9), (.closed, .notLeader, 0),
-            (.failed, .notLeader, 0),
+        typealias Case = (ForwardResponse.Refusal, RequestError.Outcome, RequestError.Reason, leader: MemberID)
+        let cases: [Case] = [
+            (.notLeader, .unknown, .notLeader, 9), (.busy, .notApplied, .busy, 9),
+            (.tooLarge, .notApplied, .tooLarge, 9), (.invalid, .notApplied, .invalid, 9),
+            (.closed, .unknown, .notLeader, 0), (.failed, .unknown, .notLeader, 0),
         ]
-        for (number, (refusal, reason, named)) in cases.enumerated() {
+        for (number, (refusal, outcome, reason, named)) in cases.enumerated() {
             let write = group.write(follower, "k", "v", as: CommandIdentity(session: 1, number: UInt64(number)))
             let forwarded = try XCTUnwrap(group.host(follower).forwards.last)
             let response = ForwardResponse(number: forwarded.number, refusal: refusal, leader: 9)
             // Twice: the second says nothing about anything.
             for _ in 0..<2 { try group.receive(follower, from: leader, term: 1, .forwardResponse(response)) }
-            XCTAssertEqual(group.host(follower).reply(to: write), .failed(.unknown, reason, leader: named))
+            XCTAssertEqual(group.host(follower).reply(to: write), .failed(outcome, reason, leader: named))
         }
+    }
+
+    /// The members of a group whose leader has no room; what is passed on to it is refused as *busy*.
+    private func startedBusy() throws -> (ReplicaGroup, MemberID, MemberID) {
+        let (group, leader, follower) = try started { $0.options.raft.maxUncommittedBytes = 100 }
+        for host in group.hosts { host.holdsWrites = true }
+        group.write(leader, "k", Bytes([UInt8](repeating: 1, count: 100)))
+        group.settle()
+        return (group, leader, follower)
+    }
+
+    /// Commits what made the leader busy.
+    private func makeRoom(_ group: ReplicaGroup) {
+        for host in group.hosts {
+            host.holdsWrites = false
+            group.releaseWrites(host.id)
+        }
+        group.advance(by: .milliseconds(100))
+    }
+
+    /// The caller was told *not applied*: a copy of the frame that comes when there is room again must not make that untrue.
+    func testForward_copyBehindARefusalForWantOfRoom_isNotTaken() throws {
+        let (group, leader, follower) = try startedBusy()
+        let write = group.write(follower, "k", "late", as: command)
+        group.settle()
+        XCTAssertEqual(group.host(follower).reply(to: write), .failed(.notApplied, .busy, leader: leader))
+        let frame = try XCTUnwrap(group.host(follower).sent.last { self.isForward($0) })
+        makeRoom(group)
+        try group.receive(leader, from: follower, term: frame.term, frame.content)
+        group.advance(by: .milliseconds(100))
+        XCTAssertEqual(group.host(leader).replica?.metrics.forwardedCopiesDropped, 1)
+        XCTAssertEqual(group.host(leader).machine?.state.applied.contains { $0.identity == command }, false)
+        let again = group.write(follower, "k", "v", as: command)
+        group.advance(by: .milliseconds(100))
+        XCTAssertEqual(group.host(follower).reply(to: again)?.isSuccess, true, "another attempt has another number")
+    }
+
+    /// The first copy was taken. A second one that finds no room must not be answered with a refusal that proves something.
+    func testForward_copyOfACommandThatWasTaken_isNotRefused() throws {
+        let (group, leader, follower) = try started { $0.options.raft.maxUncommittedBytes = 100 }
+        for host in group.hosts { host.holdsWrites = true }
+        group.fate = { self.isForward($0) ? .arrivesTwice : .arrives }
+        let value = Bytes([UInt8](repeating: 1, count: 100))
+        let write = group.write(follower, "k", value, as: command)
+        group.settle()
+        XCTAssertEqual(group.host(leader).refusals, [])
+        XCTAssertNil(group.host(follower).reply(to: write))
+        makeRoom(group)
+        XCTAssertEqual(group.host(follower).reply(to: write), .written(2))
+    }
+
+    /// A leader that restarts or is elected again does not know which copies it has handled: it takes nothing of the time before.
+    func testForward_frameOfAnEarlierTerm_isRefusedWithoutProof() throws {
+        let (group, leader, follower) = try started()
+        group.fate = { self.isForward($0) ? .isLost : .arrives }
+        group.write(follower, "k", "v", as: command)
+        let frame = try XCTUnwrap(group.host(follower).sent.last { self.isForward($0) })
+        try group.receive(leader, from: follower, term: frame.term - 1, frame.content)
+        group.settle()
+        XCTAssertEqual(group.host(leader).refusals.map(\.refusal), [.notLeader])
+        XCTAssertEqual(ForwardResponse.Refusal.notLeader.isDefinite, false)
+        XCTAssertEqual(group.host(leader).replica?.raft.log.lastIndex, 1)
     }
 
     /// Its callers send the command again, and the one that leads next takes it.
@@ -155,8 +221,8 @@ final class ForwardingTests: ReplicaTestCase {
         group.host(leader).provider.refusal = { _ in .invalid }
         let refused = group.write(follower, "k", "v", as: CommandIdentity(session: 7, number: 1))
         group.settle()
-        XCTAssertEqual(group.host(leader).refusals.map(\.refusal), [.failed])
-        XCTAssertEqual(group.host(follower).reply(to: refused), .failed(.unknown, .notLeader, leader: 0))
+        XCTAssertEqual(group.host(leader).refusals.map(\.refusal), [.invalid])
+        XCTAssertEqual(group.host(follower).reply(to: refused), .failed(.notApplied, .invalid, leader: leader))
 
         // Nothing is committed any more, and what may be uncommitted is in the log already.
         group.host(leader).provider.refusal = { _ in nil }
@@ -164,8 +230,8 @@ final class ForwardingTests: ReplicaTestCase {
         group.write(leader, "k", Bytes([UInt8](repeating: 1, count: 100)))
         let busy = group.write(follower, "k", "v", as: CommandIdentity(session: 7, number: 2))
         group.settle()
-        XCTAssertEqual(group.host(leader).refusals.map(\.refusal), [.failed, .busy])
-        XCTAssertEqual(group.host(follower).reply(to: busy), .failed(.unknown, .busy, leader: leader))
+        XCTAssertEqual(group.host(leader).refusals.map(\.refusal), [.invalid, .busy])
+        XCTAssertEqual(group.host(follower).reply(to: busy), .failed(.notApplied, .busy, leader: leader))
         XCTAssertEqual(group.host(leader).replica?.raft.log.lastIndex, 2, "neither is in the log")
     }
 

@@ -59,8 +59,27 @@ final class RequestTableTests: XCTestCase {
     func testWhatLiesBehindEntriesThatAreNoCommandsWasReplaced() {
         add(1, 5)
         add(2, 7)
-        table.passed(6, &effects)
+        table.passed(LogPosition(term: 1, index: 6), &effects)
         XCTAssertEqual(replies(), [1: .failed(.notApplied, .superseded)])
+    }
+
+    /// Entries 5 to 7 of a leader of term 1 were cut off. The next leader has committed one entry and has nothing more to write.
+    func testPassed_entryOfALaterTerm_answersCommandsOfEarlierTermsBehindIt() {
+        for index in 5...7 as ClosedRange<LogIndex> { add(index, index, term: 1) }
+        add(8, 8, term: 3)
+        table.passed(LogPosition(term: 3, index: 5), &effects)
+        let superseded = Reply.failed(.notApplied, .superseded)
+        XCTAssertEqual(replies(), [5: superseded, 6: superseded, 7: superseded])
+        XCTAssertEqual(table.waitingBytes, 10 + RequestTable.overheadBytes)
+        table.applied(LogPosition(term: 3, index: 8), result: "eight", &effects)
+        XCTAssertEqual(replies(), [8: .success("eight", index: 8)])
+    }
+
+    /// They may all be committed yet.
+    func testPassed_entryOfTheSameTerm_leavesCommandsBehindItWaiting() {
+        add(6, 6, term: 3)
+        table.passed(LogPosition(term: 3, index: 5), &effects)
+        XCTAssertEqual(replies(), [:])
     }
 
     func testWhatACheckpointCoversIsUnknownAndSoIsAllThatWasPassedOn() throws {
@@ -87,9 +106,9 @@ final class RequestTableTests: XCTestCase {
         XCTAssertEqual(replies(), [:])
         table.applied(named(2), at: 4, result: "two", &effects)
         XCTAssertEqual(replies(), [2: .success("two", index: 4)])
-        table.refused(second, .busy, leader: 1, &effects)
+        table.refused(second, RequestError(.notApplied, .busy, leader: 1), &effects)
         XCTAssertEqual(replies(), [:], "it was answered")
-        table.refused(first, .notLeader, leader: 3, &effects)
+        table.refused(first, RequestError(.unknown, .notLeader, leader: 3), &effects)
         XCTAssertEqual(replies(), [1: .failed(.unknown, .notLeader, leader: 3)])
         XCTAssertFalse(table.hasForwarded)
     }
@@ -98,7 +117,7 @@ final class RequestTableTests: XCTestCase {
         let number = try forward(1)
         XCTAssertNil(table.forward(RequestID(2), named(1), deadline: .never, byteCount: 10))
         XCTAssertEqual(table.waitingBytes, 10 + RequestTable.overheadBytes)
-        table.refused(number, .busy, leader: 0, &effects)
+        table.refused(number, RequestError(.notApplied, .busy), &effects)
         XCTAssertEqual(table.forward(RequestID(3), named(1), deadline: .never, byteCount: 10), number + 1)
     }
 
@@ -130,7 +149,7 @@ final class RequestTableTests: XCTestCase {
         XCTAssertEqual(table.waitingBytes, 125 + 5 * RequestTable.overheadBytes)
         table.expire(at: seconds(1), granularity: .milliseconds(1), &effects)
         XCTAssertEqual(table.waitingBytes, 20 + 3 * RequestTable.overheadBytes)
-        table.refused(third, .busy, leader: 0, &effects)
+        table.refused(third, RequestError(.notApplied, .busy), &effects)
         table.applied(named(4), at: 6, result: "", &effects)
         XCTAssertEqual(table.waitingBytes, 10 + RequestTable.overheadBytes)
         table.applied(LogPosition(term: 1, index: 6), result: "", &effects)

@@ -27,7 +27,7 @@ final class WireFormatPageTests: XCTestCase {
     func testTheRefusals_ofAForwardedCommand_areThoseOfThePage() throws {
         let names: [(ForwardResponse.Refusal, String)] = [
             (.notLeader, "notLeader"), (.busy, "busy"), (.tooLarge, "tooLarge"), (.closed, "closed"),
-            (.failed, "failed"),
+            (.failed, "failed"), (.invalid, "invalid"),
         ]
         let rows = try XCTUnwrap(try tables(titled: ["refusal", "name"]).first)
         XCTAssertEqual(rows.map { [$0[0], $0[1]] }, names.map { ["\($0.0.rawValue)", $0.1] })

@@ -3,8 +3,9 @@ import BalsaRaft
 
 /// A command that was forwarded was not put into the log.
 ///
-/// The sender of this frame will not put it there later either. Where a network delivers a frame twice, though, one copy
-/// of a command may be refused and the other taken: a refusal alone does not prove that the command has no effect.
+/// A leader handles each number of a peer once in its term, however many copies of the frame arrive, and takes only what names
+/// its term. A refusal that ``Refusal/isDefinite`` therefore proves that no copy is in the log or will be. The others prove nothing:
+/// an earlier copy may have been taken by the leader that the member was.
 public struct ForwardResponse: Equatable, Sendable {
     /// The number of the ``ForwardedCommand``.
     public var number: UInt64
@@ -17,7 +18,7 @@ public struct ForwardResponse: Equatable, Sendable {
     public enum Refusal: UInt8, Equatable, Sendable {
         /// The member asked does not lead. It may know who does.
         case notLeader = 1
-        /// Too much is waiting already. Later it may be taken.
+        /// Too much is waiting already. Under another number it may be taken later.
         case busy = 2
         /// The command is longer than any that is taken.
         case tooLarge = 3
@@ -25,6 +26,16 @@ public struct ForwardResponse: Equatable, Sendable {
         case closed = 4
         /// The member asked has failed and takes nothing any more.
         case failed = 5
+        /// The command is none that may enter a log.
+        case invalid = 6
+
+        /// Whether it proves that no copy of the frame was taken or will be.
+        public var isDefinite: Bool {
+            switch self {
+            case .busy, .tooLarge, .invalid: true
+            case .notLeader, .closed, .failed: false
+            }
+        }
     }
 
     /// The refusal of a command that was forwarded.
