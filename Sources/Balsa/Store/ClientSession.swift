@@ -90,6 +90,7 @@ struct ClientSession {
         guard !isClosed else { return refuse(.closed) }
         guard now < deadline else { return refuse(.deadlineExceeded) }
         let call = ClientCall(id, operation, deadline: deadline, calledAt: now)
+        guard call.byteCount <= maxWaitingBytes else { return refuse(.tooLarge) }
         guard outstandingBytes + call.byteCount <= maxWaitingBytes else { return refuse(.busy) }
         outstandingBytes += call.byteCount
         if let session, waiting.isEmpty, hasTurn(call, at: now) {
@@ -409,7 +410,10 @@ struct ClientSession {
         armedAt = .never
         let refusal = opening?.lastError ?? RequestError(.notApplied, .deadlineExceeded)
         for call in waiting.removeOverdue(at: now) {
-            let error = RequestError(.notApplied, refusal.reason, leader: refusal.leader)
+            // None of them was sent. What became of an attempt to open a session is not told as what became of theirs.
+            let isPassing = refusal.reason == .superseded || refusal.reason == .overtakenByCheckpoint
+            let reason: RequestError.Reason = isPassing ? .deadlineExceeded : refusal.reason
+            let error = RequestError(.notApplied, reason, leader: refusal.leader)
             complete(call, .failure(error), at: now, into: &effects)
         }
         if let opening, opening.request == 0, now >= opening.retryAt { sendOpening(at: now, into: &effects) }

@@ -69,6 +69,7 @@ extension ReplicatedStore {
             network.advertise = own
             network.security = security
             network.wire = options.replica.wire
+            network.maxQueuedBytes = max(network.maxQueuedBytes, 2 * min(options.replica.wire.maxFrameBytes, 1 << 30))
             return (addresses, network)
         } catch {
             throw StoreError(.notApplied, .invalid, error.description)
@@ -95,7 +96,8 @@ extension ReplicatedStore {
             throw StoreError(.notApplied, .failed, "\(error)")
         }
         let shell = ReplicaShell(loop: loop, workers: workers)
-        let core = StoreCore(shell: shell, member: member, options: options, seed: SystemRandom.seed())
+        let reads = WorkerReads(shell: shell, workers: workers, limit: options.replica.maxWaitingReads)
+        let core = StoreCore(shell: shell, workerReads: reads, member: member, options: options)
         let result: Result<Void, StoreError> = await withCheckedContinuation { continuation in
             // Recovery reads and syncs files: not on a thread of the caller's.
             workers.enqueue {
@@ -118,7 +120,7 @@ extension ReplicatedStore {
         }
         switch result {
         case .success:
-            return ReplicatedStore(core: core, workers: workers, options: options)
+            return ReplicatedStore(core: core, options: options)
         case .failure(let error):
             loop.stop()
             throw error

@@ -22,11 +22,10 @@ import BalsaTransport
 /// reason *cancelled*; a write that had been sent by then may take effect all the same, and the error says so.
 public final class ReplicatedStore: Sendable {
     let core: StoreCore
-    private let workers: WorkerThreads
     private let timeout: Duration
     private let drainLimit: Duration
     private let slowCall: TimeSpan
-    private let maxKeyBytes: Int
+    private let limits: KeyValueLimits
     private let lastCall = Locked<UInt64>(0)
     /// Through it go all calls. It is closed when the store begins to close.
     private let gate = Gate()
@@ -40,13 +39,12 @@ public final class ReplicatedStore: Sendable {
         var waiting: [CheckedContinuation<Void, Never>] = []
     }
 
-    init(core: StoreCore, workers: WorkerThreads, options: StoreOptions) {
+    init(core: StoreCore, options: StoreOptions) {
         self.core = core
-        self.workers = workers
         timeout = options.timeout
         drainLimit = options.drainLimit
         slowCall = TimeSpan(options.slow.call)
-        maxKeyBytes = options.keyValue.limits.maxKeyBytes
+        limits = options.keyValue.limits
     }
 
     deinit {
@@ -96,7 +94,7 @@ public final class ReplicatedStore: Sendable {
         let operation = Command.Operation.compareAndSet(key: key, condition: condition, then: change)
         let reply = try await execute(operation, timeout)
         if reply.outcome == .conditionFailed { return nil }
-        return try StoreError.check(reply).revision
+        return try StoreError.check(reply, limits).revision
     }
 
     /// Puts bytes behind the value of a key.
@@ -115,13 +113,14 @@ public final class ReplicatedStore: Sendable {
 
     private func applied(_ operation: Command.Operation, _ timeout: Duration?) async throws(StoreError) -> CommandReply
     {
-        try StoreError.check(try await execute(operation, timeout))
+        try StoreError.check(try await execute(operation, timeout), limits)
     }
 
     private func execute(_ operation: Command.Operation, _ timeout: Duration?) async throws(StoreError) -> CommandReply
     {
         guard gate.enter() else { throw StoreError(.notApplied, .closed) }
         defer { gate.leave() }
+        try StoreError.check(operation, limits)
         let call = CallID(
             number: lastCall.withLock { last in
                 last += 1
@@ -145,7 +144,7 @@ public final class ReplicatedStore: Sendable {
         }
         switch result {
         case .success(let reply): return reply
-        case .failure(let error): throw StoreError(error)
+        case .failure(let error): throw core.storeError(error)
         }
     }
 
@@ -162,7 +161,7 @@ public final class ReplicatedStore: Sendable {
         consistency: ReadConsistency = .linearizable,
         timeout: Duration? = nil
     ) async throws(StoreError) -> KeyValueEntry? {
-        try checkLength(of: key)
+        try StoreError.check(key: key, limits)
         return try await read(consistency, timeout) { machine, waiting throws(KeyValueError) in
             try machine.get(key, waiting: waiting)
         }
@@ -190,16 +189,9 @@ public final class ReplicatedStore: Sendable {
         consistency: ReadConsistency = .linearizable,
         timeout: Duration? = nil
     ) async throws(StoreError) -> ScanPage {
-        for bound in [from, to] { if let bound { try checkLength(of: bound) } }
+        for bound in [from, to] { if let bound { try StoreError.check(key: bound, limits) } }
         return try await read(consistency, timeout) { machine, waiting throws(KeyValueError) in
             try machine.scan(from: from, to: to, limit: limit, order: order, at: revision, waiting: waiting)
-        }
-    }
-
-    /// Refuses a key that no pair can have, with the same reason as a write of it.
-    private func checkLength(of key: Bytes) throws(StoreError) {
-        guard key.count <= maxKeyBytes else {
-            throw StoreError(.notApplied, .tooLarge, "a key has \(maxKeyBytes) bytes at most")
         }
     }
 
@@ -221,6 +213,7 @@ public final class ReplicatedStore: Sendable {
         }
         while true {
             guard !Task.isCancelled else { throw StoreError(.notApplied, .cancelled) }
+            guard core.shell.now < deadline else { throw StoreError(.notApplied, .deadlineExceeded) }
             // Before the member belongs to a cluster there is nothing to read yet, however old it may be.
             let isThere = core.published.withLock { $0.machine != nil }
             if consistency != .local || !isThere {
@@ -232,36 +225,31 @@ public final class ReplicatedStore: Sendable {
                 guard core.shell.now < deadline else { throw StoreError(.notApplied, .startingUp) }
                 continue
             }
-            let result = await perform(body, on: machine)
+            let result = try await perform(body, on: machine, by: deadline)
             switch result {
             case .success(let value):
                 return value
             case .failure(let error):
                 if error.code == .damaged { core.metDamage(error.description) }
-                // A checkpoint may have taken the place of the state in between.
+                // Meanwhile a checkpoint may have taken the place of the state, or the store have failed or been closed.
                 let isReplaced = core.published.withLock { $0.machine } !== machine
-                guard isReplaced, core.shell.now < deadline else { throw StoreError(error) }
+                guard isReplaced else { throw StoreError(error) }
             }
         }
     }
 
     private func perform<Value: Sendable>(
         _ body: @escaping @Sendable (KeyValueMachine, Waiting) throws(KeyValueError) -> Value,
-        on machine: KeyValueMachine
-    ) async -> Result<Value, KeyValueError> {
+        on machine: KeyValueMachine,
+        by deadline: Instant
+    ) async throws(StoreError) -> Result<Value, KeyValueError> {
         do throws(KeyValueError) {
             return .success(try body(machine, .forbidden))
         } catch {
             guard error.code == .wouldWait else { return .failure(error) }
         }
-        return await withCheckedContinuation { continuation in
-            workers.enqueue {
-                do throws(KeyValueError) {
-                    continuation.resume(returning: .success(try body(machine, .allowed)))
-                } catch {
-                    continuation.resume(returning: .failure(error))
-                }
-            }
+        return try await core.workerReads.read(by: deadline) {
+            do throws(KeyValueError) { return .success(try body(machine, .allowed)) } catch { return .failure(error) }
         }
     }
 
@@ -273,7 +261,7 @@ public final class ReplicatedStore: Sendable {
         } onCancel: {
             promise.give(.failure(RequestError(.notApplied, .cancelled)))
         }
-        if case .failure(let error) = result { throw StoreError(error) }
+        if case .failure(let error) = result { throw core.storeError(error) }
     }
 
     // MARK: The store itself
@@ -359,17 +347,6 @@ public final class ReplicatedStore: Sendable {
                 return closing.isDone
             }
             if isDone { continuation.resume() }
-        }
-    }
-}
-
-extension StoreError {
-    /// Throws where a command was executed and refused.
-    fileprivate static func check(_ reply: CommandReply) throws(StoreError) -> CommandReply {
-        switch reply.outcome {
-        case .applied: return reply
-        case .keyTooLarge, .valueTooLarge: throw StoreError(.notApplied, .tooLarge, reply.outcome.description)
-        default: throw StoreError(.notApplied, .invalid, reply.outcome.description)
         }
     }
 }

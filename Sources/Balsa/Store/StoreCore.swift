@@ -25,6 +25,8 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
     struct Published {
         var machine: KeyValueMachine?
         var state = StoreState.recovering
+        /// Why the store has failed, with the file where there is one; empty while it has not.
+        var failure = ""
         /// The figures that were the last ones, once the store is closed.
         var lastStatus = StoreStatus()
         var streams: [(id: UInt64, continuation: AsyncStream<StoreState>.Continuation)] = []
@@ -32,10 +34,12 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
     }
 
     let shell: ReplicaShell
+    let workerReads: WorkerReads
     let published = Locked(Published())
     private let inbox = Locked(Inbox())
     private let observer: (any StoreObserver)?
     private let member: MemberID
+    private let commandLimit: String
 
     // What follows belongs to the loop's thread.
     private var session: ClientSession
@@ -55,8 +59,18 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
     private var stall = StallWatch()
     private var damage: RepetitionWatch
 
-    init(shell: ReplicaShell, member: MemberID, options: StoreOptions, seed: UInt64) {
+    init(
+        shell: ReplicaShell,
+        workerReads: WorkerReads,
+        member: MemberID,
+        options: StoreOptions,
+        seed: UInt64 = SystemRandom.seed()
+    ) {
         self.shell = shell
+        self.workerReads = workerReads
+        commandLimit =
+            "a command with its keys and values; `maxCommandBytes` is \(options.replica.maxCommandBytes), "
+            + "`StoreOptions.maxWaitingBytes` \(options.maxWaitingBytes)"
         self.member = member
         observer = options.observer
         slow = SlowWatch(options.slow)
@@ -90,6 +104,15 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
         enqueue(.read(consistency, deadline: deadline, completion))
     }
 
+    /// What a caller is told for the error of a request, with what there is to say beyond its reason.
+    func storeError(_ error: RequestError) -> StoreError {
+        switch error.reason {
+        case .failed: StoreError(error, published.withLock { $0.failure })
+        case .tooLarge: StoreError(error, commandLimit)
+        default: StoreError(error)
+        }
+    }
+
     private func enqueue(_ call: Call) {
         let mustPost = inbox.withLock { inbox in
             inbox.calls.append(call)
@@ -120,6 +143,7 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
         session.close(into: &effects)
         reads.close(into: &readEffects)
         carryOut()
+        workerReads.close()
         isClosed = true
         var last = figures()
         last.state = .closed
@@ -254,6 +278,8 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
             if changed.leader != 0 { hasHadLeader = true }
         case .failed(let error):
             failure = error.description
+            // Before those who wait are told, whose errors say why.
+            published.withLock { $0.failure = error.description }
             if error.code == .damaged { observer?.noticed(.damaged(error.description)) }
         default:
             break
@@ -331,7 +357,7 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
         status.state = currentState
         status.outstandingCommands = session.outstandingCount
         status.queuedBytes = session.waitingBytes
-        status.waitingReads = reads.count
+        status.waitingReads = reads.count + workerReads.count
         let transport = shell.transportStatus
         status.connections = transport.connections
         status.transport = transport.metrics

@@ -69,7 +69,7 @@ public struct StoreStatus: Sendable {
     public var queuedBytes = 0
     /// How long the commands are that the replica has and has not answered, in bytes.
     public var replicatingBytes = 0
-    /// How many reads wait for their turn.
+    /// How many reads wait for their turn, or for a worker that reads the disk for them.
     public var waitingReads = 0
 
     // The network.

@@ -229,7 +229,11 @@ final class ClientSessionTests: XCTestCase {
     func testTooManyBytesAreRefusedAtOnce() {
         session = ClientSession(seed: 1, window: 2, maxWaitingBytes: 10)
         call(1, at: at(0))
-        XCTAssertEqual(completed()[1], .failure(RequestError(.notApplied, .busy)))
+        XCTAssertEqual(completed()[1], .failure(RequestError(.notApplied, .tooLarge)), "there would never be room")
+        session = ClientSession(seed: 1, window: 2, maxWaitingBytes: 100)
+        call(1, at: at(0))
+        call(2, at: at(0))
+        XCTAssertEqual(completed(), [2: .failure(RequestError(.notApplied, .busy))])
     }
 
     /// The moment of the last wake-up that was asked for.

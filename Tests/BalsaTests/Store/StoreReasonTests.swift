@@ -102,15 +102,82 @@ final class StoreReasonTests: StoreTestCase {
     func testMoreThanMayWaitIsBusyAndWasNotApplied() async throws {
         var options = StoreOptions()
         options.maxWaitingBytes = 4 << 10
-        let store = try await ReplicatedStore.open(at: directory, options: options)
-        let error = await refusal { try await store.put("k", bytes(5 << 10)) }
+        let store = try await survivor(options)
+        let half = bytes(3 << 10)
+        let first = Task { try await store.put("k", half, timeout: .seconds(60)) }
+        try await eventually("it is under way") { await store.status().outstandingCommands == 1 }
+        let error = await refusal { try await store.put("k", half) }
         XCTAssertEqual(error?.reason, .busy)
         XCTAssertEqual(error?.outcome, .notApplied)
         XCTAssertEqual(error?.isRetriable, true)
-        let value = try await store.get("k")
-        XCTAssertNil(value)
-        try await store.put("k", bytes(1 << 10))
+        let never = await refusal { try await store.put("k", bytes(5 << 10)) }
+        XCTAssertEqual(never?.reason, .tooLarge, "there would never be room for it")
+        XCTAssertEqual(never?.outcome, .notApplied)
+        XCTAssertEqual(never?.message.contains("4096"), true, never?.message ?? "")
+        first.cancel()
+        await store.close(drainingFor: .zero)
+    }
+
+    /// The caller hears what was too large, how large it is and what the limit is; much more than may wait is no matter of time.
+    func testWhatIsTooLargeNamesItsSizeAndTheLimit() async throws {
+        let store = try await ReplicatedStore.open(at: directory)
+        let large = bytes(40 << 20)
+        let value = await refusal { try await store.put("k", large) }
+        XCTAssertEqual(value?.reason, .tooLarge)
+        XCTAssertEqual(value?.isRetriable, false)
+        XCTAssertEqual(value?.message, "a value of 41943040 bytes; `KeyValueLimits.maxValueBytes` is 1048576")
+        let long = bytes(5_000)
+        for error in [
+            await refusal { try await store.put(long, "v") }, await refusal { _ = try await store.get(long) },
+        ] {
+            XCTAssertEqual(error?.message, "a key of 5000 bytes; `KeyValueLimits.maxKeyBytes` is 4096")
+        }
+        let reversed = await refusal { _ = try await store.scan(from: "b", to: "a") }
+        XCTAssertEqual(reversed?.description.contains("invalid: "), false, "\(String(describing: reversed))")
         await store.close()
+    }
+
+    /// The leader applies nothing and takes nothing more. What a follower passes on is definitely refused, again and again.
+    func testBusy_ofTheLeaderThroughAFollower_isNotAppliedAtTheDeadline() async throws {
+        var options = StoreOptions()
+        options.keyValue.engine.memtableBytes = 16 << 10
+        options.replica.maxBacklogBytes = 16 << 10
+        let peers = try LoopbackPorts.peers(3)
+        var stores: [ReplicatedStore] = []
+        var runtimes: [StoreRuntime] = []
+        for member in peers.keys.sorted() {
+            let runtime = StoreRuntime(workers: 2)
+            runtimes.append(runtime)
+            let place = "\(directory)/\(member)"
+            stores.append(
+                try await .open(at: place, member: member, peers: peers, options: options, runtime: runtime)
+            )
+        }
+        try await stores[0].put("before", "all is well")
+        let (leader, others) = try await split(stores)
+        // Each has its session, which is no part of what is asked here.
+        for store in others { try await store.put("before", "all is well") }
+        let place = try XCTUnwrap(stores.firstIndex { $0 === leader })
+        let held = try HeldWorkers(of: runtimes[place])
+        var last: StoreError?
+        for number in 0..<1_000 where last?.reason != .busy {
+            do throws(StoreError) {
+                try await leader.put(Bytes("k\(number)"), bytes(1_000), timeout: .milliseconds(50))
+            } catch { last = error }
+        }
+        XCTAssertEqual(last?.reason, .busy)
+        for store in others {
+            let error = await refusal {
+                try await store.put("through a follower", "never", timeout: .milliseconds(300))
+            }
+            XCTAssertTrue([.busy, .deadlineExceeded].contains(error?.reason), "\(String(describing: error))")
+            XCTAssertEqual(error?.outcome, .notApplied, "\(String(describing: error))")
+        }
+        held.letGo()
+        try await others[0].put("after", "all is well", timeout: .seconds(30))
+        let value = try await others[1].get("through a follower", timeout: .seconds(30))
+        XCTAssertNil(value, "what was not applied never is")
+        for store in stores { await store.close() }
     }
 
     func testRevisionsThatAreTooOldOrNotThereYet() async throws {

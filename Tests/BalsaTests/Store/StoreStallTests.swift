@@ -1,26 +1,12 @@
 import BalsaKeyValue
 import BalsaPlatform
 import BalsaRaft
-import Dispatch
 import XCTest
 
 @testable import Balsa
 
 /// A store whose background work does not get on: what waits, what is refused, and what an operator hears of it.
 final class StoreStallTests: StoreTestCase {
-    /// Threads that do not get on until they are let go.
-    private struct HeldWorkers {
-        private let semaphore = DispatchSemaphore(value: 0)
-        private let count = 2
-
-        init(of runtime: StoreRuntime) throws {
-            let workers = try runtime.workers()
-            for _ in 0..<count { workers.enqueue { [semaphore] in semaphore.wait() } }
-        }
-
-        func letGo() { for _ in 0..<count { semaphore.signal() } }
-    }
-
     func testAStallIsToldAndRefusesWhatWouldPileUpAndEndsByItself() async throws {
         let observer = NotingObserver()
         let runtime = StoreRuntime(workers: 2)

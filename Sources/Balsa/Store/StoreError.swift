@@ -1,0 +1,68 @@
+import BalsaKeyValue
+import BalsaPlatform
+import BalsaRaft
+
+/// Why a store cannot do what it was asked.
+public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// Whether a write took effect; *not applied* for everything that is no write.
+    public let outcome: RequestError.Outcome
+    /// What happened.
+    public let reason: RequestError.Reason
+    /// The member that leads, as far as this one knows; 0 where it does not.
+    public let leader: MemberID
+    /// What happened in a sentence, where there is more to say.
+    public let message: String
+
+    /// An error.
+    public init(
+        _ outcome: RequestError.Outcome,
+        _ reason: RequestError.Reason,
+        leader: MemberID = 0,
+        _ message: String = ""
+    ) {
+        self.outcome = outcome
+        self.reason = reason
+        self.leader = leader
+        self.message = message
+    }
+
+    init(_ error: RequestError, _ message: String = "") {
+        // Calls go through any member: that this one does not lead matters only where it knows of nobody who does.
+        let isLeaderless = error.reason == .notLeader && error.leader == 0
+        self.init(error.outcome, isLeaderless ? .noQuorum : error.reason, leader: error.leader, message)
+    }
+
+    init(_ error: ReplicaError) {
+        self.init(.notApplied, error.code == .invalid ? .invalid : .failed, sentence: error.description)
+    }
+
+    init(_ error: KeyValueError) {
+        let reason: RequestError.Reason =
+            switch error.code {
+            case .invalid: .invalid
+            case .compacted: .compacted
+            case .futureRevision: .futureRevision
+            default: .failed
+            }
+        self.init(.notApplied, reason, sentence: error.description)
+    }
+
+    /// An error whose sentence may begin with the reason, which is not said twice.
+    private init(_ outcome: RequestError.Outcome, _ reason: RequestError.Reason, sentence: String) {
+        let prefix = "\(reason): "
+        self.init(outcome, reason, sentence.hasPrefix(prefix) ? String(sentence.dropFirst(prefix.count)) : sentence)
+    }
+
+    /// Whether the same call may succeed a little later, without having had an effect.
+    public var isRetriable: Bool {
+        let passing: [RequestError.Reason] = [
+            .busy, .notLeader, .noQuorum, .superseded, .startingUp, .deadlineExceeded,
+        ]
+        return outcome == .notApplied && passing.contains(reason)
+    }
+
+    /// Reason, outcome and message in one line.
+    public var description: String {
+        "\(reason) (\(outcome.rawValue))" + (message.isEmpty ? "" : ": \(message)")
+    }
+}

@@ -1,0 +1,139 @@
+import BalsaKeyValue
+import BalsaPlatform
+import BalsaRaft
+import Foundation
+import XCTest
+
+@testable import Balsa
+
+/// Stores that fail: every error, the state and the events say why, and name the file.
+final class StoreFailureTests: StoreTestCase {
+    private let observer = NotingObserver()
+
+    private var failures: [ReplicaError] {
+        observer.events.compactMap { if case .failed(let error) = $0 { error } else { nil } }
+    }
+
+    private var damages: [String] {
+        observer.events.compactMap { if case .damaged(let sentence) = $0 { sentence } else { nil } }
+    }
+
+    func testFailed_syncOfTheLog_isSaidWithTheFileByEveryCallAndTheState() async throws {
+        let files = HookedFileSystem()
+        var options = StoreOptions()
+        options.observer = observer
+        let store = try await ReplicatedStore.open(
+            directory,
+            member: 1,
+            peers: [],
+            network: nil,
+            options,
+            .shared,
+            fileSystem: files
+        )
+        try await store.put("before", "all is well")
+        let log = directory + "/log/"
+        files.failSyncs { $0.hasPrefix(log) }
+        let waiting = await refusal { try await store.put("k", "v") }
+        XCTAssertEqual(waiting?.reason, .failed)
+        XCTAssertEqual(waiting?.outcome, .unknown, "it was in the log")
+        var errors = [waiting]
+        errors.append(await refusal { try await store.put("k", "w") })
+        errors.append(await refusal { _ = try await store.get("before") })
+        errors.append(await refusal { _ = try await store.get("before", consistency: .local) })
+        errors.append(await refusal { _ = try await store.scan() })
+        for error in errors {
+            XCTAssertEqual(error?.reason, .failed)
+            XCTAssertEqual(error?.message.contains(log), true, "\(String(describing: error))")
+            XCTAssertEqual(error?.message.contains("sync"), true, "\(String(describing: error))")
+        }
+        for error in errors.dropFirst() { XCTAssertEqual(error?.outcome, .notApplied) }
+        let status = await store.status()
+        XCTAssertEqual(status.state.failure?.contains(log), true, "\(status.state)")
+        XCTAssertEqual(failures.map(\.code), [.file])
+        XCTAssertEqual(failures.first?.file?.path.hasPrefix(log), true)
+        XCTAssertEqual(damages, [], "a file operation that failed is no damage")
+        await store.close()
+    }
+
+    /// A store with pairs `k100 ... k199` in several tables, in the first block of each of which a bit has changed.
+    private func openDamaged(_ change: (inout StoreOptions) -> Void = { _ in }) async throws -> ReplicatedStore {
+        var options = StoreOptions()
+        options.keyValue.engine.memtableBytes = 32 << 10
+        options.keyValue.engine.levelZeroTables = 100
+        options.keyValue.engine.levelZeroTablesToPause = 200
+        let first = try await ReplicatedStore.open(at: directory, options: options)
+        // In an order in which every table overlaps the others: they have to be merged.
+        for number in 0..<100 {
+            try await first.put(Bytes("k\(100 + number * 37 % 100)"), Bytes([UInt8](repeating: 7, count: 1_000)))
+        }
+        try await eventually("all has been flushed that is frozen") {
+            let engine = await first.status().engine
+            return engine.flushes > 1 && engine.sealsWaiting == 0
+        }
+        await first.close()
+        let fileSystem = LinuxFileSystem()
+        let found = try XCTUnwrap(FileManager.default.enumerator(atPath: directory)?.allObjects as? [String])
+        let tables = found.filter { $0.contains("/table-") }
+        XCTAssertGreaterThan(tables.count, 1)
+        for table in tables {
+            let file = try fileSystem.open(directory + "/" + table, .readWrite)
+            let byte = try file.read(1, at: 1_000)
+            try file.write(Bytes([byte[0] ^ 1]), at: 1_000)
+            file.close()
+        }
+        change(&options)
+        options.observer = observer
+        return try await ReplicatedStore.open(at: directory, options: options)
+    }
+
+    /// Checks that the store has failed, and says that bytes of a table are damaged, and where.
+    private func expectDamage(_ store: ReplicatedStore, line: UInt = #line) async throws {
+        try await eventually("it has failed", line: line) { store.state.failure != nil }
+        XCTAssertEqual(failures.map(\.code), [.damaged], line: line)
+        XCTAssertEqual(damages.count, 1, "\(damages)", line: line)
+        let error = await refusal(line: line) { try await store.put("never", "said") }
+        XCTAssertEqual(error?.reason, .failed, line: line)
+        XCTAssertEqual(error?.outcome, .notApplied, line: line)
+        let status = await store.status()
+        let sentences = [damages.first, failures.first?.description, status.state.failure, error?.message]
+        for sentence in sentences {
+            XCTAssertEqual(sentence?.contains("/table-"), true, "the file: \(sentence ?? "nothing")", line: line)
+            XCTAssertEqual(sentence?.contains("damaged"), true, "\(sentence ?? "nothing")", line: line)
+            XCTAssertNotNil(sentence?.range(of: "at byte [0-9]+", options: .regularExpression), sentence ?? "")
+        }
+        await store.close()
+    }
+
+    func testDamaged_blockThatACompactionMeets_isAnEventAndTheReasonOfTheFailure() async throws {
+        let store = try await openDamaged { $0.keyValue.engine.levelZeroTables = 2 }
+        try await expectDamage(store)
+    }
+
+    func testDamaged_blockThatACommandReads_isAnEventAndTheReasonOfTheFailure() async throws {
+        let store = try await openDamaged()
+        var failure: StoreError?
+        for number in 100..<200 where failure == nil {
+            do throws(StoreError) { try await store.append("8", to: Bytes("k\(number)")) } catch { failure = error }
+        }
+        XCTAssertEqual(failure?.reason, .failed)
+        XCTAssertEqual(failure?.outcome, .unknown, "it is in the log")
+        XCTAssertEqual(failure?.message.contains("/table-"), true, "\(String(describing: failure))")
+        try await expectDamage(store)
+    }
+
+    func testDamaged_blockThatAReadMeets_isAnEventAndTheStoreGoesOn() async throws {
+        let store = try await openDamaged()
+        let error = await refusal {
+            for number in 100..<200 { _ = try await store.get(Bytes("k\(number)")) }
+        }
+        XCTAssertEqual(error?.reason, .failed)
+        XCTAssertEqual(error?.outcome, .notApplied)
+        XCTAssertEqual(error?.message.contains("/table-"), true, "\(String(describing: error))")
+        try await eventually("the event") { !self.damages.isEmpty }
+        XCTAssertEqual(damages.first?.contains("/table-"), true)
+        try await store.put("after", "it goes on")
+        XCTAssertNil(store.state.failure)
+        await store.close()
+    }
+}
