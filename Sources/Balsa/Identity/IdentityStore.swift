@@ -15,7 +15,8 @@ struct IdentityStore {
     /// The random number of this opening.
     private let nonce: UInt64
 
-    /// Reads both files, or makes IDENTITY for a new member. An opening that is refused is not counted: ``count()`` does that.
+    /// Reads both files, or makes IDENTITY for a new member. It does not count the opening: ``count()`` does that, once neither
+    /// what the directory holds nor the setup has refused it. A store binds its port before.
     ///
     /// - Parameters:
     ///   - directory: exists, and is locked by the caller.

@@ -63,7 +63,8 @@ public final class Member {
     ///   - now: the present moment.
     ///   - effects: what the shell has to do first.
     /// - Throws: ``ReplicaError``: *invalid* also for a list of other members than those of the cluster that the directory
-    ///   belongs to. A directory that is refused holds every byte that it held; the opening is not counted.
+    ///   belongs to. A directory that is refused for what it holds or for the setup holds every byte that it held; the opening
+    ///   is not counted.
     public static func open(
         _ setup: MemberSetup,
         fileSystem: any FileSystem,
@@ -141,8 +142,11 @@ public final class Member {
             try store.note(remembered)
             return verdict
         } catch {
-            // What the peer remembers may be written with the next note: only a record of openings that is full needs it.
-            if !isNew, let file = error.file, isPassing(file) { return verdict }
+            // What the peer remembers is needed only once the record of openings is full: the next connection notes it.
+            if !isNew, let file = error.file, isPassing(file) {
+                peers?.restoreKnown(of: introduction.from, from: store.boot.peers)
+                return verdict
+            }
             // It counts as neither heard nor remembered, and a peer that was connected before still is.
             peers = before
             if let file = error.file, isPassing(file) {
@@ -184,7 +188,8 @@ public final class Member {
     private func refused(_ refusal: IdentityRefusal, _ effects: inout [ReplicaEffect]) {
         guard refusal.reason != .unavailable else { return }
         if refusal.reason == .unproven, refusal.cluster == cluster?.id {
-            peers?.remembers(refusal.refuser, refusal.opening)
+            // Who answers in the place of the member that was meant may ask for anything.
+            if refusal.refuser == refusal.meant { peers?.remembers(refusal.refuser, refusal.opening) }
             return
         }
         if let cluster {
@@ -363,6 +368,7 @@ public final class Member {
             member: member,
             configuration: configuration,
             identity: cluster,
+            hasTakenPart: !store.boot.peers.isEmpty,
             provider: provider,
             options: setup.options,
             seed: setup.seed,

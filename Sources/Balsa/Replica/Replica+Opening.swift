@@ -28,6 +28,7 @@ extension Replica {
     ///   - member: which member this is.
     ///   - configuration: who the members are.
     ///   - identity: the cluster, whose table is entry 1 of the log; nil for a log that begins with an empty entry.
+    ///   - hasTakenPart: whether the caller knows that the replica was open before.
     ///   - provider: opens the state machine.
     ///   - options: the limits.
     ///   - seed: a random number, different for each member and each opening.
@@ -42,6 +43,7 @@ extension Replica {
         member: MemberID,
         configuration: Configuration,
         identity: ClusterIdentity? = nil,
+        hasTakenPart: Bool = false,
         provider: any StateMachineProvider,
         options: ReplicaOptions = ReplicaOptions(),
         seed: UInt64,
@@ -60,6 +62,7 @@ extension Replica {
                 fileSystem: fileSystem,
                 member: member,
                 configuration: configuration,
+                hasTakenPart: hasTakenPart,
                 provider: provider,
                 options: options,
                 seed: seed
@@ -87,6 +90,7 @@ extension Replica {
         fileSystem: any FileSystem,
         member: MemberID,
         configuration: Configuration,
+        hasTakenPart: Bool,
         provider: any StateMachineProvider,
         options: ReplicaOptions,
         seed: UInt64
@@ -96,10 +100,14 @@ extension Replica {
         let recovery = try findLog(directory + "/log", in: fileSystem, options: options.log)
         let recovered = recovery.found?.first { $0.group == group }
         let isFirst = generations.root == nil
-        if isFirst { try checkIsNew(recovered, groupDirectory) }
+        if isFirst { try checkIsNew(recovered, groupDirectory, hasTakenPart: hasTakenPart) }
         let found = try findVote(groupDirectory, in: fileSystem, mustExist: recovered != nil || !isFirst)
         guard !isFirst || found?.state ?? .initial == .initial else {
             throw ReplicaError(.damaged, "\(groupDirectory)/ROOT is missing, though the member has voted")
+        }
+        // The first segment is durable before the first vote is written.
+        guard found?.state ?? .initial == .initial || recovery.hasSegments else {
+            throw ReplicaError(.damaged, "\(directory)/log holds no segment, though the member has voted")
         }
         if isFirst { try prepareDirectories(directory, groupDirectory, in: fileSystem) }
         var vote: VoteFile
@@ -175,6 +183,7 @@ extension Replica {
         let generation: UInt64
         if let root = generations.root {
             generation = root.generation
+            try checkExists(generation, generations, in: fileSystem)
         } else {
             generation = try generations.createFirst()
         }
@@ -202,8 +211,31 @@ extension Replica {
         }
     }
 
-    /// Throws where a replica has a log and no ROOT.
-    private static func checkIsNew(_ recovered: RecoveredGroup?, _ directory: String) throws(ReplicaError) {
+    /// Throws where the directory of the live generation is gone. The name was durable before ROOT was published, and a provider
+    /// would make the directory anew.
+    private static func checkExists(
+        _ generation: UInt64,
+        _ generations: GenerationStore,
+        in fileSystem: any FileSystem
+    ) throws(ReplicaError) {
+        let path = generations.path(of: generation)
+        do throws(FileError) {
+            if try fileSystem.exists(path) { return }
+        } catch {
+            throw ReplicaError(error)
+        }
+        throw ReplicaError(.damaged, "\(path) is missing, though ROOT names it")
+    }
+
+    /// Throws where a replica has a log, or was open before, and has no ROOT: that is published before anything else happens.
+    private static func checkIsNew(
+        _ recovered: RecoveredGroup?,
+        _ directory: String,
+        hasTakenPart: Bool
+    ) throws(ReplicaError) {
+        guard !hasTakenPart else {
+            throw ReplicaError(.damaged, "\(directory)/ROOT is missing, though the member has listened to others")
+        }
         guard let recovered else { return }
         guard recovered.base == .zero, recovered.entries.isEmpty else {
             throw ReplicaError(.damaged, "\(directory)/ROOT is missing, though the member has a log")
@@ -318,6 +350,13 @@ extension Replica {
             throw ReplicaError(
                 .damaged,
                 "\(places): the log begins behind \(outline.base), the state ends at \(position)"
+            )
+        }
+        let published = generations.root?.position ?? .zero
+        guard position.index >= published.index else {
+            throw ReplicaError(
+                .damaged,
+                "\(places): the state ends at \(position), though ROOT was published with \(published)"
             )
         }
         if position == .zero || outline.contains(position) { return outline }

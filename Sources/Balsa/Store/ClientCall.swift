@@ -76,7 +76,8 @@ enum AttemptVerdict {
             }
             switch answer.outcome {
             case .sessionExpired, .requestTooOld: self = .sessionEnded
-            case .windowExceeded: self = .refused(RequestError(.notApplied, .busy))
+            // Every copy of the same bytes is answered so.
+            case .windowExceeded: self = .failed(RequestError(.notApplied, .invalid))
             default: self = .answered(answer)
             }
         case .failure(let error):

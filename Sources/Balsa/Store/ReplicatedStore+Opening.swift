@@ -102,7 +102,10 @@ extension ReplicatedStore {
             // Recovery reads and syncs files: not on a thread of the caller's.
             workers.enqueue {
                 let opened = Result { () throws(StoreError) in
-                    try openMember(directory, fileSystem, member, peers, options, shell)
+                    // First: a port that is in use must not count as an opening of the directory.
+                    let port = try bind(network)
+                    let opened = try openMember(directory, fileSystem, member, peers, options, shell)
+                    return UncheckedBox((opened: opened.value, port: port))
                 }
                 switch opened {
                 case .failure(let error):
@@ -111,7 +114,7 @@ extension ReplicatedStore {
                     loop.post {
                         continuation.resume(
                             returning: Result { () throws(StoreError) in
-                                try start(box.value, shell, core, member, peers, network)
+                                try start(box.value.opened, shell, core, member, peers, network, box.value.port)
                             }
                         )
                     }
@@ -130,6 +133,14 @@ extension ReplicatedStore {
     private struct Opened {
         var member: Member
         var effects: [ReplicaEffect]
+    }
+
+    /// Takes the port of a member that others reach.
+    private static func bind(_ network: TCPOptions?) throws(StoreError) -> BoundPort? {
+        guard let network else { return nil }
+        do throws(TransportError) { return try BoundPort(network) } catch {
+            throw StoreError(.notApplied, .failed, "\(error)")
+        }
     }
 
     private static func openMember(
@@ -169,14 +180,15 @@ extension ReplicatedStore {
         }
     }
 
-    /// On the loop: opens the ports and lets the member begin.
+    /// On the loop: lets others connect and the member begin.
     private static func start(
         _ opened: Opened,
         _ shell: ReplicaShell,
         _ core: StoreCore,
         _ member: MemberID,
         _ peers: [TCPTransport.Peer],
-        _ network: TCPOptions?
+        _ network: TCPOptions?,
+        _ port: BoundPort?
     ) throws(StoreError) {
         var transport: TCPTransport?
         do {
@@ -185,6 +197,7 @@ extension ReplicatedStore {
                     network,
                     member: member,
                     loop: shell.loop,
+                    on: port,
                     random: RandomSource(seed: SystemRandom.seed()),
                     receiver: shell
                 )

@@ -106,6 +106,9 @@ public final class LogRecovery {
     /// What the log holds of each group, once everything was read and before anything is changed; nil before that.
     public var found: [RecoveredGroup]? { repair?.groups }
 
+    /// Whether there is any segment, once everything was read. A log that was ever open has one.
+    public var hasSegments: Bool { !scan.segments.isEmpty }
+
     private func list() throws(LogError) {
         let names = try filed { () throws(FileError) in
             try fileSystem.exists(directory) ? try fileSystem.list(directory) : []

@@ -42,6 +42,8 @@ struct OutboundConnection {
         case welcomed
         /// One of the sides refused.
         case refused(HandshakeRefusal)
+        /// The peer asks for something that the next hello says.
+        case asked
         /// The system could not connect, or has lost the connection, or the peer does not keep to the protocol.
         case failed
         /// The moment of the last deadline has come.
@@ -93,6 +95,8 @@ struct OutboundConnection {
     private var attempt: UInt64 = 0
     private var addressCount = 0
     private var activeSince: UInt64 = 0
+    /// Whether the peer has asked for something since it last welcomed this member.
+    private var wasAsked = false
 
     init(timeouts: Timeouts, backoff: Backoff) {
         self.timeouts = timeouts
@@ -133,6 +137,7 @@ struct OutboundConnection {
         case (.handshaking, .welcomed):
             phase = .active
             activeSince = now
+            wasAsked = false
             effects += [.setDeadline(nil), .tellConnected, .beginSending]
         case (.handshaking, .refused(let refusal)):
             phase = .waiting(wasRefused: true)
@@ -140,6 +145,12 @@ struct OutboundConnection {
                 .disconnect, .refuseFrames, .tellRefused(refusal), .tellUnreachable,
                 .setDeadline(now &+ backoff.longest(&random)),
             ]
+        case (.handshaking, .asked):
+            // The peer is there and waits for the answer. Once: a peer that asks again and again is not to be answered as fast
+            // as the network allows.
+            if !wasAsked { backoff.reset() }
+            wasAsked = true
+            fail(at: now, &random, into: &effects)
         case (.handshaking, .failed), (.handshaking, .deadline), (.active, .failed):
             fail(at: now, &random, into: &effects)
         default: return

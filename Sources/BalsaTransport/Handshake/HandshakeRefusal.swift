@@ -83,10 +83,10 @@ public struct HandshakeRefusal: Error, Equatable, Sendable, CustomStringConverti
         return refusal
     }
 
-    /// Whether the refusal only asks for an opening that the next introduction shows. Nobody has to hear of it.
+    /// Whether the refusal only asks for an opening that the next introduction shows, as ``IdentityRefusal/isPassing`` says.
     public var isPassing: Bool {
         guard case .identity(let refusal) = reason else { return false }
-        return refusal.reason == .unproven
+        return refusal.isPassing
     }
 
     /// Who refused whom, and why, in one line.

@@ -272,7 +272,7 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
             guard refusal.isPassing else { return step(.refused(refusal)) }
             // The receiver learns which opening to show, and shows it in the next hello, which does not have to wait long.
             receiver.refused(peer, refusal)
-            return step(.failed)
+            return step(.asked)
         }
         // The peer answered, ended and was started again before its answer was read. To judge that after the hello of the next
         // life would take it for another process. An answer to a hello that was said to the next life is no such thing.

@@ -39,8 +39,8 @@ enum Socket {
         return descriptor
     }
 
-    /// A socket that listens.
-    static func listen(on address: SocketAddress, backlog: Int32) throws(TransportError) -> Int32 {
+    /// A socket that is bound to an address and does not listen yet.
+    static func bind(to address: SocketAddress) throws(TransportError) -> Int32 {
         let descriptor = try make(address.family)
         do throws(TransportError) {
             // A port whose last connections are dying away can be listened on again at once after a restart.
@@ -48,13 +48,17 @@ enum Socket {
             guard address.withPointer({ Glibc.bind(descriptor, $0, $1) }) == 0 else {
                 throw TransportError(.system, "bind a socket", number: .last)
             }
-            guard Glibc.listen(descriptor, backlog) == 0 else {
-                throw TransportError(.system, "listen", number: .last)
-            }
             return descriptor
         } catch {
             close(descriptor)
             throw error
+        }
+    }
+
+    /// Lets others connect to a socket that is bound.
+    static func listen(_ descriptor: Int32, backlog: Int32) throws(TransportError) {
+        guard Glibc.listen(descriptor, backlog) == 0 else {
+            throw TransportError(.system, "listen", number: .last)
         }
     }
 

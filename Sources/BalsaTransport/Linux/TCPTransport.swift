@@ -49,6 +49,7 @@ public final class TCPTransport: Transport, @unchecked Sendable {
     ///   - options: how it behaves.
     ///   - member: which member this is.
     ///   - loop: the loop that serves it. It must not be stopped before the transport is closed.
+    ///   - bound: the port, where the caller has taken it with the same options before.
     ///   - random: the source of chance for the waits between attempts.
     ///   - receiver: says who this member is and to whom it listens, and is told what arrives, on the loop's thread; it is
     ///     kept until the transport is closed.
@@ -58,16 +59,14 @@ public final class TCPTransport: Transport, @unchecked Sendable {
         _ options: TCPOptions,
         member: MemberID,
         loop: EventLoop,
+        on bound: BoundPort? = nil,
         random: RandomSource,
         receiver: sending any TransportReceiver
     ) throws(TransportError) {
-        try options.check()
-        let addresses = try SocketAddress.resolve(options.listen, isNumeric: false)
-        guard options.security == .insecureNetwork || addresses.allSatisfy(\.isLoopback) else {
-            throw TransportError(.insecure, "others can reach `\(options.listen)`, and nothing protects it")
-        }
-        let descriptor = try Socket.listen(on: addresses[0], backlog: Int32(options.maxInboundConnections))
+        let descriptor: Int32
+        if let bound { descriptor = bound.take() } else { descriptor = try BoundPort(options).take() }
         do throws(TransportError) {
+            try Socket.listen(descriptor, backlog: Int32(options.maxInboundConnections))
             port = try SocketAddress.bound(descriptor).port
         } catch {
             Socket.close(descriptor)

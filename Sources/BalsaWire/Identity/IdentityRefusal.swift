@@ -78,6 +78,8 @@ public struct IdentityRefusal: Error, Equatable, Sendable, CustomStringConvertib
     /// The latest opening of the refused member's directory that the refuser has listened to, where the reason is about
     /// openings; else 0.
     public let opening: UInt64
+    /// Whether the introduction showed that opening with the number that the refused member has for it.
+    private let isShown: Bool
 
     /// That who introduces itself so is not listened to.
     ///
@@ -101,6 +103,7 @@ public struct IdentityRefusal: Error, Equatable, Sendable, CustomStringConvertib
         memberCluster = introduction.cluster
         self.cluster = cluster
         self.opening = reason.isAboutOpenings ? opening : 0
+        isShown = introduction.proof.map { $0.boot == opening } ?? false
     }
 
     /// That a member finds that it has no place in a cluster of which it was told.
@@ -112,6 +115,7 @@ public struct IdentityRefusal: Error, Equatable, Sendable, CustomStringConvertib
         memberCluster = .none
         self.cluster = cluster
         opening = 0
+        isShown = false
     }
 
     /// Whether the refused member must stop: its directory has forgotten promises, or is not the only one that makes them.
@@ -121,6 +125,12 @@ public struct IdentityRefusal: Error, Equatable, Sendable, CustomStringConvertib
         case .wiped, .rolledBack, .cloned, .duplicateID: true
         default: false
         }
+    }
+
+    /// Whether it only asks the refused member to show an opening, which its next introduction does: nobody has to hear of it.
+    /// That is not so if the opening was shown already, or if another member or another cluster asks.
+    public var isPassing: Bool {
+        reason == .unproven && !isShown && refuser == meant && cluster == memberCluster
     }
 
     /// What is wrong and what to do, in sentences.
@@ -144,16 +154,22 @@ public struct IdentityRefusal: Error, Equatable, Sendable, CustomStringConvertib
                 + "the member, which cannot be replaced yet"
         case .rolledBack:
             "the directory of member \(member) was set back to before its opening \(opening), which member \(refuser) has "
-                + "listened to, and what it promised since is lost: put the latest directory back; if that is lost, the "
-                + "others go on without the member, which cannot be replaced yet"
+                + "listened to, and what it promised since is lost: put the latest directory back; if that is lost, or is "
+                + "refused as well because some member has listened to this one, the others go on without the member, "
+                + "which cannot be replaced yet"
         case .cloned:
             "member \(member) is up twice, on copies of one directory: stop the one that has failed with this message, and "
                 + "never start it again; the other one goes on as member \(member), and has lost what the first promised "
-                + "after the copy was made"
+                + "after the copy was made; if both have failed, the others go on without the member, which cannot be "
+                + "replaced yet"
         case .malformed:
             "what member \(member) said to introduce itself is none of a member: check that it is of a release that fits"
         case .unavailable:
             "member \(refuser) has failed or has no space on its disk: see what it says, and open it again if it has failed"
+        case .unproven where !isPassing:
+            "member \(refuser) of the cluster \(cluster) asks for opening \(opening) of the directory of member \(member), "
+                + "which has shown it or does not belong there: correct the address that member \(member) has for member "
+                + "\(meant); if it is right, check that both are of releases that fit"
         case .unproven:
             "member \(refuser) remembers opening \(opening) of the directory of member \(member), and has not been shown it "
                 + "yet: nothing is to be done, since member \(member) shows it when it connects again"

@@ -56,6 +56,47 @@ final class RefusedOpeningTests: XCTestCase {
         return disk
     }
 
+    /// A root in the place of the one that is there.
+    private func replaceRoot(_ disk: SimulatedDisk, _ root: RootFile) throws {
+        let files = disk.mount()
+        try files.remove("m/groups/1/ROOT")
+        let file = try files.open("m/groups/1/ROOT", .create)
+        try file.write(try root.encoded(), at: 0)
+        try file.sync()
+        try files.syncDirectory("m/groups/1")
+        disk.processCrash()
+    }
+
+    func testARoot_thatSaysMoreThanTheStateContains_isRefused() throws {
+        let disk = try closed()
+        try replaceRoot(disk, RootFile(generation: 1, position: LogPosition(term: 5, index: 1_000)))
+        let digest = disk.contentDigest
+        XCTAssertThrowsError(try open(disk)) {
+            XCTAssertEqual(($0 as? ReplicaError)?.code, .damaged)
+            XCTAssertTrue("\($0)".contains("though ROOT was published with"), "\($0)")
+        }
+        disk.processCrash()
+        XCTAssertEqual(disk.contentDigest, digest)
+        try replaceRoot(disk, RootFile(generation: 1, position: .zero))
+        XCTAssertNoThrow(try open(disk))
+    }
+
+    /// The state machine would make the directory, and what it makes is empty.
+    func testAGeneration_thatIsGone_isRefusedAndNotMadeAgain() throws {
+        for position in [LogPosition.zero, LogPosition(term: 5, index: 1_000)] {
+            let disk = try closed()
+            try replaceRoot(disk, RootFile(generation: 2, position: position))
+            assertRefused(disk, .damaged, "\(position)") { disk throws(ReplicaError) in try open(disk) }
+            XCTAssertFalse(try disk.mount().exists("m/groups/1/state-2"))
+        }
+        let disk = try closed()
+        let files = disk.mount()
+        try files.removeDirectory("m/groups/1/state-1")
+        try files.syncDirectory("m/groups/1")
+        disk.processCrash()
+        assertRefused(disk, .damaged, "removed") { disk throws(ReplicaError) in try open(disk) }
+    }
+
     private func assertRefused(
         _ disk: SimulatedDisk,
         _ code: ReplicaError.Code,

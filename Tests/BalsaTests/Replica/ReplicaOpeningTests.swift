@@ -135,8 +135,19 @@ final class ReplicaOpeningTests: ReplicaTestCase {
         try files.remove(try pathOfSeal(group))
         try files.remove("\(directory)/state-1")
         let error = refusal(group)
-        XCTAssertEqual(error?.file?.number, .notFound)
-        XCTAssertTrue(error?.message.contains("state-1") ?? false, error?.message ?? "")
+        XCTAssertEqual(error?.code, .damaged)
+        XCTAssertEqual(error?.message, "\(directory)/state-1 is missing, though ROOT names it")
+    }
+
+    func testAMember_thatHasVotedAndLostItsLog_isRefused() throws {
+        let group = try closedGroup(seals: false)
+        let files = group.host(1).disk.mount()
+        try files.removeDirectory("balsa/log")
+        try files.syncDirectory("balsa")
+        group.host(1).disk.processCrash()
+        let error = refusal(group)
+        XCTAssertEqual(error?.code, .damaged)
+        XCTAssertEqual(error?.message, "balsa/log holds no segment, though the member has voted")
     }
 
     /// Whatever became of it, what was applied is not: the member could contradict itself.

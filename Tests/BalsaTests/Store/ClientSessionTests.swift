@@ -71,6 +71,15 @@ final class ClientSessionTests: XCTestCase {
         XCTAssertEqual(try completed()[1]?.get().revision, 8)
     }
 
+    /// Every copy of the same bytes is refused alike: another attempt would end like this one.
+    func testACall_beyondTheWindowOfTheMachine_failsForGood() throws {
+        let first = try open()
+        reply(first.request, CommandReply(.windowExceeded, revision: 8), at: at(2))
+        XCTAssertEqual(completed()[1], .failure(RequestError(.notApplied, .invalid)))
+        session.timer(at: at(5_000), into: &effects)
+        XCTAssertTrue(submitted().isEmpty)
+    }
+
     func testBehindTheDeadlineTheOutcomeIsWhatIsKnown() throws {
         let first = try open()
         session.replied(first.request, .failure(RequestError(.notApplied, .notLeader)), at: at(2), into: &effects)

@@ -16,6 +16,11 @@ final class NotedEvents: StoreObserver {
         noted.withLock { $0 }.compactMap { if case .joined(let cluster) = $0 { cluster } else { nil } }
     }
 
+    /// Whether a connection to a peer was made.
+    func hasConnected(to peer: MemberID) -> Bool {
+        noted.withLock { $0 }.contains { if case .connected(peer) = $0 { true } else { false } }
+    }
+
     /// What the first boot waits for.
     var waits: [String] {
         noted.withLock { $0 }.compactMap { if case .firstBootWaits(let text) = $0 { text } else { nil } }

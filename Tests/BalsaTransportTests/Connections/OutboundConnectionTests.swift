@@ -112,6 +112,34 @@ final class OutboundConnectionTests: XCTestCase {
         XCTAssertEqual(step(.deadline).last, .resolve(attempt: 2))
     }
 
+    func testAPeer_thatAsksForAnOpening_isAnsweredAfterTheShortestIntervalOnce() throws {
+        step(.open)
+        for attempt in 1...6 as ClosedRange<UInt64> {
+            step(.resolved(attempt: attempt, addressCount: 0))
+            step(.deadline)
+        }
+        var attempt: UInt64 = 7
+        func ask() throws -> UInt64 {
+            step(.resolved(attempt: attempt, addressCount: 1))
+            step(.connected)
+            let wait = try XCTUnwrap(deadline(step(.asked)))
+            step(.deadline)
+            attempt += 1
+            return wait
+        }
+        for shortest in [100, 200, 400] as [UInt64] {
+            let wait = try ask()
+            XCTAssertTrue(shortest / 2...shortest ~= wait, "\(wait) instead of \(shortest)")
+        }
+        step(.resolved(attempt: attempt, addressCount: 1))
+        step(.connected)
+        step(.welcomed)
+        step(.failed)
+        step(.deadline)
+        attempt += 1
+        XCTAssertLessThanOrEqual(try ask(), 100, "it was listened to since")
+    }
+
     func testAPeerThatAppearsIsConnectedToAtOnce() {
         step(.open)
         step(.resolved(attempt: 1, addressCount: 0))
@@ -160,7 +188,7 @@ final class OutboundConnectionTests: XCTestCase {
             for now in 0..<100 as Range<UInt64> {
                 let inputs: [OutboundConnection.Input] = [
                     .open, .resolved(attempt: attempt, addressCount: dice.draw(0...2)), .connected, .welcomed, .failed,
-                    .deadline, .peerAppeared, .renew, .refused(HandshakeRefusal(.here, .protocolRange)),
+                    .deadline, .peerAppeared, .renew, .refused(HandshakeRefusal(.here, .protocolRange)), .asked,
                 ]
                 for effect in step(dice.pick(inputs), at: now) {
                     switch effect {

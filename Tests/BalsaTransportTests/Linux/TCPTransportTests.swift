@@ -267,10 +267,10 @@ final class TCPTransportTests: XCTestCase {
         for _ in 0..<20 {
             let one = try TestMember(1)
             // Listens and never accepts: the connection is made, and no answer comes.
-            let silent = try Socket.listen(
-                on: try SocketAddress.resolve(NetworkAddress(host: "127.0.0.1", port: 0), isNumeric: true)[0],
-                backlog: 4
+            let silent = try Socket.bind(
+                to: try SocketAddress.resolve(NetworkAddress(host: "127.0.0.1", port: 0), isNumeric: true)[0]
             )
+            try Socket.listen(silent, backlog: 4)
             one.transport.setPeers([
                 .init(2, at: NetworkAddress(host: "127.0.0.1", port: try SocketAddress.bound(silent).port)),
                 .init(3, at: NetworkAddress(host: "192.0.2.1", port: 9)),
@@ -280,6 +280,30 @@ final class TCPTransportTests: XCTestCase {
             Socket.close(silent)
         }
         try eventually("no socket is left") { try openDescriptorCount() <= before }
+    }
+
+    func testAPort_thatIsInUse_isRefusedAndOneThatIsTaken_isGivenUpUnlessATransportListensOnIt() throws {
+        let one = try TestMember(1)
+        let options = TCPOptions(listen: NetworkAddress(host: "127.0.0.1", port: one.transport.port))
+        XCTAssertThrowsError(try BoundPort(options)) { XCTAssertEqual(($0 as? TransportError)?.code, .system) }
+        one.stop()
+        let any = TCPOptions(listen: NetworkAddress(host: "127.0.0.1", port: 0))
+        var left: Int32 = -1
+        do {
+            let bound = try BoundPort(any)
+            left = bound.take()
+        }
+        let port = try SocketAddress.bound(left).port
+        XCTAssertGreaterThan(port, 0, "who took it over keeps it")
+        try Socket.listen(left, backlog: 1)
+        let same = TCPOptions(listen: NetworkAddress(host: "127.0.0.1", port: port))
+        XCTAssertThrowsError(try BoundPort(same)) { XCTAssertEqual(($0 as? TransportError)?.code, .system) }
+        Socket.close(left)
+        // Dropped, it is free again.
+        for _ in 0..<3 { _ = try BoundPort(same) }
+        let descriptor = try BoundPort(same).take()
+        try Socket.listen(descriptor, backlog: 1)
+        Socket.close(descriptor)
     }
 
     func testATransportThatIsClosedBeforeItHasAListenerLeavesNothing() throws {

@@ -1,0 +1,102 @@
+import BalsaPlatform
+import BalsaRaft
+import Foundation
+import XCTest
+
+@testable import Balsa
+
+/// Openings that a peer has not heard of, over real files and sockets: a directory that knows the opening which the peer
+/// remembers is accepted, however often it was opened since, and one that does not is refused.
+final class StoreOpeningHistoryTests: XCTestCase {
+    private var room: StoreRoom!
+
+    override func setUp() async throws {
+        room = try StoreRoom(members: [1, 2])
+        try await room.openAll()
+    }
+
+    override func tearDown() async throws { try await room.tearDown() }
+
+    /// Opens member 1 so often that member 2, which is down, no longer finds the opening that it remembers among the last eight.
+    private func openFirstTenTimes() async throws {
+        await room.close(1)
+        for _ in 1...10 {
+            try await room.open(1)
+            await room.close(1)
+        }
+    }
+
+    /// Opens both members, of which `silent` looks for the other where nobody listens.
+    private func openBoth(silent: MemberID) async throws {
+        let nobody = "127.0.0.1:\(try LoopbackPorts.free(1)[0])"
+        for member in [1, 2] as [MemberID] {
+            let peers = room.peers
+            if member == silent { room.peers[3 - member] = nobody }
+            defer { room.peers = peers }
+            try await room.open(member)
+        }
+    }
+
+    func testAMember_thatWasOpenedTenTimesWhileItsPeerWasDown_isAcceptedWhoeverConnects() async throws {
+        for silent in [2, 1] as [MemberID] {
+            let active = 3 - silent
+            await room.close(2)
+            try await openFirstTenTimes()
+            try await openBoth(silent: silent)
+            try await eventually("member \(active) has connected") {
+                room.events[active]?.hasConnected(to: silent) ?? false
+            }
+            for (member, events) in room.events {
+                XCTAssertEqual(events.refusals(of: 3 - member), [], "member \(member) has nothing to tell")
+            }
+            await room.close(1)
+            await room.close(2)
+            try await room.open(1)
+            try await room.open(2)
+            try await room.stores[2]?.put("both", "go on", timeout: .seconds(30))
+        }
+        for store in room.stores.values { XCTAssertNil(store.state.failure) }
+    }
+
+    func testADirectory_thatWasSetBackAndOpenedTenTimes_isRefused() async throws {
+        await room.close(1)
+        try room.copy(room.directory(1), to: room.directory(1, "-image"))
+        // The opening that the image does not have, and that member 2 remembers.
+        try await room.open(1)
+        try await room.stores[1]?.put("heard", "again", timeout: .seconds(30))
+        await room.close(2)
+        await room.close(1)
+        try room.remove(room.directory(1))
+        try room.copy(room.directory(1, "-image"), to: room.directory(1))
+        try await openFirstTenTimes()
+        try await room.open(2)
+        let back = try await room.open(1)
+        try await expectFailure(of: back, saying: ["the directory of member 1 was set back to before its opening"])
+        XCTAssertNil(room.stores[2]?.state.failure)
+    }
+
+    /// A supervisor that starts a member over and over must not use up its openings.
+    func testAnOpening_whosePortIsInUse_changesNoByteAndIsNotCounted() async throws {
+        await room.close(2)
+        func contents() throws -> [String: Data] {
+            let directory = room.directory(2)
+            var found: [String: Data] = [:]
+            for name in try FileManager.default.subpathsOfDirectory(atPath: directory) {
+                found[name] = FileManager.default.contents(atPath: "\(directory)/\(name)")
+            }
+            return found
+        }
+        let before = try contents()
+        XCTAssertNotNil(before["BOOT"])
+        var peers = room.peers
+        peers[2] = peers[1]
+        for _ in 0..<3 {
+            let error = await storeError { _ = try await room.open(2, at: room.directory(2), peers) }
+            XCTAssertEqual(error?.reason, .failed)
+            XCTAssertTrue(error?.message.contains("bind a socket") ?? false, "\(error as Any)")
+        }
+        XCTAssertEqual(try contents(), before)
+        try await room.open(2)
+        try await room.stores[2]?.put("k", "v", timeout: .seconds(30))
+    }
+}
