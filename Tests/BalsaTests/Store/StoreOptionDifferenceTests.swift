@@ -250,7 +250,7 @@ final class StoreOptionDifferenceTests: StoreTestCase {
     }
 
     func testMembers_allOptionsDiffer_workTogether() async throws {
-        let peers = try LoopbackPorts.peers(3)
+        let peers = try newPeers(3)
         var stores: [MemberID: ReplicatedStore] = [:]
         for member in peers.keys.sorted() { stores[member] = try await open(member, peers) }
         for (member, store) in stores { try await store.put(Bytes("k\(member)"), bytes(50_000, UInt8(member))) }
@@ -290,7 +290,7 @@ final class StoreOptionDifferenceTests: StoreTestCase {
     }
 
     func testMembers_engineOptionsDiffer_checkpointsAreInstalled() async throws {
-        let peers = try LoopbackPorts.peers(3)
+        let peers = try newPeers(3)
         let bound: Change = { options in
             options.replica.log.boundBytes = 128 << 10
             options.replica.log.sectorBytes = 512

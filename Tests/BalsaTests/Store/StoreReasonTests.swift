@@ -142,7 +142,7 @@ final class StoreReasonTests: StoreTestCase {
         var options = StoreOptions()
         options.keyValue.engine.memtableBytes = 16 << 10
         options.replica.maxBacklogBytes = 16 << 10
-        let peers = try LoopbackPorts.peers(3)
+        let peers = try newPeers(3)
         var stores: [ReplicatedStore] = []
         var runtimes: [StoreRuntime] = []
         for member in peers.keys.sorted() {
