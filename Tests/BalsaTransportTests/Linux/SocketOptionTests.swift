@@ -62,8 +62,9 @@ final class SocketOptionTests: XCTestCase {
     func testConnecting_toWhoDoesNotAnswer_endsWithTheTimeoutAndIsTriedAgain() throws {
         // Its queue is full, so that the system drops what asks for more.
         let loopback = try SocketAddress.resolve(NetworkAddress(host: "127.0.0.1", port: 0), isNumeric: true)[0]
-        let silent = try Socket.listen(on: loopback, backlog: 0)
+        let silent = try Socket.bind(to: loopback)
         defer { Socket.close(silent) }
+        try Socket.listen(silent, backlog: 0)
         let address = try SocketAddress.bound(silent)
         let fillers = try (0..<4).map { _ in try Socket.make(address.family) }
         defer { for filler in fillers { Socket.close(filler) } }
@@ -99,7 +100,7 @@ final class SocketOptionTests: XCTestCase {
         XCTAssertEqual(loopback.family, AF_INET6)
         XCTAssertTrue(loopback.isLoopback)
         do throws(TransportError) {
-            Socket.close(try Socket.listen(on: loopback, backlog: 1))
+            Socket.close(try Socket.bind(to: loopback))
         } catch {
             guard [EADDRNOTAVAIL, EAFNOSUPPORT].contains(error.number?.rawValue ?? 0) else { throw error }
             throw XCTSkip("this machine has no address ::1: \(error)")
