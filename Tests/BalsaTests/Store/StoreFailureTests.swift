@@ -89,7 +89,7 @@ final class StoreFailureTests: StoreTestCase {
 
     /// Checks that the store has failed, and says that bytes of a table are damaged, and where.
     private func expectDamage(_ store: ReplicatedStore, line: UInt = #line) async throws {
-        try await eventually("it has failed", line: line) { store.state.failure != nil }
+        try await eventually("it has failed") { store.state.failure != nil }
         XCTAssertEqual(failures.map(\.code), [.damaged], line: line)
         XCTAssertEqual(damages.count, 1, "\(damages)", line: line)
         let error = await refusal(line: line) { try await store.put("never", "said") }

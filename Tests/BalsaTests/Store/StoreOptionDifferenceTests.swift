@@ -242,8 +242,8 @@ final class StoreOptionDifferenceTests: StoreTestCase {
     private func bytes(_ count: Int, _ filling: UInt8) -> Bytes { Bytes([UInt8](repeating: filling, count: count)) }
 
     /// Waits until two members have applied the same, and compares the digests of their states.
-    private func expectEqual(_ one: ReplicatedStore, _ other: ReplicatedStore, line: UInt = #line) async throws {
-        try await eventually("they hold the same", line: line) {
+    private func expectEqual(_ one: ReplicatedStore, _ other: ReplicatedStore) async throws {
+        try await eventually("they hold the same") {
             let (one, other) = (await one.status(), await other.status())
             return one.appliedIndex == other.appliedIndex && one.digest == other.digest
         }
