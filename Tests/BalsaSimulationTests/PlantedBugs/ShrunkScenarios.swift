@@ -288,7 +288,7 @@ enum ShrunkScenarios {
     /// Finds `stale-suffix-after-recycling`.
     static let staleSuffixAfterRecycling = """
         balsa-scenario 1
-        seed=129
+        seed=176
         duration=1165511410
         core=10
         clients=7

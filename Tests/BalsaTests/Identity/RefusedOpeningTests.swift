@@ -132,7 +132,7 @@ final class RefusedOpeningTests: XCTestCase {
         for (path, at, code) in [
             ("m/IDENTITY", 20, ReplicaError.Code.damaged), ("m/BOOT", 10, .damaged), ("m/groups/1/ROOT", 6, .damaged),
             ("m/groups/1/ROOT", 40, .damaged), ("m/groups/1/VOTE", 4_096 + 32, .damaged),
-            ("m/groups/1/state-1/CURRENT", 20, .stateMachine), ("m/groups/1/state-1/\(manifest)", 30, .stateMachine),
+            ("m/groups/1/state-1/CURRENT", 20, .damaged), ("m/groups/1/state-1/\(manifest)", 30, .damaged),
         ] {
             XCTAssertTrue(disk.corrupt(path, at: UInt64(at), mask: 4), path)
             assertRefused(disk, code, "\(path), byte \(at)") { disk throws(ReplicaError) in try open(disk) }

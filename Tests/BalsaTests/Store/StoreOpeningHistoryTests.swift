@@ -9,8 +9,11 @@ import XCTest
 /// remembers is accepted, however often it was opened since, and one that does not is refused.
 final class StoreOpeningHistoryTests: XCTestCase {
     private var room: StoreRoom!
+    /// Ports on which nobody listens until the test ends.
+    private var silent: ReservedPorts!
 
     override func setUp() async throws {
+        silent = try ReservedPorts(1)
         room = try StoreRoom(members: [1, 2])
         try await room.openAll()
     }
@@ -28,7 +31,7 @@ final class StoreOpeningHistoryTests: XCTestCase {
 
     /// Opens both members, of which `silent` looks for the other where nobody listens.
     private func openBoth(silent: MemberID) async throws {
-        let nobody = "127.0.0.1:\(try LoopbackPorts.free(1)[0])"
+        let nobody = "127.0.0.1:\(self.silent.ports[0])"
         for member in [1, 2] as [MemberID] {
             let peers = room.peers
             if member == silent { room.peers[3 - member] = nobody }

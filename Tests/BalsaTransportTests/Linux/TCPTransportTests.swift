@@ -322,9 +322,10 @@ final class TCPTransportTests: XCTestCase {
             port.withLock { $0 = transport?.port ?? 0 }
             transport?.close()
         }
-        let done = expectation(description: "what was posted is over")
-        loop.post { done.fulfill() }
-        wait(for: [done], timeout: 10)
+        // An expectation would wait by a run loop, which opens descriptors of its own when it has to block.
+        let isOver = Locked(false)
+        loop.post { isOver.withLock { $0 = true } }
+        eventually("what was posted is over") { isOver.withLock { $0 } }
         try eventually("only the loop's own descriptors are left") { try openDescriptorCount() <= before + 2 }
         XCTAssertNotEqual(port.withLock { $0 }, 0)
         loop.stop()
