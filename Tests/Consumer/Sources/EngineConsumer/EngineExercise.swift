@@ -50,6 +50,6 @@ func exerciseEngine(_ directory: String) throws {
         _ = try files.open(directory + "/none", .read)
         throw Failure(sentence: "a file that is not there was opened")
     } catch let error as FileError {
-        print(error.path)
+        guard error.path == directory + "/none" else { throw Failure(sentence: "the error names \(error.path)") }
     }
 }
