@@ -212,7 +212,7 @@ extension Replica {
     }
 
     /// Throws where the directory of the live generation is gone. The name was durable before ROOT was published, and a provider
-    /// would make the directory anew.
+    /// would make the directory again.
     private static func checkExists(
         _ generation: UInt64,
         _ generations: GenerationStore,

@@ -41,7 +41,7 @@ extension Replica {
         return raft.role != .leader || !isBacklogged
     }
 
-    /// Why a command must not enter the log, whoever asks. One for which there would never be room is too large.
+    /// Why a command must not enter the log. One that can never fit is too large.
     private func refusal(of command: Bytes) -> RequestError.Reason? {
         let limit = min(options.maxCommandBytes, options.maxWaitingBytes - RequestTable.overheadBytes)
         return command.count > limit ? .tooLarge : machine.refusal(of: command)

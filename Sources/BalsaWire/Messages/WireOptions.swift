@@ -15,7 +15,7 @@ public struct WireOptions: Equatable, Sendable {
     /// The default limits.
     public init() {}
 
-    /// The limits of the format itself: 1 GiB. No frame may be longer, whoever sends it.
+    /// The limits of the format itself: 1 GiB. No frame of any sender may be longer.
     public static let formatMaximum = {
         var options = WireOptions()
         options.maxFrameBytes = 1 << 30
