@@ -72,8 +72,7 @@ public final class Member {
         at now: Instant,
         into effects: inout [ReplicaEffect]
     ) throws(ReplicaError) -> Member {
-        try setup.validate()
-        try setup.options.validate()
+        try validate(setup, provider)
         let lock = try Replica.lockDirectory(setup.directory, in: fileSystem)
         do throws(ReplicaError) {
             var ids = UniqueIDSource(seed: setup.identitySeed)
@@ -98,6 +97,13 @@ public final class Member {
             lock.release()
             throw error
         }
+    }
+
+    /// Throws where no member can be opened with this setup, whatever its directory holds. Nothing is read or written.
+    static func validate(_ setup: MemberSetup, _ provider: any StateMachineProvider) throws(ReplicaError) {
+        try setup.validate()
+        try setup.options.validate()
+        do throws(StateMachineError) { try provider.validate() } catch { throw ReplicaError(.invalid, error) }
     }
 
     /// The cluster that the member belongs to; nil before it belongs to any.

@@ -51,6 +51,7 @@ extension Replica {
         into effects: inout [ReplicaEffect]
     ) throws(ReplicaError) -> Replica {
         try options.validate()
+        do throws(StateMachineError) { try provider.validate() } catch { throw ReplicaError(.invalid, error) }
         let groupDirectory = "\(directory)/groups/\(group)"
         let lock: any FileLock
         if let heldLock { lock = heldLock } else { lock = try lockDirectory(directory, in: fileSystem) }
@@ -112,30 +113,34 @@ extension Replica {
         if isFirst { try prepareDirectories(directory, groupDirectory, in: fileSystem) }
         var vote: VoteFile
         if let found { vote = found } else { vote = try createVote(groupDirectory, in: fileSystem) }
-        var outline = LogOutline()
+        let hardState = vote.state
+        var core: Raft?
         let machine = try openMachine(&generations, provider, in: fileSystem) {
             durable,
             generations throws(ReplicaError) in
-            outline = try reconcile(recovered, with: durable, generations, in: directory)
+            let outline = try reconcile(recovered, with: durable, generations, in: directory)
+            let state = RecoveredState(
+                hardState: hardState,
+                log: outline,
+                commitIndex: min(max(recovered?.commit ?? 0, durable.position.index), outline.lastIndex),
+                appliedIndex: durable.position.index
+            )
+            try checkVote(of: state, groupDirectory, log: directory + "/log")
+            core = try openCore(member, configuration, state, options.raft, seed: seed)
+            // Nothing but a failed file operation stops the opening from here on, and only from here on is anything changed.
             if !isFirst { try prepareDirectories(directory, groupDirectory, in: fileSystem) }
             try generations.confirm()
         }
+        guard let raft = core else { preconditionFailure("a state machine asks whether its state is accepted") }
         do throws(ReplicaError) {
             try mend(&vote)
             let opened = try openLog(recovery)
-            if outline.base != recovered?.base ?? .zero {
-                opened.log.reset(group, to: outline.base, stamp: machine.durable.stamp)
+            if raft.log.base != recovered?.base ?? .zero {
+                opened.log.reset(group, to: raft.log.base, stamp: machine.durable.stamp)
             }
             try generations.removeOrphans()
-            let durable = machine.durable.position.index
-            let state = RecoveredState(
-                hardState: vote.state,
-                log: outline,
-                commitIndex: min(max(recovered?.commit ?? 0, durable), outline.lastIndex),
-                appliedIndex: durable
-            )
             return OpenedParts(
-                raft: try openCore(member, configuration, state, options.raft, seed: seed),
+                raft: raft,
                 log: opened.log,
                 vote: vote,
                 generations: generations,
@@ -147,6 +152,22 @@ extension Replica {
             machine.close()
             throw error
         }
+    }
+
+    /// Throws where the vote is older than the log. The term of an entry is durable in the vote before the entry is in the log, so
+    /// that such a vote was set back, and the member has forgotten what it promised since.
+    private static func checkVote(
+        of state: RecoveredState,
+        _ directory: String,
+        log: String
+    ) throws(ReplicaError) {
+        let last = state.log.last
+        guard state.hardState.term < last.term else { return }
+        throw ReplicaError(
+            .damaged,
+            "\(directory)/VOTE is of term \(state.hardState.term) and older than \(log), which ends at \(last): put the latest "
+                + "VOTE back, or leave the member stopped"
+        )
     }
 
     private static func openCore(

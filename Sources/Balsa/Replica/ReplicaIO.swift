@@ -148,7 +148,11 @@ public struct ReplicaError: Error, Sendable, CustomStringConvertible {
     }
 
     init(_ error: StateMachineError) {
-        let code: Code = error.needsUpgrade ? .upgradeRequired : error.isDamaged ? .damaged : .stateMachine
+        self.init(error.needsUpgrade ? .upgradeRequired : error.isDamaged ? .damaged : .stateMachine, error)
+    }
+
+    /// The error of a state machine, of this kind.
+    init(_ code: Code, _ error: StateMachineError) {
         // The description of damage begins with that word, which the code says already.
         let prefix = "\(code): "
         let sentence = error.description

@@ -11,6 +11,11 @@ public final class KeyValueProvider: StateMachineProvider {
     /// A provider of machines with these limits.
     public init(options: KeyValueOptions = KeyValueOptions()) { self.options = options }
 
+    /// Throws where the limits are outside of their bounds, or contradict each other.
+    public func validate() throws(StateMachineError) {
+        do throws(KeyValueError) { try KeyValueMachine.validate(options) } catch { throw StateMachineError(error) }
+    }
+
     /// Opens a key-value machine in a directory.
     public func open(
         _ directory: String,

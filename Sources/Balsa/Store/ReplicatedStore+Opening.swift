@@ -161,12 +161,15 @@ extension ReplicatedStore {
         )
         setup.options = options.replica
         var effects: [ReplicaEffect] = []
+        let provider = KeyValueProvider(options: options.keyValue)
         do {
+            // First: what cannot work must not leave a directory behind.
+            try Member.validate(setup, provider)
             try FileSystemProbe.check(directory, in: fileSystem)
             let member = try Member.open(
                 setup,
                 fileSystem: fileSystem,
-                provider: KeyValueProvider(options: options.keyValue),
+                provider: provider,
                 at: shell.now,
                 into: &effects
             )

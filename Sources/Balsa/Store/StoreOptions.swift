@@ -32,7 +32,7 @@ public struct StoreOptions: Sendable {
             if !condition { throw StoreError(.notApplied, .invalid, sentence) }
         }
         try require(
-            (1..<keyValue.limits.sessionWindow).contains(maxOutstandingCommands),
+            maxOutstandingCommands >= 1 && maxOutstandingCommands < keyValue.limits.sessionWindow,
             "maxOutstandingCommands must be from 1 to one less than the session's window of \(keyValue.limits.sessionWindow)"
         )
         try require(maxWaitingBytes > 0, "maxWaitingBytes must be positive")

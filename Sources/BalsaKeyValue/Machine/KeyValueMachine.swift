@@ -65,10 +65,10 @@ public final class KeyValueMachine: @unchecked Sendable {
         isReceived: Bool = false,
         isAccepted: (KeyValuePosition) -> Bool = { _ in true }
     ) throws(KeyValueError) -> KeyValueMachine {
-        try check(options)
+        try validate(options)
         var state = ReplicatedState(limits: options.limits)
         let engine = try openEngine(directory, fileSystem, options) { seal throws(KeyValueError) in
-            if let seal { state = try decode(seal, options: options) }
+            if let seal { state = try decode(seal, of: directory, options: options) }
             guard isAccepted(durable(as: seal, options)) else {
                 throw KeyValueError(.invalid, "the state in \(directory) is not what its owner expects")
             }
@@ -116,7 +116,11 @@ public final class KeyValueMachine: @unchecked Sendable {
         return KeyValuePosition(index: seal.sequence + (isWrong ? 1 : 0), term: seal.term, stamp: seal.stamp)
     }
 
-    private static func check(_ options: KeyValueOptions) throws(KeyValueError) {
+    /// Throws where no machine can be opened with these options.
+    ///
+    /// - Throws: ``KeyValueError``, *invalid*, with the rule that is broken.
+    public static func validate(_ options: KeyValueOptions) throws(KeyValueError) {
+        try engineCall { () throws(EngineError) in try options.engine.validate() }
         if let fault = options.limits.fault { throw KeyValueError(.invalid, fault) }
         let engine = options.engine
         let maxKeyBytes = options.limits.maxKeyBytes + EngineKey.prefixByteCount
@@ -134,18 +138,29 @@ public final class KeyValueMachine: @unchecked Sendable {
         }
     }
 
-    private static func decode(_ seal: SealRecord, options: KeyValueOptions) throws(KeyValueError) -> ReplicatedState {
+    private static func decode(
+        _ seal: SealRecord,
+        of directory: String,
+        options: KeyValueOptions
+    ) throws(KeyValueError) -> ReplicatedState {
+        let manifest = "the manifest that \(directory)/CURRENT names"
         let state: ReplicatedState
         do {
             state = try ReplicatedState(decoding: seal.systemState)
         } catch {
-            throw KeyValueError(error.reason == .version ? .upgradeRequired : .damaged, "system state: \(error)")
+            throw KeyValueError(
+                error.reason == .version ? .upgradeRequired : .damaged,
+                "\(manifest): system state: \(error)"
+            )
         }
         guard state.position == KeyValuePosition(index: seal.sequence, term: seal.term, stamp: seal.stamp) else {
-            throw KeyValueError(.damaged, "the system state is of entry \(state.position.index), its seal of another")
+            throw KeyValueError(
+                .damaged,
+                "\(manifest): the system state is of entry \(state.position.index), its flush point of \(seal.sequence)"
+            )
         }
         guard state.limits == options.limits else {
-            throw KeyValueError(.invalid, "the state was made under other limits")
+            throw KeyValueError(.invalid, "the state in \(directory) was made under other limits")
         }
         return state
     }

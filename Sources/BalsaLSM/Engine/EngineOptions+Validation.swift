@@ -1,6 +1,6 @@
 extension EngineOptions {
     /// Throws where an option is outside of its limits.
-    func validate() throws(EngineError) {
+    package func validate() throws(EngineError) {
         try check(memtableBytes > 0, "memtableBytes")
         try check(maxSealedMemtables >= 0, "maxSealedMemtables")
         try check(maxRangeDeletionsPerMemtable > 0, "maxRangeDeletionsPerMemtable")

@@ -22,6 +22,8 @@ final class RegisterProvider: StateMachineProvider {
     /// Every machine that was opened, with whether it was received.
     private(set) var opened: [(machine: RegisterMachine, isReceived: Bool)] = []
 
+    func validate() {}
+
     func open(
         _ directory: String,
         in fileSystem: any FileSystem,

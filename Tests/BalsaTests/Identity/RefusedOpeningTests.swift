@@ -1,4 +1,5 @@
 import BalsaKeyValue
+import BalsaLog
 import BalsaPlatform
 import BalsaRaft
 import BalsaSimulation
@@ -11,6 +12,13 @@ import XCTest
 /// was accepted.
 final class RefusedOpeningTests: XCTestCase {
     private var seed: UInt64 = 0
+
+    private var logOptions: LogOptions {
+        var options = LogOptions()
+        options.smallestSegmentBytes = 16_384
+        options.largestSegmentBytes = 65_536
+        return options
+    }
 
     private func open(
         _ disk: SimulatedDisk,
@@ -26,8 +34,7 @@ final class RefusedOpeningTests: XCTestCase {
             seed: seed,
             identitySeed: UniqueID(high: seed, low: 1)
         )
-        setup.options.log.smallestSegmentBytes = 16_384
-        setup.options.log.largestSegmentBytes = 65_536
+        setup.options.log = logOptions
         var options = KeyValueOptions()
         change(&options)
         var effects: [ReplicaEffect] = []
@@ -54,6 +61,82 @@ final class RefusedOpeningTests: XCTestCase {
         XCTAssertTrue(disk.corrupt("m/groups/1/VOTE", at: 32, mask: 1))
         disk.processCrash()
         return disk
+    }
+
+    /// Makes the log of a member that is closed go on with entries of a term, and leaves a spare segment.
+    private func extendLog(_ disk: SimulatedDisk, term: Term) throws {
+        let files = disk.mount()
+        let log = try Log.open(files, directory: "m/log", options: logOptions).log
+        var builder = EntryBatch.Builder(group: 1, previous: log.last(1), capacityBytes: 1_000)
+        for _ in 0..<3 { builder.append(term: term, stamp: 1, kind: .noOp, payload: Bytes()) }
+        _ = log.append(builder.finish())
+        while let write = log.nextWrite() {
+            try write.perform()
+            log.writeFinished(write.number)
+        }
+        while let task = log.nextTask() {
+            while try !task.step(budgetBytes: 1 << 20) {}
+            log.taskFinished(task)
+        }
+        try files.open("m/log/00000000000000ff.preparing", .create).close()
+        disk.processCrash()
+    }
+
+    /// Entries of a term are in a log only when the vote of that term is durable: a vote of an earlier term was set back, and the
+    /// member may have promised since what it no longer knows.
+    func testAVote_thatIsOlderThanTheLog_isRefusedByNameAndNoByteChanges() throws {
+        let disk = try closed()
+        try extendLog(disk, term: 5)
+        let segments = try disk.mount().list("m/log")
+        XCTAssertEqual(segments.count, 3, "a segment, a spare one, and one that was being prepared: \(segments)")
+        disk.processCrash()
+        for term in [Term(0), 4] {
+            let files = disk.mount()
+            try files.remove("m/groups/1/VOTE")
+            _ = try VoteFile.create(files, directory: "m/groups/1", group: 1, state: HardState(term: term, vote: 1))
+            disk.processCrash()
+            let error = assertRefused(disk, .damaged, "term \(term)") { disk throws(ReplicaError) in try open(disk) }
+            XCTAssertEqual(
+                error?.message,
+                "m/groups/1/VOTE is of term \(term) and older than m/log, which ends at 5/3: put the latest VOTE back, or leave "
+                    + "the member stopped"
+            )
+        }
+        try disk.mount().remove("m/groups/1/VOTE")
+        _ = try VoteFile.create(
+            disk.mount(),
+            directory: "m/groups/1",
+            group: 1,
+            state: HardState(term: 5, vote: 1)
+        )
+        disk.processCrash()
+        try open(disk).close()
+        XCTAssertNotEqual(
+            try disk.mount().list("m/log"),
+            segments,
+            "were it not refused, a file would have been removed"
+        )
+    }
+
+    /// The state machine of a new member is opened last, behind the identity, the first boot and the vote.
+    func testASetup_thatCannotWork_leavesNothing() throws {
+        let changes: [(String, (inout KeyValueOptions) -> Void)] = [
+            ("the window of a session has", { $0.limits.sessionWindow = 0 }),
+            ("levels", { $0.engine.levels = 0 }),
+            ("the engine's limits must have room", { $0.engine.maxKeyBytes = 10 }),
+            ("the log of the group is the engine's", { $0.engine.hasWriteAheadLog = true }),
+        ]
+        for members in [[1], [1, 2, 3]] as [[MemberID]] {
+            for (sentence, change) in changes {
+                let disk = SimulatedDisk()
+                let error = assertRefused(disk, .invalid, sentence) { disk throws(ReplicaError) in
+                    try open(disk, members: members, change)
+                }
+                XCTAssertTrue(error?.message.contains(sentence) ?? false, "\(error?.message ?? "")")
+                XCTAssertFalse(error?.description.contains("invalid: invalid") ?? true, "the kind is said once")
+                XCTAssertFalse(try disk.mount().exists("m"), sentence)
+            }
+        }
     }
 
     /// A root in the place of the one that is there.
@@ -97,22 +180,26 @@ final class RefusedOpeningTests: XCTestCase {
         assertRefused(disk, .damaged, "removed") { disk throws(ReplicaError) in try open(disk) }
     }
 
+    @discardableResult
     private func assertRefused(
         _ disk: SimulatedDisk,
         _ code: ReplicaError.Code,
         _ label: String,
         line: UInt = #line,
         _ open: (SimulatedDisk) throws(ReplicaError) -> Member
-    ) {
+    ) -> ReplicaError? {
+        var refusal: ReplicaError?
         let digest = disk.contentDigest
         do throws(ReplicaError) {
             _ = try open(disk)
             XCTFail("\(label): it was opened", line: line)
         } catch {
             XCTAssertEqual(error.code, code, "\(label): \(error)", line: line)
+            refusal = error
         }
         disk.processCrash()
         XCTAssertEqual(disk.contentDigest, digest, "\(label): a byte has changed", line: line)
+        return refusal
     }
 
     func testAMember_thatIsRefused_keepsEveryByte() throws {
@@ -126,7 +213,7 @@ final class RefusedOpeningTests: XCTestCase {
         assertRefused(disk, .invalid, "another list") { disk throws(ReplicaError) in
             try open(disk, members: [1, 2])
         }
-        assertRefused(disk, .stateMachine, "limits that cannot work") { disk throws(ReplicaError) in
+        assertRefused(disk, .invalid, "limits that cannot work") { disk throws(ReplicaError) in
             try open(disk) { $0.limits.sessionWindow = 0 }
         }
         for (path, at, code) in [

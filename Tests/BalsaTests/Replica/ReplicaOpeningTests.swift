@@ -1,3 +1,4 @@
+import BalsaLog
 import BalsaPlatform
 import BalsaRaft
 import BalsaSimulation
@@ -83,6 +84,23 @@ final class ReplicaOpeningTests: ReplicaTestCase {
         let error = refusal(group)
         XCTAssertEqual(error?.code, .damaged)
         XCTAssertTrue(error?.message.contains("VOTE") ?? false, error?.message ?? "")
+    }
+
+    /// Whether the last entry is in the log or only in a checkpoint.
+    func testAVote_thatIsOlderThanTheLastEntry_isRefusedByName() throws {
+        for seals in [true, false] {
+            let group = try closedGroup(seals: seals)
+            let files = group.host(1).disk.mount()
+            try files.remove("\(directory)/VOTE")
+            _ = try VoteFile.create(files, directory: directory, group: 1)
+            let error = refusal(group)
+            XCTAssertEqual(error?.code, .damaged)
+            XCTAssertEqual(
+                error?.message,
+                "balsa/groups/1/VOTE is of term 0 and older than balsa/log, which ends at 1/61: put the latest VOTE back, or "
+                    + "leave the member stopped"
+            )
+        }
     }
 
     func testADamagedRootIsRefusedByName() throws {

@@ -54,6 +54,26 @@ final class StoreDirectoryTests: StoreTestCase {
         await store.close()
     }
 
+    func testAStore_whoseOptionsCannotWork_leavesNoDirectory() async throws {
+        let changes: [(inout StoreOptions) -> Void] = [
+            { $0.keyValue.limits.sessionWindow = 0 }, { $0.keyValue.limits.maxReplyBytes = 0 },
+            { $0.keyValue.engine.levels = 0 }, { $0.replica.chunkBytes = 0 },
+            { $0.replica.raft.heartbeatInterval = .zero },
+            { $0.replica.firstBootSaysAgainAfter = .zero }, { $0.replica.log.sectorBytes = 3 },
+        ]
+        let place = directory + "/store"
+        for (number, change) in changes.enumerated() {
+            var options = StoreOptions()
+            change(&options)
+            let error = await refusal { _ = try await ReplicatedStore.open(at: place, options: options) }
+            XCTAssertEqual(error?.reason, .invalid, "change \(number): \(error?.message ?? "")")
+            XCTAssertEqual(error?.outcome, .notApplied, "change \(number)")
+            XCTAssertFalse(try LinuxFileSystem().exists(place), "change \(number)")
+        }
+        let store = try await ReplicatedStore.open(at: place)
+        await store.close()
+    }
+
     func testWhatACrashLeftOfTheProbeIsRemoved() async throws {
         let fileSystem = LinuxFileSystem()
         let folder = directory + "/" + FileSystemProbe.folderName
