@@ -1,4 +1,5 @@
 import BalsaKeyValue
+import BalsaLog
 import BalsaPlatform
 import Foundation
 import XCTest
@@ -40,15 +41,17 @@ final class DamagedFilesTests: ProcessTestCase {
             await store.close()
             try FileManager.default.copyItem(atPath: path, toPath: copy)
         } else {
-            try await copyWhileNothingIsWritten(path, to: copy)
+            try await copyWithEndMarker(path, to: copy)
             await store.close()
         }
         return Sample(path: copy, pairs: acknowledged.values, digest: try XCTUnwrap(digest, "everything is applied"))
     }
 
-    /// Copies the directory of an open store as a crash of the process would leave it: at one moment. The store writes by itself
-    /// only for a while, so that the copy is made again until no file has changed while it was made.
-    private func copyWhileNothingIsWritten(_ path: String, to copy: String) async throws {
+    /// Copies the directory of an open store as a crash of the process would leave it: at one moment.
+    ///
+    /// The copy is made again until no file has changed while it was made, and until its log ends with an end marker. The
+    /// store writes the marker after a short rest; damage to the last frame before it cannot be told from a torn write.
+    private func copyWithEndMarker(_ path: String, to copy: String) async throws {
         func contents(_ directory: String) throws -> [String: Data] {
             var contents: [String: Data] = [:]
             for file in try Folder.files(in: directory) {
@@ -62,13 +65,24 @@ final class DamagedFilesTests: ProcessTestCase {
             do {
                 let before = try contents(path)
                 try FileManager.default.copyItem(atPath: path, toPath: copy)
-                return try before == contents(copy) && before == contents(path)
+                guard try before == contents(copy), try before == contents(path) else { return false }
             } catch {
                 // A file was removed meanwhile.
                 trouble = "\(error)"
                 return false
             }
+            trouble = "the log has no end marker"
+            return try hasEndMarker(copy)
         }
+    }
+
+    /// Whether the log of a store that does not run ends with an end marker. Reads it from a copy: recovery changes it.
+    private func hasEndMarker(_ path: String) throws -> Bool {
+        let log = folder.path + "/log"
+        try FileManager.default.copyItem(atPath: path + "/log", toPath: log)
+        defer { try? FileManager.default.removeItem(atPath: log) }
+        let (_, _, report) = try Log.open(LinuxFileSystem(), directory: log, options: TestStores.tiny.replica.log)
+        return report.wasSealed
     }
 
     private func open(_ path: String, _ sample: Sample) async -> Outcome {

@@ -1,6 +1,7 @@
 import BalsaPlatform
 import BalsaRaft
 import BalsaWire
+import Dispatch
 import Glibc
 import XCTest
 
@@ -289,8 +290,14 @@ extension XCTestCase {
     }
 
     /// How many descriptors this process has open.
+    ///
+    /// XCTest sets a timer of Dispatch when a test begins. The first timer of a process has Dispatch's own thread open three
+    /// descriptors, sooner or later: this call waits until they are open.
     func openDescriptorCount() throws -> Int {
-        try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
+        let hasFired = DispatchSemaphore(value: 0)
+        DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(1)) { hasFired.signal() }
+        hasFired.wait()
+        return try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
     }
 
     /// How much memory this process has in use, in bytes.
