@@ -22,7 +22,8 @@ struct CheckHistory {
         usage: balsa check-history --model register|kv-append|balsa [--steps N] [--explain] FILE…
 
         Checks recorded histories for linearizability and prints one line a file:
-        its path, a tab, and linearizable, not-linearizable or unknown.
+        its path, a tab, and linearizable, not-linearizable or unknown. Standard error
+        says why a history is unknown: no operation was answered, or the steps were spent.
 
           --model register    one register: a log of :read, :write and :cas
           --model kv-append   strings by key: maps of :get, :put and :append
@@ -132,6 +133,7 @@ struct CheckHistory {
         do throws(HistoryFormatError) {
             let check = try request.model.check(text, limits: request.limits)
             print("\(file)\t\(check.verdict.rawValue)")
+            if let reason = check.reason { printError("\(file): unknown: \(reason)") }
             if request.explains, let explanation = check.explanation { printError("\(file): \(explanation)") }
             return check.verdict
         } catch {

@@ -18,13 +18,13 @@ public enum HistoryModel: String, CaseIterable, Sendable {
         switch self {
         case .register:
             let operations = try RegisterLog.operations(of: text)
-            return HistoryCheck(LinearizabilityChecker(model: RegisterModel(), limits: limits).check(operations))
+            return HistoryCheck(of: operations, by: RegisterModel(), limits)
         case .append:
             let operations = try AppendLog.operations(of: text)
-            return HistoryCheck(LinearizabilityChecker(model: AppendModel(), limits: limits).check(operations))
+            return HistoryCheck(of: operations, by: AppendModel(), limits)
         case .balsa:
             let operations = try RecordedHistory(decoding: text).registerOperations
-            return HistoryCheck(LinearizabilityChecker(model: RegisterModel(), limits: limits).check(operations))
+            return HistoryCheck(of: operations, by: RegisterModel(), limits)
         }
     }
 }
@@ -33,11 +33,11 @@ public enum HistoryModel: String, CaseIterable, Sendable {
 public struct HistoryCheck: Sendable {
     /// The verdicts, by the words that the command prints.
     public enum Verdict: String, Sendable {
-        /// There is an order that explains every answer.
+        /// There is an order that explains every answer, and there is an answer.
         case linearizable
         /// There is none.
         case notLinearizable = "not-linearizable"
-        /// The budget was spent before it was decided.
+        /// The history decides nothing, since it has no answer, or the budget was spent before it was decided.
         case unknown
     }
 
@@ -45,15 +45,31 @@ public struct HistoryCheck: Sendable {
     public let verdict: Verdict
     /// The contradiction in words, where there is one.
     public let explanation: String?
+    /// Why the verdict is *unknown*, in words; nil for the other verdicts.
+    public let reason: String?
     /// How many steps of the model were tried.
     public let steps: Int
 
-    init<Model>(_ report: LinearizabilityReport<Model>) {
+    /// Any history without an answer has an order that explains all of its answers: that shows nothing, and is never a pass.
+    fileprivate init<Model>(
+        of operations: [HistoryOperation<Model>],
+        by model: Model,
+        _ limits: LinearizabilityLimits
+    ) {
+        guard operations.contains(where: { $0.output != nil }) else {
+            (verdict, explanation, steps) = (.unknown, nil, 0)
+            reason = "no operation was answered, so that there is nothing to check"
+            return
+        }
+        let report = LinearizabilityChecker(model: model, limits: limits).check(operations)
         steps = report.steps
         switch report.verdict {
-        case .linearizable: (verdict, explanation) = (.linearizable, nil)
-        case .notLinearizable(let contradiction): (verdict, explanation) = (.notLinearizable, contradiction.description)
-        case .unknown: (verdict, explanation) = (.unknown, nil)
+        case .linearizable: (verdict, explanation, reason) = (.linearizable, nil, nil)
+        case .notLinearizable(let contradiction):
+            (verdict, explanation, reason) = (.notLinearizable, contradiction.description, nil)
+        case .unknown:
+            (verdict, explanation) = (.unknown, nil)
+            reason = "the budget of \(limits.steps) steps was spent before it was decided"
         }
     }
 }
