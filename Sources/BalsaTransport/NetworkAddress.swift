@@ -20,8 +20,15 @@ public struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
     ///
     /// - Throws: ``TransportError`` of the code *address* where it is not of the form `host:port` or `[host]:port`.
     public init(_ text: String) throws(TransportError) {
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-            throw TransportError(.address, "`\(text)` has no port")
+        guard let colon = text.lastIndex(of: ":"), text.index(after: colon) < text.endIndex else {
+            throw TransportError(.address, "`\(text)` has no port: write `host:port`")
+        }
+        let digits = text[text.index(after: colon)...]
+        guard digits.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }), let port = UInt16(digits) else {
+            throw TransportError(
+                .address,
+                "`\(digits)` in `\(text)` is not a port: a port is a number from 0 to \(UInt16.max)"
+            )
         }
         var host = text[..<colon]
         if host.hasPrefix("["), host.hasSuffix("]") {

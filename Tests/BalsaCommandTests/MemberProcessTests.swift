@@ -46,23 +46,49 @@ final class MemberProcessTests: XCTestCase {
         }
     }
 
+    /// What a member that does not start says on standard error. It ends with 1.
+    private func refusal(of arguments: [String]) throws -> String {
+        let process = Process()
+        let errors = Pipe()
+        process.executableURL = try MemberExecutable.url()
+        process.arguments = arguments
+        process.standardInput = Pipe()
+        process.standardOutput = Pipe()
+        process.standardError = errors
+        try process.run()
+        process.waitUntilExit()
+        XCTAssertEqual(process.terminationReason, .exit)
+        XCTAssertEqual(process.terminationStatus, 1)
+        return String(decoding: try errors.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+    }
+
+    func testMember_thatCannotListen_saysWhereAndWhatToPass() throws {
+        let base = ["member", "--directory", "\(folder)/1", "--member", "1", "--peers"]
+        XCTAssertEqual(
+            try refusal(of: base + ["1=0.0.0.0:0"]),
+            "balsa member: insecure: others can reach `0.0.0.0:0`, and nothing encrypts or authenticates its connections: pass "
+                + "--insecure-network if something else protects the network, or listen on the loopback\n"
+        )
+        XCTAssertEqual(
+            try refusal(of: base + ["1=127.0.0.1:99999"]),
+            "balsa member: invalid: `99999` in `127.0.0.1:99999` is not a port: a port is a number from 0 to 65535\n"
+        )
+        XCTAssertEqual(
+            try refusal(of: base + ["1=192.0.2.1:0", "--insecure-network"]),
+            "balsa member: failed: listen on `192.0.2.1:0`: Cannot assign requested address (errno 99)\n"
+        )
+    }
+
     func testADirectoryThatAnotherProcessHasOpenIsRefusedUntilThatHasEnded() async throws {
         let (ports, others) = (try ReservedPorts(1), try ReservedPorts(1))
         let first = try child(1, ports, Locked([]))
         try await put("k", "v", on: first)
 
-        let second = Process()
-        let errors = Pipe()
-        second.executableURL = try MemberExecutable.url()
-        second.arguments = arguments(1, others)
-        second.standardInput = Pipe()
-        second.standardOutput = Pipe()
-        second.standardError = errors
-        try second.run()
-        second.waitUntilExit()
-        XCTAssertEqual(second.terminationStatus, 1)
-        let text = String(decoding: try errors.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
-        XCTAssertTrue(text.contains("\(folder)/1/LOCK"), text)
+        XCTAssertEqual(
+            try refusal(of: arguments(1, others)),
+            "balsa member: in use: \(folder)/1 is already open, by another process or by another store of this one, which "
+                + "holds \(folder)/1/LOCK: close it there, or name another directory\n"
+        )
 
         try await put("k", "w", on: first)
         let starts = first.starts

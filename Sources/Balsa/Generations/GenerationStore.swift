@@ -25,7 +25,7 @@ struct GenerationStore {
         } catch let error as FileError {
             throw ReplicaError(error)
         } catch let error as DecodingError {
-            throw ReplicaError(.damaged, "\(path): \(error)")
+            throw ReplicaError(error, in: path)
         } catch {
             preconditionFailure("files and decoders throw their own errors")
         }

@@ -37,7 +37,7 @@ struct IdentityStore {
         try filed { () throws(FileError) in try fileSystem.syncDirectory(directory) }
         if let bytes = try IdentityStore.read(path, Identity.maxByteCount, in: fileSystem) {
             do throws(DecodingError) { identity = try Identity(decoding: bytes) } catch {
-                throw IdentityStore.error(path, error)
+                throw ReplicaError(error, in: path)
             }
         } else {
             try IdentityStore.checkIsEmpty(directory, in: fileSystem)
@@ -74,7 +74,9 @@ struct IdentityStore {
             return BootRecord(incarnation: identity.incarnation)
         }
         let record: BootRecord
-        do throws(DecodingError) { record = try BootRecord(decoding: bytes) } catch { throw self.error(path, error) }
+        do throws(DecodingError) { record = try BootRecord(decoding: bytes) } catch {
+            throw ReplicaError(error, in: path)
+        }
         guard record.incarnation == identity.incarnation else {
             throw ReplicaError(.damaged, "\(path) belongs to another directory than IDENTITY")
         }
@@ -106,11 +108,6 @@ struct IdentityStore {
             defer { file.close() }
             return try file.read(limit + 1, at: 0)
         }
-    }
-
-    private static func error(_ path: String, _ error: DecodingError) -> ReplicaError {
-        guard error.reason == .version else { return ReplicaError(.damaged, "\(path): \(error)") }
-        return ReplicaError(.upgradeRequired, "\(path): \(error)")
     }
 
     /// Makes an identity durable.

@@ -269,6 +269,8 @@ extension Replica {
             try fileSystem.createDirectory(directory)
             try fileSystem.syncParent(of: directory)
             return try fileSystem.lock(directory + "/LOCK")
+        } catch  where error.operation == .lock && error.number == .wouldBlock {
+            throw ReplicaError(alreadyOpen: directory, error)
         } catch {
             throw ReplicaError(error)
         }
@@ -392,12 +394,29 @@ extension Replica {
 }
 
 extension ReplicaError {
+    /// Somebody else holds the lock of a member's directory.
+    init(alreadyOpen directory: String, _ error: FileError) {
+        self.init(
+            .locked,
+            "\(directory) is already open, by another process or by another store of this one, which holds \(error.path): "
+                + "close it there, or name another directory",
+            file: error
+        )
+    }
+
     init(_ error: LogError) {
-        let code: Code = error.reason == .invalidOptions ? .invalid : error.cause == nil ? .damaged : .file
+        let code: Code =
+            switch error.reason {
+            case .invalidOptions: .invalid
+            case .unsupportedVersion: .upgradeRequired
+            default: error.cause == nil ? .damaged : .file
+            }
         self.init(code, error.description, file: error.cause)
     }
 
     init(_ error: VoteError) {
-        self.init(error.cause == nil ? .damaged : .file, error.description, file: error.cause)
+        let code: Code =
+            error.reason == .unsupportedVersion ? .upgradeRequired : error.cause == nil ? .damaged : .file
+        self.init(code, error.description, file: error.cause)
     }
 }

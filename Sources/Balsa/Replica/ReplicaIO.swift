@@ -143,6 +143,11 @@ public struct ReplicaError: Error, Sendable, CustomStringConvertible {
         self.file = file
     }
 
+    /// The error of a file's bytes that could not be decoded.
+    init(_ error: BalsaPlatform.DecodingError, in path: String) {
+        self.init(error.reason == .version ? .upgradeRequired : .damaged, "\(path): \(error)")
+    }
+
     init(_ error: FileError) {
         self.init(error.number == .wouldBlock ? .locked : .file, error.description, file: error)
     }

@@ -72,7 +72,7 @@ extension ReplicatedStore {
             network.maxQueuedBytes = max(network.maxQueuedBytes, 2 * min(options.replica.wire.maxFrameBytes, 1 << 30))
             return (addresses, network)
         } catch {
-            throw StoreError(.notApplied, .invalid, error.description)
+            throw StoreError(error, otherwise: .invalid)
         }
     }
 }
@@ -139,7 +139,7 @@ extension ReplicatedStore {
     private static func bind(_ network: TCPOptions?) throws(StoreError) -> BoundPort? {
         guard let network else { return nil }
         do throws(TransportError) { return try BoundPort(network) } catch {
-            throw StoreError(.notApplied, .failed, "\(error)")
+            throw StoreError(error, otherwise: .failed)
         }
     }
 
@@ -177,6 +177,10 @@ extension ReplicatedStore {
         } catch let error as ReplicaError {
             throw StoreError(error)
         } catch let error as FileSystemProbe.Failure {
+            // It takes the lock first.
+            if let file = error.file, file.operation == .lock, file.number == .wouldBlock {
+                throw StoreError(ReplicaError(alreadyOpen: directory, file))
+            }
             throw StoreError(.notApplied, .failed, error.description)
         } catch {
             throw StoreError(.notApplied, .invalid, "\(error)")
@@ -210,6 +214,7 @@ extension ReplicatedStore {
         } catch {
             transport?.close()
             opened.member.close()
+            if let error = error as? TransportError { throw StoreError(error, otherwise: .failed) }
             throw StoreError(.notApplied, .failed, "\(error)")
         }
     }

@@ -1,6 +1,7 @@
 import BalsaKeyValue
 import BalsaPlatform
 import BalsaRaft
+import BalsaTransport
 
 /// Why a store cannot do what it was asked.
 public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -33,7 +34,27 @@ public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
     }
 
     init(_ error: ReplicaError) {
-        self.init(.notApplied, error.code == .invalid ? .invalid : .failed, sentence: error.description)
+        switch error.code {
+        case .invalid: self.init(.notApplied, .invalid, error.message)
+        case .locked: self.init(.notApplied, .inUse, error.message)
+        default: self.init(.notApplied, .failed, error.description)
+        }
+    }
+
+    /// Why a member cannot be reached by others.
+    ///
+    /// - Parameter kind: the reason, where the error does not say it.
+    init(_ error: TransportError, otherwise kind: RequestError.Reason) {
+        let sentence = error.number.map { "\(error.message): \($0)" } ?? error.message
+        switch error.code {
+        case .insecure:
+            let advice =
+                "pass `security: .insecureNetwork` if something else protects the network, or listen on the loopback"
+            self.init(.notApplied, .insecure, "\(sentence): \(advice)")
+        case .invalid: self.init(.notApplied, .invalid, sentence)
+        case .system where error.number == .addressInUse: self.init(.notApplied, .inUse, sentence)
+        default: self.init(.notApplied, kind, sentence)
+        }
     }
 
     init(_ error: KeyValueError) {

@@ -130,8 +130,16 @@ struct MemberCommand {
             await store.close()
             return 0
         } catch {
-            printError("balsa member: \(error)")
+            printError("balsa member: \(MemberCommand.sentence(error))")
             return 1
         }
+    }
+
+    /// An error in the words of the command line. That nothing was applied goes without saying before the member has begun.
+    private static func sentence(_ error: any Error) -> String {
+        guard let error = error as? StoreError else { return "\(error)" }
+        // What a program passes to the store has a name of its own here.
+        let message = error.message.replacing("`security: .insecureNetwork`", with: "--insecure-network")
+        return "\(error.reason): \(message)"
     }
 }

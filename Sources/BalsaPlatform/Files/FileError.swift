@@ -76,6 +76,8 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
         public static let notEmpty = Number(rawValue: 39)
         /// `EOPNOTSUPP`: the file system does not do this.
         public static let unsupported = Number(rawValue: 95)
+        /// `EADDRINUSE`: another socket has the address.
+        public static let addressInUse = Number(rawValue: 98)
         /// `EDQUOT`: the user may take no more space.
         public static let quotaExceeded = Number(rawValue: 122)
         /// `ESHUTDOWN`: the process that asks has ended. Only a simulated file system says so, of a simulated process.

@@ -16,9 +16,12 @@ public final class BoundPort: Sendable {
         try options.check()
         let addresses = try SocketAddress.resolve(options.listen, isNumeric: false)
         guard options.security == .insecureNetwork || addresses.allSatisfy(\.isLoopback) else {
-            throw TransportError(.insecure, "others can reach `\(options.listen)`, and nothing protects it")
+            throw TransportError(
+                .insecure,
+                "others can reach `\(options.listen)`, and nothing encrypts or authenticates its connections"
+            )
         }
-        descriptor = Locked(try Socket.bind(to: addresses[0]))
+        descriptor = Locked(try Socket.bind(to: addresses[0], named: options.listen))
     }
 
     /// The socket, which belongs to the caller from now on.

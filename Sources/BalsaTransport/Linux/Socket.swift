@@ -40,13 +40,17 @@ enum Socket {
     }
 
     /// A socket that is bound to an address and does not listen yet.
-    static func bind(to address: SocketAddress) throws(TransportError) -> Int32 {
+    ///
+    /// - Parameters:
+    ///   - address: where.
+    ///   - name: what an error calls the address.
+    static func bind(to address: SocketAddress, named name: NetworkAddress) throws(TransportError) -> Int32 {
         let descriptor = try make(address.family)
         do throws(TransportError) {
             // A port whose last connections are dying away can be listened on again at once after a restart.
             set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
             guard address.withPointer({ Glibc.bind(descriptor, $0, $1) }) == 0 else {
-                throw TransportError(.system, "bind a socket", number: .last)
+                throw TransportError(.system, "listen on `\(name)`", number: .last)
             }
             return descriptor
         } catch {
@@ -55,10 +59,10 @@ enum Socket {
         }
     }
 
-    /// Lets others connect to a socket that is bound.
-    static func listen(_ descriptor: Int32, backlog: Int32) throws(TransportError) {
+    /// Lets others connect to a socket that is bound. Two sockets can be bound to one port; the second one that listens is refused.
+    static func listen(_ descriptor: Int32, named name: NetworkAddress, backlog: Int32) throws(TransportError) {
         guard Glibc.listen(descriptor, backlog) == 0 else {
-            throw TransportError(.system, "listen", number: .last)
+            throw TransportError(.system, "listen on `\(name)`", number: .last)
         }
     }
 

@@ -5,6 +5,7 @@ import BalsaSimulation
 import XCTest
 
 @testable import Balsa
+@testable import BalsaLog
 
 /// What a replica refuses to open, and how it says so.
 final class ReplicaOpeningTests: ReplicaTestCase {
@@ -231,6 +232,23 @@ final class ReplicaOpeningTests: ReplicaTestCase {
             }
         }
         XCTAssertGreaterThan(beginnings, 100)
+    }
+
+    /// Each of them is of a release to come; none is damaged.
+    func testRoot_voteOrSegment_ofANewerFormat_needsAnUpgradeAndIsNamed() throws {
+        let files: [(path: String, versions: [UInt64])] = [
+            ("\(directory)/ROOT", [4]), ("\(directory)/VOTE", [8, VoteFile.copyDistance + 8]), ("balsa/log/", [8]),
+        ]
+        for (path, versions) in files {
+            let group = try closedGroup()
+            let disk = group.host(1).disk
+            var path = path
+            if path.hasSuffix("/") { path += try XCTUnwrap(try disk.mount().list(String(path.dropLast())).first) }
+            for place in versions { XCTAssertTrue(disk.corrupt(path, at: place, mask: 2), path) }
+            let error = refusal(group)
+            XCTAssertEqual(error?.code, .upgradeRequired, path)
+            XCTAssertTrue(error?.message.contains(path) ?? false, error?.message ?? "")
+        }
     }
 
     func testADamagedLogIsRefusedByName() throws {

@@ -31,7 +31,13 @@ final class StoreErrorTests: XCTestCase {
         ]
         for code in codes {
             let error = StoreError(ReplicaError(code, "a sentence"))
-            XCTAssertEqual(error.reason, code == .invalid ? .invalid : .failed, "\(code)")
+            let reason: RequestError.Reason =
+                switch code {
+                case .invalid: .invalid
+                case .locked: .inUse
+                default: .failed
+                }
+            XCTAssertEqual(error.reason, reason, "\(code)")
             XCTAssertEqual(error.outcome, .notApplied)
             XCTAssertTrue(error.message.contains("a sentence"))
         }
@@ -66,7 +72,7 @@ final class StoreErrorTests: XCTestCase {
         ]
         let others: [RequestError.Reason] = [
             .tooLarge, .invalid, .overtakenByCheckpoint, .cancelled, .sessionExpired, .compacted, .futureRevision,
-            .closed, .failed,
+            .closed, .failed, .inUse, .insecure,
         ]
         for reason in retriable {
             XCTAssertTrue(StoreError(.notApplied, reason).isRetriable, "\(reason)")

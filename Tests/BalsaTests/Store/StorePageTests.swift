@@ -90,6 +90,19 @@ final class StorePageTests: XCTestCase {
             tests: ["ClientSessionTests.testASessionThatEndsWhileAnAttemptIsInDoubtLeavesItInDoubt"]
         ),
         Row(
+            reason: "in use",
+            outcomes: ["not applied"],
+            tests: [
+                "StoreOpeningErrorTests.testOpening_directoryThatIsOpen_isInUseAndNamesTheDirectory",
+                "StoreOpeningErrorTests.testOpening_portOnWhichSomebodyListens_isInUseAndNamesTheAddress",
+            ]
+        ),
+        Row(
+            reason: "insecure",
+            outcomes: ["not applied"],
+            tests: ["StoreOpeningErrorTests.testOpening_addressThatOthersReach_isInsecureAndNamesWhatToPass"]
+        ),
+        Row(
             reason: "closed",
             outcomes: ["not applied", "unknown"],
             tests: [
@@ -230,8 +243,11 @@ final class StorePageTests: XCTestCase {
             }
         )
         XCTAssertEqual(found.subtracting(listed).map { "\($0.reason) (\($0.outcome))" }.sorted(), [])
-        // Reads alone are told these.
-        let ofReads = ["compacted (not applied)", "future revision (not applied)"]
-        XCTAssertEqual(listed.subtracting(found).map { "\($0.reason) (\($0.outcome))" }.sorted(), ofReads)
+        // Reads or openings alone are told these.
+        let ofOthers = [
+            "compacted (not applied)", "future revision (not applied)", "in use (not applied)",
+            "insecure (not applied)",
+        ]
+        XCTAssertEqual(listed.subtracting(found).map { "\($0.reason) (\($0.outcome))" }.sorted(), ofOthers)
     }
 }

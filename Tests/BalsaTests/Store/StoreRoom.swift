@@ -127,6 +127,12 @@ extension XCTestCase {
         let error = await storeError { try await store.put("never", "said", timeout: .seconds(1)) }
         XCTAssertEqual(error?.reason, .failed, file: file, line: line)
         XCTAssertEqual(error?.outcome, .notApplied, file: file, line: line)
+        XCTAssertEqual(error?.message, text, "the call says why, as the state does", file: file, line: line)
+        for consistency in [ReadConsistency.local, .linearizable] {
+            let read = await storeError { _ = try await store.get("k", consistency: consistency) }
+            XCTAssertEqual(read?.reason, .failed, file: file, line: line)
+            XCTAssertEqual(read?.message, text, "\(consistency)", file: file, line: line)
+        }
     }
 
     /// The error that a call throws; nil where it throws nothing. An error of another type fails the test.

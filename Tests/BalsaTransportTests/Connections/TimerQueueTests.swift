@@ -55,7 +55,7 @@ final class NetworkAddressTests: XCTestCase {
     func testEverythingElseIsRefused() {
         let tooLong = String(repeating: "a", count: 254) + ":1"
         let refused: [(String, [String])] = [
-            ("has no port", ["", ":", "host", "host:", "host:65536", "host:-1", "host:x"]),
+            ("has no port: write `host:port`", ["", ":", "host", "host:"]),
             ("needs brackets around its host", ["::1:7"]),
             ("has no host that can be looked up", [":1", "[]:7", "a\0b:1", tooLong]),
         ]
@@ -67,5 +67,15 @@ final class NetworkAddressTests: XCTestCase {
             }
         }
         XCTAssertNoThrow(try NetworkAddress(String(tooLong.dropFirst())))
+    }
+
+    func testAddress_portThatIsNoneOrOutOfRange_isRefusedWithTheBounds() {
+        for port in ["65536", "99999", "-1", "+80", "x", "70 01", "7001x", "18446744073709551617"] {
+            let text = "127.0.0.1:\(port)"
+            XCTAssertThrowsError(try NetworkAddress(text), text) {
+                let sentence = "`\(port)` in `\(text)` is not a port: a port is a number from 0 to 65535"
+                XCTAssertEqual($0 as? TransportError, TransportError(.address, sentence))
+            }
+        }
     }
 }

@@ -227,8 +227,8 @@ final class HostilePeerTests: XCTestCase {
 
     private func listenByHand() throws -> (descriptor: Int32, address: NetworkAddress) {
         let any = try SocketAddress.resolve(NetworkAddress(host: "127.0.0.1", port: 0), isNumeric: true)[0]
-        let descriptor = try Socket.bind(to: any)
-        try Socket.listen(descriptor, backlog: 16)
+        let descriptor = try Socket.bind(to: any, named: NetworkAddress(host: "127.0.0.1", port: 0))
+        try Socket.listen(descriptor, named: NetworkAddress(host: "127.0.0.1", port: 0), backlog: 16)
         return (descriptor, NetworkAddress(host: "127.0.0.1", port: try SocketAddress.bound(descriptor).port))
     }
 

@@ -61,10 +61,11 @@ final class SocketOptionTests: XCTestCase {
 
     func testConnecting_toWhoDoesNotAnswer_endsWithTheTimeoutAndIsTriedAgain() throws {
         // Its queue is full, so that the system drops what asks for more.
-        let loopback = try SocketAddress.resolve(NetworkAddress(host: "127.0.0.1", port: 0), isNumeric: true)[0]
-        let silent = try Socket.bind(to: loopback)
+        let host = NetworkAddress(host: "127.0.0.1", port: 0)
+        let loopback = try SocketAddress.resolve(host, isNumeric: true)[0]
+        let silent = try Socket.bind(to: loopback, named: host)
         defer { Socket.close(silent) }
-        try Socket.listen(silent, backlog: 0)
+        try Socket.listen(silent, named: host, backlog: 0)
         let address = try SocketAddress.bound(silent)
         let fillers = try (0..<4).map { _ in try Socket.make(address.family) }
         defer { for filler in fillers { Socket.close(filler) } }
@@ -100,7 +101,7 @@ final class SocketOptionTests: XCTestCase {
         XCTAssertEqual(loopback.family, AF_INET6)
         XCTAssertTrue(loopback.isLoopback)
         do throws(TransportError) {
-            Socket.close(try Socket.bind(to: loopback))
+            Socket.close(try Socket.bind(to: loopback, named: host))
         } catch {
             guard [EADDRNOTAVAIL, EAFNOSUPPORT].contains(error.number?.rawValue ?? 0) else { throw error }
             throw XCTSkip("this machine has no address ::1: \(error)")

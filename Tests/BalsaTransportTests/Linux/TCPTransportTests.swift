@@ -262,15 +262,18 @@ final class TCPTransportTests: XCTestCase {
         XCTAssertEqual(one.transport.metrics.inboundConnections, 0)
     }
 
+    private let anyPort = NetworkAddress(host: "127.0.0.1", port: 0)
+
     func testATransportCanBeClosedWhileItConnects() throws {
         let before = try openDescriptorCount()
         for _ in 0..<20 {
             let one = try TestMember(1)
             // Listens and never accepts: the connection is made, and no answer comes.
             let silent = try Socket.bind(
-                to: try SocketAddress.resolve(NetworkAddress(host: "127.0.0.1", port: 0), isNumeric: true)[0]
+                to: try SocketAddress.resolve(anyPort, isNumeric: true)[0],
+                named: anyPort
             )
-            try Socket.listen(silent, backlog: 4)
+            try Socket.listen(silent, named: anyPort, backlog: 4)
             one.transport.setPeers([
                 .init(2, at: NetworkAddress(host: "127.0.0.1", port: try SocketAddress.bound(silent).port)),
                 .init(3, at: NetworkAddress(host: "192.0.2.1", port: 9)),
@@ -280,6 +283,36 @@ final class TCPTransportTests: XCTestCase {
             Socket.close(silent)
         }
         try eventually("no socket is left") { try openDescriptorCount() <= before }
+    }
+
+    /// An error of binding and one of listening: two sockets can be bound to one port, and one of them can listen.
+    func testPort_thatCannotBeListenedOn_isNamedInTheError() throws {
+        let one = try TestMember(1)
+        defer { one.stop() }
+        let taken = NetworkAddress(host: "127.0.0.1", port: one.transport.port)
+        XCTAssertThrowsError(try BoundPort(TCPOptions(listen: taken))) {
+            XCTAssertEqual(
+                $0 as? TransportError,
+                TransportError(.system, "listen on `\(taken)`", number: .addressInUse)
+            )
+        }
+        let bound = try Socket.bind(to: try SocketAddress.resolve(anyPort, isNumeric: true)[0], named: anyPort)
+        defer { Socket.close(bound) }
+        let port = NetworkAddress(host: "127.0.0.1", port: try SocketAddress.bound(bound).port)
+        let other = try BoundPort(TCPOptions(listen: port)).take()
+        defer { Socket.close(other) }
+        try Socket.listen(other, named: port, backlog: 1)
+        XCTAssertThrowsError(try Socket.listen(bound, named: port, backlog: 1)) {
+            XCTAssertEqual($0 as? TransportError, TransportError(.system, "listen on `\(port)`", number: .addressInUse))
+        }
+        // An address for documents, which no machine has.
+        var foreign = TCPOptions(listen: NetworkAddress(host: "192.0.2.1", port: 0))
+        foreign.security = .insecureNetwork
+        XCTAssertThrowsError(try BoundPort(foreign)) {
+            let error = $0 as? TransportError
+            XCTAssertEqual(error?.message, "listen on `192.0.2.1:0`")
+            XCTAssertEqual(error?.number?.rawValue, EADDRNOTAVAIL)
+        }
     }
 
     func testAPort_thatIsInUse_isRefusedAndOneThatIsTaken_isGivenUpUnlessATransportListensOnIt() throws {
@@ -295,14 +328,14 @@ final class TCPTransportTests: XCTestCase {
         }
         let port = try SocketAddress.bound(left).port
         XCTAssertGreaterThan(port, 0, "who took it over keeps it")
-        try Socket.listen(left, backlog: 1)
+        try Socket.listen(left, named: anyPort, backlog: 1)
         let same = TCPOptions(listen: NetworkAddress(host: "127.0.0.1", port: port))
         XCTAssertThrowsError(try BoundPort(same)) { XCTAssertEqual(($0 as? TransportError)?.code, .system) }
         Socket.close(left)
         // Dropped, it is free again.
         for _ in 0..<3 { _ = try BoundPort(same) }
         let descriptor = try BoundPort(same).take()
-        try Socket.listen(descriptor, backlog: 1)
+        try Socket.listen(descriptor, named: anyPort, backlog: 1)
         Socket.close(descriptor)
     }
 

@@ -1,0 +1,141 @@
+import BalsaKeyValue
+import BalsaPlatform
+import BalsaRaft
+import BalsaTransport
+import Foundation
+import XCTest
+
+@testable import Balsa
+@testable import BalsaLSM
+
+/// What an opening that is refused says: what is in the way, where, and what to do.
+final class StoreOpeningErrorTests: StoreTestCase {
+    private func opening(
+        of member: MemberID = 1,
+        with peers: [MemberID: String],
+        listen: String? = nil,
+        security: NetworkSecurity = .loopbackOnly
+    ) async -> StoreError? {
+        await refusal {
+            let store = try await ReplicatedStore.open(
+                at: "\(directory)/\(member)",
+                member: member,
+                peers: peers,
+                listen: listen,
+                security: security
+            )
+            await store.close()
+        }
+    }
+
+    func testOpening_addressThatOthersReach_isInsecureAndNamesWhatToPass() async throws {
+        for (address, listen) in [("0.0.0.0:0", nil), ("127.0.0.1:1", "0.0.0.0:0")] {
+            let error = await opening(with: [1: address], listen: listen)
+            XCTAssertEqual(error?.reason, .insecure)
+            XCTAssertEqual(error?.outcome, .notApplied)
+            XCTAssertEqual(
+                error?.message,
+                "others can reach `0.0.0.0:0`, and nothing encrypts or authenticates its connections: pass "
+                    + "`security: .insecureNetwork` if something else protects the network, or listen on the loopback"
+            )
+        }
+        XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: directory), [], "nothing has been made")
+        // What the message advises.
+        let store = try await ReplicatedStore.open(
+            at: directory,
+            member: 1,
+            peers: [1: "0.0.0.0:0"],
+            security: .insecureNetwork
+        )
+        await store.close()
+    }
+
+    func testOpening_portOnWhichSomebodyListens_isInUseAndNamesTheAddress() async throws {
+        let (socket, port) = try LoopbackListener.bound()
+        defer { close(socket) }
+        XCTAssertEqual(listen(socket, 1), 0)
+        let taken = "127.0.0.1:\(port)"
+        for (address, listen) in [(taken, nil), ("127.0.0.1:1", taken)] {
+            let error = await opening(with: [1: address], listen: listen)
+            XCTAssertEqual(error?.reason, .inUse)
+            XCTAssertEqual(error?.message, "listen on `\(taken)`: Address already in use (errno 98)")
+        }
+    }
+
+    func testOpening_addressOfAnotherMachine_isNamed() async throws {
+        // An address for documents, which no machine has.
+        let error = await opening(with: [1: "192.0.2.1:0"], security: .insecureNetwork)
+        XCTAssertEqual(error?.reason, .failed)
+        XCTAssertEqual(error?.message, "listen on `192.0.2.1:0`: Cannot assign requested address (errno 99)")
+    }
+
+    func testOpening_directoryThatIsOpen_isInUseAndNamesTheDirectory() async throws {
+        let first = try await ReplicatedStore.open(at: directory)
+        let error = await refusal { _ = try await ReplicatedStore.open(at: directory) }
+        XCTAssertEqual(error?.reason, .inUse)
+        XCTAssertEqual(
+            error?.message,
+            "\(directory) is already open, by another process or by another store of this one, which holds "
+                + "\(directory)/LOCK: close it there, or name another directory"
+        )
+        await first.close()
+        // What the message advises.
+        let second = try await ReplicatedStore.open(at: directory)
+        await second.close()
+    }
+
+    func testOpening_portOutOfRange_isInvalidAndNamesTheBounds() async throws {
+        for (address, listen) in [("127.0.0.1:99999", nil), ("127.0.0.1:1", "127.0.0.1:99999")] {
+            let error = await opening(with: [1: address], listen: listen)
+            XCTAssertEqual(error?.reason, .invalid)
+            XCTAssertEqual(
+                error?.message,
+                "`99999` in `127.0.0.1:99999` is not a port: a port is a number from 0 to 65535"
+            )
+        }
+    }
+
+    /// A file of a release to come, with a checksum that fits, is not damaged: nobody is to throw it away.
+    func testOpening_fileOfANewerFormat_needsAnUpgradeAndIsNamed() async throws {
+        let store = try await ReplicatedStore.open(at: directory)
+        try await store.put("k", "v")
+        await store.close()
+        // Each with the places of its version, and with what its checksum covers where that is verified first.
+        let formats: [(name: String, versions: [Int], covered: Int?)] = [
+            ("IDENTITY", [4], nil), ("BOOT", [4], nil), ("ROOT", [4], nil), ("VOTE", [8, 4_104], nil),
+            (".log", [8], nil), ("CURRENT", [8], CurrentFile.byteCount - 4), ("MANIFEST", [8], 36),
+        ]
+        let names = try FileManager.default.subpathsOfDirectory(atPath: directory)
+        for (name, versions, covered) in formats {
+            let path =
+                directory + "/" + (try XCTUnwrap(names.first { $0.uppercased().contains(name.uppercased()) }, name))
+            let url = URL(fileURLWithPath: path)
+            let before = try Data(contentsOf: url)
+            var bytes = [UInt8](before)
+            for place in versions { bytes[place] = 2 }
+            if let covered {
+                let sum = Array(bytes[..<covered]).withUnsafeBytes { CRC32C.checksum($0) }
+                bytes.replaceSubrange(
+                    covered..<covered + 4,
+                    with: withUnsafeBytes(of: sum.littleEndian) { [UInt8]($0) }
+                )
+            }
+            try Data(bytes).write(to: url)
+            let error = await refusal { _ = try await ReplicatedStore.open(at: directory) }
+            XCTAssertEqual(error?.reason, .failed)
+            XCTAssertEqual(error?.message.hasPrefix("upgrade required: "), true, "\(name): \(error as Any)")
+            XCTAssertEqual(error?.message.contains(path), true, "\(name): \(error as Any)")
+            try before.write(to: url)
+        }
+        let again = try await ReplicatedStore.open(at: directory)
+        let entry = try await again.get("k")
+        XCTAssertEqual(entry?.value, "v")
+        await again.close()
+    }
+
+    func testOpening_memberThatIsNotAmongThePeers_saysSo() async throws {
+        let error = await opening(of: 2, with: [1: "127.0.0.1:1"])
+        XCTAssertEqual(error?.reason, .invalid)
+        XCTAssertEqual(error?.message, "member 2 is not among the peers")
+    }
+}
