@@ -430,7 +430,9 @@ patch_state_check_returns_nothing() {
         'if found == expected { return nil }' 'if found.count >= 0 { return nil }'
 }
 patch_catalogue_row() {
-    replace Docs/PlantedBugs.md 'is executed like the first. | `exactly once`' 'is executed like the first. | `election safety`'
+    replace Sources/BalsaSimulation/Scenario/PlantedBugs+Catalogue.swift 'is executed like the first.",
+            .exactlyOnce' 'is executed like the first.",
+            .electionSafety'
 }
 patch_error_that_is_not_found() {
     replace "$(file_with 'where !options.plantedBugs.contains(.deduplicationOff)' Sources/BalsaKeyValue)" \
@@ -450,11 +452,13 @@ if wants simulation; then
 fi
 if wants planted; then
     breaks 'a planted error that another invariant finds' patch_catalogue_row \
-        "deduplication-off is found as 'exactly once', which its row" 'planted errors are found'
+        'planted deduplication-off .* WRONG: the catalogue names election-safety' 'planted errors are found'
     breaks 'a planted error that is not found' patch_error_that_is_not_found \
-        'exit status 0 instead of 1: .* --break deduplication-off' 'planted errors are found'
+        'planted deduplication-off .* WRONG: the error is not found' 'planted errors are found'
     breaks 'a checker that returns nothing' patch_state_check_returns_nothing \
-        'is found as .* which its row' 'planted errors are found'
+        'planted .* violated .* WRONG: ' 'planted errors are found'
+    breaks 'a checker that finds an error too rarely' patch_state_check_returns_nothing \
+        'planted .* equal-states finds .* WRONG' 'planted errors are found often enough'
 fi
 
 # The demo.

@@ -1,8 +1,9 @@
 import BalsaPlatform
 import BalsaRaft
 import BalsaSimulation
+import Glibc
 
-/// `balsa simulate`: runs scenarios and prints what happened.
+/// `balsa simulate`: runs scenarios and prints what happened. ``PlantedRuns`` compares planted errors with their catalogue.
 struct Simulate {
     let files: any FileSystem
     let print: (String) -> Void
@@ -22,10 +23,15 @@ struct Simulate {
             return 0
         }
         if parsed.breakName == "help" {
-            for (name, _) in PlantedBugs.names { print(name) }
+            for error in PlantedBugs.catalogue { print(error.name) }
+            return 0
+        }
+        if parsed.wantsInvariants {
+            for invariant in Invariant.allCases { print(invariant.word) }
             return 0
         }
         do {
+            if let planted = parsed.planted { return try compare(planted, parsed) }
             return try runAll(parsed)
         } catch let error as FileError {
             printError("balsa simulate: \(error)")
@@ -39,53 +45,143 @@ struct Simulate {
         return 2
     }
 
+    /// Runs the planted errors against their catalogue.
+    private func compare(_ planted: SimulateArguments.Planted, _ arguments: SimulateArguments) throws -> Int32 {
+        let errors = PlantedBugs.catalogue.filter { arguments.breakName ?? $0.name == $0.name }
+        let planter = PlantedRuns(runs: ParallelRuns(threads: threads(arguments)), print: print)
+        switch planted {
+        case .table:
+            print(String(PlantedBugs.table.dropLast()))
+            return 0
+        case .replay:
+            return try planter.replay(errors, PlantedRecord.all)
+        case .rates:
+            let tried = errors.map { error in
+                var error = error
+                if arguments.hasMembers { error.setting.members = arguments.members }
+                if arguments.hasDuration { error.setting.duration = arguments.duration }
+                return error
+            }
+            let (status, records) = try planter.rates(tried, arguments.seeds, untilEnough: arguments.untilEnough)
+            guard let path = arguments.recordsFile else { return status }
+            // In the order of the catalogue; what was not measured stays as it is.
+            let kept = PlantedRecord.all.filter { record in !errors.contains { $0.name == record.name } }
+            let all = PlantedBugs.catalogue.flatMap { error in (records + kept).filter { $0.name == error.name } }
+            try write(PlantedRuns.source(all), to: path)
+            let missing = errors.flatMap { error in
+                error.invariants.filter { invariant in
+                    !records.contains { $0.name == error.name && $0.invariant == invariant }
+                }.map { "\(error.name) \($0.word)" }
+            }
+            guard missing.isEmpty else {
+                printError("balsa simulate: found too rarely to be recorded: \(missing.joined(separator: ", "))")
+                return 1
+            }
+            return 0
+        }
+    }
+
+    private func threads(_ arguments: SimulateArguments) -> Int {
+        arguments.traceFile == nil ? arguments.jobs ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) : 1
+    }
+
     private func runAll(_ arguments: SimulateArguments) throws -> Int32 {
         let outputs = [arguments.historyFile, arguments.traceFile, arguments.recordFile, arguments.shrinkFile]
-        for path in outputs.compactMap({ $0 }) { try OutputFile.check(path, files) }
+        for path in outputs.compactMap({ $0 }) {
+            for seed in [arguments.seeds.lowerBound, arguments.seeds.upperBound] {
+                try OutputFile.check(name(path, seed, arguments), files)
+            }
+        }
         let bugs = arguments.breakName.flatMap { PlantedBugs(name: $0) } ?? []
+        let enforced = arguments.only.map { InvariantSet($0) } ?? .all
         let clock = MonotonicClock()
         let start = clock.nanoseconds()
         var summary = SimulationSummary()
+        var scenario: @Sendable (UInt64) -> Scenario = { number in
+            Scenario(
+                seed: arguments.seeds.lowerBound + number,
+                members: arguments.members,
+                duration: arguments.duration
+            )
+        }
         if let path = arguments.scenarioFile {
-            let scenario = try Scenario(text: try read(path))
-            try run(scenario, bugs, arguments, &summary)
+            let read = try Scenario(text: try read(path))
+            scenario = { _ in read }
         } else if let puts = arguments.catchUp {
-            try run(Scenario.catchUp(puts: puts), bugs, arguments, &summary)
+            scenario = { _ in Scenario.catchUp(puts: puts) }
+        }
+        let last = arguments.seeds.upperBound - arguments.seeds.lowerBound
+        if arguments.traceFile != nil {
+            for number in 0...last {
+                let simulation = Simulation(scenario(number), bugs: bugs, enforced: enforced)
+                guard try take(try trace(simulation, arguments), of: simulation, arguments, &summary) else { break }
+            }
         } else {
-            for seed in arguments.seeds {
-                let scenario = Scenario(seed: seed, members: arguments.members, duration: arguments.duration)
-                try run(scenario, bugs, arguments, &summary)
-                // With an error planted, one run that finds it is all that is asked for.
-                if summary.failed > 0, !bugs.isEmpty { break }
+            try ParallelRuns(threads: last == 0 ? 1 : threads(arguments)).run(last: last) { [scenario] number in
+                Simulation(scenario(number), bugs: bugs, enforced: enforced).run()
+            } take: { number, report in
+                let simulation = Simulation(scenario(number), bugs: bugs, enforced: enforced)
+                return try take(report, of: simulation, arguments, &summary)
             }
         }
         for line in summary.lines(nanoseconds: clock.nanoseconds() - start) { print(line) }
-        return summary.failed == 0 ? 0 : 1
+        let complaints = summary.complaints(
+            requiresCounters: arguments.requiresCounters,
+            mostUndecided: arguments.mostUndecided
+        )
+        for line in complaints { print("FAILED \(line)") }
+        return summary.failed == 0 && complaints.isEmpty ? 0 : 1
     }
 
-    private func run(
-        _ scenario: Scenario,
-        _ bugs: PlantedBugs,
+    private func trace(_ simulation: Simulation, _ arguments: SimulateArguments) throws -> RunReport {
+        guard let path = arguments.traceFile else { return simulation.run() }
+        let output = try LineFile(path: name(path, simulation.scenario.seed, arguments), files: files)
+        let report = simulation.run { output.write($0) }
+        try output.finish()
+        return report
+    }
+
+    /// The file of one run: with its seed, where there are several.
+    private func name(_ path: String, _ seed: UInt64, _ arguments: SimulateArguments) -> String {
+        arguments.seeds.lowerBound == arguments.seeds.upperBound ? path : "\(path).\(seed)"
+    }
+
+    /// Writes and prints what is known of a run.
+    ///
+    /// - Returns: whether there is to be another one: with an error planted, one run that finds it is all that is asked for.
+    private func take(
+        _ report: RunReport,
+        of simulation: Simulation,
         _ arguments: SimulateArguments,
         _ summary: inout SimulationSummary
-    ) throws {
-        if let path = arguments.recordFile { try write(scenario.text, to: path) }
-        let output = try arguments.traceFile.map { try LineFile(path: $0, files: files) }
-        let report = Simulation(scenario, bugs: bugs).run(trace: output.map { file in { file.write($0) } })
-        try output?.finish()
-        if let path = arguments.historyFile { try write(report.history.encoded(), to: path) }
+    ) throws -> Bool {
+        let scenario = simulation.scenario
+        if let path = arguments.recordFile { try write(scenario.text, to: name(path, scenario.seed, arguments)) }
+        if let path = arguments.historyFile {
+            try write(report.history.encoded(), to: name(path, scenario.seed, arguments))
+        }
         summary.add(report)
         print(SimulationSummary.line(report))
-        guard let violation = report.violation else { return }
+        for violation in report.unenforced { print("not enforced: \(violation)") }
+        guard let violation = report.violation else { return true }
         print("FAILED \(violation)")
         print("replay: \(replay(scenario, arguments))")
-        guard let path = arguments.shrinkFile else { return }
-        let shrunk = Shrinker(scenario, bugs: bugs, invariant: violation.invariant).shrink { printError($0) }
-        try write(shrunk.text, to: path)
-        print(
-            "shrunk to \(shrunk.faults.count) faults in \(shrunk.duration): balsa simulate --scenario \(path)"
-                + (arguments.breakName.map { " --break \($0)" } ?? "")
-        )
+        if let path = arguments.shrinkFile {
+            let shrinker = Shrinker(
+                scenario,
+                bugs: simulation.bugs,
+                enforced: simulation.enforced,
+                invariant: violation.invariant
+            )
+            let shrunk = shrinker.shrink { printError($0) }
+            let file = name(path, scenario.seed, arguments)
+            try write(shrunk.text, to: file)
+            print(
+                "shrunk to \(shrunk.faults.count) faults in \(shrunk.duration): "
+                    + "swift run -c release balsa simulate --scenario \(file)\(checking(arguments))"
+            )
+        }
+        return simulation.bugs.isEmpty
     }
 
     private func replay(_ scenario: Scenario, _ arguments: SimulateArguments) -> String {
@@ -98,7 +194,13 @@ struct Simulate {
             let milliseconds = arguments.duration.nanoseconds / 1_000_000
             what = "--seed \(scenario.seed) --members \(scenario.members) --duration \(milliseconds)ms"
         }
-        return "swift run -c release balsa simulate \(what)" + (arguments.breakName.map { " --break \($0)" } ?? "")
+        return "swift run -c release balsa simulate \(what)\(checking(arguments))"
+    }
+
+    /// The options that say what is planted and what is enforced.
+    private func checking(_ arguments: SimulateArguments) -> String {
+        (arguments.breakName.map { " --break \($0)" } ?? "")
+            + (arguments.only.map { " --only \($0.map(\.word).joined(separator: ","))" } ?? "")
     }
 
     private func read(_ path: String) throws -> String {

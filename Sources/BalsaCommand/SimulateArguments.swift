@@ -5,39 +5,73 @@ import BalsaSimulation
 struct SimulateArguments: Equatable {
     static let help = """
         usage: balsa simulate (--seed N | --seeds A..B | --scenario FILE | --catch-up PUTS) [options]
+               balsa simulate --planted (replay | table | rates --seeds A..B) [options]
 
-        Runs a group of members in a simulated world, with clients and faults, one run a seed, and judges what happens.
+        Runs a group of members in a simulated world, with clients and faults, one run a seed, and checks what happens.
         Prints a line a run and a summary. A run is a function of its seed: it can be repeated, event by event.
 
-          --seed N          run this seed
-          --seeds A..B      run the seeds from A to B, both included
-          --scenario FILE   run the scenario in this file
-          --catch-up PUTS   keep a member down for so many puts, with a log of 16 MiB, and let it come back
-          --members N       how many members, 1 to 7 (default 3)
-          --duration TIME   how long clients and faults go on, in virtual time: 60s, 500ms (default 60s)
-          --history FILE    write what the clients asked and were answered, for balsa check-history --model balsa
-          --trace FILE      write a line for each event
-          --record FILE     write the scenario
-          --break NAME      plant an error in the members, to test the tester; --break help lists the names
-          --shrink FILE     when a run fails, look for a small scenario that fails in the same way, and write it
-          --help            this text
+          --seed N            run this seed
+          --seeds A..B        run the seeds from A to B, both included
+          --scenario FILE     run the scenario in this file
+          --catch-up PUTS     keep a member down for so many puts, with a log of 16 MiB, and let it come back
+          --members N         how many members, 1 to 7 (default 3)
+          --duration TIME     how long clients and faults go on, in virtual time: 60s, 500ms (default 60s)
+          --jobs N            how many runs at once, 1 to 64 (default: one a processor); the output is the same
+          --history FILE      write what the clients asked and were answered, for balsa check-history --model balsa
+          --trace FILE        write a line for each event, which makes --jobs 1
+          --record FILE       write the scenario
+          --break NAME        plant an error in the members, to test the checkers; --break help lists the names.
+                              Stops at the first seed that fails
+          --only NAME[,NAME]  enforce these invariants alone: a run goes on past a violation of the others;
+                              --only help lists the names
+          --shrink FILE       when a run fails, look for a small scenario that fails in the same way, and write it
+          --require-counters  fail where something that is counted never happened in any of the runs
+          --max-undecided N   fail where more than N histories were too hard for the search
+          --planted replay    run the recorded seed of each planted error: the invariant that the catalogue names must
+                              be violated, and none without the error. With --break, of this error
+          --planted rates     count in how many of 100 seeds or more each planted error is found by its
+                              invariant; with --break, of this error; --members and --duration try other runs than
+                              those of the catalogue
+          --planted table     print the catalogue of planted errors, as Docs/PlantedBugs.md has it
+          --until-enough      with --planted rates: go on to the next error as soon as there are as many hits as the
+                              catalogue asks for
+          --records FILE      with --planted rates: write what was measured as the source of the records
+          --help              this text
 
-        With several seeds, --history, --trace and --record are written anew for each run, --shrink for each that fails.
+        With several seeds, the files of --history, --trace, --record and --shrink are one a run: FILE.7 for seed 7.
         With --scenario, the file says how many members there are and how long the run takes.
+        Docs/ScenarioFormat.md says what each kind of fault in a line of a run does, Docs/Invariants.md what each
+        invariant means, Docs/PlantedBugs.md what each planted error breaks.
         Exit status: 0 when every run passed, 1 when one failed, 2 for arguments or files that cannot be used.
         """
+
+    /// What `--planted` is to do.
+    enum Planted: String {
+        case replay, rates, table
+    }
 
     var seeds: ClosedRange<UInt64> = 1...1
     var scenarioFile: String?
     var catchUp: UInt64?
     var members: UInt64 = 3
     var duration = TimeSpan.seconds(60)
+    var jobs: Int?
     var historyFile: String?
     var traceFile: String?
     var recordFile: String?
     var shrinkFile: String?
     var breakName: String?
+    var only: [Invariant]?
+    var requiresCounters = false
+    var untilEnough = false
+    var mostUndecided: Int?
+    var planted: Planted?
+    var recordsFile: String?
+    /// Whether these replace those of the catalogue.
+    private(set) var hasMembers = false
+    private(set) var hasDuration = false
     var wantsHelp = false
+    var wantsInvariants = false
 
     /// Why arguments cannot be used, in a line.
     struct Failure: Error, Equatable {
@@ -46,34 +80,67 @@ struct SimulateArguments: Equatable {
 
     init(_ arguments: [String]) throws(Failure) {
         var rest = arguments[...]
-        var hasRuns = false
+        var given: [String] = []
         while let option = rest.popFirst() {
             if option == "--help" || option == "-h" {
                 wantsHelp = true
                 return
             }
+            given.append(option)
+            if option == "--require-counters" || option == "--until-enough" {
+                if option == "--require-counters" { requiresCounters = true } else { untilEnough = true }
+                continue
+            }
             guard SimulateArguments.options.contains(option) else {
                 throw Failure(line: "unknown argument '\(option)'")
             }
             guard let value = rest.popFirst() else { throw Failure(line: "\(option) needs a value") }
-            if ["--seed", "--seeds", "--scenario", "--catch-up"].contains(option) {
-                guard !hasRuns else {
-                    throw Failure(line: "only one of --seed, --seeds, --scenario and --catch-up can be given")
-                }
-                hasRuns = true
-            }
             try take(option, value)
         }
-        guard hasRuns || breakName == "help" else {
-            throw Failure(line: "one of --seed, --seeds, --scenario and --catch-up is needed")
-        }
+        guard breakName != "help", !wantsInvariants else { return }
+        try check(given)
     }
 
-    private static let options = [
-        "--seed", "--seeds", "--scenario", "--catch-up", "--members", "--duration", "--history", "--trace", "--record",
-        "--shrink",
-        "--break",
-    ]
+    private static let runs = ["--seed", "--seeds", "--scenario", "--catch-up"]
+
+    static let options =
+        runs + [
+            "--members", "--duration", "--jobs", "--history", "--trace", "--record", "--shrink", "--break", "--only",
+            "--max-undecided", "--planted", "--records",
+        ]
+
+    /// Which options go with which.
+    private mutating func check(_ given: [String]) throws(Failure) {
+        let runs = given.filter { SimulateArguments.runs.contains($0) }
+        guard runs.count <= 1 else {
+            throw Failure(line: "only one of --seed, --seeds, --scenario and --catch-up can be given")
+        }
+        guard let planted else {
+            guard recordsFile == nil, !untilEnough else {
+                throw Failure(line: "--records and --until-enough go with --planted rates")
+            }
+            guard runs.count == 1 else {
+                throw Failure(line: "one of --seed, --seeds, --scenario, --catch-up and --planted is needed")
+            }
+            return
+        }
+        // The catalogue says how many members, how long, and which invariants.
+        let allowed =
+            ["--planted", "--jobs", "--break"]
+            + (planted == .rates ? ["--seeds", "--records", "--members", "--duration", "--until-enough"] : [])
+        if let other = given.first(where: { !allowed.contains($0) }) {
+            throw Failure(line: "\(other) does not go with --planted \(planted.rawValue)")
+        }
+        guard planted != .rates || (runs == ["--seeds"] && seeds.upperBound - seeds.lowerBound >= 99) else {
+            throw Failure(line: "--planted rates needs --seeds with 100 seeds or more, such as 1..100")
+        }
+        guard recordsFile == nil || given.allSatisfy({ !["--members", "--duration", "--until-enough"].contains($0) })
+        else {
+            throw Failure(line: "--records is written for the runs that the catalogue says")
+        }
+        hasMembers = given.contains("--members")
+        hasDuration = given.contains("--duration")
+    }
 
     private mutating func take(_ option: String, _ value: String) throws(Failure) {
         switch option {
@@ -83,26 +150,57 @@ struct SimulateArguments: Equatable {
         case "--seeds": seeds = try SimulateArguments.range(value)
         case "--scenario": scenarioFile = value
         case "--catch-up":
-            guard let puts = UInt64(value), (1...1 << 32).contains(puts) else {
-                throw Failure(line: "--catch-up is a number of puts, not '\(value)'")
-            }
-            catchUp = puts
-        case "--members":
-            guard let count = UInt64(value), (1...7).contains(count) else {
-                throw Failure(line: "--members is a number from 1 to 7, not '\(value)'")
-            }
-            members = count
+            catchUp = try SimulateArguments.number(option, value, 1...1 << 32)
+        case "--members": members = try SimulateArguments.number(option, value, 1...7)
         case "--duration": duration = try SimulateArguments.duration(value)
+        case "--jobs": jobs = Int(try SimulateArguments.number(option, value, 1...64))
         case "--history": historyFile = value
         case "--trace": traceFile = value
         case "--record": recordFile = value
+        case "--records": recordsFile = value
         case "--shrink": shrinkFile = value
+        case "--only": try takeOnly(value)
+        case "--max-undecided":
+            mostUndecided = Int(try SimulateArguments.number(option, value, 0...1_000_000))
+        case "--planted":
+            guard let known = Planted(rawValue: value) else {
+                throw Failure(line: "--planted is replay, rates or table, not '\(value)'")
+            }
+            planted = known
         default:
             guard value == "help" || PlantedBugs(name: value) != nil else {
                 throw Failure(line: "there is no error to plant named '\(value)'; --break help lists them")
             }
             breakName = value
         }
+    }
+
+    private mutating func takeOnly(_ value: String) throws(Failure) {
+        guard value != "help" else {
+            wantsInvariants = true
+            return
+        }
+        var invariants: [Invariant] = []
+        for word in value.split(separator: ",", omittingEmptySubsequences: false) {
+            guard let invariant = Invariant(word: String(word)) else {
+                throw Failure(line: "there is no invariant named '\(word)'; --only help lists them")
+            }
+            invariants.append(invariant)
+        }
+        only = invariants
+    }
+
+    private static func number(
+        _ option: String,
+        _ text: String,
+        _ bounds: ClosedRange<UInt64>
+    ) throws(Failure) -> UInt64 {
+        guard let number = UInt64(text), bounds.contains(number) else {
+            throw Failure(
+                line: "\(option) is a number from \(bounds.lowerBound) to \(bounds.upperBound), not '\(text)'"
+            )
+        }
+        return number
     }
 
     private static func range(_ text: String) throws(Failure) -> ClosedRange<UInt64> {

@@ -48,9 +48,23 @@ struct SimulationSummary {
             "  counted: \(counts)",
             "  histories undecided by search, certified by the log: \(counters.undecided)",
         ]
-        let missing = counters.all.filter { $0.count == 0 }.map { $0.name }
         if runs >= 100, !missing.isEmpty { lines.append("  never happened: \(missing.joined(separator: ", "))") }
         for failure in failures.prefix(20) { lines.append("  failed: seed \(failure.seed), \(failure.invariant)") }
+        return lines
+    }
+
+    /// What never happened in any run.
+    private var missing: [String] { counters.all.filter { $0.count == 0 }.map { $0.name } }
+
+    /// What is asked of all runs together and does not hold, in lines.
+    func complaints(requiresCounters: Bool, mostUndecided: Int?) -> [String] {
+        var lines: [String] = []
+        if requiresCounters, !missing.isEmpty {
+            lines.append("counters: never happened: \(missing.joined(separator: ", "))")
+        }
+        if let mostUndecided, counters.undecided > mostUndecided {
+            lines.append("searches: \(counters.undecided) undecided, at most \(mostUndecided) allowed")
+        }
         return lines
     }
 

@@ -1,9 +1,9 @@
 import BalsaPlatform
 import BalsaRaft
-import BalsaSimulation
 import XCTest
 
 @testable import BalsaCommand
+@testable import BalsaSimulation
 
 /// The command `simulate`, without a process and on a simulated disk.
 final class SimulateTests: XCTestCase {
@@ -54,6 +54,29 @@ final class SimulateTests: XCTestCase {
             (["--seed", "1", "--duration", "99999999999999999999s"], "99999999999999999999s"),
             (["--seed", "1", "--break", "everything"], "everything"), (["--seed", "1", "--break"], "--break"),
             (["--seed", "1", "--history"], "--history"), (["--seed", "1", "extra"], "extra"),
+            (["--seed", "1", "--only"], "--only needs a value"), (["--seed", "1", "--only", ""], "named ''"),
+            (["--seed", "1", "--only", "liveness,everything"], "everything"),
+            (["--seed", "1", "--only", "liveness,"], "named ''"),
+            (["--seed", "1", "--jobs", "0"], "1 to 64"), (["--seed", "1", "--jobs", "65"], "1 to 64"),
+            (["--seed", "1", "--max-undecided", "-1"], "--max-undecided is a number from 0"),
+            (["--catch-up", "0"], "--catch-up is a number from 1"), (["--require-counters"], "--seed"),
+            (["--planted", "everything"], "replay, rates or table"), (["--planted"], "--planted needs a value"),
+            (["--planted", "rates"], "100 seeds"), (["--planted", "rates", "--seeds", "1..99"], "100 seeds"),
+            (["--planted", "rates", "--seed", "1"], "--seed does not go"),
+            (["--planted", "replay", "--seeds", "1..100"], "--seeds does not go with --planted replay"),
+            (["--planted", "table", "--history", "file"], "--history does not go with --planted table"),
+            (["--planted", "replay", "--only", "liveness"], "--only does not go"),
+            (["--planted", "replay", "--records", "file"], "--records does not go"),
+            (["--seed", "1", "--records", "file"], "--records and --until-enough go with"),
+            (["--seed", "1", "--until-enough"], "--records and --until-enough go with"),
+            (
+                ["--planted", "rates", "--seeds", "1..100", "--records", "file", "--members", "5"],
+                "--records is written"
+            ),
+            (
+                ["--planted", "rates", "--seeds", "1..100", "--break", "deduplication-off", "--records", "f"],
+                "--records"
+            ),
         ]
         for (arguments, hint) in wrong {
             let run = run(arguments)
@@ -96,8 +119,19 @@ final class SimulateTests: XCTestCase {
             "--shrink",
             "e",
             "--break",
-            "vote-not-persisted"
+            "vote-not-persisted",
+            "--only",
+            "liveness,one-vote-a-term",
+            "--jobs",
+            "3",
+            "--require-counters",
+            "--max-undecided",
+            "4"
         )
+        XCTAssertEqual(parsed.only, [.liveness, .oneVote])
+        XCTAssertEqual(parsed.jobs, 3)
+        XCTAssertTrue(parsed.requiresCounters)
+        XCTAssertEqual(parsed.mostUndecided, 4)
         XCTAssertEqual(parsed.scenarioFile, "a")
         XCTAssertEqual(parsed.members, 7)
         XCTAssertEqual(parsed.historyFile, "b")
@@ -114,15 +148,18 @@ final class SimulateTests: XCTestCase {
             XCTAssertEqual(run.errors, [])
             XCTAssertTrue(run.lines.joined().hasPrefix("usage: balsa simulate"))
         }
-        for option in ["--seed", "--seeds", "--scenario", "--members", "--duration", "--break", "--shrink"] {
-            XCTAssertTrue(SimulateArguments.help.contains(option), option)
+        for option in SimulateArguments.options + ["--require-counters", "--until-enough", "--help"] {
+            XCTAssertTrue(SimulateArguments.help.contains("\n  \(option) "), option)
         }
     }
 
     func testTheErrorsThatCanBePlantedAreListed() {
         let run = run("--seed", "1", "--break", "help")
         XCTAssertEqual(run.status, 0)
-        XCTAssertEqual(run.lines, PlantedBugs.names.map(\.name))
+        XCTAssertEqual(run.lines, PlantedBugs.catalogue.map(\.name))
+        let invariants = self.run("--only", "help")
+        XCTAssertEqual(invariants.status, 0)
+        XCTAssertEqual(invariants.lines, Invariant.allCases.map(\.word))
     }
 
     // MARK: Runs

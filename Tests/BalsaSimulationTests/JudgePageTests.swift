@@ -5,12 +5,15 @@ import XCTest
 
 /// `Docs/Invariants.md` and `Docs/PlantedBugs.md` against the code: each name has its row, and no row is about nothing.
 final class JudgePageTests: XCTestCase {
-    /// The cells of the rows of the table in a page, without its head.
-    private func rows(of page: String) throws -> [[String]] {
+    private func text(of page: String) throws -> String {
         let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
-        let text = try String(contentsOf: package.appendingPathComponent("Docs/" + page), encoding: .utf8)
-        return text.split(separator: "\n").filter { $0.hasPrefix("| `") }.map { row in
+        return try String(contentsOf: package.appendingPathComponent("Docs/" + page), encoding: .utf8)
+    }
+
+    /// The cells of the rows of the table in a page, without its head.
+    private func rows(of page: String) throws -> [[String]] {
+        try text(of: page).split(separator: "\n").filter { $0.hasPrefix("| `") }.map { row in
             row.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
         }
     }
@@ -29,32 +32,41 @@ final class JudgePageTests: XCTestCase {
         }
     }
 
-    func testEveryPlantedBugHasItsRow() throws {
-        let rows = try rows(of: "PlantedBugs.md")
-        XCTAssertEqual(rows.map { names(in: $0[0]) }, PlantedBugs.names.map { [$0.name] })
+    func testPlantedBugPage_table_isThatOfTheCatalogue() throws {
+        let page = try text(of: "PlantedBugs.md")
+        XCTAssertTrue(page.contains(PlantedBugs.table), "the table should be:\n\(PlantedBugs.table)")
+        XCTAssertEqual(try rows(of: "PlantedBugs.md").count, PlantedBugs.catalogue.count, "there is another row")
     }
 
-    func testEveryPlantedBugNamesInvariantsThatThereAre() throws {
-        for row in try rows(of: "PlantedBugs.md") {
-            XCTAssertEqual(row.count, 3, row[0])
-            let found = names(in: row[2])
-            XCTAssertFalse(found.isEmpty, row[0])
-            for name in found { XCTAssertNotNil(Invariant(rawValue: name), "\(row[0]): \(name)") }
+    func testCatalogue_eachError_namesOneInvariantOrTwoWithTheReason() {
+        for error in PlantedBugs.catalogue {
+            XCTAssertTrue((1...2).contains(error.invariants.count), error.name)
+            XCTAssertEqual(error.reason != nil, error.invariants.count == 2, error.name)
+            XCTAssertEqual(error.records.map(\.invariant), error.invariants, "records of \(error.name)")
         }
+        let named = PlantedBugs.catalogue.reduce(0) { $0 + $1.invariants.count }
+        XCTAssertEqual(PlantedRecord.all.count, named, "a record is of no error")
     }
 
-    func testTheNamesOfPlantedBugsAreDifferentErrors() {
+    func testRecords_leastHits_areNeverZero() {
+        for record in PlantedRecord.all { XCTAssertGreaterThanOrEqual(record.leastHits, 1, "\(record)") }
+    }
+
+    func testCatalogue_eachError_isADifferentOneInOneLocation() {
         var all: PlantedBugs = []
-        for (name, bug) in PlantedBugs.names {
-            XCTAssertEqual(PlantedBugs(name: name), bug)
-            XCTAssertTrue(all.isDisjoint(with: bug), name)
-            XCTAssertNotEqual(bug.rawValue, 0, name)
-            let places = [
-                bug.raft.isEmpty, bug.log.isEmpty, bug.replica.isEmpty, bug.keyValue.isEmpty, bug.engine.isEmpty,
+        for error in PlantedBugs.catalogue {
+            let bug = error.bug
+            XCTAssertEqual(PlantedBugs(name: error.name), bug)
+            XCTAssertTrue(all.isDisjoint(with: bug), error.name)
+            XCTAssertNotEqual(bug.rawValue, 0, error.name)
+            let locations = [
+                ("core", bug.raft.isEmpty), ("log", bug.log.isEmpty), ("replica", bug.replica.isEmpty),
+                ("key-value machine", bug.keyValue.isEmpty), ("engine", bug.engine.isEmpty),
             ]
-            XCTAssertEqual(places.filter { !$0 }.count, 1, "\(name) is in one place")
+            XCTAssertEqual(locations.filter { !$0.1 }.map(\.0), [error.location], error.name)
             all.formUnion(bug)
         }
+        XCTAssertEqual(all.rawValue.nonzeroBitCount, PlantedBugs.catalogue.count)
         XCTAssertNil(PlantedBugs(name: "help"))
     }
 }

@@ -4,9 +4,9 @@ import BalsaLSM
 import BalsaLog
 import BalsaRaft
 
-/// Errors built into the members on purpose, by which the simulation proves that its judges see what they should.
+/// Errors built into the members on purpose, which prove that the checkers of the simulation see what they should.
 ///
-/// The judges do not know which of them is in force. `Docs/PlantedBugs.md` names for each the invariant that finds it.
+/// The checkers do not know which of them is in force. ``catalogue`` names for each the invariant that finds it.
 public struct PlantedBugs: OptionSet, Sendable {
     /// A bit for each error.
     public let rawValue: UInt32
@@ -14,7 +14,7 @@ public struct PlantedBugs: OptionSet, Sendable {
     /// The errors whose bits are set.
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    // What each breaks, and who finds it, is on the page. The core takes the first seven bits as they are.
+    // What each breaks, and which invariant finds it, is in the catalogue. The core takes the first seven bits as they are.
     static let voteNotPersisted = PlantedBugs(rawValue: 1 << 0)
     static let ackBeforeOwnSync = PlantedBugs(rawValue: 1 << 1)
     static let commitOldTermByCounting = PlantedBugs(rawValue: 1 << 2)
@@ -34,35 +34,6 @@ public struct PlantedBugs: OptionSet, Sendable {
     static let directorySyncLeftOut = PlantedBugs(rawValue: 1 << 16)
     static let wipedMemberAccepted = PlantedBugs(rawValue: 1 << 17)
     static let firstBootVotesEarly = PlantedBugs(rawValue: 1 << 18)
-
-    /// Their names, as the command line has them.
-    public static let names: [(name: String, bug: PlantedBugs)] = [
-        ("vote-not-persisted", .voteNotPersisted),
-        ("ack-before-own-sync", .ackBeforeOwnSync),
-        ("commit-old-term-by-counting", .commitOldTermByCounting),
-        ("truncate-without-conflict", .truncateWithoutConflict),
-        ("acknowledge-beyond-sent", .acknowledgeBeyondSent),
-        ("read-before-first-commit", .readBeforeFirstCommit),
-        ("withhold-without-check-quorum", .withholdWithoutCheckQuorum),
-        ("stale-suffix-after-recycling", .staleSuffixAfterRecycling),
-        ("deduplication-off", .deduplicationOff),
-        ("sessions-lost-in-checkpoint", .sessionsLostInCheckpoint),
-        ("local-read-as-linearizable", .localReadAsLinearizable),
-        ("apply-beyond-persisted", .applyBeyondPersisted),
-        ("replay-from-wrong-index", .replayFromWrongIndex),
-        ("tombstone-dropped-early", .tombstoneDroppedEarly),
-        ("compaction-beyond-mark", .compactionBeyondMark),
-        ("manifest-before-table-sync", .manifestBeforeTableSync),
-        ("directory-sync-left-out", .directorySyncLeftOut),
-        ("wiped-member-accepted", .wipedMemberAccepted),
-        ("first-boot-votes-early", .firstBootVotesEarly),
-    ]
-
-    /// The error of that name.
-    public init?(name: String) {
-        guard let bug = PlantedBugs.names.first(where: { $0.name == name })?.bug else { return nil }
-        self = bug
-    }
 
     /// Those that lie in the core; the bits of the first seven are the same.
     var raft: RaftPlantedBugs {

@@ -106,36 +106,68 @@ extension Scenario {
         faults = order.map { faults[$0] }
     }
 
-    /// Sometimes no leader lasts for the whole run, and entries travel one by one: what is committed by a leader that is cut
-    /// off at the next moment is then decided by its last message.
+    /// Sometimes no leader lasts for the whole run.
     private mutating func drawReignOfCoups(_ kinds: [Fault.Kind], _ random: inout RandomSource) {
         guard kinds.contains(.coups), random.chance(1, in: 3), duration > .seconds(3) else { return }
+        isolateLeaders(salt: random.next() >> 16, milliseconds: UInt64(random.pick([200, 400, 700])))
+    }
+
+    /// Isolates each leader a moment after its election, for the whole run, and lets entries travel one by one: what is
+    /// committed by such a leader is decided by its last message.
+    mutating func isolateLeaders(salt: UInt64 = 0, milliseconds: UInt64 = 400) {
         maxAppendBytes = 100
         faults.removeAll { $0.kind == .coups }
         var fault = Fault(at: .seconds(1), kind: .coups)
-        fault.salt = random.next() >> 16
+        fault.salt = salt
         fault.lasts = duration
-        fault.rate = UInt64(random.pick([200, 400, 700]))
+        fault.rate = milliseconds
         faults.append(fault)
+    }
+
+    /// Has a member outside of the core drop what reaches it, from the second second to the end, in place of all faults.
+    mutating func dropIncoming(of member: MemberID) {
+        core = memberIDs.filter { $0 != member }.reduce(0) { $0 | Scenario.bit($1) }
+        var fault = Fault(at: .seconds(2), kind: .deaf)
+        fault.member = member
+        fault.lasts = .seconds(60) + duration
+        faults = [fault]
+    }
+
+    /// Makes segments of the log small, and drops them as soon as their entries are in the state, so that they are used again.
+    mutating func recycleSegments() {
+        sectorBytes = 512
+        smallestSegmentBytes = 4096
+        largestSegmentBytes = 4096
+        maxFrameBytes = 4096
+        sealStateAfterBytes = 4096
+        logBoundBytes = 16_384
+        entriesKept = 0
+    }
+
+    /// Makes memtables and tables small and retains few revisions, so that compactions drop what was there a moment ago.
+    mutating func compactOften() {
+        keys = min(keys, 3)
+        thinking = .milliseconds(10)
+        memtableBytes = 512
+        tableBytes = 512
+        levelZeroTables = 1
+        levelBaseBytes = 1024
+        retainedRevisions = 5
+    }
+
+    /// Puts faults into the first boot in place of all others.
+    mutating func disturbFirstBoot() {
+        var random = RandomSource(seed: RandomSource.mix(seed ^ 0x6669_7273_7400))
+        faults = []
+        drawFirstBootFaults(12, &random)
+        sortFaults()
     }
 
     /// What goes wrong in the first boot, which is over long before the other faults begin; and, rarely, a directory that
     /// forgets: of one member at most, which no quorum of the core needs, or of a copy that is started beside a member.
     private mutating func drawIdentityFaults(_ random: inout RandomSource) {
         guard members > 1, duration > .seconds(1) else { return }
-        let kinds: [Fault.Kind] = [
-            .kill, .powerLoss, .killInCall, .powerLossInCall, .powerLossInCall, .loss, .duplication, .replay,
-            .reordering,
-            .pause, .failedSync, .failedWrite,
-        ]
-        for _ in 0..<random.pick([0, 1, 2, 4, 8]) {
-            let at = TimeSpan.microseconds(UInt64(random.draw(0...80_000)))
-            var fault = draw(random.pick(kinds), at: at, &random)
-            // Sometimes longer than an election takes: who waits for the others must not run in one.
-            fault.lasts = .milliseconds(UInt64(random.pick([1, 20, 100, 300, 3000])))
-            if fault.kind == .killInCall || fault.kind == .powerLossInCall { fault.rate %= 16 }
-            faults.append(fault)
-        }
+        drawFirstBootFaults(random.pick([0, 1, 2, 4, 8]), &random)
         let outside = memberIDs.filter { core & Scenario.bit($0) == 0 }
         if random.chance(1, in: 3), let victim = outside.last {
             drawForgetting(random.chance(1, in: 2) ? .wipe : .rollBack, of: victim, &random)
@@ -146,6 +178,21 @@ extension Scenario {
             drawForgetting(.restarts, of: random.pick(memberIDs), &random)
         }
         sortFaults()
+    }
+
+    private mutating func drawFirstBootFaults(_ count: Int, _ random: inout RandomSource) {
+        let kinds: [Fault.Kind] = [
+            .kill, .powerLoss, .killInCall, .powerLossInCall, .powerLossInCall, .loss, .duplication, .replay,
+            .reordering, .pause, .failedSync, .failedWrite,
+        ]
+        for _ in 0..<count {
+            let at = TimeSpan.microseconds(UInt64(random.draw(0...80_000)))
+            var fault = draw(random.pick(kinds), at: at, &random)
+            // Sometimes longer than an election takes: who waits for the others must not run in one.
+            fault.lasts = .milliseconds(UInt64(random.pick([1, 20, 100, 300, 3000])))
+            if fault.kind == .killInCall || fault.kind == .powerLossInCall { fault.rate %= 16 }
+            faults.append(fault)
+        }
     }
 
     private mutating func drawForgetting(_ kind: Fault.Kind, of victim: MemberID, _ random: inout RandomSource) {

@@ -5,8 +5,10 @@ import BalsaRaft
 public struct RunReport: Sendable {
     /// The seed of its scenario.
     public let seed: UInt64
-    /// What was violated first, if anything was.
+    /// What ended the run: the first violation of an enforced invariant, if there was one.
     public internal(set) var violation: Violation?
+    /// The first violation of each invariant that was not enforced, in the order of time.
+    public internal(set) var unenforced: [Violation] = []
     /// A digest of every event. Equal runs have equal ones.
     public internal(set) var traceHash: UInt64 = 0
     /// How many events there were.
@@ -20,8 +22,11 @@ public struct RunReport: Sendable {
 
     init(seed: UInt64) { self.seed = seed }
 
-    /// Whether nothing was violated.
+    /// Whether nothing that is enforced was violated.
     public var passed: Bool { violation == nil }
+
+    /// What was violated first, enforced or not: what ends the run where everything is enforced.
+    public var firstViolation: Violation? { unenforced.first ?? violation }
 }
 
 /// What happened in a run, or in several, counted.

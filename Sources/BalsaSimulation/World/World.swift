@@ -74,8 +74,12 @@ final class World {
     var calls = CallLog()
     let workload: Workload
 
-    /// What was violated first.
+    /// The invariants whose violation ends the run.
+    var enforced = InvariantSet.all
+    /// The first violation of an invariant that is enforced.
     var violation: Violation?
+    /// The first violation of each invariant that is not enforced, in the order of time.
+    var unenforced: [Violation] = []
     /// The coups in force, oldest first.
     var coups: [Int] = []
     /// Whether the faults have stopped.
@@ -181,16 +185,27 @@ final class World {
         }
     }
 
-    /// Notes the first violation that `check` finds.
+    /// Runs `check` and notes what it finds.
+    ///
+    /// A violation of an enforced invariant ends the run: nothing is checked after it. A violation of another one ends this
+    /// call of `check` alone, what the checker would have noted or found behind it included, and the run goes on. The
+    /// first one of each invariant is kept for ``RunReport/unenforced``.
     func judge(_ check: () throws -> Void) {
         guard violation == nil else { return }
         do {
             try check()
         } catch let found as Violation {
-            violation = found
-            trace.record("violation", member: 0, at: now, found.description)
+            if enforced.contains(found.invariant) {
+                violation = found
+                trace.record("violation", member: 0, at: now, found.description)
+            } else if !unenforced.contains(where: { $0.invariant == found.invariant }) {
+                unenforced.append(found)
+                trace.record("not-enforced", member: 0, at: now, found.description)
+            }
+            // Nothing more is waited for, or nothing would ever end.
+            if found.invariant == .liveness { isDone = true }
         } catch {
-            preconditionFailure("judges throw violations")
+            preconditionFailure("checkers throw violations")
         }
     }
 }
