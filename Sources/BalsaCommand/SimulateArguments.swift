@@ -99,6 +99,7 @@ struct SimulateArguments: Equatable {
         }
         guard breakName != "help", !wantsInvariants else { return }
         try check(given)
+        try checkFiles()
     }
 
     private static let runs = ["--seed", "--seeds", "--scenario", "--catch-up"]
@@ -140,6 +141,20 @@ struct SimulateArguments: Equatable {
         }
         hasMembers = given.contains("--members")
         hasDuration = given.contains("--duration")
+    }
+
+    /// Refuses two options that name one path: one file would replace the other, or the scenario that is read.
+    private func checkFiles() throws(Failure) {
+        let named = [
+            ("--scenario", scenarioFile), ("--history", historyFile), ("--trace", traceFile), ("--record", recordFile),
+            ("--shrink", shrinkFile),
+        ]
+        for (place, first) in named.enumerated() {
+            guard let path = first.1 else { continue }
+            for second in named[(place + 1)...] where second.1 == path {
+                throw Failure(line: "\(first.0) and \(second.0) name the same file, \(path)")
+            }
+        }
     }
 
     private mutating func take(_ option: String, _ value: String) throws(Failure) {

@@ -59,6 +59,9 @@ struct SimulationSummary {
     /// What is asked of all runs together and does not hold, in lines.
     func complaints(requiresCounters: Bool, mostUndecided: Int?) -> [String] {
         var lines: [String] = []
+        if runs > 0, failed == 0, counters.acknowledged == 0 {
+            lines.append("operations: none was acknowledged in any run, so nothing was checked; try a longer --duration")
+        }
         if requiresCounters, !missing.isEmpty {
             lines.append("counters: never happened: \(missing.joined(separator: ", "))")
         }

@@ -100,17 +100,25 @@ final class SimulateFailureTests: XCTestCase {
     // MARK: What is asked of all runs
 
     func testRequireCounters_someAreZero_failsAndNamesThem() throws {
-        let without = run("--seed", "1", "--duration", "1ms")
+        let without = run("--seed", "1", "--duration", "500ms")
         XCTAssertEqual(without.status, 0)
-        let with = run("--seed", "1", "--duration", "1ms", "--require-counters")
+        let with = run("--seed", "1", "--duration", "500ms", "--require-counters")
         XCTAssertEqual(with.status, 1)
         let line = try XCTUnwrap(with.line("FAILED counters: never happened: "))
         XCTAssertTrue(line.contains("torn-tails-cut") && line.contains("partition"), line)
     }
 
+    func testRuns_withoutAnAcknowledgedOperation_checkNothingAndFail() throws {
+        let short = run("--seeds", "1..2", "--duration", "1ms")
+        XCTAssertEqual(short.status, 1)
+        XCTAssertNotNil(short.line("FAILED operations: none was acknowledged in any run"), "\(short.lines)")
+        XCTAssertNil(short.line("replay: "), "no run has failed")
+    }
+
     func testComplaints_undecidedSearches_areHeldAgainstTheBound() {
         var report = Simulation(Scenario(seed: 1, members: 1, duration: .milliseconds(1))).run()
         report.counters.undecided = 1
+        report.counters.acknowledged = 1
         var summary = SimulationSummary()
         for _ in 0..<3 { summary.add(report) }
         XCTAssertEqual(summary.complaints(requiresCounters: false, mostUndecided: 3), [])

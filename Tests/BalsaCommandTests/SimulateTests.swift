@@ -73,10 +73,12 @@ final class SimulateTests: XCTestCase {
                 ["--planted", "rates", "--seeds", "1..100", "--records", "file", "--members", "5"],
                 "--records is written"
             ),
-            (
-                ["--planted", "rates", "--seeds", "1..100", "--break", "deduplication-off", "--records", "f"],
-                "--records"
-            ),
+            (["--scenario", "a", "--trace", "a"], "--scenario and --trace name the same file, a"),
+            (["--scenario", "a", "--history", "a"], "--scenario and --history name the same file, a"),
+            (["--scenario", "a", "--record", "a"], "--scenario and --record name the same file, a"),
+            (["--scenario", "a", "--shrink", "a"], "--scenario and --shrink name the same file, a"),
+            (["--seed", "1", "--history", "b", "--record", "b"], "--history and --record name the same file, b"),
+            (["--seed", "1", "--trace", "b", "--shrink", "b"], "--trace and --shrink name the same file, b"),
         ]
         for (arguments, hint) in wrong {
             let run = run(arguments)
