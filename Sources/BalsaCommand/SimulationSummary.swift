@@ -60,7 +60,7 @@ struct SimulationSummary {
     func complaints(requiresCounters: Bool, mostUndecided: Int?) -> [String] {
         var lines: [String] = []
         if runs > 0, failed == 0, counters.acknowledged == 0 {
-            lines.append("operations: none was acknowledged in any run, so nothing was checked; try a longer --duration")
+            lines.append("operations: none was acknowledged in any run, so that nothing was checked")
         }
         if requiresCounters, !missing.isEmpty {
             lines.append("counters: never happened: \(missing.joined(separator: ", "))")
