@@ -101,7 +101,7 @@ enum ManifestRecord {
     /// Zeros from `offset` to where the next record begins. They are written along with what is before them, so that a write
     /// of the next record never has to fill up a sector that is durable.
     static func pad(_ writer: inout ByteWriter, from offset: Int) throws(DecodingError) {
-        for _ in offset..<start(behind: offset) { try writer.uint8(0, "padding") }
+        try writer.zeros(start(behind: offset) - offset, "padding")
     }
 
     /// Carries `checksum` on over the number of the manifest.

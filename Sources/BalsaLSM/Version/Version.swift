@@ -88,26 +88,45 @@ final class Version: @unchecked Sendable {
     // MARK: Checking
 
     /// What is wrong with the levels; nil where nothing is.
-    func checkInvariants() -> String? { Version.checkInvariants(levels.map { $0.map(\.metadata) }) }
+    func checkInvariants() -> String? {
+        var metadata: [[TableMetadata]] = []
+        for tables in levels {
+            var level: [TableMetadata] = []
+            for table in tables { level.append(table.metadata) }
+            metadata.append(level)
+        }
+        return Version.checkInvariants(metadata)
+    }
 
     /// What is wrong with `levels`; nil where nothing is.
     static func checkInvariants(_ levels: [[TableMetadata]]) -> String? {
-        for (level, tables) in levels.enumerated() {
-            for table in tables where table.smallest > table.largest || table.smallestSequence > table.largestSequence {
-                return "the bounds of \(table.fileName) are the wrong way round"
+        // Plain loops: this runs at every edit of every test, where nothing is optimized.
+        var numbers: [UInt64] = []
+        for level in 0..<levels.count {
+            let tables = levels[level]
+            for table in tables {
+                if table.smallest > table.largest || table.smallestSequence > table.largestSequence {
+                    return "the bounds of \(table.fileName) are the wrong way round"
+                }
+                numbers.append(table.number)
             }
-            for (left, right) in zip(tables, tables.dropFirst()) {
+            var next = 1
+            while next < tables.count {
+                let (left, right) = (tables[next - 1], tables[next])
                 if level == 0, left.smallestSequence <= right.largestSequence {
                     return "\(left.fileName) is not newer than \(right.fileName)"
                 }
                 if level > 0, !KeyRange(of: left).isBefore(right.smallest) {
                     return "\(left.fileName) and \(right.fileName) of level \(level) overlap"
                 }
+                next += 1
             }
         }
-        let numbers = levels.joined().map(\.number).sorted()
-        for (left, right) in zip(numbers, numbers.dropFirst()) where left == right {
-            return "table-\(left) is there twice"
+        numbers.sort()
+        var next = 1
+        while next < numbers.count {
+            if numbers[next - 1] == numbers[next] { return "table-\(numbers[next]) is there twice" }
+            next += 1
         }
         return nil
     }

@@ -87,8 +87,18 @@ public struct ByteWriter {
     public mutating func zeros(_ count: Int, _ field: StaticString) throws(DecodingError) {
         precondition(count >= 0, "bytes cannot be taken back")
         try checkRoom(count, field)
-        storage.append(contentsOf: repeatElement(0, count: count))
+        // A repeated element is appended byte by byte where nothing is optimized, and manifests are padded all the time.
+        var left = count
+        while left > 0 {
+            let part = min(left, ByteWriter.zeroPage.count)
+            ByteWriter.zeroPage.withUnsafeBytes {
+                storage.append(contentsOf: UnsafeRawBufferPointer(rebasing: $0[..<part]))
+            }
+            left -= part
+        }
     }
+
+    private static let zeroPage = [UInt8](repeating: 0, count: 4_096)
 
     /// Writes a little-endian integer over bytes written before, as a length or checksum known only afterwards is.
     ///

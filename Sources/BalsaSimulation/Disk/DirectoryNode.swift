@@ -7,11 +7,50 @@ enum Inode: Equatable {
 /// A name in a directory, compared byte by byte as a kernel does. Strings compare by what they look like.
 struct FileName: Comparable {
     let text: String
+    /// The bytes of the text in groups of eight, each a number whose order is that of the bytes; the last is filled up with
+    /// zeros, which no name contains. A disk compares names all the time.
+    private let words: [UInt64]
 
-    static func == (left: FileName, right: FileName) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
+    init(text: String) {
+        self.text = text
+        var text = text
+        words = text.withUTF8 { bytes in
+            let raw = UnsafeRawBufferPointer(bytes)
+            var words: [UInt64] = []
+            words.reserveCapacity((raw.count + 7) / 8)
+            var offset = 0
+            while raw.count - offset >= 8 {
+                words.append(UInt64(bigEndian: raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self)))
+                offset += 8
+            }
+            if offset < raw.count {
+                var word: UInt64 = 0
+                for position in offset..<offset + 8 {
+                    word = word << 8 | (position < raw.count ? UInt64(raw[position]) : 0)
+                }
+                words.append(word)
+            }
+            return words
+        }
+    }
+
+    static func == (left: FileName, right: FileName) -> Bool {
+        guard left.words.count == right.words.count else { return false }
+        var index = 0
+        while index < left.words.count {
+            if left.words[index] != right.words[index] { return false }
+            index += 1
+        }
+        return true
+    }
 
     static func < (left: FileName, right: FileName) -> Bool {
-        left.text.utf8.lexicographicallyPrecedes(right.text.utf8)
+        var index = 0
+        while index < left.words.count, index < right.words.count {
+            if left.words[index] != right.words[index] { return left.words[index] < right.words[index] }
+            index += 1
+        }
+        return left.words.count < right.words.count
     }
 }
 

@@ -68,10 +68,24 @@ extension DiskState {
     /// The names along a path. The working directory of a simulated process is the root.
     private static func parts(of path: String) throws(DiskFault) -> [String] {
         guard !path.utf8.isEmpty else { throw DiskFault(.notFound) }
-        guard !path.utf8.contains(0) else { throw DiskFault(.invalid) }
-        let parts = path.utf8.split(separator: UInt8(ascii: "/")).map { String(Substring($0)) }
-        guard parts.allSatisfy({ $0.utf8.count <= 255 }) else { throw DiskFault(.nameTooLong) }
-        return parts
+        var path = path
+        let found = path.withUTF8 { bytes -> Result<[String], DiskFault> in
+            var parts: [String] = []
+            var start = 0
+            var isNameTooLong = false
+            var offset = 0
+            while offset <= bytes.count {
+                defer { offset += 1 }
+                if offset < bytes.count, bytes[offset] == 0 { return .failure(DiskFault(.invalid)) }
+                guard offset == bytes.count || bytes[offset] == UInt8(ascii: "/") else { continue }
+                let part = UnsafeBufferPointer(rebasing: bytes[start..<offset])
+                start = offset + 1
+                if part.count > 255 { isNameTooLong = true }
+                if !part.isEmpty { parts.append(String(decoding: part, as: UTF8.self)) }
+            }
+            return isNameTooLong ? .failure(DiskFault(.nameTooLong)) : .success(parts)
+        }
+        return try found.get()
     }
 
     // MARK: Changing

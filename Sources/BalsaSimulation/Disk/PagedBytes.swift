@@ -37,7 +37,7 @@ struct PagedBytes {
             let length = min(PagedBytes.pageBytes - first, source.count - done)
             pages[page].digest = 0
             if pages[page].bytes.isEmpty {
-                pages[page].bytes = [UInt8](repeating: 0, count: PagedBytes.pageBytes)
+                pages[page].bytes = PagedBytes.zeros
             }
             pages[page].bytes.withUnsafeMutableBytes { target in
                 let part = UnsafeMutableRawBufferPointer(rebasing: target[first..<first + length])
@@ -65,6 +65,14 @@ struct PagedBytes {
         count = size
     }
 
+    /// A page of zeros, to copy from: without optimization, memory is filled byte by byte.
+    private static let zeros = [UInt8](repeating: 0, count: pageBytes)
+
+    /// Fills a part of a page.
+    private static func fillWithZeros(_ part: UnsafeMutableRawBufferPointer) {
+        zeros.withUnsafeBytes { part.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[..<part.count])) }
+    }
+
     /// Makes a range zero without changing the size. Pages that it covers wholly give their memory back.
     private mutating func clear(_ range: Range<Int>) {
         let end = min(range.upperBound, pages.count * PagedBytes.pageBytes)
@@ -79,7 +87,7 @@ struct PagedBytes {
                 pages[page].digest = 0
                 pages[page].bytes.withUnsafeMutableBytes { target in
                     let part = UnsafeMutableRawBufferPointer(rebasing: target[first..<first + length])
-                    part.initializeMemory(as: UInt8.self, repeating: 0)
+                    PagedBytes.fillWithZeros(part)
                 }
             }
             position += length
@@ -100,7 +108,7 @@ struct PagedBytes {
                     part.copyMemory(from: UnsafeRawBufferPointer(rebasing: source[first..<first + length]))
                 }
             } else {
-                part.initializeMemory(as: UInt8.self, repeating: 0)
+                PagedBytes.fillWithZeros(part)
             }
             done += length
         }

@@ -74,7 +74,7 @@ struct RandomSchedule {
         case .persist: cluster.with(id) { $0.completePersist() }
         case .hold: cluster.holdPersists(of: id, dice.chance(2, in: 3))
         case .crash:
-            let written = dice.below(cluster[id].waiting.count + 1)
+            let written = dice.below(cluster.members[Int(id) - 1].waiting.count + 1)
             reads.removeAll { $0.id.member == id }
             try cluster.crash(id, after: dice.chance(1, in: 2) ? written : 0)
         case .cut: cut(id)
@@ -131,7 +131,7 @@ struct RandomSchedule {
     /// A read sees all that was committed anywhere when it was asked for.
     private mutating func checkReads() {
         for id in cluster.ids {
-            guard !cluster[id].responses.isEmpty else { continue }
+            guard !cluster.members[Int(id) - 1].responses.isEmpty else { continue }
             for response in cluster.with(id, { $0.takeResponses() }) {
                 switch response {
                 case .readReady(let read, let index):
