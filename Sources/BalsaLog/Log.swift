@@ -127,7 +127,14 @@ public final class Log {
     /// being written.
     public var liveBytes: UInt64 {
         let floor = oldestLiveSegment()
-        return segments.reduce(0) { $0 + ($1.number >= floor ? $1.end : 0) }
+        // Segments lie in the order of their numbers. This is asked at every step of a replica.
+        var bytes: UInt64 = 0
+        var index = segments.count
+        while index > 0, segments[index - 1].number >= floor {
+            index -= 1
+            bytes += segments[index].end
+        }
+        return bytes
     }
 
     /// Whether ``liveBytes`` is above `boundBytes`. The caller then compacts, even past a member that is behind.

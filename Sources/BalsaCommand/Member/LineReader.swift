@@ -7,6 +7,8 @@ struct LineReader {
     private let limit: Int
     private let wakeUp: Int32?
     private var buffer: [UInt8] = []
+    /// What a read fills.
+    private var chunk = [UInt8](repeating: 0, count: 64 << 10)
     private var position = 0
     private var isSkipping = false
     private var isAtEnd = false
@@ -33,7 +35,7 @@ struct LineReader {
     /// The next line, without its end. Waits for it.
     mutating func next() -> Line {
         while true {
-            if let end = buffer[position...].firstIndex(of: UInt8(ascii: "\n")) {
+            if let end = nextNewline {
                 let line = buffer[position..<end]
                 position = end + 1
                 if isSkipping {
@@ -63,6 +65,17 @@ struct LineReader {
         }
     }
 
+    /// The index of the first newline from `position` on.
+    private var nextNewline: Int? {
+        buffer.withUnsafeBytes { raw in
+            guard let base = raw.baseAddress else { return nil }
+            guard let found = memchr(base + position, Int32(UInt8(ascii: "\n")), raw.count - position) else {
+                return nil
+            }
+            return base.distance(to: UnsafeRawPointer(found))
+        }
+    }
+
     /// Waits until there is something to read.
     ///
     /// - Returns: whether it is still wanted.
@@ -78,17 +91,17 @@ struct LineReader {
     }
 
     private mutating func fill() {
-        let old = buffer.count
-        let step = 64 << 10
-        buffer.append(contentsOf: repeatElement(0, count: step))
-        let count = buffer.withUnsafeMutableBytes { raw in
+        let count = chunk.withUnsafeMutableBytes { raw in
             var result = 0
             repeat {
-                result = read(descriptor, raw.baseAddress.map { $0 + old }, step)
+                result = read(descriptor, raw.baseAddress, raw.count)
             } while result < 0 && errno == EINTR
             return result
         }
-        buffer.removeLast(step - max(0, count))
-        if count <= 0 { isAtEnd = true }
+        guard count > 0 else {
+            isAtEnd = true
+            return
+        }
+        chunk.withUnsafeBytes { buffer.append(contentsOf: UnsafeRawBufferPointer(rebasing: $0[..<count])) }
     }
 }

@@ -35,19 +35,25 @@ enum PercentEncoding {
         if word.count == 1, word.first == UInt8(ascii: "%") { return Bytes() }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(word.count)
-        var rest = word
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                guard isPlain(byte) else { return nil }
-                bytes.append(byte)
-                continue
+        let isEncoding = word.withUnsafeBufferPointer { word in
+            var index = 0
+            while index < word.count {
+                let byte = word[index]
+                index += 1
+                guard byte == UInt8(ascii: "%") else {
+                    guard isPlain(byte) else { return false }
+                    bytes.append(byte)
+                    continue
+                }
+                guard word.count - index >= 2, let high = value(word[index]), let low = value(word[index + 1]) else {
+                    return false
+                }
+                bytes.append(high << 4 | low)
+                index += 2
             }
-            guard let high = rest.popFirst().flatMap(value), let low = rest.popFirst().flatMap(value) else {
-                return nil
-            }
-            bytes.append(high << 4 | low)
+            return true
         }
-        return Bytes(bytes)
+        return isEncoding ? Bytes(bytes) : nil
     }
 
     private static func value(_ digit: UInt8) -> UInt8? {
