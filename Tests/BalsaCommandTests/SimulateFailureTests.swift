@@ -236,7 +236,8 @@ final class SimulateFailureTests: XCTestCase {
 
     func testRates_belowTheLeast_areWrong() throws {
         // An error that is none is found never; the least hits are those of the catalogue.
-        let error = PlantedBug(errorName, [], "", .certificate, setting: .init(members: 1, seconds: 1))
+        var error = PlantedBug(errorName, [], "", .certificate, setting: .init(members: 1, seconds: 1))
+        error.setting.duration = .milliseconds(20)
         var lines: [String] = []
         let runs = PlantedRuns(runs: ParallelRuns(threads: 2)) { lines.append($0) }
         let (status, records) = try runs.rates([error], 1...100)
