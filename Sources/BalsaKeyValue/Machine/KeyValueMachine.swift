@@ -83,7 +83,7 @@ public final class KeyValueMachine: @unchecked Sendable {
                 state.position.index += 1
             }
             let machine = KeyValueMachine(engine: engine, options: options, state: state)
-            machine.advanceEngineMark()
+            try machine.advanceEngineMark()
             return machine
         } catch {
             engine.close()
@@ -202,7 +202,8 @@ public final class KeyValueMachine: @unchecked Sendable {
     ///   - stamp: its logical time, in nanoseconds.
     /// - Returns: what the caller is told.
     /// - Throws: ``KeyValueError`` where the engine failed, or where the payload is no command or one of a newer release. The
-    ///   machine is then of no further use, and must be opened anew.
+    ///   machine is then of no further use, and must be opened again. *Invalid* for an index that is not the next one; then nothing
+    ///   has happened.
     public func apply(
         _ payload: Bytes,
         index: UInt64,
@@ -210,11 +211,12 @@ public final class KeyValueMachine: @unchecked Sendable {
         stamp: UInt64
     ) throws(KeyValueError) -> CommandReply {
         try checkUsable()
+        try checkNext(index)
         state.advance(to: index, term: term, stamp: stamp)
         do throws(KeyValueError) {
             let reply = try payload.withUnsafeBytes { raw throws(KeyValueError) in try execute(raw, at: index) }
             state.digest.add(reply, index: index)
-            publish()
+            try publish()
             return reply
         } catch {
             failure = error
@@ -225,8 +227,12 @@ public final class KeyValueMachine: @unchecked Sendable {
     /// Passes an entry that is no command: time goes on, and nothing else happens.
     public func skip(index: UInt64, term: UInt64, stamp: UInt64) throws(KeyValueError) {
         try checkUsable()
+        try checkNext(index)
         state.advance(to: index, term: term, stamp: stamp)
-        publish()
+        do throws(KeyValueError) { try publish() } catch {
+            failure = error
+            throw error
+        }
     }
 
     /// Whether enough was applied for a seal.
@@ -260,8 +266,16 @@ public final class KeyValueMachine: @unchecked Sendable {
         if let failure { throw KeyValueError(.failed, failure.description) }
     }
 
-    private func publish() {
-        advanceEngineMark()
+    /// Throws unless `index` is the entry after the last one. The machine goes on with the right one.
+    private func checkNext(_ index: UInt64) throws(KeyValueError) {
+        let last = state.position.index
+        guard last < .max, index == last + 1 else {
+            throw KeyValueError(.invalid, "the entry \(index) does not follow the entry \(last)")
+        }
+    }
+
+    private func publish() throws(KeyValueError) {
+        try advanceEngineMark()
         let now = KeyValueMachine.published(state)
         published.withLock { $0 = now }
     }
@@ -279,8 +293,9 @@ public final class KeyValueMachine: @unchecked Sendable {
     /// number, and what was written last can always be read.
     private var engineMark: UInt64 { min(state.retention.index, engine.lastSequence) }
 
-    private func advanceEngineMark() {
-        if state.retention.index > 0 { engine.advanceRetentionMark(to: engineMark) }
+    private func advanceEngineMark() throws(KeyValueError) {
+        guard state.retention.index > 0 else { return }
+        try KeyValueMachine.engineCall { () throws(EngineError) in try engine.advanceRetentionMark(to: engineMark) }
     }
 
     // MARK: What the engine does in the background

@@ -10,7 +10,10 @@ struct TombstoneCover {
     /// Whether there are none.
     var isEmpty: Bool { lists.isEmpty && levels.isEmpty }
 
-    /// Adds the tombstones of a memtable or a table.
+    /// Adds the tombstones of a memtable.
+    mutating func add(_ memtable: Memtable) { lists += memtable.tombstoneLists }
+
+    /// Adds the tombstones of a table.
     mutating func add(_ list: TombstoneList) {
         if !list.isEmpty { lists.append(list) }
     }

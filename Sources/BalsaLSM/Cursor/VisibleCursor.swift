@@ -32,10 +32,10 @@ struct VisibleCursor: ~Copyable {
         readSequence = sequence
         var tombstones = TombstoneCover()
         var memtables = [view.memtable.makeCursor()]
-        tombstones.add(view.memtable.tombstones)
+        tombstones.add(view.memtable)
         for memtable in view.sealed {
             memtables.append(memtable.makeCursor())
-            tombstones.add(memtable.tombstones)
+            tombstones.add(memtable)
         }
         var tables: [TableCursor] = []
         var levels: [LevelCursor] = []

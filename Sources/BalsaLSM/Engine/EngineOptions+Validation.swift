@@ -4,6 +4,7 @@ extension EngineOptions {
         try check(memtableBytes > 0, "memtableBytes")
         try check(maxSealedMemtables >= 0, "maxSealedMemtables")
         try check(maxRangeDeletionsPerMemtable > 0, "maxRangeDeletionsPerMemtable")
+        try check(maxRangeDeletionsPerBatch > 0, "maxRangeDeletionsPerBatch")
         try check(blockBytes >= 128 && blockBytes <= 32 << 10, "blockBytes")
         try check(tableBytes > 0, "tableBytes")
         try check((0...64).contains(filterBitsPerKey), "filterBitsPerKey")

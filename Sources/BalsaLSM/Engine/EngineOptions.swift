@@ -4,8 +4,12 @@ public struct EngineOptions: Sendable {
     public var memtableBytes = 64 << 20
     /// How many sealed memtables may wait for their flush; 2. With more the engine asks its writer to pause.
     public var maxSealedMemtables = 2
-    /// How many range deletions a memtable takes; 1,000. Each of them costs time in proportion to the others.
+    /// With how many range deletions a memtable is full; 1,000. Where they nest, each piece of a range remembers all of them,
+    /// so the memory that they take grows with the square of their number: 8 MB for 1,000.
     public var maxRangeDeletionsPerMemtable = 1_000
+    /// How many range deletions a batch may hold; 1,000. A batch is never split, so a memtable holds at most this many more
+    /// than ``maxRangeDeletionsPerMemtable``.
+    public var maxRangeDeletionsPerBatch = 1_000
 
     /// The target size of a block, in bytes; 4 KiB. 128 bytes to 32 KiB. A block ends with the entry that reaches it.
     public var blockBytes = 4096

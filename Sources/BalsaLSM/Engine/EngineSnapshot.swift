@@ -1,26 +1,56 @@
 import BalsaPlatform
+import CBalsaPlatform
 
 /// A moment of an engine that can be read for as long as this is held: compactions keep what a reader at its sequence
 /// sees.
 ///
 /// It holds no table and no memtable, only their dropping back, and costs nothing to take. Held for long it lets old
 /// versions pile up; ``EngineMetrics/oldestSnapshot`` tells.
-public final class EngineSnapshot: Sendable {
+public final class EngineSnapshot: @unchecked Sendable {
     /// Up to where writes are seen.
     public let sequence: SequenceNumber
     private let registry: SnapshotRegistry
     private let number: UInt64
+    /// A word that becomes 1 when the snapshot is closed.
+    private let closed: UnsafeMutableRawPointer
 
     init(sequence: SequenceNumber, number: UInt64, registry: SnapshotRegistry) {
         self.sequence = sequence
         self.number = number
         self.registry = registry
+        closed = .allocate(byteCount: 8, alignment: 8)
+        closed.initializeMemory(as: UInt64.self, repeating: 0, count: 1)
     }
 
-    deinit { close() }
+    deinit {
+        close()
+        closed.deallocate()
+    }
 
-    /// Gives the moment up. Reads at it are no longer right. Closing twice has no effect.
-    public func close() { registry.remove(number) }
+    /// Gives the moment up: later reads at it throw *invalid*. Cursors that were made before go on. Closing twice has no
+    /// effect.
+    public func close() {
+        // Reads are refused before compactions may drop what the snapshot sees.
+        guard balsa_fetch_add_64(closed, 1) == 0 else { return }
+        registry.remove(number)
+    }
+
+    /// Throws unless the snapshot is open and of the engine that `registry` belongs to.
+    ///
+    /// A reader calls it with the view that it will read: if the snapshot is open now, no compaction whose result is in the
+    /// view has dropped what the snapshot sees.
+    @inline(__always)
+    func check(_ registry: SnapshotRegistry) throws(EngineError) {
+        guard registry === self.registry, balsa_load_acquire_64(closed) == 0 else { throw refusal(registry) }
+    }
+
+    @inline(never)
+    private func refusal(_ registry: SnapshotRegistry) -> EngineError {
+        guard registry === self.registry else {
+            return EngineError(.invalid, "the snapshot at \(sequence) is of another engine")
+        }
+        return EngineError(.invalid, "the snapshot at \(sequence) has been closed: take another one")
+    }
 }
 
 /// The snapshots that are held.

@@ -87,27 +87,31 @@ extension StorageEngine {
         return ticket
     }
 
-    /// What is known of a batch. Any thread may ask.
-    ///
-    /// - Precondition: the engine has a write-ahead log.
-    public func commitState(of ticket: CommitTicket) -> CommitState { requiredLog.state(of: ticket) }
+    /// What is known of a batch; *failed* with *invalid* if this engine has not given the ticket since it was opened. Any thread
+    /// may ask.
+    public func commitState(of ticket: CommitTicket) -> CommitState {
+        commitLog?.state(of: ticket) ?? .failed(CommitTicket.isForeign)
+    }
 
     /// Waits until a batch survives a power loss. Any thread may wait; one sync serves all that do.
     ///
-    /// - Throws: the failure of a sync. Whether the batch is durable is unknown until the engine is opened anew.
-    /// - Precondition: the engine has a write-ahead log.
-    public func waitForCommit(of ticket: CommitTicket) throws(EngineError) { try requiredLog.wait(for: ticket) }
+    /// - Throws: the failure of a sync, after which it is unknown until the engine is opened again whether the batch is durable;
+    ///   *invalid* if this engine has not given the ticket since it was opened.
+    public func waitForCommit(of ticket: CommitTicket) throws(EngineError) {
+        guard let commitLog else { throw CommitTicket.isForeign }
+        try commitLog.wait(for: ticket)
+    }
 
     /// Performs a sync of the log if somebody wants one and none is under way: what ``waitForCommit(of:)`` does, for callers
     /// that never wait for other threads.
     ///
     /// - Returns: whether one was performed.
-    /// - Precondition: the engine has a write-ahead log.
+    /// - Throws: the failure of the sync; *invalid* for an engine without a write-ahead log.
     @discardableResult
-    public func commitStep() throws(EngineError) -> Bool { try requiredLog.step() }
-
-    private var requiredLog: CommitLog {
-        guard let commitLog else { preconditionFailure("only an engine with a write-ahead log gives tickets") }
-        return commitLog
+    public func commitStep() throws(EngineError) -> Bool {
+        guard let commitLog else {
+            throw EngineError(.invalid, "the engine in \(directory) has no write-ahead log")
+        }
+        return try commitLog.step()
     }
 }

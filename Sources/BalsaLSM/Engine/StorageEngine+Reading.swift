@@ -42,6 +42,8 @@ extension StorageEngine {
     }
 
     /// Looks a key up at the moment of a snapshot, which may lie below the retention mark.
+    ///
+    /// - Throws: *invalid* for a snapshot that is closed or of another engine; else as ``get(_:at:waiting:_:)``.
     @inlinable
     public func get<Found>(
         _ key: UnsafeRawBufferPointer,
@@ -88,6 +90,7 @@ extension StorageEngine {
         defer { epochs.unpin(pin) }
         let (view, last) = currentMoment()
         if let sequence { try checkReadable(sequence, view) }
+        try snapshot?.check(snapshots)
         let readSequence = snapshot?.sequence ?? min(sequence ?? last, last)
         // The standard library's call does not pass on what kind of error is thrown.
         let outcome: Result<Void, EngineError> = view._withUnsafeGuaranteedRef { view in
@@ -131,7 +134,7 @@ extension StorageEngine {
     /// - Parameters:
     ///   - sequence: up to where writes are seen; nil, or anything above ``lastSequence``, for all.
     ///   - waiting: whether the disk may be waited for.
-    /// - Throws: *compacted* for a sequence below the retention mark, *closed*.
+    /// - Throws: *compacted* for a sequence below the retention mark, *invalid* if `end` is below `start`, *closed*.
     public func makeCursor(
         from start: Bytes? = nil,
         to end: Bytes? = nil,
@@ -139,6 +142,7 @@ extension StorageEngine {
         waiting: Waiting = .allowed
     ) throws(EngineError) -> EngineCursor {
         try checkOpen()
+        try StorageEngine.checkBounds(start, end)
         let pin = epochs.pin()
         defer { epochs.unpin(pin) }
         let (view, last) = currentMoment()
@@ -149,6 +153,8 @@ extension StorageEngine {
     }
 
     /// A cursor at the moment of a snapshot, which may lie below the retention mark.
+    ///
+    /// - Throws: *invalid* for a snapshot that is closed or of another engine, or if `end` is below `start`; *closed*.
     public func makeCursor(
         from start: Bytes? = nil,
         to end: Bytes? = nil,
@@ -156,8 +162,16 @@ extension StorageEngine {
         waiting: Waiting = .allowed
     ) throws(EngineError) -> EngineCursor {
         try checkOpen()
+        try StorageEngine.checkBounds(start, end)
         let bounds = KeyBounds(from: start, to: end)
-        return EngineCursor(retainedView(), at: snapshot.sequence, bounds: bounds, waiting: waiting)
+        let view = retainedView()
+        try snapshot.check(snapshots)
+        return EngineCursor(view, at: snapshot.sequence, bounds: bounds, waiting: waiting)
+    }
+
+    private static func checkBounds(_ start: Bytes?, _ end: Bytes?) throws(EngineError) {
+        guard let start, let end, end < start else { return }
+        throw EngineError(.invalid, "the range from \(start) to \(end) ends before it begins")
     }
 
     // MARK: Snapshots

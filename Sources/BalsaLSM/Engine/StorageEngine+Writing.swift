@@ -24,8 +24,9 @@ extension StorageEngine {
         lastSequence = sequence
     }
 
-    /// Throws where the batch is outside of the limits.
+    /// Throws if the batch is outside of the limits or contradicts itself. Called before anything of it is written.
     func check(_ batch: WriteBatch) throws(EngineError) {
+        if let fault = batch.fault { throw EngineError(.invalid, fault) }
         guard batch.byteCount <= options.maxBatchBytes else {
             throw EngineError(.invalid, "a batch of \(batch.byteCount) bytes is longer than \(options.maxBatchBytes)")
         }
@@ -38,6 +39,21 @@ extension StorageEngine {
                 "a value of \(batch.longestValueBytes) bytes is longer than \(options.maxValueBytes)"
             )
         }
+        guard batch.rangeDeletionCount <= options.maxRangeDeletionsPerBatch else {
+            throw EngineError(
+                .invalid,
+                """
+                a batch of \(batch.rangeDeletionCount) range deletions exceeds the limit of \
+                \(options.maxRangeDeletionsPerBatch): use several batches
+                """
+            )
+        }
+        if let offset = batch.repetition {
+            throw EngineError(
+                .invalid,
+                "a batch writes the key \(batch.key(at: offset)) twice, and may write each key once"
+            )
+        }
     }
 
     /// Puts the writes into the memtable, where readers do not see them until the sequence is published.
@@ -45,16 +61,18 @@ extension StorageEngine {
         let memtable = activeMemtable
         let put = Trailer(sequence, .put)
         let deletion = Trailer(sequence, .deletion)
+        var deletions: [RangeDeletion] = []
         batch.visit { kind, key, value in
             switch kind {
             case .put: memtable.insert(key, value, put)
             case .deletion: memtable.insert(key, value, deletion)
             case .rangeDeletion:
-                memtable.deleteRange(
+                deletions.append(
                     RangeDeletion(start: Bytes(copying: key), end: Bytes(copying: value), sequence: sequence)
                 )
             }
         }
+        if !deletions.isEmpty { memtable.deleteRanges(deletions) }
     }
 
     /// Whether the memtable is full and should be sealed after this batch.
@@ -87,7 +105,7 @@ extension StorageEngine {
             // The batches of this memtable and those of the next one lie in different files, one of which can go first.
             try log.rotate()
         }
-        advanceRetentionMark(to: record.retentionMark)
+        raiseRetentionMark(to: record.retentionMark)
         switchMemtable(record)
         lastSequence = record.sequence
     }
@@ -106,7 +124,7 @@ extension StorageEngine {
             }
             return
         }
-        let empty = Memtable()
+        let empty = Memtable(epochs: epochs)
         activeMemtable = empty
         withShared { shared in
             shared.seals.append(SealedMemtable(full, record))
@@ -122,7 +140,18 @@ extension StorageEngine {
     ///
     /// Nothing is dropped by it before a seal that carries it is durable: after a crash the writes behind the last durable
     /// seal are applied again, and reads at that time are as they were.
-    public func advanceRetentionMark(to mark: SequenceNumber) {
+    ///
+    /// - Throws: *invalid* for a mark above ``lastSequence``, at which nothing could be read, and *closed*. The mark stays where it
+    ///   was then.
+    public func advanceRetentionMark(to mark: SequenceNumber) throws(EngineError) {
+        try checkOpen()
+        guard mark <= lastSequence else {
+            throw EngineError(.invalid, "the retention mark \(mark) is above the last batch, \(lastSequence)")
+        }
+        raiseRetentionMark(to: mark)
+    }
+
+    private func raiseRetentionMark(to mark: SequenceNumber) {
         if mark > retentionMark { retentionMark = mark }
     }
 
@@ -138,7 +167,7 @@ extension StorageEngine {
         let debt = tables + waiting
         if waiting > options.maxSealedMemtables || debt >= options.levelZeroTablesToPause { return .stopped }
         // Half of the way from where compaction begins to where writing ends is slack that bursts may use.
-        let slack = (options.levelZeroTables + options.levelZeroTablesToPause) / 2
+        let slack = options.levelZeroTables + (options.levelZeroTablesToPause - options.levelZeroTables) / 2
         guard debt > slack else { return .none }
         return .slow(Double(debt - slack) / Double(options.levelZeroTablesToPause - slack))
     }

@@ -96,7 +96,7 @@ public final class StorageEngine: @unchecked Sendable {
         shared.durableSeal = parts.state.seal
         shared.nextFileNumber = parts.state.nextFileNumber
         shared.wantsCompaction = CompactionPolicy.wantsCompaction(of: parts.version, options)
-        activeMemtable = Memtable()
+        activeMemtable = Memtable(epochs: epochs)
         cells = .allocate(byteCount: Cell.byteCount, alignment: 64)
         cells.initializeMemory(as: UInt8.self, repeating: 0, count: Cell.byteCount)
         let view = ReadView(memtable: activeMemtable, sealed: [], version: parts.version)

@@ -9,9 +9,15 @@ import BalsaPlatform
 /// count u32 | { kind u8 | key bytes u32 | value bytes u32 | key | value }
 /// ```
 ///
-/// A range deletion has its start as key and its end, which is excluded, as value. A key is written at most once in a
-/// batch: two writes of one key with one sequence number have no order. A range deletion hides strictly older writes, and so
-/// none of its own batch.
+/// A range deletion has its start as key and its end, which is excluded, as value.
+///
+/// A batch is a set of writes, whose order means nothing:
+///
+/// - Each key is put or deleted at most once. An engine refuses a batch that repeats a key: both writes would have the same
+///   sequence number.
+/// - A range deletion hides strictly older writes, and so none of its own batch. A put of a key in the range stays visible,
+///   wherever the two stand in the batch.
+/// - Range deletions may overlap and repeat each other. Together they delete what any of them does.
 public struct WriteBatch: Sendable {
     static let headerBytes = 4
     static let operationHeaderBytes = 9
@@ -24,6 +30,8 @@ public struct WriteBatch: Sendable {
     private(set) var rangeDeletionCount = 0
     private(set) var longestKeyBytes = 0
     private(set) var longestValueBytes = 0
+    /// What no engine accepts of the writes; nil if there is nothing. Such a write is left out of the encoded form.
+    private(set) var fault: String?
 
     /// An empty batch.
     public init() { storage = [UInt8](repeating: 0, count: WriteBatch.headerBytes) }
@@ -38,6 +46,7 @@ public struct WriteBatch: Sendable {
     public mutating func removeAll() {
         storage.removeSubrange(WriteBatch.headerBytes...)
         (count, rangeDeletionCount, longestKeyBytes, longestValueBytes) = (0, 0, 0, 0)
+        fault = nil
         storeCount()
     }
 
@@ -67,10 +76,10 @@ public struct WriteBatch: Sendable {
         append(.deletion, prefix, key, WriteBatch.nothing)
     }
 
-    /// Takes their values from the keys from `start` up to `end`, which is excluded. Does nothing where there are no such
-    /// keys because `end` is not above `start`.
+    /// Deletes the keys from `start` up to `end`, which is excluded. Does nothing if both are equal. An engine refuses the
+    /// batch if `end` is below `start`.
     public mutating func deleteRange(from start: Bytes, to end: Bytes) {
-        guard start < end else { return }
+        guard start < end else { return refuseRange(start, end) }
         start.withUnsafeBytes { start in
             end.withUnsafeBytes { append(.rangeDeletion, WriteBatch.nothing, start, $0) }
         }
@@ -84,18 +93,27 @@ public struct WriteBatch: Sendable {
     ) {
         let sizeBefore = storage.count
         append(.rangeDeletion, prefix, start, end)
+        guard storage.count > sizeBefore else { return }
         // The start lies in two pieces, and is compared where it has become one.
-        let isEmpty = storage.withUnsafeBytes { raw in
+        let bounds = storage.withUnsafeBytes { raw -> (Bytes, Bytes)? in
             let first = sizeBefore + WriteBatch.operationHeaderBytes
             let middle = first + prefix.count + start.count
             let key = UnsafeRawBufferPointer(rebasing: raw[first..<middle])
-            return KeyOrder.compare(key, UnsafeRawBufferPointer(rebasing: raw[middle...])) >= 0
+            let end = UnsafeRawBufferPointer(rebasing: raw[middle...])
+            return KeyOrder.compare(key, end) < 0 ? nil : (Bytes(copying: key), Bytes(copying: end))
         }
-        guard isEmpty else { return }
+        guard let bounds else { return }
         storage.removeSubrange(sizeBefore...)
         count -= 1
         rangeDeletionCount -= 1
         storeCount()
+        refuseRange(bounds.0, bounds.1)
+    }
+
+    /// Notes that a range deletion is the wrong way round, if it is, and not only empty.
+    private mutating func refuseRange(_ start: Bytes, _ end: Bytes) {
+        guard end < start, fault == nil else { return }
+        fault = "a range deletion from \(start) to \(end) ends before it begins"
     }
 
     private static var nothing: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
@@ -107,7 +125,10 @@ public struct WriteBatch: Sendable {
         _ value: UnsafeRawBufferPointer
     ) {
         let keyBytes = prefix.count + key.count
-        precondition(keyBytes < 1 << 31 && value.count < 1 << 31, "keys and values of gigabytes are never written")
+        guard keyBytes < 1 << 31, value.count < 1 << 31 else {
+            if fault == nil { fault = "a key of \(keyBytes) bytes or a value of \(value.count) bytes is too long" }
+            return
+        }
         storage.append(kind.rawValue)
         withUnsafeBytes(of: UInt32(keyBytes).littleEndian) { storage.append(contentsOf: $0) }
         withUnsafeBytes(of: UInt32(value.count).littleEndian) { storage.append(contentsOf: $0) }
@@ -144,7 +165,7 @@ public struct WriteBatch: Sendable {
 
     /// The batch that `encoded` is the encoded form of.
     ///
-    /// - Throws: ``DecodingError`` for bytes that are none.
+    /// - Throws: ``DecodingError`` for bytes that are none, or that write a key twice.
     package init(decoding encoded: UnsafeRawBufferPointer) throws(DecodingError) {
         storage = [UInt8](encoded)
         var reader = ByteReader(encoded.bytes)
@@ -168,6 +189,26 @@ public struct WriteBatch: Sendable {
             note(kind, keyBytes: keyBytes, valueBytes: valueBytes)
         }
         guard count == Int(expected) else { throw DecodingError(.inconsistent, "count", at: 0) }
+        if let offset = repetition { throw DecodingError(.inconsistent, "repeated key", at: offset) }
+    }
+
+    /// The operation at `offset` of an encoded batch, and moves `offset` to the next one. The kind is that of the bytes.
+    @inline(__always)
+    static func operation(
+        of raw: UnsafeRawBufferPointer,
+        at offset: inout Int
+    ) -> (kind: UInt8, key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
+        let kind = raw[offset]
+        let keyBytes = Int(UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: offset + 1, as: UInt32.self)))
+        let valueBytes = Int(UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: offset + 5, as: UInt32.self)))
+        let key = offset + operationHeaderBytes
+        let value = key + keyBytes
+        offset = value + valueBytes
+        return (
+            kind,
+            UnsafeRawBufferPointer(rebasing: raw[key..<value]),
+            UnsafeRawBufferPointer(rebasing: raw[value..<offset])
+        )
     }
 
     /// Calls `body` with each write, in the order in which they were added. A range deletion's end comes as its value.
@@ -176,20 +217,11 @@ public struct WriteBatch: Sendable {
         storage.withUnsafeBytes { raw in
             var offset = WriteBatch.headerBytes
             while offset < raw.count {
-                let kind = ValueKind(rawValue: raw[offset])
-                let keyBytes = Int(UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: offset + 1, as: UInt32.self)))
-                let valueBytes = Int(
-                    UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: offset + 5, as: UInt32.self))
-                )
-                let key = offset + WriteBatch.operationHeaderBytes
-                let value = key + keyBytes
-                offset = value + valueBytes
-                guard let kind else { preconditionFailure("a batch holds what was appended or checked") }
-                body(
-                    kind,
-                    UnsafeRawBufferPointer(rebasing: raw[key..<value]),
-                    UnsafeRawBufferPointer(rebasing: raw[value..<offset])
-                )
+                let (byte, key, value) = WriteBatch.operation(of: raw, at: &offset)
+                guard let kind = ValueKind(rawValue: byte) else {
+                    preconditionFailure("a batch holds what was appended or checked")
+                }
+                body(kind, key, value)
             }
         }
     }

@@ -73,10 +73,13 @@ final class Epochs: @unchecked Sendable {
     }
 
     /// Gives a pin back.
+    ///
+    /// What a caller retained while it had the pin is retained when this runs: the optimizer moves no retain past a call that
+    /// it cannot look into, and the other branch takes a lock.
     @inline(__always)
     func unpin(_ pin: Pin) {
         if pin.slot > 0 {
-            balsa_store_release_64(memory + Epochs.lineBytes * pin.slot, 0)
+            balsa_store_release_64_opaque(memory + Epochs.lineBytes * pin.slot, 0)
         } else {
             unpinFromList(pin)
         }

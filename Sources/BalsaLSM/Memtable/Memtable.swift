@@ -26,19 +26,21 @@ final class Memtable: @unchecked Sendable {
 
     private let cells: UnsafeMutableRawPointer
     private let arena: Arena
+    /// What old sets of range deletions wait for.
+    let epochs: Epochs
 
     // The writer's own.
-    /// Every list that a reader may have come upon, the current one last.
-    private var tombstoneLists: [TombstoneList] = []
-    private var tombstoneBytes = 0
+    /// The set that readers find; nil before the first range deletion.
+    private var tombstoneSet: TombstoneSet?
     private(set) var rangeDeletionCount = 0
     /// The lowest sequence number of an entry or a range deletion; 0 where there are none.
     private(set) var smallestSequence: SequenceNumber = 0
     /// The highest sequence number of an entry or a range deletion; 0 where there are none.
     private(set) var largestSequence: SequenceNumber = 0
 
-    /// An empty memtable.
-    init() {
+    /// An empty memtable, whose readers pin `epochs`.
+    init(epochs: Epochs = Epochs()) {
+        self.epochs = epochs
         arena = Arena()
         tree = AdaptiveRadixTree(in: arena)
         cells = .allocate(byteCount: Cell.count, alignment: Cell.lineBytes)
@@ -76,24 +78,35 @@ final class Memtable: @unchecked Sendable {
         note(trailer.sequence)
     }
 
-    /// Adds a range deletion. Takes time in proportion to those there are.
-    func deleteRange(_ deletion: RangeDeletion) {
-        let list = tombstones.adding(deletion)
-        tombstoneLists.append(list)
-        // Old lists stay, since a reader may be in one; they count, so that many deletions seal the memtable early.
-        tombstoneBytes += list.byteCount
-        rangeDeletionCount += 1
+    /// Adds a range deletion.
+    ///
+    /// Complexity: O(log n) copies of it, amortized over the n deletions of the memtable.
+    func deleteRange(_ deletion: RangeDeletion) { deleteRanges([deletion]) }
+
+    /// Adds the range deletions of a batch, at the cost of one.
+    func deleteRanges(_ deletions: [RangeDeletion]) {
+        let old = tombstoneSet
+        let new = (old ?? .empty).adding(TombstoneList(deletions))
+        tombstoneSet = new
+        rangeDeletionCount += deletions.count
         balsa_store_release_64(
             cells + Cell.tombstones,
-            UInt64(UInt(bitPattern: Unmanaged.passUnretained(list).toOpaque()))
+            UInt64(UInt(bitPattern: Unmanaged.passUnretained(new).toOpaque()))
         )
-        note(deletion.sequence)
+        if let old {
+            epochs.retire(old)
+            // A collection looks at the slots of all readers, so not every deletion pays for one.
+            if rangeDeletionCount % Memtable.deletionsBetweenCollections < deletions.count { epochs.collect() }
+        }
+        for deletion in deletions { note(deletion.sequence) }
     }
+
+    private static let deletionsBetweenCollections = 16
 
     private func note(_ sequence: SequenceNumber) {
         if smallestSequence == 0 || sequence < smallestSequence { smallestSequence = sequence }
         if sequence > largestSequence { largestSequence = sequence }
-        balsa_store_release_64(cells + Cell.byteCount, UInt64(arena.byteCount + tombstoneBytes))
+        balsa_store_release_64(cells + Cell.byteCount, UInt64(arena.byteCount + (tombstoneSet?.byteCount ?? 0)))
     }
 
     // MARK: Reading
@@ -107,25 +120,27 @@ final class Memtable: @unchecked Sendable {
         return MemtableHit(trailer: version.trailer, value: version.value)
     }
 
-    /// The range deletions there are.
-    var tombstones: TombstoneList {
-        withTombstones { $0 } ?? .empty
-    }
+    /// The range deletions there are, in one list. Merges all lists, for the one time that the memtable is flushed.
+    var tombstones: TombstoneList { TombstoneList.merging(tombstoneLists) }
+
+    /// The range deletions there are, in O(log n) lists.
+    var tombstoneLists: [TombstoneList] { epochs.withPin { withTombstones { $0.lists } ?? [] } }
 
     /// The highest sequence number, up to `sequence`, of a range deletion that covers `key`; 0 for none. Counts no
-    /// reference, as taking ``tombstones`` does.
+    /// reference, as taking ``tombstoneLists`` does. The caller has pinned the epochs.
     @inline(__always)
     func covering(_ key: UnsafeRawBufferPointer, at sequence: SequenceNumber) -> SequenceNumber {
         withTombstones { $0.covering(key, at: sequence) } ?? 0
     }
 
-    /// Calls `body` with the current list; returns nil where there never was a range deletion.
+    /// Calls `body` with the current set; returns nil where there never was a range deletion. The caller has pinned the
+    /// epochs.
     @inline(__always)
-    private func withTombstones<Result>(_ body: (TombstoneList) -> Result) -> Result? {
+    private func withTombstones<Result>(_ body: (TombstoneSet) -> Result) -> Result? {
         let address = balsa_load_acquire_64(cells + Cell.tombstones)
-        // The list lives as long as the memtable, which is alive while this runs.
+        // A set that has been replaced is retired, and lives as long as the pin.
         return UnsafeRawPointer(bitPattern: UInt(address)).map { pointer in
-            Unmanaged<TombstoneList>.fromOpaque(pointer)._withUnsafeGuaranteedRef(body)
+            Unmanaged<TombstoneSet>.fromOpaque(pointer)._withUnsafeGuaranteedRef(body)
         }
     }
 

@@ -41,17 +41,7 @@ final class TombstoneList: @unchecked Sendable {
     let count: Int
 
     /// The list of deletions that may be in any order and overlap. Those of empty ranges do nothing.
-    convenience init(_ deletions: [RangeDeletion]) {
-        let builders = deletions.map { deletion in
-            var builder = TombstoneListBuilder()
-            if deletion.start < deletion.end {
-                builder.append(deletion.start, [deletion.sequence])
-                builder.append(deletion.end, [])
-            }
-            return builder
-        }
-        self.init(TombstoneListBuilder.merging(builders))
-    }
+    convenience init(_ deletions: [RangeDeletion]) { self.init(TombstoneListBuilder.covering(deletions)) }
 
     init(_ builder: TombstoneListBuilder) {
         let boundaries = builder.boundaries
@@ -123,11 +113,6 @@ final class TombstoneList: @unchecked Sendable {
         guard lower > 0 else { return 0 }
         for candidate in sequences(at: lower - 1) where candidate <= sequence { return candidate }
         return 0
-    }
-
-    /// The list with one more deletion.
-    func adding(_ deletion: RangeDeletion) -> TombstoneList {
-        TombstoneList.merging([self, TombstoneList([deletion])])
     }
 
     /// The part of the list that is about keys from `from`, up to `to`, which is excluded; nil for no bound.

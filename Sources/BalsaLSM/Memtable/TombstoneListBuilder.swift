@@ -20,6 +20,73 @@ struct TombstoneListBuilder {
         boundaries.append(Boundary(key: key, sequences: sequences))
     }
 
+    /// The boundaries of deletions in any order, which may overlap. Those of empty ranges do nothing.
+    ///
+    /// Complexity: O(n) for the pieces of a list in their order, O(n log n) for deletions of one sequence number; else
+    /// O(n log n) without the sequence numbers that each piece holds.
+    static func covering(_ deletions: [RangeDeletion]) -> TombstoneListBuilder {
+        if let builder = ofPieces(deletions) ?? ofOneSequence(deletions) { return builder }
+        return merging(
+            deletions.map { deletion in
+                var builder = TombstoneListBuilder()
+                guard deletion.start < deletion.end else { return builder }
+                builder.append(deletion.start, [deletion.sequence])
+                builder.append(deletion.end, [])
+                return builder
+            }
+        )
+    }
+
+    /// Deletions that come piece by piece, as a list gives them: in the order of their keys, each piece with its sequence
+    /// numbers descending. Nil for others.
+    private static func ofPieces(_ deletions: [RangeDeletion]) -> TombstoneListBuilder? {
+        var builder = TombstoneListBuilder()
+        var next = deletions.startIndex
+        var end: Bytes?
+        while next < deletions.endIndex {
+            let piece = deletions[next]
+            if let end, piece.start < end { return nil }
+            guard piece.start < piece.end else { return nil }
+            var sequences = [piece.sequence]
+            next += 1
+            while next < deletions.endIndex, deletions[next].start == piece.start, deletions[next].end == piece.end,
+                let last = sequences.last, deletions[next].sequence < last
+            {
+                sequences.append(deletions[next].sequence)
+                next += 1
+            }
+            builder.append(piece.start, sequences)
+            builder.append(piece.end, [])
+            end = piece.end
+        }
+        return builder
+    }
+
+    /// Deletions of one batch, which together delete what any of them does. Nil for others.
+    private static func ofOneSequence(_ deletions: [RangeDeletion]) -> TombstoneListBuilder? {
+        guard let sequence = deletions.first?.sequence, deletions.allSatisfy({ $0.sequence == sequence }) else {
+            return nil
+        }
+        let sequences = [sequence]
+        var builder = TombstoneListBuilder()
+        var open: (start: Bytes, end: Bytes)?
+        func close() {
+            guard let range = open else { return }
+            builder.append(range.start, sequences)
+            builder.append(range.end, [])
+        }
+        for deletion in deletions.sorted(by: { $0.start < $1.start }) where deletion.start < deletion.end {
+            if let range = open, deletion.start <= range.end {
+                open = (range.start, max(range.end, deletion.end))
+            } else {
+                close()
+                open = (deletion.start, deletion.end)
+            }
+        }
+        close()
+        return builder
+    }
+
     /// What holds where all of `builders` hold together.
     static func merging(_ builders: [TombstoneListBuilder]) -> TombstoneListBuilder {
         // In pairs, and pairs of pairs, so that a boundary is handled as often as the number of lists can be halved.

@@ -87,8 +87,8 @@ final class TableWriter {
 
     /// Adds an entry behind all others.
     ///
-    /// - Precondition: the entry comes after the last one, and its kind is not a range deletion's.
-    /// - Throws: *invalid* for a key or value that the format has no room for; the writer is as before then.
+    /// - Throws: *invalid* for a key or value that does not fit into the format, *damaged* for an entry that does not come after
+    ///   the last one or is a range deletion: the entries are those of other tables. The writer is as before then.
     func add(
         _ key: UnsafeRawBufferPointer,
         _ trailer: Trailer,
@@ -98,8 +98,7 @@ final class TableWriter {
         guard key.count <= TableLayout.maxKeyBytes, value.count <= TableLayout.maxValueBytes, !index.isFull else {
             throw EngineError(.invalid, "\(file.path): the entry does not fit into a table")
         }
-        precondition(trailer.isOfEntry, "range deletions are not entries")
-        let isNewKey = checkOrder(key, trailer)
+        let isNewKey = try checkOrder(key, trailer)
         if !block.isEmpty, block.byteCount(adding: key, value) > 2 * blockBytes { try finishBlock() }
         block.add(key, trailer, value)
         count(key, trailer, value, isNewKey: isNewKey)
@@ -116,11 +115,22 @@ final class TableWriter {
     /// Holds an entry against the one before.
     ///
     /// - Returns: whether it is the first of its key.
-    private func checkOrder(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) -> Bool {
+    private func checkOrder(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(EngineError) -> Bool {
+        guard trailer.isOfEntry else {
+            throw EngineError(
+                .damaged,
+                "an entry for \(file.path) has a kind that no entry has: \(trailer.rawValue & 0xff)"
+            )
+        }
         guard counts.entryCount > 0 else { return true }
         let order = KeyOrder.compare(block.isEmpty ? previousKey.bytes : block.lastKey, key)
         let last = block.isEmpty ? previousTrailer : block.lastTrailer
-        precondition(order < 0 || (order == 0 && last > trailer), "entries are added in their order")
+        guard order < 0 || (order == 0 && last > trailer) else {
+            throw EngineError(
+                .damaged,
+                "the entries for \(file.path) come out of their order at \(Bytes(copying: key))"
+            )
+        }
         return order != 0
     }
 

@@ -21,7 +21,7 @@ final class CommitLog: @unchecked Sendable {
     init(_ log: WriteAheadLog) {
         self.log = log
         byteCount = log.byteCount
-        commits = GroupCommit(durableThrough: log.syncedThrough)
+        commits = GroupCommit(durableThrough: log.syncedThrough, origin: log.origin)
     }
 
     /// Writes a batch, which has reached the kernel when this returns.
@@ -64,7 +64,8 @@ final class CommitLog: @unchecked Sendable {
 
     /// Waits until a batch is durable, and performs the sync if nobody else does.
     ///
-    /// - Throws: the failure of a sync. Whether the batch is durable is unknown then.
+    /// - Throws: the failure of a sync, after which it is unknown whether the batch is durable; *invalid* for the ticket of
+    ///   another engine or of an earlier opening.
     func wait(for ticket: CommitTicket) throws(EngineError) {
         condition.withLock { commits.want(ticket) }
         while true {

@@ -13,9 +13,12 @@ struct GroupCommit: Equatable {
     private(set) var underWay: SequenceNumber?
     /// Why nothing becomes durable any more.
     private(set) var failure: EngineError?
+    /// What tells this opening of this log from all others.
+    private let origin: UInt64
 
     /// The state behind recovery, which leaves everything up to `sequence` durable.
-    init(durableThrough sequence: SequenceNumber) {
+    init(durableThrough sequence: SequenceNumber, origin: UInt64 = 0) {
+        self.origin = origin
         writtenThrough = sequence
         syncedThrough = sequence
         wantedThrough = sequence
@@ -26,11 +29,12 @@ struct GroupCommit: Equatable {
         precondition(sequence > writtenThrough, "batches are numbered upwards")
         writtenThrough = sequence
         if syncing { wantedThrough = sequence }
-        return CommitTicket(number: sequence)
+        return CommitTicket(number: sequence, origin: origin)
     }
 
     /// Notes that somebody wants a batch to be durable.
     mutating func want(_ ticket: CommitTicket) {
+        guard ticket.origin == origin else { return }
         wantedThrough = max(wantedThrough, min(ticket.number, writtenThrough))
     }
 
@@ -61,8 +65,9 @@ struct GroupCommit: Equatable {
         if failure == nil { failure = error }
     }
 
-    /// What is known of a batch.
+    /// What is known of a batch; *failed* for the ticket of another engine or of an earlier opening.
     func state(of ticket: CommitTicket) -> CommitState {
+        guard ticket.origin == origin else { return .failed(CommitTicket.isForeign) }
         if ticket.number <= syncedThrough { return .durable }
         if let failure { return .failed(failure) }
         return .pending

@@ -33,6 +33,8 @@ final class WriteAheadLog {
     private var closed: [ClosedFile]
     private var nextNumber: UInt64
 
+    /// What tells this opening of this log from all others, for the tickets that it gives.
+    let origin: UInt64
     /// What was found when the log was opened.
     let report: WriteAheadLogReport
     /// The number of the last batch that has reached the kernel.
@@ -58,6 +60,8 @@ final class WriteAheadLog {
         self.current = current
         self.closed = closed
         nextNumber = current.number + 1
+        // Each opening begins a file of its own, and no number of a published file is used again.
+        origin = RandomSource.mix(engineID &+ RandomSource.mix(current.number))
         writtenThrough = recovery.report.lastSequence
         syncedThrough = writtenThrough
     }

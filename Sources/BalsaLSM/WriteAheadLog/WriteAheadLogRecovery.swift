@@ -58,6 +58,12 @@ struct WriteAheadLogRecovery {
             throw EngineError(error)
         }
         files = names.compactMap { WriteAheadLogFileName($0) }.sorted { $0.number < $1.number }
+        guard highestNumber < ManifestState.maxFileNumber else {
+            throw EngineError(
+                .damaged,
+                "\(directory) holds a file of the log with the number \(highestNumber): none is left"
+            )
+        }
         let last = files.last { if case .file = $0 { true } else { false } }
         if var number = last?.number {
             while true {

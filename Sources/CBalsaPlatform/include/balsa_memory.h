@@ -42,6 +42,9 @@ static inline void balsa_store_release_32(void *place, uint32_t value) {
 static inline void balsa_store_release_64(void *place, uint64_t value) {
     __atomic_store_n((uint64_t *)place, value, __ATOMIC_RELEASE);
 }
+// The same, as a call into another file: the compiler moves nothing past it. Swift's optimizer may move a retain down past
+// a plain store, since a store releases nothing. But after this store another thread may free what was to be retained.
+void balsa_store_release_64_opaque(void *place, uint64_t value);
 static inline void balsa_store_relaxed_8(void *place, uint8_t value) {
     __atomic_store_n((uint8_t *)place, value, __ATOMIC_RELAXED);
 }

@@ -16,6 +16,30 @@ final class RestartTests: XCTestCase {
         XCTAssertEqual(store.machine.digest, digest)
     }
 
+    func testAnEntry_thatIsNotTheNextOne_isInvalidAndTheMachineGoesOn() throws {
+        let store = try MachineFixture()
+        try store.apply(.put(key: "a", value: "1"))
+        let command = Command(
+            identity: RequestIdentity(session: .none, number: 9),
+            lowestOutstanding: nil,
+            operation: .put(key: "b", value: "2")
+        ).encoded()
+        let digest = store.machine.digest
+        for index in [0, 1, 3, .max] as [UInt64] {
+            let applied = errorOf { _ = try store.machine.apply(command, index: index, term: 1, stamp: 0) }
+            XCTAssertEqual(applied?.code, .invalid, "\(index)")
+            XCTAssertEqual(
+                errorOf { try store.machine.skip(index: index, term: 1, stamp: 0) }?.code,
+                .invalid,
+                "\(index)"
+            )
+        }
+        XCTAssertEqual(store.machine.digest, digest)
+        try store.apply(.put(key: "b", value: "2"))
+        XCTAssertEqual(store.machine.applied.index, 2)
+        XCTAssertEqual(try store.value("b"), "2")
+    }
+
     func testReplayBeginsBehindTheDurableSealAndGivesTheSameReplies() throws {
         let store = try MachineFixture()
         let session = try store.open()

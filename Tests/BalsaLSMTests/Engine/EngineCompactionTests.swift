@@ -52,7 +52,7 @@ final class EngineCompactionTests: XCTestCase {
         try fixture.flush()
         try fixture.put("k", "v2")
         try fixture.flush()
-        fixture.engine.advanceRetentionMark(to: 2)
+        try fixture.engine.advanceRetentionMark(to: 2)
         try fixture.work()
         XCTAssertEqual(try versions("k", fixture.engine), ["v2", "v1"])
         XCTAssertEqual(fixture.engine.floor, 0)
@@ -66,7 +66,7 @@ final class EngineCompactionTests: XCTestCase {
         try fixture.flush()
         try fixture.put("k", "v2")
         try fixture.seal()
-        fixture.engine.advanceRetentionMark(to: 2)
+        try fixture.engine.advanceRetentionMark(to: 2)
         try fixture.work()
         XCTAssertEqual(try versions("k", fixture.engine), ["v2"])
     }

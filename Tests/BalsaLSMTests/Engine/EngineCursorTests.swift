@@ -79,9 +79,6 @@ final class EngineCursorTests: XCTestCase {
             XCTAssertEqual(try EngineFixture.forward(&cursor), within, "\(from) to \(to)")
             XCTAssertEqual(try EngineFixture.backward(&cursor), within.reversed(), "\(from) to \(to)")
         }
-        var reversed = try fixture.engine.makeCursor(from: "k130", to: "k105")
-        XCTAssertEqual(try EngineFixture.forward(&reversed), [])
-        XCTAssertEqual(try EngineFixture.backward(&reversed), [])
     }
 
     func testSeeksFindTheNeighbourOnTheirSide() throws {

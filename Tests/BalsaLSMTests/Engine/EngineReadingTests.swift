@@ -130,11 +130,11 @@ final class EngineReadingTests: XCTestCase {
     func testReadsBelowTheRetentionMarkAreRefused() throws {
         let fixture = try EngineFixture()
         for number in 1...5 { try fixture.put("k", "v\(number)".bytes) }
-        fixture.engine.advanceRetentionMark(to: 3)
+        try fixture.engine.advanceRetentionMark(to: 3)
         XCTAssertEqual(try fixture.get("k", at: 3), "v3")
         XCTAssertThrowsError(try fixture.get("k", at: 2)) { XCTAssertEqual(($0 as? EngineError)?.code, .compacted) }
         XCTAssertThrowsError(try fixture.pairs(at: 2)) { XCTAssertEqual(($0 as? EngineError)?.code, .compacted) }
-        fixture.engine.advanceRetentionMark(to: 2)
+        try fixture.engine.advanceRetentionMark(to: 2)
         XCTAssertThrowsError(try fixture.get("k", at: 2)) { XCTAssertEqual(($0 as? EngineError)?.code, .compacted) }
     }
 

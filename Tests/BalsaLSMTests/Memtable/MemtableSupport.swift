@@ -24,7 +24,7 @@ extension Memtable {
     }
 
     func covering(_ key: Bytes, at sequence: SequenceNumber) -> SequenceNumber {
-        key.withUnsafeBytes { covering($0, at: sequence) }
+        epochs.withPin { key.withUnsafeBytes { covering($0, at: sequence) } }
     }
 
     /// All entries, by a cursor that goes forward.

@@ -148,6 +148,50 @@ final class MemtableTests: XCTestCase {
         XCTAssertEqual(memtable.largestSequence, 9)
     }
 
+    func testThousandsOfRangeDeletions_oneAtATime_takeMemoryInProportion() {
+        let memtable = Memtable()
+        var mostRetired = 0
+        for number in 0..<5_000 {
+            let key = "key \(100_000 + number)"
+            memtable.deleteRange(RangeDeletion(start: Bytes(key), end: Bytes(key + "x"), sequence: UInt64(number + 1)))
+            mostRetired = max(mostRetired, memtable.epochs.retiredCount)
+        }
+        // Two boundaries of ten bytes each, with one sequence number.
+        XCTAssertLessThan(memtable.byteCount, 5_000 * 100)
+        XCTAssertLessThan(mostRetired, 40, "old sets are released while no reader is in one")
+        XCTAssertLessThan(memtable.tombstoneLists.count, 12)
+        XCTAssertEqual(memtable.tombstones.count, 5_000)
+        XCTAssertEqual(memtable.covering("key 104999", at: 5_000), 5_000)
+        XCTAssertEqual(memtable.covering("key 100000", at: 5_000), 1)
+        XCTAssertEqual(memtable.covering("key 104999", at: 4_999), 0)
+    }
+
+    func testRangeDeletionsOfOneBatch_areOneList() {
+        let memtable = Memtable()
+        let deletions = (0..<20_000).map { number in
+            RangeDeletion(start: Bytes("k\(number)"), end: Bytes("k\(number)~"), sequence: 7)
+        }
+        memtable.deleteRanges(deletions)
+        XCTAssertEqual(memtable.tombstoneLists.count, 1)
+        XCTAssertEqual(memtable.rangeDeletionCount, 20_000)
+        // "k1~" ends behind all keys that begin with "k1", so ten ranges are left.
+        XCTAssertEqual(memtable.tombstones.count, 10)
+        XCTAssertLessThan(memtable.byteCount, 2_000)
+    }
+
+    func testAReplacedSetOfRangeDeletions_staysWhileAReaderIsInIt() {
+        let memtable = Memtable()
+        memtable.deleteRange(RangeDeletion(start: "a", end: "b", sequence: 1))
+        let pin = memtable.epochs.pin()
+        for sequence in 2...100 as ClosedRange<UInt64> {
+            memtable.deleteRange(RangeDeletion(start: "a", end: "b", sequence: sequence))
+        }
+        XCTAssertEqual(memtable.epochs.retiredCount, 99)
+        memtable.epochs.unpin(pin)
+        memtable.epochs.collect()
+        XCTAssertEqual(memtable.epochs.retiredCount, 0)
+    }
+
     func testACursorKeepsItsMemtableAlive() {
         weak var released: Memtable?
         var cursor: MemtableCursor? = {

@@ -69,7 +69,10 @@ final class TombstoneListTests: XCTestCase {
 
     func testAnEmptyOrReversedRangeDeletesNothing() {
         XCTAssertTrue(TombstoneList([deletion("b", "b", 3), deletion("c", "a", 4)]).isEmpty)
-        XCTAssertEqual(TombstoneList([deletion("a", "c", 5)]).adding(deletion("b", "b", 9)).count, 1)
+        let merged = TombstoneList.merging([
+            TombstoneList([deletion("a", "c", 5)]), TombstoneList([deletion("b", "b", 9)]),
+        ])
+        XCTAssertEqual(merged.count, 1)
     }
 
     func testTheStartIsDeletedAndTheEndIsNot() {
@@ -129,13 +132,53 @@ final class TombstoneListTests: XCTestCase {
         }
     }
 
-    func testAddingOneByOneIsTheSameAsAllAtOnce() {
+    func testASet_thatGetsDeletionsOneByOne_coversWhatOneListDoes() {
         var random = RandomSource(seed: 6)
-        for _ in 0..<40 {
-            let deletions = drawDeletions(&random, 10, sequences: 20)
-            var list = TombstoneList.empty
-            for deletion in deletions { list = list.adding(deletion) }
-            XCTAssertEqual(list.fragments, TombstoneList(deletions).fragments)
+        for round in 0..<40 {
+            let deletions = drawDeletions(&random, 25, sequences: 20)
+            var set = TombstoneSet.empty
+            for deletion in deletions { set = set.adding(TombstoneList([deletion])) }
+            let merged = TombstoneList.merging(set.lists)
+            XCTAssertEqual(merged.fragments, TombstoneList(deletions).fragments)
+            check(merged, deletions, "round \(round)")
+            for key in TombstoneListTests.universe {
+                for sequence: SequenceNumber in [0, 5, 12, largestSequenceNumber] {
+                    let found = key.withUnsafeBytes { set.covering($0, at: sequence) }
+                    XCTAssertEqual(found, modelCovering(deletions, key, at: sequence), "round \(round), \(key)")
+                }
+            }
+        }
+    }
+
+    func testTheListsOfASet_areEachMoreThanTwiceAsLongAsTheNext() {
+        var random = RandomSource(seed: 8)
+        var set = TombstoneSet.empty
+        var largest = 0
+        for number in 0..<400 {
+            let count = random.chance(1, in: 20) ? 60 : 1
+            let deletions = (0..<count).map { piece in
+                deletion(Bytes("k\(10_000 + 100 * number + piece)"), Bytes("k\(10_000 + 100 * number + piece)x"), 1)
+            }
+            set = set.adding(TombstoneList(deletions))
+            for (left, right) in zip(set.lists, set.lists.dropFirst()) {
+                XCTAssertGreaterThan(left.byteCount, 2 * right.byteCount, "after \(number)")
+            }
+            largest = max(largest, set.lists.count)
+        }
+        XCTAssertGreaterThan(largest, 2)
+    }
+
+    func testDeletionsInAnyForm_giveTheSameListAsOneAtATime() {
+        var random = RandomSource(seed: 9)
+        for round in 0..<80 {
+            let drawn = drawDeletions(&random, random.draw(1...12), sequences: round % 2 == 0 ? 1 : 9)
+            let oneByOne = TombstoneList.merging(drawn.map { TombstoneList([$0]) })
+            // All at once, of one sequence number or of several; and piece by piece, as tables hold them.
+            XCTAssertEqual(TombstoneList(drawn).fragments, oneByOne.fragments, "round \(round)")
+            let pieces = oneByOne.fragments.flatMap { fragment in
+                fragment.sequences.map { deletion(fragment.start, fragment.end, $0) }
+            }
+            XCTAssertEqual(TombstoneList(pieces).fragments, oneByOne.fragments, "round \(round)")
         }
     }
 

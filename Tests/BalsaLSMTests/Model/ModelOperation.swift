@@ -23,7 +23,24 @@ enum ModelOperation {
         case previous
     }
 
+    /// A call that an engine refuses, and that changes nothing.
+    enum Misuse {
+        /// A batch that writes its first key once more.
+        case repeatedKey([ModelWrite], isPut: Bool)
+        /// A batch with a range deletion that is the wrong way round.
+        case reversedDeletion(Bytes, Bytes)
+        /// A batch of one range deletion more than a batch may hold.
+        case tooManyDeletions
+        /// A read of a snapshot that was closed.
+        case closedSnapshot(Bytes)
+        /// A read of the snapshot of another engine.
+        case foreignSnapshot(Bytes)
+        /// A retention mark, so much above the last batch.
+        case markAhead(UInt64)
+    }
+
     case write([ModelWrite], gap: UInt64)
+    case misuse(Misuse)
     case seal(gap: UInt64)
     /// Moves the retention mark a part of the way from where it is to the last batch.
     case advanceMark(UInt64)
@@ -73,7 +90,8 @@ struct OperationSource {
         case 0..<52: return .write(writes(), gap: 1 + random.below(3))
         case 52..<64: return .get(key(), moment())
         case 64..<65: return .getBelowMark(key(), 1 + random.below(3))
-        case 65..<75:
+        case 65..<67: return .misuse(misuse())
+        case 67..<75:
             return .scan(from: bound(), to: bound(), moment(), isBackward: random.chance(1, in: 2))
         case 75..<83: return .walk(steps(), from: bound(), to: bound(), moment())
         case 83..<86: return .takeSnapshot
@@ -100,8 +118,37 @@ struct OperationSource {
         return Bytes((0..<count).map { first &+ UInt8(truncatingIfNeeded: $0) })
     }
 
+    private mutating func misuse() -> ModelOperation.Misuse {
+        switch random.below(8) {
+        case 0..<3: return .repeatedKey([.put(key(), value())] + writes(), isPut: random.chance(1, in: 2))
+        case 3:
+            let ends = [key(), key()].sorted()
+            return .reversedDeletion(ends[1], ends[0])
+        case 4: return .tooManyDeletions
+        case 5: return .closedSnapshot(key())
+        case 6: return .foreignSnapshot(key())
+        default: return .markAhead(1 + random.below(1 << 60))
+        }
+    }
+
+    /// Range deletions that overlap, and puts that lie in them.
+    private mutating func rangeWrites() -> [ModelWrite] {
+        var writes: [ModelWrite] = []
+        for _ in 0..<random.draw(2...24) {
+            let ends = [key(), key()].sorted()
+            if ends[0] != ends[1] { writes.append(.deleteRange(ends[0], ends[1])) }
+        }
+        for _ in 0..<random.draw(0...2) {
+            let key = key()
+            let isWritten = writes.contains { if case .put(key, _) = $0 { true } else { false } }
+            if !isWritten { writes.insert(.put(key, value()), at: random.draw(0...writes.count)) }
+        }
+        return writes
+    }
+
     /// Writes of which no two have the same key.
     private mutating func writes() -> [ModelWrite] {
+        if random.chance(1, in: 40) { return rangeWrites() }
         var writes: [ModelWrite] = []
         var used: [Bytes] = []
         for _ in 0..<random.draw(1...7) {

@@ -194,11 +194,11 @@ final class ModelRun {
         // Those behind the recovered one are made again, when the engine asks for them.
         let last = lastSequence
         seals = found.map { [$0] } ?? []
-        engine.advanceRetentionMark(to: min(mark, base))
+        try engine.advanceRetentionMark(to: min(mark, base))
         for batch in applied where batch.sequence > base { try apply(batch) }
         if last > engine.lastSequence { try seal(at: last) }
         lastSequence = last
-        engine.advanceRetentionMark(to: mark)
+        try engine.advanceRetentionMark(to: mark)
     }
 
     /// Makes a checkpoint, and looks at it by another engine.
@@ -235,12 +235,18 @@ final class ModelRun {
         case .seal(let gap): try seal(at: lastSequence + gap)
         case .advanceMark(let part):
             mark += (lastSequence - mark) * part / 1_000
-            engine.advanceRetentionMark(to: mark)
+            try engine.advanceRetentionMark(to: mark)
         case .get(let key, let moment): try get(key, moment)
         case .getBelowMark(let key, let distance):
             guard mark >= distance else { return }
             expect(throws: .compacted, "a read below the mark") { () throws(EngineError) in
                 _ = try engine.get(key, at: mark - distance)
+            }
+        case .misuse(let misuse): try refuse(misuse)
+        case .scan(let start, let end, let moment, _) where isReversed(start, end),
+            .walk(_, let start, let end, let moment) where isReversed(start, end):
+            expect(throws: .invalid, "a range that ends before it begins") { () throws(EngineError) in
+                _ = try cursor(from: start, to: end, moment)
             }
         case .scan(let start, let end, let moment, let isBackward):
             let expected = model.pairs(from: start, to: end, at: sequence(moment))
@@ -262,6 +268,55 @@ final class ModelRun {
             see("held", try held.cursor.pairs(), held.expected)
         case .restart: try restart()
         case .checkpoint: try checkpoint()
+        }
+    }
+
+    private func isReversed(_ start: Bytes?, _ end: Bytes?) -> Bool {
+        guard let start, let end else { return false }
+        return end < start
+    }
+
+    /// Calls the engine with what makes no sense. It says so, and nothing changes.
+    private func refuse(_ misuse: ModelOperation.Misuse) throws {
+        let last = engine.lastSequence
+        switch misuse {
+        case .repeatedKey(let writes, let isPut):
+            guard case .put(let key, let value)? = writes.first else { return }
+            refuse(WriteBatch(writes + [isPut ? .put(key, value) : .delete(key)]), "a batch that repeats a key")
+        case .reversedDeletion(let start, let end):
+            guard end < start else { return }
+            refuse(WriteBatch([.put("a", "b"), .deleteRange(start, end)]), "a reversed range deletion")
+        case .tooManyDeletions:
+            let count = settings.options.maxRangeDeletionsPerBatch + 1
+            refuse(WriteBatch((0..<count).map { .deleteRange("a", "b\($0)".bytes) }), "a batch of too many deletions")
+        case .closedSnapshot(let key):
+            let snapshot = engine.snapshot()
+            snapshot.close()
+            refuse(key, in: snapshot, "a closed snapshot")
+        case .foreignSnapshot(let key):
+            let other = try StorageEngine.open("other", fileSystem: SimulatedDisk().mount(), options: settings.options)
+            refuse(key, in: other.snapshot(), "a snapshot of another engine")
+        case .markAhead(let distance):
+            let mark = engine.retentionMark
+            expect(throws: .invalid, "a mark above the last batch") { () throws(EngineError) in
+                try engine.advanceRetentionMark(to: last + distance)
+            }
+            expect(engine.retentionMark, mark, "the mark after one that was refused")
+        }
+        expect(engine.lastSequence, last, "the last sequence after a misuse")
+    }
+
+    private func refuse(_ batch: WriteBatch, _ what: String) {
+        expect(throws: .invalid, what) { () throws(EngineError) in
+            try engine.apply(batch, sequence: engine.lastSequence + 1)
+        }
+    }
+
+    private func refuse(_ key: Bytes, in snapshot: EngineSnapshot, _ what: String) {
+        expect(throws: .invalid, "a read of \(what)") { () throws(EngineError) in _ = try engine.get(key, in: snapshot)
+        }
+        expect(throws: .invalid, "a cursor of \(what)") { () throws(EngineError) in
+            _ = try engine.makeCursor(in: snapshot)
         }
     }
 
@@ -299,7 +354,7 @@ final class ModelRun {
         from start: Bytes?,
         to end: Bytes?,
         _ moment: ModelOperation.Moment
-    ) throws -> EngineCursor {
+    ) throws(EngineError) -> EngineCursor {
         switch moment {
         case .now: return try engine.makeCursor(from: start, to: end)
         case .old: return try engine.makeCursor(from: start, to: end, at: sequence(moment))
