@@ -68,7 +68,10 @@ final class CheckpointFormatTests: XCTestCase {
     func testTheFirstGenerationIsThatOfThePage() throws {
         let disk = SimulatedDisk()
         let driver = try ReplicaDriver(disk.mount())
-        XCTAssertEqual(disk.contents(of: "balsa/groups/1/ROOT"), try examples()[1])
+        XCTAssertEqual(
+            disk.contents(of: "balsa/groups/1/ROOT"),
+            [UInt8](TwinFile.encoded(Bytes(try examples()[1])))
+        )
         XCTAssertEqual(try disk.mount().list("balsa/groups/1/state-1"), [])
         XCTAssertNil(driver.replica.failure)
     }

@@ -93,15 +93,15 @@ final class ReservedBytesTests: XCTestCase {
                 name: "IDENTITY",
                 example: [UInt8](try Identity(member: 1, incarnation: incarnation).encoded()),
                 version: ("version", 4..<6),
-                reserved: [("reserved", 7..<8)],
-                checksum: (0..<52, 52)
+                reserved: [("reserved", 7..<8), ("reserved", 12..<16)],
+                checksum: (0..<56, 56)
             ) { _ = try Identity(decoding: Bytes($0)) },
             Format(
                 name: "BOOT",
                 example: [UInt8](try boot.encoded()),
                 version: ("version", 4..<6),
                 reserved: [("reserved", 6..<8)],
-                checksum: (0..<44, 44)
+                checksum: (0..<64, 64)
             ) { _ = try BootRecord(decoding: Bytes($0)) },
             Format(name: "the table of members", example: [UInt8](table.encoded), version: ("table version", 0..<2)) {
                 _ = try MemberTable(decoding: Bytes($0))
@@ -110,7 +110,7 @@ final class ReservedBytesTests: XCTestCase {
                 name: "ROOT",
                 example: [UInt8](try root.encoded()),
                 version: ("version", 4..<6),
-                reserved: [("reserved", 6..<8), ("reserved", 32..<44)],
+                reserved: [("reserved", 6..<8), ("reserved", 12..<16), ("reserved", 40..<44)],
                 checksum: (0..<44, 44)
             ) { _ = try RootFile(decoding: Bytes($0)) },
             Format(

@@ -12,6 +12,8 @@ struct GenerationStore {
     let fileSystem: any FileSystem
     private let directory: String
     private(set) var root: RootFile?
+    /// A sentence about ROOT where one of its copies is damaged; ``confirm()`` writes it again.
+    private(set) var mended: String?
     /// The highest number that a directory has had.
     private var highest: UInt64 = 0
 
@@ -21,7 +23,9 @@ struct GenerationStore {
         self.fileSystem = fileSystem
         let path = directory + "/ROOT"
         do {
-            root = try fileSystem.exists(path) ? try GenerationStore.readRoot(path, in: fileSystem) : nil
+            let found = try GenerationStore.readRoot(path, in: fileSystem)
+            root = found?.record
+            mended = found?.fault.map { mendedSentence(path, $0) }
         } catch let error as FileError {
             throw ReplicaError(error)
         } catch let error as DecodingError {
@@ -47,10 +51,11 @@ struct GenerationStore {
         return ReplicaError(.invalid, "the root cannot be encoded: \(error)")
     }
 
-    private static func readRoot(_ path: String, in fileSystem: any FileSystem) throws -> RootFile {
-        let file = try fileSystem.open(path, .read)
-        defer { file.close() }
-        return try RootFile(decoding: try file.read(RootFile.byteCount + 1, at: 0))
+    private static func readRoot(_ path: String, in fileSystem: any FileSystem) throws -> TwinFile.Found<RootFile>? {
+        guard let bytes = try TwinFile.read(path, maxRecordBytes: RootFile.byteCount, in: fileSystem) else {
+            return nil
+        }
+        return try TwinFile.decode(bytes) { bytes throws(DecodingError) in try RootFile(decoding: bytes) }
     }
 
     /// Removes what is not live. Only once everything was verified, since what looks left over may be what a lost root named; and
@@ -102,22 +107,11 @@ struct GenerationStore {
     private func publish(_ root: RootFile) throws {
         // The names of the generation's directory and of the new root, each before what builds upon it.
         try fileSystem.syncDirectory(directory)
-        try write(try root.encoded(), to: directory + "/ROOT.new")
-        try fileSystem.rename(directory + "/ROOT.new", to: directory + "/ROOT")
-        try fileSystem.syncDirectory(directory)
+        try TwinFile.replace("ROOT", in: directory, with: try root.encoded(), fileSystem)
     }
 
     /// Removes a generation that is not live any more. What cannot be removed now is removed when the store is opened.
     func remove(_ generation: UInt64) throws(FileError) {
         try fileSystem.removeDirectory(path(of: generation))
-    }
-
-    /// Writes a new file and syncs it. A leftover of that name is replaced.
-    private func write(_ bytes: Bytes, to path: String) throws(FileError) {
-        if try fileSystem.exists(path) { try fileSystem.remove(path) }
-        let file = try fileSystem.open(path, .create)
-        defer { file.close() }
-        try file.write(bytes, at: 0)
-        try file.sync()
     }
 }

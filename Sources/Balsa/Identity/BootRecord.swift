@@ -32,15 +32,19 @@ struct BootRecord: Equatable, Sendable {
     static let version: UInt16 = 1
     /// How many openings the record reaches back, the present one included.
     static let maxNonces = 4_096
+    /// How many peers it holds: those that the cluster has had, not only those that it has.
+    static let maxPeers = 1_024
     /// The length of a record of no openings and no peers.
-    static let fixedByteCount = 8 + 16 + 8 + 4 + 4
+    static let fixedByteCount = 60
     private static let peerByteCount = 40
-    static let maxByteCount = fixedByteCount + 8 * maxNonces + peerByteCount * Configuration.maxVoters
+    static let maxByteCount = fixedByteCount + 8 * maxNonces + peerByteCount * maxPeers
 
     /// The incarnation of the directory that it belongs to.
     var incarnation: UniqueID
     /// How often the directory was opened.
     var counter: UInt64
+    /// The latest opening whose mark VOTE, ROOT and the log have, durably; nil before the member's replica was opened.
+    var marked: Opening?
     /// The random numbers of the last openings, latest first: as many as there were, at most ``maxNonces``.
     var nonces: [UInt64]
     /// The peers that were listened to, by ascending id.
@@ -71,14 +75,18 @@ struct BootRecord: Equatable, Sendable {
     }
 
     func encoded() throws(DecodingError) -> Bytes {
-        var writer = ByteWriter(capacity: BootRecord.maxByteCount, limit: BootRecord.maxByteCount)
+        let byteCount = BootRecord.fixedByteCount + 8 * nonces.count + BootRecord.peerByteCount * peers.count
+        var writer = ByteWriter(capacity: byteCount, limit: BootRecord.maxByteCount)
         try writer.uint32(BootRecord.magic, "magic")
         try writer.uint16(BootRecord.version, "version")
         try writer.uint16(0, "reserved")
+        try writer.uint32(UInt32(byteCount), "byte count")
+        try writer.uint32(UInt32(peers.count), "peers")
         try writer.uniqueID(incarnation, "incarnation")
         try writer.uint64(counter, "counter")
+        try writer.uint64(marked?.boot ?? 0, "marked counter")
+        try writer.uint64(marked?.nonce ?? 0, "marked nonce")
         for nonce in nonces { try writer.uint64(nonce, "nonce") }
-        try writer.uint32(UInt32(peers.count), "peers")
         for peer in peers {
             try writer.uint64(peer.member, "peer")
             try writer.uint64(peer.boot, "peer counter")
@@ -108,9 +116,15 @@ struct BootRecord: Equatable, Sendable {
         }
         guard reader.checksum(of: 0..<end) == stored else { throw DecodingError(.checksum, "checksum", at: end) }
         guard try reader.uint16("reserved") == 0 else { throw DecodingError(.outOfBounds, "reserved", at: 6) }
+        guard try Int(reader.uint32("byte count")) == bytes.count else {
+            throw DecodingError(.inconsistent, "byte count", at: 8)
+        }
+        let peerCount = try reader.uint32("peers")
+        guard peerCount <= BootRecord.maxPeers else { throw DecodingError(.outOfBounds, "peers", at: 12) }
         incarnation = try reader.someUniqueID("incarnation")
         counter = try reader.uint64("counter")
-        guard counter >= 1, counter <= largestNumber else { throw DecodingError(.outOfBounds, "counter", at: 24) }
+        guard counter >= 1, counter <= largestNumber else { throw DecodingError(.outOfBounds, "counter", at: 32) }
+        marked = try BootRecord.opening(from: &reader, "marked counter", "marked nonce", atMost: counter)
         // As many as there were openings, as far as the record reaches back.
         let count = Int(min(counter, UInt64(BootRecord.maxNonces)))
         guard reader.remaining >= 8 * count else { throw DecodingError(.truncated, "nonce", at: bytes.count) }
@@ -121,32 +135,39 @@ struct BootRecord: Equatable, Sendable {
             guard nonce != 0 else { throw DecodingError(.outOfBounds, "nonce", at: at) }
             nonces.append(nonce)
         }
-        let start = reader.offset
-        let peerCount = try reader.uint32("peers")
-        guard peerCount <= Configuration.maxVoters else { throw DecodingError(.outOfBounds, "peers", at: start) }
         for _ in 0..<peerCount {
             let at = reader.offset
-            let peer = try BootRecord.peer(from: &reader)
+            let peer = try BootRecord.peer(from: &reader, counter: counter)
             guard peer.member > peers.last?.member ?? 0, peer.boot >= 1, peer.boot <= largestNumber, peer.nonce != 0
             else {
                 throw DecodingError(.outOfBounds, "peer", at: at)
             }
-            if let known = peer.known {
-                guard known.boot >= 1, known.boot <= counter, known.nonce != 0 else {
-                    throw DecodingError(.outOfBounds, "known counter", at: at + 24)
-                }
-            }
             peers.append(peer)
         }
-        guard reader.remaining == 4 else { throw DecodingError(.inconsistent, "peers", at: start) }
+        guard reader.remaining == 4 else { throw DecodingError(.inconsistent, "peers", at: 12) }
     }
 
-    private static func peer(from reader: inout ByteReader) throws(DecodingError) -> Peer {
+    private static func peer(from reader: inout ByteReader, counter: UInt64) throws(DecodingError) -> Peer {
         let member = try reader.uint64("peer")
         let boot = try reader.uint64("peer counter")
         let nonce = try reader.uint64("peer nonce")
-        let known = Opening(boot: try reader.uint64("known counter"), nonce: try reader.uint64("known nonce"))
-        let isNone = known.boot == 0 && known.nonce == 0
-        return Peer(member: member, boot: boot, nonce: nonce, known: isNone ? nil : known)
+        let known = try opening(from: &reader, "known counter", "known nonce", atMost: counter)
+        return Peer(member: member, boot: boot, nonce: nonce, known: known)
+    }
+
+    /// An opening of this member's directory; nil where both numbers are 0.
+    private static func opening(
+        from reader: inout ByteReader,
+        _ counterField: StaticString,
+        _ nonceField: StaticString,
+        atMost counter: UInt64
+    ) throws(DecodingError) -> Opening? {
+        let at = reader.offset
+        let opening = Opening(boot: try reader.uint64(counterField), nonce: try reader.uint64(nonceField))
+        if opening.boot == 0, opening.nonce == 0 { return nil }
+        guard opening.boot >= 1, opening.boot <= counter, opening.nonce != 0 else {
+            throw DecodingError(.outOfBounds, counterField, at: at)
+        }
+        return opening
     }
 }

@@ -4,8 +4,8 @@ import BalsaWire
 
 /// The file IDENTITY of a member: who it is, and which cluster it belongs to.
 ///
-/// It is replaced as a whole while the first boot lasts, and never again once it says *established*: written under another
-/// name, synced, renamed, and the directory synced. `Docs/IdentityFormat.md` has the layout.
+/// It is a ``TwinFile``, replaced as a whole while the first boot lasts, and never again once it says *established*, unless a
+/// copy of it is damaged. `Docs/IdentityFormat.md` has the layout.
 struct Identity: Hashable, Sendable {
     /// How far the first boot has come.
     enum State: Hashable, Sendable {
@@ -19,9 +19,9 @@ struct Identity: Hashable, Sendable {
 
     static let magic: UInt32 = 0x424c_4449  // "IDLB" on disk
     static let version: UInt16 = 1
-    /// The length of the file without a table.
-    static let fixedByteCount = 56
-    /// The length of the longest file.
+    /// The length of a copy without a table.
+    static let fixedByteCount = 60
+    /// The length of the longest copy.
     static let maxByteCount = fixedByteCount + MemberTable.maxByteCount
 
     /// Which member it is.
@@ -65,10 +65,11 @@ struct Identity: Hashable, Sendable {
         try writer.uint16(Identity.version, "version")
         try writer.uint8(stateCode, "state")
         try writer.uint8(0, "reserved")
+        try writer.uint32(UInt32(Identity.fixedByteCount + table.count), "byte count")
+        try writer.uint32(0, "reserved")
         try writer.uint64(member, "member")
         try writer.uniqueID(incarnation, "incarnation")
         try writer.uniqueID(cluster?.id ?? .none, "cluster")
-        try writer.uint32(UInt32(table.count), "table byte count")
         try writer.bytes(table, "table")
         try writer.uint32(writer.checksum(of: 0..<writer.count), "checksum")
         return Bytes(writer.array)
@@ -86,7 +87,7 @@ struct Identity: Hashable, Sendable {
         guard bytes.count >= Identity.fixedByteCount else {
             throw DecodingError(.truncated, "checksum", at: bytes.count)
         }
-        // Nothing is believed before the checksum, not even a length.
+        // Nothing is believed before the checksum, not even the length: where that is another one, the checksum is, too.
         let end = bytes.count - 4
         let stored = try bytes.slice(end..<bytes.count).withReader { reader throws(DecodingError) in
             try reader.uint32("checksum")
@@ -94,13 +95,14 @@ struct Identity: Hashable, Sendable {
         guard reader.checksum(of: 0..<end) == stored else { throw DecodingError(.checksum, "checksum", at: end) }
         let code = try reader.uint8("state")
         guard try reader.uint8("reserved") == 0 else { throw DecodingError(.outOfBounds, "reserved", at: 7) }
+        guard try Int(reader.uint32("byte count")) == bytes.count else {
+            throw DecodingError(.inconsistent, "byte count", at: 8)
+        }
+        guard try reader.uint32("reserved") == 0 else { throw DecodingError(.outOfBounds, "reserved", at: 12) }
         member = try reader.uint64("member")
-        guard member != 0 else { throw DecodingError(.outOfBounds, "member", at: 8) }
+        guard member != 0 else { throw DecodingError(.outOfBounds, "member", at: 16) }
         incarnation = try reader.someUniqueID("incarnation")
         let id = try reader.uniqueID("cluster")
-        guard try Int(reader.uint32("table byte count")) == end - reader.offset else {
-            throw DecodingError(.inconsistent, "table byte count", at: 48)
-        }
         state = try Identity.state(code, id, bytes.slice(reader.offset..<end))
         // The table of a cluster that is established has the member as it is: else it would not be one.
         if let row = established?.table[member], row.incarnation == incarnation { return }
@@ -109,11 +111,11 @@ struct Identity: Hashable, Sendable {
 
     private static func state(_ code: UInt8, _ id: UniqueID, _ table: Bytes) throws(DecodingError) -> State {
         if code == 1 {
-            guard id == .none, table.isEmpty else { throw DecodingError(.inconsistent, "cluster", at: 32) }
+            guard id == .none, table.isEmpty else { throw DecodingError(.inconsistent, "cluster", at: 40) }
             return .prepared
         }
         guard code == 2 || code == 3 else { throw DecodingError(.outOfBounds, "state", at: 6) }
-        guard id != .none else { throw DecodingError(.outOfBounds, "cluster", at: 32) }
+        guard id != .none else { throw DecodingError(.outOfBounds, "cluster", at: 40) }
         let cluster = ClusterIdentity(id: id, table: try MemberTable(decoding: table))
         return code == 2 ? .noted(cluster) : .established(cluster)
     }

@@ -4,8 +4,7 @@ import BalsaWire
 
 /// The files IDENTITY and BOOT of a member's directory.
 ///
-/// Both are replaced as a whole: written under another name, synced, renamed, and the directory synced. A crash leaves the
-/// old or the new one. IDENTITY comes first: a directory with anything else in it and no IDENTITY has lost it.
+/// Both are ``TwinFile``s, replaced as a whole. A crash leaves the old or the new one. IDENTITY comes first: a directory with anything else in it and no IDENTITY has lost it.
 struct IdentityStore {
     private let fileSystem: any FileSystem
     private let directory: String
@@ -14,6 +13,10 @@ struct IdentityStore {
 
     /// The random number of this opening.
     private let nonce: UInt64
+    /// A sentence for each file with a damaged copy, which ``count()`` writes again.
+    private(set) var mended: [String] = []
+    /// Whether a copy of IDENTITY is damaged.
+    private var isIdentityDamaged = false
 
     /// Reads both files, or makes IDENTITY for a new member. It does not count the opening: ``count()`` does that, once neither
     /// what the directory holds nor the setup has refused it. A store binds its port before.
@@ -35,10 +38,13 @@ struct IdentityStore {
         let path = directory + "/IDENTITY"
         // Whoever renamed a file may have died before its name was durable.
         try filed { () throws(FileError) in try fileSystem.syncDirectory(directory) }
-        if let bytes = try IdentityStore.read(path, Identity.maxByteCount, in: fileSystem) {
-            do throws(DecodingError) { identity = try Identity(decoding: bytes) } catch {
-                throw ReplicaError(error, in: path)
-            }
+        let found = try IdentityStore.read(path, Identity.maxByteCount, in: fileSystem) { bytes throws(DecodingError) in
+            try Identity(decoding: bytes)
+        }
+        if let found {
+            identity = found.record
+            isIdentityDamaged = found.fault != nil
+            if let fault = found.fault { mended.append(mendedSentence(path, fault)) }
         } else {
             try IdentityStore.checkIsEmpty(directory, in: fileSystem)
             identity = Identity(member: member, incarnation: ids.next())
@@ -52,12 +58,16 @@ struct IdentityStore {
                     + "member \(member) a directory of its own"
             )
         }
-        boot = try IdentityStore.readBoot(directory, identity, in: fileSystem)
+        let record = try IdentityStore.readBoot(directory, identity, in: fileSystem)
+        boot = record.record
+        if let fault = record.fault { mended.append(mendedSentence(directory + "/BOOT", fault)) }
     }
 
     /// Notes durably that the directory is opened once more. Called once, when nothing refuses the opening any more, and before
     /// anything is said.
     mutating func count() throws(ReplicaError) {
+        if isIdentityDamaged { try write(identity) }
+        isIdentityDamaged = false
         boot.bump(nonce: nonce)
         try writeBoot()
     }
@@ -66,22 +76,22 @@ struct IdentityStore {
         _ directory: String,
         _ identity: Identity,
         in fileSystem: any FileSystem
-    ) throws(ReplicaError) -> BootRecord {
+    ) throws(ReplicaError) -> TwinFile.Found<BootRecord> {
         let path = directory + "/BOOT"
-        guard let bytes = try read(path, BootRecord.maxByteCount, in: fileSystem) else {
+        let found = try read(path, BootRecord.maxByteCount, in: fileSystem) { bytes throws(DecodingError) in
+            try BootRecord(decoding: bytes)
+        }
+        guard let found else {
             // It is made right behind IDENTITY, before anything is said.
             guard identity.state == .prepared else { throw ReplicaError(.damaged, "\(path) is missing") }
-            return BootRecord(incarnation: identity.incarnation)
+            return TwinFile.Found(record: BootRecord(incarnation: identity.incarnation), fault: nil)
         }
-        let record: BootRecord
-        do throws(DecodingError) { record = try BootRecord(decoding: bytes) } catch {
-            throw ReplicaError(error, in: path)
-        }
+        let record = found.record
         guard record.incarnation == identity.incarnation else {
             throw ReplicaError(.damaged, "\(path) belongs to another directory than IDENTITY")
         }
         guard record.counter < largestNumber else { throw ReplicaError(.damaged, "\(path) cannot count any further") }
-        return record
+        return found
     }
 
     /// Throws where a directory without IDENTITY holds anything that only a member makes.
@@ -96,17 +106,19 @@ struct IdentityStore {
         )
     }
 
-    /// The bytes of a file, at most one more than it may have; nil where there is none.
-    private static func read(
+    /// What a file holds; nil where there is none.
+    private static func read<Record: Equatable>(
         _ path: String,
-        _ limit: Int,
-        in fileSystem: any FileSystem
-    ) throws(ReplicaError) -> Bytes? {
-        try filed { () throws(FileError) in
-            guard try fileSystem.exists(path) else { return nil }
-            let file = try fileSystem.open(path, .read)
-            defer { file.close() }
-            return try file.read(limit + 1, at: 0)
+        _ maxRecordBytes: Int,
+        in fileSystem: any FileSystem,
+        _ decode: (Bytes) throws(DecodingError) -> Record
+    ) throws(ReplicaError) -> TwinFile.Found<Record>? {
+        let bytes = try filed { () throws(FileError) in
+            try TwinFile.read(path, maxRecordBytes: maxRecordBytes, in: fileSystem)
+        }
+        guard let bytes else { return nil }
+        do throws(DecodingError) { return try TwinFile.decode(bytes, decode) } catch {
+            throw ReplicaError(error, in: path)
         }
     }
 
@@ -132,20 +144,12 @@ struct IdentityStore {
     }
 
     private func replace(_ name: String, _ encode: () throws(DecodingError) -> Bytes) throws(ReplicaError) {
-        let path = directory + "/" + name
         let bytes: Bytes
         do throws(DecodingError) { bytes = try encode() } catch {
-            throw ReplicaError(.invalid, "\(path) cannot be encoded: \(error)")
+            throw ReplicaError(.invalid, "\(directory)/\(name) cannot be encoded: \(error)")
         }
         try filed { () throws(FileError) in
-            let new = path + ".new"
-            if try fileSystem.exists(new) { try fileSystem.remove(new) }
-            let file = try fileSystem.open(new, .create)
-            defer { file.close() }
-            try file.write(bytes, at: 0)
-            try file.sync()
-            try fileSystem.rename(new, to: path)
-            try fileSystem.syncDirectory(directory)
+            try TwinFile.replace(name, in: directory, with: bytes, fileSystem)
         }
     }
 

@@ -78,6 +78,7 @@ public final class Member {
             var ids = UniqueIDSource(seed: setup.identitySeed)
             let store = try IdentityStore(opening: setup.directory, in: fileSystem, member: setup.member, ids: &ids)
             let member = Member(setup, fileSystem, provider, lock, store, at: now)
+            effects += store.mended.map { .damagedCopy($0) }
             do throws(ReplicaError) {
                 if let cluster = store.identity.established {
                     try setup.validate(against: cluster)
@@ -365,7 +366,8 @@ public final class Member {
     private func openReplica(_ cluster: ClusterIdentity, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
         let configuration: Configuration
         do throws(ConfigurationError) { configuration = try Configuration(voters: cluster.table.members) } catch {
-            throw ReplicaError(.damaged, error.description)
+            // A table has room for more members than this release takes part with.
+            throw ReplicaError(.upgradeRequired, "\(setup.directory)/IDENTITY: \(error.description)")
         }
         replica = try Replica.open(
             directory: setup.directory,

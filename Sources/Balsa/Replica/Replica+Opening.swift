@@ -76,6 +76,7 @@ extension Replica {
                 identity: identity,
                 nonce: RandomSource.mix(seed)
             )
+            if let mended = parts.generations.mended { effects.append(.damagedCopy(mended)) }
             replica.start(at: now, into: &effects)
             return replica
         } catch {

@@ -160,6 +160,8 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
             delegate?.noticed(.anomaly(anomaly))
         case .retrying(let reason):
             noteRetry(reason)
+        case .damagedCopy(let sentence):
+            delegate?.noticed(.damaged(sentence))
         case .undecodable(let error):
             delegate?.noticed(.frameRefused("\(error)"))
         case .failed(let error):

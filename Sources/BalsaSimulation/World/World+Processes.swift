@@ -294,6 +294,8 @@ extension World {
             judge { try judges.identity.waits(member.id, sentence, at: now) }
         case .retrying(let reason):
             trace.record("retrying", member: member.id, at: now, reason)
+        case .damagedCopy(let sentence):
+            trace.record("damaged-copy", member: member.id, at: now, sentence)
         case .undecodable(let error):
             judge { try judges.processes.cannotDecode(member.id, "\(error)", at: now) }
         case .failed(let error):

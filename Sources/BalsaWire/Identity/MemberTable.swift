@@ -34,23 +34,25 @@ public struct MemberTable: Hashable, Sendable {
     static let version: UInt16 = 1
     /// The longest address, in bytes: more than a host name and a port can take.
     public static let maxAddressBytes = 320
+    /// How many members a table has at most: more than a cluster can be founded with, for those that join it later.
+    public static let maxMembers = 31
     /// The length of the longest table, in bytes.
-    package static let maxByteCount = 4 + Configuration.maxVoters * (8 + 16 + 2 + maxAddressBytes)
+    package static let maxByteCount = 4 + maxMembers * (8 + 16 + 2 + maxAddressBytes)
 
     /// The members, by ascending id.
     public let rows: [Row]
 
     /// A table, in any order.
     ///
-    /// - Throws: ``DecodingError``, *out of bounds* or *inconsistent*, for a list that is none of 1 to 7 different members
-    ///   with incarnations of their own and addresses of at most ``maxAddressBytes``.
+    /// - Throws: ``DecodingError``, *out of bounds* or *inconsistent*, for a list that is none of 1 to
+    ///   ``maxMembers`` different members with incarnations of their own and addresses of at most ``maxAddressBytes``.
     public init(_ rows: [Row]) throws(DecodingError) {
         self.rows = rows.sorted { $0.member < $1.member }
         try check(at: 0)
     }
 
     private func check(at offset: Int) throws(DecodingError) {
-        guard (1...Configuration.maxVoters).contains(rows.count) else {
+        guard (1...MemberTable.maxMembers).contains(rows.count) else {
             throw DecodingError(.outOfBounds, "table members", at: offset)
         }
         for (place, row) in rows.enumerated() {
@@ -113,7 +115,7 @@ public struct MemberTable: Hashable, Sendable {
         guard version <= MemberTable.version else { throw DecodingError(.version, "table version", at: start) }
         guard version > 0 else { throw DecodingError(.outOfBounds, "table version", at: start) }
         let count = try reader.uint16("table members")
-        guard count <= Configuration.maxVoters else {
+        guard count <= MemberTable.maxMembers else {
             throw DecodingError(.outOfBounds, "table members", at: start + 2)
         }
         var rows: [Row] = []

@@ -120,7 +120,9 @@ final class ReplicaDriver {
                 if !holdsWork { perform(work) }
             case .send(_, let pieces, _):
                 note(Bytes(pieces.flatMap { [UInt8]($0) }))
-            case .reply, .wake, .standing, .established, .report, .undecodable, .firstBootWaits, .retrying, .failed:
+            case .reply, .wake, .standing, .established, .report, .undecodable, .firstBootWaits, .retrying,
+                .damagedCopy,
+                .failed:
                 break
             }
         }

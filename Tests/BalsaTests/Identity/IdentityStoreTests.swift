@@ -91,7 +91,7 @@ final class IdentityStoreTests: XCTestCase {
 
     func testARecord_ofMoreOpeningsThanItHolds_forgetsTheOldestAndKeepsWhatPeersKnow() throws {
         let disk = try establishedDisk()
-        var record = try BootRecord(decoding: disk.mount().open("m/BOOT", .read).read(1 << 20, at: 0))
+        var record = try TwinFile.boot(disk.mount().open("m/BOOT", .read).read(1 << 20, at: 0))
         let first = try XCTUnwrap(record.opening(1))
         record.peers = [.init(member: 1, boot: 3, nonce: 4, known: first)]
         for nonce in 1...5_000 as ClosedRange<UInt64> { record.bump(nonce: 1_000 + nonce) }
@@ -103,7 +103,7 @@ final class IdentityStoreTests: XCTestCase {
         XCTAssertNil(record.opening(5_002))
         XCTAssertNil(record.opening(0))
         try disk.mount().remove("m/BOOT")
-        try disk.mount().open("m/BOOT", .create).write(try record.encoded(), at: 0)
+        try disk.mount().open("m/BOOT", .create).write(TwinFile.encoded(try record.encoded()), at: 0)
         let store = try open(disk.mount(), seed: 9)
         XCTAssertEqual(store.boot.counter, 5_002)
         XCTAssertEqual(store.boot.peers, record.peers)
@@ -234,35 +234,98 @@ final class IdentityStoreTests: XCTestCase {
         let file = try files.open("m/BOOT", .create)
         var record = BootRecord(incarnation: UniqueID(high: 9, low: 9))
         record.bump(nonce: 4)
-        try file.write(try record.encoded(), at: 0)
+        try file.write(TwinFile.encoded(try record.encoded()), at: 0)
         XCTAssertEqual(refusal(other)?.code, .damaged)
         XCTAssertNoThrow(try open(disk.mount(), seed: 3))
     }
 
-    func testEveryDamagedBitOfEitherFileIsRefusedAndNothingIsWritten() throws {
-        for (path, count) in [("m/IDENTITY", 122), ("m/BOOT", 48)] {
+    private let records = [("m/IDENTITY", 126), ("m/BOOT", 68)]
+
+    func testEveryDamagedByte_ofOneCopy_isMendedFromTheOther_andOfBothIsRefused() throws {
+        for (path, count) in records {
             let whole = try establishedDisk()
-            XCTAssertEqual(try whole.mount().open(path, .read).size(), UInt64(count))
-            for bit in 0..<count * 8 {
-                let disk = SimulatedDisk(whole.image())
-                disk.corrupt(path, at: UInt64(bit / 8), mask: 1 << UInt8(bit % 8))
-                let digest = disk.contentDigest
-                let error = refusal(disk)
-                XCTAssertTrue(error?.code == .damaged || error?.code == .upgradeRequired, "\(path), bit \(bit)")
-                XCTAssertEqual(disk.contentDigest, digest)
+            let before = try XCTUnwrap(whole.contents(of: path))
+            XCTAssertEqual(before.count, 8_192, path)
+            XCTAssertEqual(Array(before[..<4_096]), Array(before[4_096...]), path)
+            // The padding is looked at, too.
+            for byte in [0..<count, 4_090..<4_096].joined() {
+                let bit = 8 * byte + byte % 8
+                for copies in [[0], [1], [0, 1]] {
+                    let disk = SimulatedDisk(whole.image())
+                    for copy in copies {
+                        disk.corrupt(path, at: UInt64(4_096 * copy + bit / 8), mask: 1 << UInt8(bit % 8))
+                    }
+                    let digest = disk.contentDigest
+                    guard copies.count == 1 else {
+                        let error = refusal(disk)
+                        XCTAssertTrue(error?.code == .damaged || error?.code == .upgradeRequired, "\(path), bit \(bit)")
+                        XCTAssertEqual(error?.message.hasPrefix(path), true, "\(error?.message ?? "")")
+                        XCTAssertEqual(disk.contentDigest, digest)
+                        continue
+                    }
+                    let store = try open(disk.mount(), seed: 3)
+                    XCTAssertEqual(store.mended.count, 1, "\(path), bit \(bit)")
+                    XCTAssertEqual(store.mended.first?.hasPrefix(path + ": "), true, "\(store.mended)")
+                    let after = try XCTUnwrap(disk.contents(of: path))
+                    XCTAssertEqual(Array(after[..<4_096]), Array(after[4_096...]), "\(path), bit \(bit)")
+                    XCTAssertEqual(store.boot.counter, 2)
+                }
             }
         }
     }
 
-    func testEveryTruncationAndEveryExcessOfEitherFileIsRefused() throws {
-        for path in ["m/IDENTITY", "m/BOOT"] {
+    func testTwoValidCopiesThatDiffer_areRefused() throws {
+        let whole = try establishedDisk()
+        let later = SimulatedDisk(whole.image())
+        _ = try open(later.mount(), seed: 3)
+        let copies = [whole, later].map { Bytes(Array($0.contents(of: "m/BOOT")?.prefix(4_096) ?? [])) }
+        for order in [[0, 1], [1, 0]] {
+            let disk = SimulatedDisk(later.image())
+            let file = try disk.mount().open("m/BOOT", .readWrite)
+            for (place, copy) in order.enumerated() { try file.write(copies[copy], at: UInt64(place) * 4_096) }
+            file.close()
+            disk.processCrash()
+            let error = refusal(disk)
+            XCTAssertEqual(error?.code, .damaged)
+            XCTAssertEqual(error?.message, "m/BOOT: second copy: inconsistent at byte 4096")
+        }
+    }
+
+    func testEveryCut_leavesTheFirstCopyOrIsRefused_andEveryExcessIsRefused() throws {
+        for (path, count) in records {
             let whole = try establishedDisk()
-            let size = try whole.mount().open(path, .read).size()
-            for length in [UInt64](0...size + 1) where length != size {
+            let size = 8_192 as UInt64
+            for length in [0...UInt64(count), 4_000...4_200, 8_000...size + 1].joined() where length != size {
                 let disk = SimulatedDisk(whole.image())
                 try disk.mount().open(path, .readWrite).setSize(length)
-                XCTAssertEqual(refusal(disk)?.code, .damaged, "\(path) of \(length) bytes")
+                guard length >= count, length < size else {
+                    XCTAssertEqual(refusal(disk)?.code, .damaged, "\(path) of \(length) bytes")
+                    continue
+                }
+                XCTAssertEqual(try open(disk.mount(), seed: 3).mended.count, 1, "\(path) of \(length) bytes")
+                XCTAssertEqual(disk.contents(of: path)?.count, 8_192)
             }
+        }
+    }
+
+    func testALongRecord_hasItsCopiesFurtherApart() throws {
+        let disk = try establishedDisk()
+        var record = try TwinFile.boot(Bytes(try XCTUnwrap(disk.contents(of: "m/BOOT"))))
+        for nonce in 1...600 as ClosedRange<UInt64> { record.bump(nonce: nonce) }
+        record.peers = (1...1_024).map { BootRecord.Peer(member: $0, boot: 1, nonce: 1) }
+        try disk.mount().remove("m/BOOT")
+        let bytes = TwinFile.encoded(try record.encoded())
+        XCTAssertEqual(bytes.count, 2 * 12 * 4_096)
+        let file = try disk.mount().open("m/BOOT", .create)
+        try file.write(bytes, at: 0)
+        try file.sync()
+        try disk.mount().syncDirectory("m")
+        for at in [100, 12 * 4_096 + 100] as [UInt64] {
+            let damaged = SimulatedDisk(disk.image())
+            damaged.corrupt("m/BOOT", at: at, mask: 1)
+            let store = try open(damaged.mount(), seed: 3)
+            XCTAssertEqual(store.mended.count, 1)
+            XCTAssertTrue(store.boot.peers == record.peers)
         }
     }
 }

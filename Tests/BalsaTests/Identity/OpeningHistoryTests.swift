@@ -68,7 +68,7 @@ final class OpeningHistoryTests: XCTestCase {
             boot.bump(nonce: 70 + UInt64(place))
             for (name, bytes) in [("m/IDENTITY", try identity.encoded()), ("m/BOOT", try boot.encoded())] {
                 let file = try files.open(name, .create)
-                try file.write(bytes, at: 0)
+                try file.write(TwinFile.encoded(bytes), at: 0)
                 try file.sync()
             }
             try files.syncDirectory("m")
@@ -240,11 +240,11 @@ final class OpeningHistoryTests: XCTestCase {
 
     private func addOpenings(_ count: Int, to disk: SimulatedDisk, forgetting: Bool) throws {
         let files = disk.mount()
-        var record = try BootRecord(decoding: files.open("m/BOOT", .read).read(1 << 20, at: 0))
+        var record = try TwinFile.boot(files.open("m/BOOT", .read).read(1 << 20, at: 0))
         for nonce in 1...UInt64(count) { record.bump(nonce: 10_000 + nonce) }
         for place in record.peers.indices where forgetting { record.peers[place].known = nil }
         try files.remove("m/BOOT")
-        try files.open("m/BOOT", .create).write(try record.encoded(), at: 0)
+        try files.open("m/BOOT", .create).write(TwinFile.encoded(try record.encoded()), at: 0)
         disk.processCrash()
     }
 

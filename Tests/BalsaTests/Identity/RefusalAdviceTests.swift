@@ -52,7 +52,7 @@ final class RefusalAdviceTests: XCTestCase {
             boot.bump(nonce: 70 + row.member)
             for (name, bytes) in [("m/IDENTITY", try identity.encoded()), ("m/BOOT", try boot.encoded())] {
                 let file = try files.open(name, .create)
-                try file.write(bytes, at: 0)
+                try file.write(TwinFile.encoded(bytes), at: 0)
                 try file.sync()
             }
             try files.syncDirectory("m")
@@ -171,7 +171,7 @@ final class RefusalAdviceTests: XCTestCase {
     }
 
     private func boot(_ disk: SimulatedDisk) throws -> BootRecord {
-        try BootRecord(decoding: Bytes(try XCTUnwrap(disk.contents(of: "m/BOOT"))))
+        try TwinFile.boot(Bytes(try XCTUnwrap(disk.contents(of: "m/BOOT"))))
     }
 
     /// Whatever answers at an address may ask for anything.

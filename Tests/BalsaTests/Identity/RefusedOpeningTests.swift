@@ -144,7 +144,7 @@ final class RefusedOpeningTests: XCTestCase {
         let files = disk.mount()
         try files.remove("m/groups/1/ROOT")
         let file = try files.open("m/groups/1/ROOT", .create)
-        try file.write(try root.encoded(), at: 0)
+        try file.write(TwinFile.encoded(try root.encoded()), at: 0)
         try file.sync()
         try files.syncDirectory("m/groups/1")
         disk.processCrash()
@@ -216,14 +216,15 @@ final class RefusedOpeningTests: XCTestCase {
         assertRefused(disk, .invalid, "limits that cannot work") { disk throws(ReplicaError) in
             try open(disk) { $0.limits.sessionWindow = 0 }
         }
-        for (path, at, code) in [
-            ("m/IDENTITY", 20, ReplicaError.Code.damaged), ("m/BOOT", 10, .damaged), ("m/groups/1/ROOT", 6, .damaged),
-            ("m/groups/1/ROOT", 40, .damaged), ("m/groups/1/VOTE", 4_096 + 32, .damaged),
-            ("m/groups/1/state-1/CURRENT", 20, .damaged), ("m/groups/1/state-1/\(manifest)", 30, .damaged),
-        ] {
-            XCTAssertTrue(disk.corrupt(path, at: UInt64(at), mask: 4), path)
-            assertRefused(disk, code, "\(path), byte \(at)") { disk throws(ReplicaError) in try open(disk) }
-            XCTAssertTrue(disk.corrupt(path, at: UInt64(at), mask: 4), path)
+        // Of files with two copies both.
+        for (path, places) in [
+            ("m/IDENTITY", [20, 4_116]), ("m/BOOT", [10, 4_106]), ("m/groups/1/ROOT", [6, 4_102]),
+            ("m/groups/1/ROOT", [40, 4_136]), ("m/groups/1/VOTE", [4_096 + 32]),
+            ("m/groups/1/state-1/CURRENT", [20]), ("m/groups/1/state-1/\(manifest)", [30]),
+        ] as [(String, [UInt64])] {
+            for at in places { XCTAssertTrue(disk.corrupt(path, at: at, mask: 4), path) }
+            assertRefused(disk, .damaged, "\(path), bytes \(places)") { disk throws(ReplicaError) in try open(disk) }
+            for at in places { XCTAssertTrue(disk.corrupt(path, at: at, mask: 4), path) }
         }
         // Were it not refused, all of it would have been done.
         let digest = disk.contentDigest

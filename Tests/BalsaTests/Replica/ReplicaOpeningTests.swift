@@ -108,12 +108,18 @@ final class ReplicaOpeningTests: ReplicaTestCase {
         for offset in [0, 8, 31, 47] as [UInt64] {
             let group = try closedGroup()
             XCTAssertTrue(group.host(1).disk.corrupt("\(directory)/ROOT", at: offset, mask: 0x10))
+            XCTAssertTrue(group.host(1).disk.corrupt("\(directory)/ROOT", at: 4_096 + offset, mask: 0x10))
             let error = refusal(group)
             XCTAssertEqual(error?.code, .damaged)
             XCTAssertTrue(error?.message.hasPrefix("balsa/groups/1/ROOT: ") ?? false, error?.message ?? "")
-            // Nothing was done to what it holds: were the bit mended, all would be there.
+            // With one copy as it was all is there. The next opening finds both.
             XCTAssertTrue(group.host(1).disk.corrupt("\(directory)/ROOT", at: offset, mask: 0x10))
+            group.expect(.damagedCopy, of: 1)
             XCTAssertNoThrow(try group.open(1))
+            XCTAssertEqual(
+                group.host(1).disk.contents(of: "\(directory)/ROOT").map { Array($0[..<4_096]) == Array($0[4_096...]) },
+                true
+            )
         }
     }
 
@@ -237,7 +243,8 @@ final class ReplicaOpeningTests: ReplicaTestCase {
     /// Each of them is of a release to come; none is damaged.
     func testRoot_voteOrSegment_ofANewerFormat_needsAnUpgradeAndIsNamed() throws {
         let files: [(path: String, versions: [UInt64])] = [
-            ("\(directory)/ROOT", [4]), ("\(directory)/VOTE", [8, VoteFile.copyDistance + 8]), ("balsa/log/", [8]),
+            ("\(directory)/ROOT", [4, 4_100]), ("\(directory)/VOTE", [8, VoteFile.copyDistance + 8]),
+            ("balsa/log/", [8]),
         ]
         for (path, versions) in files {
             let group = try closedGroup()

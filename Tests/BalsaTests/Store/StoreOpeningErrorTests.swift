@@ -102,7 +102,8 @@ final class StoreOpeningErrorTests: StoreTestCase {
         await store.close()
         // Each with the places of its version, and with what its checksum covers where that is verified first.
         let formats: [(name: String, versions: [Int], covered: Int?)] = [
-            ("IDENTITY", [4], nil), ("BOOT", [4], nil), ("ROOT", [4], nil), ("VOTE", [8, 4_104], nil),
+            ("IDENTITY", [4, 4_100], nil), ("BOOT", [4, 4_100], nil), ("ROOT", [4, 4_100], nil),
+            ("VOTE", [8, 4_104], nil),
             (".log", [8], nil), ("CURRENT", [8], CurrentFile.byteCount - 4), ("MANIFEST", [8], 36),
         ]
         let names = try FileManager.default.subpathsOfDirectory(atPath: directory)
