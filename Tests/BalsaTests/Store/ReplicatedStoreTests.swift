@@ -65,7 +65,7 @@ final class ReplicatedStoreTests: StoreTestCase {
         let store = try await ReplicatedStore.open(at: directory)
         let directory = directory
         let error = await refusal { _ = try await ReplicatedStore.open(at: directory) }
-        XCTAssertEqual(error?.reason, .failed)
+        XCTAssertEqual(error?.reason, .inUse)
         XCTAssertTrue(error?.message.contains("\(directory)/LOCK") ?? false, "\(String(describing: error))")
         try await store.put("k", "v")
         await store.close()

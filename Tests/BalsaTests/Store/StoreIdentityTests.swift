@@ -223,7 +223,7 @@ final class StoreIdentityTests: XCTestCase {
         var peers = room.peers
         peers[3] = try room.newAddress()
         let error = await storeError { _ = try await room.open(3, at: room.directory(3), peers) }
-        XCTAssertEqual(error?.reason, .failed)
+        XCTAssertEqual(error?.reason, .inUse)
         XCTAssertTrue(error?.message.contains("/LOCK") ?? false, "\(error as Any)")
         try await checkThatTheOthersGoOn([1, 2, 3])
     }
