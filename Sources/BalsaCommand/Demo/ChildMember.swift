@@ -7,6 +7,22 @@ final class ChildMember: @unchecked Sendable {
     /// What a member answered: the words behind the request's name; nil where it ended or kept silent.
     typealias Answer = [ArraySlice<UInt8>]?
 
+    /// A process cannot be started.
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+
+        /// - Parameter error: what Foundation says, which is for programmers: only the number of the system is taken from it.
+        fileprivate init(starting path: String, _ error: any Error) {
+            var reason = "the system does not say why"
+            if access(path, X_OK) != 0 {
+                reason = "\(FileError.Number(rawValue: errno))"
+            } else if (error as NSError).domain == NSPOSIXErrorDomain {
+                reason = "\(FileError.Number(rawValue: Int32((error as NSError).code)))"
+            }
+            description = "start \(path): \(reason)"
+        }
+    }
+
     private struct Waiting {
         var continuation: CheckedContinuation<Answer, Never>
         var deadline: UInt64
@@ -88,7 +104,7 @@ final class ChildMember: @unchecked Sendable {
         } catch {
             shared.withLock { $0.process = nil }
             finish()
-            throw error
+            throw Failure(starting: executable.path, error)
         }
         let isWanted = shared.withLock { shared in
             guard shared.process === process, !shared.isClosing else { return false }

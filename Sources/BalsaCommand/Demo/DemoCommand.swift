@@ -33,6 +33,8 @@ struct DemoCommand {
         let line: String
     }
 
+    private static let options = ["--keep", "--kills", "--members", "--pairs"]
+
     private static func parse(_ arguments: [String]) throws(Failure) -> Arguments {
         var parsed = Arguments()
         var rest = arguments[...]
@@ -42,6 +44,7 @@ struct DemoCommand {
                 parsed.file = argument
                 continue
             }
+            guard options.contains(argument) else { throw Failure(line: "unknown argument '\(argument)'") }
             guard let value = rest.popFirst() else { throw Failure(line: "\(argument) needs a value") }
             switch argument {
             case "--members":
@@ -60,7 +63,7 @@ struct DemoCommand {
                 }
                 parsed.kills = count
             case "--keep": parsed.keep = value
-            default: throw Failure(line: "unknown argument '\(argument)'")
+            default: preconditionFailure("\(argument) is listed and not read")
             }
         }
         return parsed
@@ -94,14 +97,17 @@ struct DemoCommand {
         for line in input.tooLong.prefix(10) { printError("balsa demo: line \(line) is too long and left out") }
         guard !input.pairs.isEmpty else { throw Failure(line: "there is nothing to load") }
 
-        let directory = try arguments.keep ?? temporaryDirectory()
-        defer { if arguments.keep == nil { try? FileManager.default.removeItem(atPath: directory) } }
-        let ports = try KeptPorts.take(arguments.members, in: directory)
+        let files = LinuxFileSystem()
+        let directory = arguments.keep ?? temporaryDirectory
+        try DemoCommand.createDirectory(directory, files)
+        defer { if arguments.keep == nil { removeDirectory(directory) } }
+        let kept = try KeptPorts.take(arguments.members, in: directory, files)
+        let ports = kept.ports
         let peers = ports.enumerated().map { "\($0.offset + 1)=127.0.0.1:\($0.element)" }.joined(separator: ",")
         let executable = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         let members = try ports.indices.map { place in
             let path = "\(directory)/member-\(place + 1)"
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+            try files.createDirectory(path)
             return ChildMember(
                 id: UInt64(place + 1),
                 executable: executable,
@@ -122,7 +128,7 @@ struct DemoCommand {
             }
         }
         defer { sweeper.cancel() }
-        let run = DemoRun(members: members, input: input, kills: arguments.kills)
+        let run = DemoRun(members: members, ports: kept, input: input, kills: arguments.kills)
         return try await ChildMember.run(members) {
             let verdict = await run.run()
             printLine(verdict.line)
@@ -138,9 +144,25 @@ struct DemoCommand {
         return try file.read(Int(size), at: 0)
     }
 
-    private func temporaryDirectory() throws -> String {
-        let url = FileManager.default.temporaryDirectory.appendingPathComponent("balsa-demo-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-        return url.path
+    private var temporaryDirectory: String {
+        FileManager.default.temporaryDirectory.appendingPathComponent("balsa-demo-\(UUID().uuidString)").path
+    }
+
+    /// Makes a directory, and those that it lies in.
+    static func createDirectory(_ path: String, _ files: any FileSystem) throws(FileError) {
+        var end = path.startIndex
+        while end < path.endIndex {
+            end = path[path.index(after: end)...].firstIndex(of: "/") ?? path.endIndex
+            try files.createDirectory(String(path[..<end]))
+        }
+    }
+
+    private func removeDirectory(_ path: String) {
+        do {
+            try FileManager.default.removeItem(atPath: path)
+        } catch {
+            // What Foundation says of it is for programmers.
+            printError("balsa demo: \(path) could not be removed")
+        }
     }
 }

@@ -10,6 +10,8 @@ struct DemoRun {
     private static let countAttempts = 100
 
     let members: [ChildMember]
+    /// Held until the run is over: a member that is started again needs its port.
+    private let ports: KeptPorts?
     let input: DemoInput
     /// How often the leader is killed during the load.
     let kills: Int
@@ -18,8 +20,9 @@ struct DemoRun {
     /// Why the run was given up, once it was.
     private let failure = Locked<String?>(nil)
 
-    init(members: [ChildMember], input: DemoInput, kills: Int) {
+    init(members: [ChildMember], ports: KeptPorts? = nil, input: DemoInput, kills: Int) {
         self.members = members
+        self.ports = ports
         self.input = input
         self.kills = kills
         figures = Locked(LoadFigures(at: clock.nanoseconds()))

@@ -1,0 +1,163 @@
+import BalsaPlatform
+import Foundation
+import XCTest
+
+@testable import BalsaCommand
+
+/// A demo that cannot run says in one line of its own what is in the way.
+final class DemoFailureTests: XCTestCase {
+    private var folder = ""
+
+    override func setUpWithError() throws {
+        let url = FileManager.default.temporaryDirectory.appendingPathComponent("balsa-demo-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+        folder = url.path
+    }
+
+    override func tearDownWithError() throws { try FileManager.default.removeItem(atPath: folder) }
+
+    /// What a demo that fails says on standard error. It ends with 2.
+    private func refusal(of arguments: String...) throws -> String {
+        let process = Process()
+        let errors = Pipe()
+        process.executableURL = try MemberExecutable.url()
+        process.arguments = ["demo"] + arguments
+        process.standardOutput = Pipe()
+        process.standardError = errors
+        try process.run()
+        process.waitUntilExit()
+        XCTAssertEqual(process.terminationReason, .exit)
+        XCTAssertEqual(process.terminationStatus, 2)
+        return String(decoding: try errors.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+    }
+
+    func testDemo_thatCannotKeepItsFiles_namesThePathAndTheReason() throws {
+        let file = folder + "/file"
+        try Data("1\n".utf8).write(to: URL(fileURLWithPath: file))
+        XCTAssertEqual(
+            try refusal(of: "--pairs", "1", "--keep", file),
+            "balsa demo: create directory \(file): File exists (errno 17)\n"
+        )
+        XCTAssertEqual(
+            try refusal(of: "--pairs", "1", "--keep", file + "/below"),
+            "balsa demo: create directory \(file): File exists (errno 17)\n"
+        )
+        let member = folder + "/kept"
+        try FileManager.default.createDirectory(atPath: member, withIntermediateDirectories: true)
+        try Data("1\n".utf8).write(to: URL(fileURLWithPath: member + "/member-2"))
+        XCTAssertEqual(
+            try refusal(of: "--pairs", "1", "--keep", member),
+            "balsa demo: create directory \(member)/member-2: File exists (errno 17)\n"
+        )
+        try Data("7001\nseven\n".utf8).write(to: URL(fileURLWithPath: member + "/ports"))
+        XCTAssertEqual(
+            try refusal(of: "--pairs", "1", "--keep", member),
+            "balsa demo: \(member)/ports is not a list of ports, one a line: name another directory\n"
+        )
+    }
+
+    func testDemo_inputThatIsNotThere_namesThePath() throws {
+        XCTAssertEqual(
+            try refusal(of: folder + "/none"),
+            "balsa demo: open \(folder)/none: No such file or directory (errno 2)\n"
+        )
+    }
+
+    func testDemo_unknownOption_isNamed() throws {
+        XCTAssertEqual(try refusal(of: "--bogus"), "balsa demo: unknown argument '--bogus'\n")
+    }
+
+    func testMember_programThatIsNotThere_isNamedWithTheReason() {
+        for (path, reason) in [
+            ("/no/such/program", "No such file or directory (errno 2)"), (folder, "the system does not say why"),
+        ] {
+            let member = ChildMember(id: 1, executable: URL(fileURLWithPath: path), arguments: []) { _, _ in }
+            XCTAssertThrowsError(try member.start()) { error in
+                let isNamed = "\(error)" == "start \(path): \(reason)"
+                XCTAssertTrue(isNamed || "\(error)" == "start \(path): Permission denied (errno 13)", "\(error)")
+            }
+        }
+    }
+
+    // MARK: Ports
+
+    func testPorts_ofADirectory_areHeldAndRemembered() throws {
+        let files = LinuxFileSystem()
+        var first: KeptPorts? = try KeptPorts.take(3, in: folder, files)
+        let ports = try XCTUnwrap(first?.ports)
+        XCTAssertEqual(Set(ports).count, 3)
+        // Whoever asks for such a port meanwhile is refused, and a member that allows its use again can listen on it.
+        XCTAssertThrowsError(try PlainListener(ports[0]), "it is held") {
+            XCTAssertEqual(($0 as? PlainListener.Refused)?.number, EADDRINUSE)
+        }
+        XCTAssertTrue(LoopbackPorts.isFree(ports[0]), "a member can listen on it")
+        first = nil
+        XCTAssertEqual(try KeptPorts.take(3, in: folder, files).ports, ports, "the directory remembers them")
+        XCTAssertThrowsError(try KeptPorts.take(5, in: folder, files)) {
+            let sentence = "\(folder) is of 3 members, and not of 5"
+            XCTAssertEqual($0 as? KeptPorts.Failure, KeptPorts.Failure(description: sentence))
+        }
+    }
+
+    func testPorts_ofWhichOneIsTaken_areReplacedAndRememberedAnew() throws {
+        let files = LinuxFileSystem()
+        let ports = try KeptPorts.take(3, in: folder, files).ports
+        let listener = try PlainListener(ports[1])
+        let others = try KeptPorts.take(3, in: folder, files)
+        XCTAssertFalse(others.ports.contains(ports[1]))
+        XCTAssertEqual(
+            try String(contentsOfFile: folder + "/ports", encoding: .utf8),
+            others.ports.map { "\($0)\n" }.joined()
+        )
+        withExtendedLifetime(listener) {}
+    }
+
+    // MARK: The kind
+
+    /// Files are read and written by `BalsaPlatform`, whose errors name the operation, the path and the reason. What Foundation
+    /// throws is caught where it is thrown.
+    func testSources_ofTheCommand_letNoErrorOfFoundationPass() throws {
+        var root = URL(fileURLWithPath: #filePath)
+        for _ in 0..<4 { root.deleteLastPathComponent() }
+        let folder = root.appendingPathComponent("Sources/BalsaCommand").path
+        let throwing = [
+            "FileManager", "contentsOf:", "contentsOfFile:", "toFile:", "write(to:", "FileHandle(", ".run()",
+        ]
+        var found: [String] = []
+        for path in try FileManager.default.subpathsOfDirectory(atPath: folder) where path.hasSuffix(".swift") {
+            let lines = try String(contentsOfFile: "\(folder)/\(path)", encoding: .utf8).components(separatedBy: "\n")
+            for (number, line) in lines.enumerated() where line.contains("try ") {
+                guard let call = throwing.first(where: { line.contains($0) }) else { continue }
+                // Whoever calls it catches what it throws in the same block.
+                let isCaught = lines[max(0, number - 2)..<number].contains { $0.hasSuffix(" do {") }
+                let isRethrown = lines[number..<min(lines.count, number + 6)].contains { $0.hasSuffix("throw error") }
+                if !isCaught || isRethrown { found.append("\(path):\(number + 1): \(call)") }
+            }
+        }
+        XCTAssertEqual(found, [])
+    }
+}
+
+/// Somebody who listens on a port and does not allow that it is used again.
+private final class PlainListener {
+    struct Refused: Error {
+        let number: Int32
+    }
+    private let descriptor: Int32
+
+    init(_ port: UInt16) throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        let isBound = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
+        }
+        guard isBound, listen(descriptor, 1) == 0 else { throw Refused(number: errno) }
+    }
+
+    deinit { close(descriptor) }
+}
