@@ -33,7 +33,8 @@ public struct TransportError: Error, Equatable, Sendable, CustomStringConvertibl
     }
 
     /// Kind and reason in one line.
-    public var description: String {
-        number.map { "\(code): \(message): \($0)" } ?? "\(code): \(message)"
-    }
+    public var description: String { "\(code): \(sentence)" }
+
+    /// The reason in one line, with what the system said, and without its kind.
+    package var sentence: String { number.map { "\(message): \($0)" } ?? message }
 }

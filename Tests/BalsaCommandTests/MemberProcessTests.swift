@@ -117,6 +117,19 @@ final class MemberProcessTests: XCTestCase {
         try input.fileHandleForWriting.close()
     }
 
+    func testMember_whosePeersAreNotThere_saysWhichAndWhy() async throws {
+        let ports = try ReservedPorts(3)
+        let said = Locked<[String]>([])
+        let first = try child(1, ports, said)
+        let missing = [2, 3].map { "member \($0) at 127.0.0.1:\(ports.ports[$0 - 1]): Connection refused (errno 111)" }
+        let line = "1: first-boot-misses " + missing.joined(separator: "; ")
+        try await eventually("it is said") { said.withLock { $0.contains(line) } }
+        XCTAssertEqual(said.withLock { $0.count { $0.hasPrefix("1: first-boot-misses") } }, 1, "once for now")
+        // Nothing of it is left when they are there.
+        _ = (try child(2, ports, said), try child(3, ports, said))
+        try await put("k", "v", on: first)
+    }
+
     func testMembersThatAreKilledInTheirFirstBootBecomeOneClusterWhenTheyAreStartedAgain() async throws {
         let ports = try ReservedPorts(3)
         let said = Locked<[String]>([])

@@ -102,7 +102,9 @@ struct IdentityStore {
         guard let other = names.first(where: { !known.contains($0) }) else { return }
         throw ReplicaError(
             .damaged,
-            "\(directory)/IDENTITY is missing, though \(other) is there: put it back, or give the member an empty directory"
+            "\(directory)/IDENTITY is missing, though \(other) is there: put back any copy of it that was made since the member "
+                + "joined its cluster; if there is none, the others go on without the member, which cannot be replaced yet, and "
+                + "refuse an empty directory; only if the members never became a cluster, empty the directory"
         )
     }
 

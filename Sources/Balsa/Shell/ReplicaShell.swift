@@ -50,6 +50,8 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
     private static let maxReported = 64
     /// What the first boot was last reported to wait for.
     private var waitsFor = ""
+    private var firstBoot = FirstBootWatch()
+    private var firstBootTimer: EventLoop.Timer?
     private var writes: [ReplicaWrite] = []
     /// How many writes, tasks and steps of work are under way.
     private var underWay = 0
@@ -90,6 +92,18 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         effects = first
         carryOut()
         finishTurn()
+        watchFirstBoot()
+    }
+
+    /// Looks at what the first boot misses, now and then, until it is over.
+    private func watchFirstBoot() {
+        guard let member, member.cluster == nil, transport != nil else { return }
+        firstBootTimer = loop.schedule(at: loop.now + FirstBootWatch.interval.nanoseconds) { [weak self] in
+            guard let self, let member = self.member, member.cluster == nil, member.failure == nil else { return }
+            let missing = FirstBootWatch.missing(transportStatus.connections)
+            if let news = firstBoot.look(missing, at: now) { delegate?.noticed(.firstBootMisses(news)) }
+            watchFirstBoot()
+        }
     }
 
     private func turned(after nanoseconds: UInt64) {
@@ -375,6 +389,8 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         isClosing = false
         if let timer { loop.cancel(timer) }
         timer = nil
+        if let firstBootTimer { loop.cancel(firstBootTimer) }
+        firstBootTimer = nil
         transport?.close()
         transport = nil
         member?.close()

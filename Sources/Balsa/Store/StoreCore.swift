@@ -366,7 +366,8 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
         status.leader = standing.leader
         status.commitIndex = replica.commitIndex
         status.appliedIndex = replica.appliedIndex
-        status.durableIndex = replica.machine.durable.position.index
+        status.durableIndex = replica.raft.durableIndex
+        status.flushedIndex = replica.machine.durable.position.index
         status.digest = replica.machine.digest
         if let machine = (replica.machine as? KeyValueStateMachine)?.machine {
             status.retentionMark = machine.retentionMark

@@ -45,7 +45,7 @@ public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
     ///
     /// - Parameter kind: the reason, where the error does not say it.
     init(_ error: TransportError, otherwise kind: RequestError.Reason) {
-        let sentence = error.number.map { "\(error.message): \($0)" } ?? error.message
+        let sentence = error.sentence
         switch error.code {
         case .insecure:
             let advice =

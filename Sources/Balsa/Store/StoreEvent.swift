@@ -32,6 +32,9 @@ public enum StoreEvent: Sendable {
     case joined(cluster: String)
     /// The members cannot become a cluster until something is done; the text says what.
     case firstBootWaits(String)
+    /// The first boot waits for these peers, to which no connection could be made yet; for all members to agree where there are
+    /// none. Told a second after the start, then when it changes and once a minute, but at most every 10 s.
+    case firstBootMisses([MissingPeer])
     /// A connection that somebody made to this member was closed because of what came over it, or did not come: the text says
     /// what. At most one of a kind a second is told, whatever is sent to the port.
     case connectionClosed(String)
@@ -51,6 +54,19 @@ public enum StoreEvent: Sendable {
     case slow(SlowOperation)
     /// The store has failed.
     case failed(ReplicaError)
+}
+
+/// A peer that cannot be reached yet.
+public struct MissingPeer: Equatable, Sendable, CustomStringConvertible {
+    /// The peer.
+    public let member: MemberID
+    /// Where it is looked for.
+    public let address: String
+    /// Why it cannot be reached, in words.
+    public let reason: String
+
+    /// The peer in one line.
+    public var description: String { "member \(member) at \(address): \(reason)" }
 }
 
 /// Is told what a store does, for logs and metrics. Every method does nothing unless it is implemented.

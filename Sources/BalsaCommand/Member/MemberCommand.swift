@@ -26,6 +26,9 @@ struct MemberCommand {
         is answered ID error OUTCOME REASON…, where OUTCOME is not-applied or unknown. Lines that begin with * say what the
         member does; where nobody reads them, the oldest are left out, and * dropped says how many. While 1024 requests wait for
         an answer, or for somebody to read it, no more are read. The end of input closes the member in order.
+
+        Until all members have been started, * first-boot-misses names the peers that cannot be reached, each with its address
+        and the reason: a second after the start, and then every 10 seconds if it changes, else once a minute.
         """
 
     /// What the command line says.

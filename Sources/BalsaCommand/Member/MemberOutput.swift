@@ -51,6 +51,9 @@ final class MemberOutput: StoreObserver {
         case .retrying(let what): write("* retrying \(what)")
         case .joined(let cluster): write("* joined \(cluster)")
         case .firstBootWaits(let reason): write("* first-boot-waits \(reason)")
+        case .firstBootMisses(let peers):
+            let missing = peers.isEmpty ? "nobody" : peers.map(\.description).joined(separator: "; ")
+            write("* first-boot-misses \(missing)")
         case .slow(let operation): write("* slow \(operation)")
         case .damaged(let sentence): write("* damaged \(sentence)")
         case .stalled(let reason): write("* stalled \(reason.rawValue)")

@@ -119,6 +119,6 @@ struct MemberSession {
             }
         return "status member=\(status.member) role=\(role) leader=\(leader) term=\(status.term) "
             + "commit=\(status.commitIndex) applied=\(status.appliedIndex) durable=\(status.durableIndex) "
-            + "digest=\(String(status.digest, radix: 16)) pid=\(getpid())"
+            + "flushed=\(status.flushedIndex) digest=\(String(status.digest, radix: 16)) pid=\(getpid())"
     }
 }

@@ -45,6 +45,8 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
     /// Whether the system takes no more bytes, and will say when it does.
     private var isBlocked = false
     private var pieces: [Bytes] = []
+    /// Why the last attempt failed or the connection was lost; nil while it is open, and before the first attempt has ended.
+    private var trouble: String?
 
     init(_ peer: MemberID, _ path: SendPath, at address: NetworkAddress, _ context: TransportContext) {
         self.peer = peer
@@ -134,12 +136,34 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
             timer = deadline.map { deadline in
                 context.loop.schedule(at: deadline) { [self] in
                     timer = nil
+                    noteDeadline()
                     step(.deadline)
                 }
             }
-        case .tellConnected: if path == .control { context.receiver?.connected(peer) }
+        case .tellConnected:
+            trouble = nil
+            if path == .control { context.receiver?.connected(peer) }
         case .tellUnreachable: context.receiver?.unreachable(peer)
-        case .tellRefused(let refusal): context.receiver?.refused(peer, refusal)
+        case .tellRefused(let refusal):
+            trouble = refusal.description
+            context.receiver?.refused(peer, refusal)
+        }
+    }
+
+    /// The attempt or the connection has failed, for this reason.
+    private func fail(_ reason: String) {
+        trouble = reason
+        step(.failed)
+    }
+
+    /// Notes what has not come in time.
+    private func noteDeadline() {
+        let options = context.options
+        switch state.phase {
+        case .resolving: trouble = "its name was not looked up within \(options.resolveTimeout)"
+        case .connecting: trouble = "no answer within \(options.connectTimeout)"
+        case .handshaking: trouble = "it did not say who it is within \(options.handshakeTimeout)"
+        case .idle, .active, .waiting, .closed: break
         }
     }
 
@@ -150,6 +174,7 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
         case .control: connection.control = state.phase.summary
         case .bulk: connection.bulk = state.phase.summary
         }
+        if path == .control || connection.trouble == nil { connection.trouble = trouble }
         let (frames, bytes) = queue.withLock { ($0.frames.frameCount, $0.frames.byteCount) }
         connection.queuedFrames += frames
         connection.queuedBytes += bytes
@@ -171,7 +196,9 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
             // A late answer must not change the list that a newer attempt goes through.
             if state.phase == .resolving { addresses = found }
             count = found.count
-        case .failure(let error): context.count { $0.lastFailure = error }
+        case .failure(let error):
+            context.count { $0.lastFailure = error }
+            if state.phase == .resolving { trouble = error.sentence }
         }
         step(.resolved(attempt: attempt, addressCount: count))
     }
@@ -190,11 +217,11 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
             switch result {
             case .connected: step(.connected)
             case .underWay: break
-            case .failed: step(.failed)
+            case .failed(let number): fail("\(number)")
             }
         } catch {
             context.count { $0.lastFailure = error }
-            step(.failed)
+            fail(error.sentence)
         }
     }
 
@@ -206,7 +233,7 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
         lifeCountAtHello = context.lifeCount
         answer = HandshakeReader()
         context.loop.selector.change(registration, to: .readable)
-        if !Socket.sendAll(registration.descriptor, hello.encoded()) { step(.failed) }
+        if !Socket.sendAll(registration.descriptor, hello.encoded()) { fail("the connection was lost") }
     }
 
     private func disconnect() {
@@ -226,13 +253,14 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
         guard let registration else { return }
         switch state.phase {
         case .connecting:
-            step(Socket.hasConnected(registration.descriptor) ? .connected : .failed)
+            if let number = Socket.connectFailure(registration.descriptor) { return fail("\(number)") }
+            step(.connected)
         case .handshaking:
             receiveAnswer(registration.descriptor)
         case .active:
             // The peer never says anything here, so that what can be read is the end, or a breach of the protocol.
             if readiness.containsAny(of: [.readable, .failed]), !isSilent(registration.descriptor) {
-                step(.failed)
+                fail("the connection was lost")
             } else if readiness.containsAny(of: .writable) {
                 isBlocked = false
                 flush()
@@ -251,7 +279,7 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
             let room = UnsafeMutableRawBufferPointer(rebasing: context.buffer[..<answer.wanted])
             switch Socket.receive(descriptor, into: room) {
             case .wouldBlock: return
-            case .ended, .failed: return step(.failed)
+            case .ended, .failed: return fail("it closed the connection before it said who it is")
             case .moved(let count):
                 do throws(DecodingError) {
                     let part = UnsafeRawBufferPointer(rebasing: room[..<count])
@@ -259,7 +287,7 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
                     return judge(answer, to: hello)
                 } catch {
                     context.count { $0.handshakesBroken += 1 }
-                    return step(.failed)
+                    return fail("what answers there is no member")
                 }
             }
         }
@@ -314,7 +342,7 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
             case .wouldBlock:
                 _ = queue.withLock { $0.frames.consume(0) }
                 return watch(registration, forRoom: true)
-            case .ended, .failed: return step(.failed)
+            case .ended, .failed: return fail("the connection was lost")
             }
         }
         // More is left; the others first.

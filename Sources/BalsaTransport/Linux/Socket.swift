@@ -20,7 +20,8 @@ enum Socket {
     enum Connecting: Equatable {
         case connected
         case underWay
-        case failed
+        /// Not possible, as the number says.
+        case failed(FileError.Number)
     }
 
     /// How connections are kept alive, and how long silence is borne.
@@ -70,14 +71,15 @@ enum Socket {
     static func connect(_ descriptor: Int32, to address: SocketAddress) -> Connecting {
         if address.withPointer({ Glibc.connect(descriptor, $0, $1) }) == 0 { return .connected }
         // An interrupted call goes on by itself.
-        return errno == EINPROGRESS || errno == EINTR ? .underWay : .failed
+        return errno == EINPROGRESS || errno == EINTR ? .underWay : .failed(.last)
     }
 
-    /// Whether an attempt to connect that was under way has succeeded, once the descriptor is writable.
-    static func hasConnected(_ descriptor: Int32) -> Bool {
+    /// Why an attempt to connect that was under way has failed, once the descriptor is writable; nil where it has succeeded.
+    static func connectFailure(_ descriptor: Int32) -> FileError.Number? {
         var number: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
-        return getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &number, &size) == 0 && number == 0
+        guard getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &number, &size) == 0 else { return .last }
+        return number == 0 ? nil : FileError.Number(rawValue: number)
     }
 
     /// Sets up a connection. What a system does not offer is done without.

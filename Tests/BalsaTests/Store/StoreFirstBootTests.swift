@@ -124,14 +124,82 @@ final class StoreFirstBootTests: XCTestCase {
         await again.close()
     }
 
-    func testADirectoryThatHasLostItsIdentityIsNotTakenForAnEmptyOne() async throws {
+    /// What the refusal of a directory without IDENTITY advises, carried out.
+    func testLostIdentity_ofAMember_isPutBackFromACopyOrTheOthersGoOn() async throws {
         try await room.openAll()
+        let path = room.directory(2) + "/IDENTITY"
+        // A copy that was made since the member joined, and long before it was lost.
+        try room.copy(path, to: room.directory(2, "-copy"))
+        for _ in 1...2 {
+            await room.close(2)
+            try await room.open(2)
+        }
+        try await room.stores[2]?.put("k", "v", timeout: .seconds(30))
+        await room.close(2)
+        try room.remove(path)
+        let error = await storeError { try await room.open(2) }
+        XCTAssertEqual(error?.reason, .failed)
+        for part in ["\(path) is missing, though", "put back any copy", "the others go on without the member"] {
+            XCTAssertTrue(error?.message.contains(part) ?? false, "\(error as Any)")
+        }
+        try room.copy(room.directory(2, "-copy"), to: path)
+        let back = try await room.open(2)
+        let entry = try await back.get("k", timeout: .seconds(30))
+        XCTAssertEqual(entry?.value, "v")
+        // Without a copy: an empty directory is refused, and the others go on.
+        await room.close(2)
+        try room.remove(room.directory(2))
+        let empty = try await room.open(2)
+        try await expectFailure(of: empty, saying: ["is not the one with which it joined the cluster"])
+        try await room.stores[1]?.put("others", "go on", timeout: .seconds(30))
+    }
+
+    func testLostIdentity_beforeTheMembersAreACluster_isMendedByAnEmptyDirectory() async throws {
+        try await room.open(2)
         await room.close(2)
         try room.remove(room.directory(2) + "/IDENTITY")
         let error = await storeError { try await room.open(2) }
         XCTAssertEqual(error?.reason, .failed)
-        for part in ["IDENTITY is missing", "put it back"] {
-            XCTAssertTrue(error?.message.contains(part) ?? false, "\(error as Any)")
-        }
+        let advice = "only if the members never became a cluster, empty the directory"
+        XCTAssertTrue(error?.message.hasSuffix(advice) ?? false, "\(error as Any)")
+        try room.remove(room.directory(2))
+        try await room.openAll()
+        let entry = try await room.stores[2]?.get("opened", timeout: .seconds(30))
+        XCTAssertEqual(entry?.value, "1")
+    }
+
+    // MARK: What it misses
+
+    /// Waits until a member has told what its first boot misses, and returns the first report.
+    private func missing(_ member: MemberID, in room: StoreRoom) async throws -> [MissingPeer] {
+        try await eventually("it is told") { room.events[member]?.missing.isEmpty == false }
+        return room.events[member]?.missing.first ?? []
+    }
+
+    func testFirstBoot_peersThatAreNotThere_areToldWithAddressAndReason() async throws {
+        room.peers[3] = "no-such-host.invalid:7003"
+        try await room.open(1)
+        let found = try await missing(1, in: room)
+        XCTAssertEqual(found.map(\.member), [2, 3])
+        XCTAssertEqual(found.map(\.address), [room.peers[2], room.peers[3]])
+        XCTAssertEqual(found.first?.reason, "Connection refused (errno 111)")
+        // A name server that answers nothing is waited for longer than this report waits.
+        let reasons = ["look up `no-such-host.invalid:7003`: ", "no answer yet"]
+        XCTAssertTrue(reasons.contains { found.last?.reason.hasPrefix($0) ?? false }, "\(found)")
+        XCTAssertEqual(room.events[1]?.missing.count, 1, "not again so soon")
+    }
+
+    func testFirstBoot_addressThatLeadsToAnotherCluster_isToldAsMissing() async throws {
+        try await room.openAll()
+        let lost = try StoreRoom(members: [4, 5, 6])
+        lost.peers[5] = room.peers[2]
+        let store = try await lost.open(4)
+        let found = try await missing(4, in: lost)
+        XCTAssertEqual(found.map(\.member), [5, 6])
+        XCTAssertEqual(found[0].address, room.peers[2])
+        XCTAssertTrue(found[0].reason.contains("meant to reach member 5 and reached member 2"), "\(found)")
+        XCTAssertTrue(found[0].reason.contains("correct the address"), "\(found)")
+        XCTAssertNil(store.state.failure, "one wrong address does not stop it")
+        try await lost.tearDown()
     }
 }

@@ -26,6 +26,11 @@ final class NotedEvents: StoreObserver {
         noted.withLock { $0 }.compactMap { if case .firstBootWaits(let text) = $0 { text } else { nil } }
     }
 
+    /// What the first boot misses, report by report.
+    var missing: [[MissingPeer]] {
+        noted.withLock { $0 }.compactMap { if case .firstBootMisses(let peers) = $0 { peers } else { nil } }
+    }
+
     /// What was said of refusals between the member and this peer.
     func refusals(of peer: MemberID) -> [String] {
         noted.withLock { $0 }.compactMap {

@@ -209,7 +209,7 @@ final class RawConnection {
         _ = Socket.connect(descriptor, to: address)
         var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
         _ = poll(&entry, 1, 10_000)
-        guard Socket.hasConnected(descriptor) else {
+        guard Socket.connectFailure(descriptor) == nil else {
             Socket.close(descriptor)
             throw TransportError(.system, "connect by hand")
         }
