@@ -1,0 +1,63 @@
+import BalsaKeyValue
+import BalsaLSM
+import BalsaLog
+import BalsaRaft
+import XCTest
+
+@testable import Balsa
+
+/// The table of defaults in `Docs/Store.md` against the options.
+final class StoreDefaultsTests: XCTestCase {
+    private func milliseconds(_ span: TimeSpan) -> String { "\(span.nanoseconds / 1_000_000) ms" }
+
+    private func time(_ duration: Duration) -> String {
+        let (seconds, attoseconds) = duration.components
+        return attoseconds == 0 ? "\(seconds) s" : "\(attoseconds / 1_000_000_000_000_000) ms"
+    }
+
+    private func size(_ bytes: Int) -> String {
+        bytes % (1 << 20) == 0 ? "\(bytes >> 20) MiB" : "\(bytes >> 10) KiB"
+    }
+
+    func testPage_eachDefault_isThatOfTheOption() throws {
+        let store = StoreOptions()
+        let (replica, limits, engine) = (store.replica, store.keyValue.limits, store.keyValue.engine)
+        XCTAssertLessThan(replica.maxCommandBytes, 2 << 20)
+        XCTAssertGreaterThan(replica.maxCommandBytes, (2 << 20) - 100)
+        let expected = [
+            "StoreOptions.timeout": time(store.timeout),
+            "StoreOptions.drainLimit": time(store.drainLimit),
+            "StoreOptions.maxOutstandingCommands": "\(store.maxOutstandingCommands)",
+            "StoreOptions.maxWaitingBytes": size(store.maxWaitingBytes),
+            "SlowThresholds.logWrite": time(store.slow.logWrite),
+            "SlowThresholds.apply": time(store.slow.apply),
+            "SlowThresholds.turn": time(store.slow.turn),
+            "SlowThresholds.call": time(store.slow.call),
+            "SlowThresholds.reportInterval": time(store.slow.reportInterval),
+            "ReplicaOptions.maxCommandBytes": "2 MiB less the header of an entry",
+            "ReplicaOptions.maxWaitingBytes": size(replica.maxWaitingBytes),
+            "ReplicaOptions.maxWaitingReads": "\(replica.maxWaitingReads)",
+            "ReplicaOptions.chunkBytes": size(replica.chunkBytes),
+            "RaftOptions.minElectionTimeout": milliseconds(replica.raft.minElectionTimeout),
+            "RaftOptions.maxElectionTimeout": milliseconds(replica.raft.maxElectionTimeout),
+            "RaftOptions.heartbeatInterval": milliseconds(replica.raft.heartbeatInterval),
+            "LogOptions.boundBytes": size(replica.log.boundBytes),
+            "KeyValueLimits.maxKeyBytes": size(limits.maxKeyBytes),
+            "KeyValueLimits.maxValueBytes": size(limits.maxValueBytes),
+            "KeyValueLimits.maxSessions": "\(limits.maxSessions)",
+            "KeyValueLimits.sessionWindow": "\(limits.sessionWindow)",
+            "KeyValueLimits.retainedRevisions": "\(limits.retainedRevisions)",
+            "EngineOptions.memtableBytes": size(engine.memtableBytes),
+            "EngineOptions.cacheBytes": size(engine.cacheBytes),
+        ]
+        let page = try PageClaims.page("Docs/Store.md")
+        let table = try XCTUnwrap(page.components(separatedBy: "| option | default |\n|---|---|\n").last)
+        var found: [String: String] = [:]
+        for line in table.components(separatedBy: "\n") where line.hasPrefix("| `") {
+            let cells = line.components(separatedBy: "|").map { $0.trimmingCharacters(in: .whitespaces) }
+            found[cells[1].filter { $0 != "`" }] =
+                cells[2].contains("MiB less") ? cells[2] : cells[2].filter { $0 != "," }
+        }
+        XCTAssertEqual(found, expected)
+    }
+}
