@@ -197,7 +197,7 @@ extension StorageEngine {
     }
 
     /// Notes the files of this engine that nothing names any more, now that another manifest is the live one.
-    private static func addOrphans(
+    static func addOrphans(
         _ names: [String],
         _ state: ManifestState,
         replaced: UInt64?,
@@ -206,7 +206,7 @@ extension StorageEngine {
         if let replaced { removals.add(EngineFileName.manifestName(replaced)) }
         let live = state.levels.joined().map(\.number).sorted()
         for name in names {
-            if case .table(let number) = EngineFileName(name), !live.contains(number) { removals.add(name) }
+            if case .table(let number) = EngineFileName(name), !live.containsSorted(number) { removals.add(name) }
         }
     }
 

@@ -12,9 +12,12 @@ extension StorageEngine {
 
     /// Does a bounded part of the background work: flushes first, then compactions.
     ///
-    /// A step that fails undoes what its job had done, and is begun anew by a later call: no failure of a file, a full disk
-    /// among them, keeps the engine from going on when its cause is gone. A caller that gets an error waits a while before it
-    /// tries again.
+    /// A step that fails undoes what its job had done. A later call begins it again, so the engine goes on when the cause is
+    /// gone, be it a full disk or another failure of a file. A caller that gets an error waits a while before the next call.
+    ///
+    /// A full disk does not stop what frees space: while flushes fail or have no space, compactions and removals go on. A flush
+    /// begins only if the file system has space for it. Flushes and compactions that fail again and again are attempted less
+    /// often, at least once in 16 calls; a call without an attempt throws the error of the last one.
     ///
     /// - Parameter budget: about how many bytes of input to work through; at least one step is done.
     /// - Returns: what was done.
@@ -50,14 +53,23 @@ extension StorageEngine {
         let yieldsManifest = worker.hasReplacementFailed && !worker.isManifestUncertain
         worker.hasReplacementFailed = false
         if !yieldsManifest, try replaceManifestIfWanted() { return .manifest }
+        var refusal: EngineError?
         if let seal = withShared({ $0.seals.first }) {
-            note(.flush)
-            try flush(seal, budget: budget)
-            return .flush
+            refusal = worker.flushBackoff.restingError
+            if refusal == nil { refusal = try missingSpace(for: seal) }
+            if refusal == nil {
+                try attemptFlush(seal, budget: budget)
+                return .flush
+            }
         }
         if !worker.hasRemovalFailed, try removeLogFilesIfWanted() { return .removal }
-        if try compact(budget: budget) { return .compaction }
+        if let resting = worker.compactionBackoff.restingError {
+            refusal = refusal ?? resting
+        } else if try attemptCompaction(budget: budget) {
+            return .compaction
+        }
         if yieldsManifest, try replaceManifestIfWanted() { return .manifest }
+        if let refusal { try pass(refusal) }
         if let name = removals.first { return try remove(name) }
         return try removeLogFilesIfWanted() ? .removal : nil
     }
@@ -91,6 +103,65 @@ extension StorageEngine {
         return .removal
     }
 
+    // MARK: Failing
+
+    /// Goes on with a flush, and notes how that went.
+    private func attemptFlush(_ seal: SealedMemtable, budget: Int) throws(EngineError) {
+        note(.flush)
+        do throws(EngineError) {
+            guard try flush(seal, budget: budget) else { return }
+            worker.flushBackoff.succeeded()
+            // Where a flush found space, a compaction may find some.
+            worker.compactionBackoff.endRest()
+        } catch {
+            worker.flushBackoff.failed(error)
+            worker.hasRemovalFailed = false
+            throw error
+        }
+    }
+
+    /// Goes on with a compaction, and notes how that went.
+    private func attemptCompaction(budget: Int) throws(EngineError) -> Bool {
+        do throws(EngineError) {
+            guard try compact(budget: budget) else { return false }
+            if worker.compaction == nil {
+                worker.compactionBackoff.succeeded()
+                // The files of its inputs are removed before the next flush is attempted.
+                worker.flushBackoff.endRest()
+            }
+            return true
+        } catch {
+            worker.compactionBackoff.failed(error)
+            worker.hasRemovalFailed = false
+            throw error
+        }
+    }
+
+    /// Ends a call in which nothing could be done: the next one first tries again to remove what could not be removed.
+    private func pass(_ refusal: EngineError) throws(EngineError) {
+        worker.flushBackoff.passCall()
+        worker.compactionBackoff.passCall()
+        worker.hasRemovalFailed = false
+        throw refusal
+    }
+
+    /// Why the flush of `seal` should not begin: the file system has no space for its table; nil if it has.
+    private func missingSpace(for seal: SealedMemtable) throws(EngineError) -> EngineError? {
+        guard let memtable = seal.memtable, worker.flush == nil else { return nil }
+        let available = try filed { () throws(FileError) in try fileSystem.availableBytes(at: directory) }
+        // The nodes of the tree take more than index, filter and trailers of the table do.
+        let needed = UInt64(memtable.byteCount + StorageEngine.spaceBesideFlush)
+        guard available < needed else { return nil }
+        return EngineError(
+            .file,
+            "\(directory): a flush needs \(needed) bytes, and \(available) are available",
+            cause: FileError(.write, directory, .noSpace)
+        )
+    }
+
+    /// What a flush writes besides its table: an edit of the manifest, in sectors. In bytes.
+    private static let spaceBesideFlush = 16 << 10
+
     // MARK: Flushing
 
     private var factory: TableFactory {
@@ -105,19 +176,21 @@ extension StorageEngine {
 
     /// Goes on with the flush of the oldest seal. Seals are flushed in their order and never past one that failed: the
     /// record of a later one would say that the earlier one's writes are in tables.
-    private func flush(_ seal: SealedMemtable, budget: Int) throws(EngineError) {
+    ///
+    /// - Returns: whether it is done.
+    private func flush(_ seal: SealedMemtable, budget: Int) throws(EngineError) -> Bool {
         withShared { _ in seal.isInFlush = true }
         var edit = VersionEdit()
         edit.seal = seal.record
         guard let memtable = seal.memtable else {
             try install(edit, added: [], kind: .flush(0))
-            return
+            return true
         }
         let job = worker.flush ?? FlushJob(seal, memtable, factory)
         worker.flush = job
         var handles: [TableHandle] = []
         do throws(EngineError) {
-            guard let table = try job.step(budget: budget) else { return }
+            guard let table = try job.step(budget: budget) else { return false }
             handles = [try StorageEngine.openTable(table, directory, fileSystem, cache, removals)]
             edit.added = [VersionEdit.Placed(level: 0, table: table)]
         } catch {
@@ -128,6 +201,7 @@ extension StorageEngine {
         }
         worker.flush = nil
         try install(edit, added: handles, kind: .flush(handles.reduce(0) { $0 + $1.metadata.byteCount }))
+        return true
     }
 
     // MARK: Compacting

@@ -20,6 +20,9 @@ struct Worker {
     /// Whether the last removal of a file failed. Other work goes first then.
     var hasRemovalFailed = false
     var flush: FlushJob?
+    /// How flushes and compactions that fail are spread over the calls.
+    var flushBackoff = WorkBackoff()
+    var compactionBackoff = WorkBackoff()
     var compaction: CompactionJob?
     /// For each level the highest key that its last compaction has reached.
     var compactionCursors: [Bytes?] = []

@@ -124,7 +124,11 @@ final class Memtable: @unchecked Sendable {
     var tombstones: TombstoneList { TombstoneList.merging(tombstoneLists) }
 
     /// The range deletions there are, in O(log n) lists.
-    var tombstoneLists: [TombstoneList] { epochs.withPin { withTombstones { $0.lists } ?? [] } }
+    var tombstoneLists: [TombstoneList] {
+        // Most memtables have none, and their readers need no pin.
+        guard balsa_load_acquire_64(cells + Cell.tombstones) != 0 else { return [] }
+        return epochs.withPin { withTombstones { $0.lists } ?? [] }
+    }
 
     /// The highest sequence number, up to `sequence`, of a range deletion that covers `key`; 0 for none. Counts no
     /// reference, as taking ``tombstoneLists`` does. The caller has pinned the epochs.

@@ -63,71 +63,95 @@ final class Version: @unchecked Sendable {
     // MARK: Changing
 
     /// The version after `edit`, whose new tables are `added`.
+    ///
+    /// - Precondition: the manifest's state has accepted the edit, so the tables lie in their levels as it says.
     func applying(_ edit: VersionEdit, added: [TableHandle]) -> Version {
         var levels = levels
-        for removed in edit.removed { levels[removed.level].removeAll { $0.metadata.number == removed.number } }
+        let gone = edit.removed.map(\.number).sorted()
+        for level in levels.indices where edit.removed.contains(where: { $0.level == level }) {
+            levels[level].removeAll { gone.containsSorted($0.metadata.number) }
+        }
         for placed in edit.added {
             let known = added.first { $0.metadata.number == placed.table.number }
             // A table that is only moved is in this version already.
             let moved = known == nil ? self.levels.joined().first { $0.metadata.number == placed.table.number } : nil
             guard let handle = known ?? moved else { preconditionFailure("a new version's tables have been opened") }
             while levels.count <= placed.level { levels.append([]) }
-            levels[placed.level].append(handle)
+            let index = Version.index(of: handle.metadata, among: levels[placed.level], in: placed.level) {
+                $0.metadata
+            }
+            levels[placed.level].insert(handle, at: index)
         }
-        return Version(levels: levels.enumerated().map(Version.sorted), floor: max(floor, edit.floor ?? 0))
+        return Version(levels: levels, floor: max(floor, edit.floor ?? 0))
     }
 
-    /// The tables of a level in their order.
-    static func sorted(_ level: Int, _ tables: [TableHandle]) -> [TableHandle] {
-        guard level == 0 else { return tables.sorted { $0.metadata.smallest < $1.metadata.smallest } }
-        return tables.sorted {
-            ($0.metadata.largestSequence, $0.metadata.number) > ($1.metadata.largestSequence, $1.metadata.number)
+    // MARK: The order of a level
+
+    /// Whether a table comes before another one of its level: the newest first in the first level, by key in the others.
+    static func isBefore(_ left: TableMetadata, _ right: TableMetadata, in level: Int) -> Bool {
+        guard level == 0 else { return left.smallest < right.smallest }
+        return (left.largestSequence, left.number) > (right.largestSequence, right.number)
+    }
+
+    /// Where a table belongs among those of its level, which are in their order.
+    static func index<Element>(
+        of table: TableMetadata,
+        among tables: [Element],
+        in level: Int,
+        _ metadata: (Element) -> TableMetadata
+    ) -> Int {
+        var low = 0
+        var high = tables.count
+        while low < high {
+            let middle = (low + high) / 2
+            if isBefore(metadata(tables[middle]), table, in: level) { low = middle + 1 } else { high = middle }
         }
+        return low
     }
 
     // MARK: Checking
 
     /// What is wrong with the levels; nil where nothing is.
-    func checkInvariants() -> String? {
-        var metadata: [[TableMetadata]] = []
-        for tables in levels {
-            var level: [TableMetadata] = []
-            for table in tables { level.append(table.metadata) }
-            metadata.append(level)
-        }
-        return Version.checkInvariants(metadata)
-    }
+    func checkInvariants() -> String? { Version.checkInvariants(levels.map { $0.map(\.metadata) }) }
 
     /// What is wrong with `levels`; nil where nothing is.
     static func checkInvariants(_ levels: [[TableMetadata]]) -> String? {
-        // Plain loops: this runs at every edit of every test, where nothing is optimized.
-        var numbers: [UInt64] = []
-        for level in 0..<levels.count {
-            let tables = levels[level]
-            for table in tables {
-                if table.smallest > table.largest || table.smallestSequence > table.largestSequence {
-                    return "the bounds of \(table.fileName) are the wrong way round"
-                }
-                numbers.append(table.number)
-            }
-            var next = 1
-            while next < tables.count {
-                let (left, right) = (tables[next - 1], tables[next])
-                if level == 0, left.smallestSequence <= right.largestSequence {
-                    return "\(left.fileName) is not newer than \(right.fileName)"
-                }
-                if level > 0, !KeyRange(of: left).isBefore(right.smallest) {
-                    return "\(left.fileName) and \(right.fileName) of level \(level) overlap"
-                }
-                next += 1
-            }
+        for (level, tables) in levels.enumerated() {
+            if let fault = fault(in: level, of: tables[...]) { return fault }
         }
-        numbers.sort()
-        var next = 1
-        while next < numbers.count {
-            if numbers[next - 1] == numbers[next] { return "table-\(numbers[next]) is there twice" }
-            next += 1
+        let numbers = levels.joined().map(\.number).sorted()
+        for (left, right) in zip(numbers, numbers.dropFirst()) where left == right {
+            return "table-\(left) is there twice"
         }
         return nil
+    }
+
+    /// What is wrong with neighbours in a level; nil where nothing is.
+    static func fault(in level: Int, of tables: ArraySlice<TableMetadata>) -> String? {
+        for table in tables where table.smallest > table.largest || table.smallestSequence > table.largestSequence {
+            return "the bounds of \(table.fileName) are the wrong way round"
+        }
+        for (left, right) in zip(tables, tables.dropFirst()) {
+            if level == 0, left.smallestSequence <= right.largestSequence {
+                return "\(left.fileName) is not newer than \(right.fileName)"
+            }
+            if level > 0, !KeyRange(of: left).isBefore(right.smallest) {
+                return "\(left.fileName) and \(right.fileName) of level \(level) overlap"
+            }
+        }
+        return nil
+    }
+}
+
+extension [UInt64] {
+    /// Whether `number` is among these, which ascend.
+    func containsSorted(_ number: UInt64) -> Bool {
+        var low = 0
+        var high = count
+        while low < high {
+            let middle = (low + high) / 2
+            if self[middle] < number { low = middle + 1 } else { high = middle }
+        }
+        return low < count && self[low] == number
     }
 }

@@ -55,6 +55,9 @@ struct ManifestState: Equatable, Sendable {
     }
 
     /// What keeps the edit from being applied; nil where nothing does, and the edit has been.
+    ///
+    /// Complexity: for an edit of few tables, O(log n) comparisons of keys for each of them, and O(n) steps that look at a number.
+    /// An edit of many tables sorts and checks all of them, once.
     mutating func apply(_ edit: VersionEdit) -> String? {
         for removed in edit.removed {
             guard removed.level < levels.count,
@@ -62,11 +65,6 @@ struct ManifestState: Equatable, Sendable {
             else { return "table-\(removed.number) is removed from level \(removed.level), where it is not" }
             levels[removed.level].remove(at: index)
         }
-        for placed in edit.added {
-            while levels.count <= placed.level { levels.append([]) }
-            levels[placed.level].append(placed.table)
-        }
-        for level in levels.indices { ManifestState.sort(&levels[level], level) }
         if let seal = edit.seal {
             if let before = self.seal, seal.sequence < before.sequence || seal.retentionMark < before.retentionMark {
                 return "the seal at \(seal.sequence) is older than the one before it"
@@ -75,29 +73,54 @@ struct ManifestState: Equatable, Sendable {
         }
         if let number = edit.nextFileNumber { nextFileNumber = max(nextFileNumber, number) }
         if let sequence = edit.floor { floor = max(floor, sequence) }
-        return checkInvariants()
+        return add(edit.added) ?? byteCountFault
     }
 
-    private static func sort(_ tables: inout [TableMetadata], _ level: Int) {
-        if level == 0 {
-            tables.sort { ($0.largestSequence, $0.number) > ($1.largestSequence, $1.number) }
-        } else {
-            tables.sort { $0.smallest < $1.smallest }
+    /// Of how many tables an edit has to be so that all are sorted rather than each put into its place.
+    private static let manyTables = 16
+
+    private mutating func add(_ added: [VersionEdit.Placed]) -> String? {
+        for placed in added {
+            if let fault = fault(of: placed.table) { return fault }
+            while levels.count <= placed.level { levels.append([]) }
         }
+        guard added.count < ManifestState.manyTables else {
+            for placed in added { levels[placed.level].append(placed.table) }
+            for level in levels.indices { levels[level].sort { Version.isBefore($0, $1, in: level) } }
+            return Version.checkInvariants(levels)
+        }
+        for placed in added {
+            let (level, table) = (placed.level, placed.table)
+            for tables in levels {
+                guard !tables.contains(where: { $0.number == table.number }) else {
+                    return "\(table.fileName) is there twice"
+                }
+            }
+            let index = Version.index(of: table, among: levels[level], in: level) { $0 }
+            levels[level].insert(table, at: index)
+            let neighbours = levels[level][max(0, index - 1)..<min(levels[level].count, index + 2)]
+            if let fault = Version.fault(in: level, of: neighbours) { return fault }
+        }
+        return nil
     }
 
-    /// What contradicts itself; nil where nothing does.
-    private func checkInvariants() -> String? {
-        let sealed = seal?.sequence ?? 0
+    /// What is wrong with a table that is added, whatever else there is.
+    private func fault(of table: TableMetadata) -> String? {
+        if table.number >= nextFileNumber { return "\(table.fileName) is yet to be made" }
+        if table.largestSequence > seal?.sequence ?? 0 { return "\(table.fileName) holds what has not been sealed" }
+        return nil
+    }
+
+    /// No table counts more of anything than it has bytes, so this bounds the sums of all that is counted.
+    private var byteCountFault: String? {
         var byteCount: UInt64 = 0
-        for table in levels.joined() {
-            // No table counts more of anything than it has bytes, so that this bounds the sums of all that is counted.
-            let (sum, overflow) = byteCount.addingReportingOverflow(table.byteCount)
-            if overflow { return "the tables up to \(table.fileName) have more bytes than there can be" }
-            byteCount = sum
-            if table.number >= nextFileNumber { return "\(table.fileName) is yet to be made" }
-            if table.largestSequence > sealed { return "\(table.fileName) holds what has not been sealed" }
+        for tables in levels {
+            for index in tables.indices {
+                let (sum, overflow) = byteCount.addingReportingOverflow(tables[index].byteCount)
+                if overflow { return "the tables up to \(tables[index].fileName) have more bytes than there can be" }
+                byteCount = sum
+            }
         }
-        return Version.checkInvariants(levels)
+        return nil
     }
 }

@@ -38,11 +38,11 @@ final class EnginePlantedBugTests: XCTestCase {
     }
 
     func testModel_tombstoneIsDroppedEarly_givesAWrongAnswer() throws {
-        try check(.tombstonesDroppedEarly, seed: 502, .wrongAnswer)
+        try check(.tombstonesDroppedEarly, seed: 501, .wrongAnswer)
     }
 
     func testModel_compactionGoesBeyondTheDurableMark_givesAWrongAnswer() throws {
-        try check(.compactionBeyondDurableMark, seed: 526, .wrongAnswer)
+        try check(.compactionBeyondDurableMark, seed: 516, .wrongAnswer)
     }
 
     func testModel_manifestNamesAnUnsyncedTable_isDamageAfterAPowerLoss() throws {

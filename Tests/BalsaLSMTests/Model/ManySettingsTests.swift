@@ -11,14 +11,16 @@ enum ModelCheck {
         operationSeed: UInt64,
         operationCount: Int,
         settingSeeds: ClosedRange<UInt64>,
-        faultsOneIn: UInt64 = 0
+        faultsOneIn: UInt64 = 0,
+        fullDiskPercent: UInt64 = 0
     ) throws -> (flushes: UInt64, compactions: UInt64, faults: Int) {
         var source = OperationSource(seed: operationSeed)
         let operations = source.operations(operationCount)
         var first: [String]?
         var total: (flushes: UInt64, compactions: UInt64, faults: Int) = (0, 0, 0)
         for seed in settingSeeds {
-            let settings = ModelSettings(seed: seed, faultsOneIn: faultsOneIn)
+            var settings = ModelSettings(seed: seed, faultsOneIn: faultsOneIn)
+            settings.fullDiskPercent = fullDiskPercent
             let place = "operations \(operationSeed), settings \(seed): \(settings)"
             let run = try ModelRun(settings, seed: seed)
             do {
@@ -31,7 +33,7 @@ enum ModelCheck {
             XCTAssertTrue(run.history == first, "\(place) can be told from other settings")
             total.flushes += run.metrics.flushes
             total.compactions += run.metrics.compactions
-            total.faults += run.faultCount
+            total.faults += run.faultCount + run.fullDiskFailures
         }
         return total
     }
@@ -72,5 +74,18 @@ final class FaultyModelTests: XCTestCase {
             faultsOneIn: 12
         )
         XCTAssertGreaterThan(done.faults, 100)
+    }
+}
+
+final class FullDiskModelTests: XCTestCase {
+    func testWorkOnADiskThatIsFullNowAndThen_isDoneInTheEnd() throws {
+        let done = try ModelCheck.run(
+            operationSeed: 6,
+            operationCount: 120,
+            settingSeeds: 601...625,
+            fullDiskPercent: 10
+        )
+        XCTAssertGreaterThan(done.faults, 100)
+        XCTAssertGreaterThan(done.flushes, 100)
     }
 }

@@ -25,6 +25,8 @@ final class ModelRun {
     }
 
     private static let directory = "data/engine"
+    private static let smallDiskBytes: UInt64 = 4 << 20
+    private static let filler = "data/filler"
 
     private let settings: ModelSettings
     private let disk: SimulatedDisk
@@ -41,6 +43,12 @@ final class ModelRun {
     private var snapshots: [EngineSnapshot] = []
     private var held: HeldCursor?
     private var checkpoints = 0
+    /// Whether the disk is full.
+    private var isFull = false
+    /// What steps of work have failed with since the engine was opened.
+    private var workErrors: [EngineError] = []
+    /// How many steps of work failed because the disk was full.
+    private(set) var fullDiskFailures = 0
     /// What was not as it should be.
     private(set) var problems: [String] = []
     /// What the client has seen, the same under all settings.
@@ -49,7 +57,9 @@ final class ModelRun {
     init(_ settings: ModelSettings, seed: UInt64) throws {
         self.settings = settings
         random = RandomSource(seed: seed)
-        disk = SimulatedDisk()
+        var diskOptions = DiskOptions()
+        if settings.fullDiskPercent > 0 { diskOptions.capacityBytes = ModelRun.smallDiskBytes }
+        disk = SimulatedDisk(options: diskOptions)
         let files = disk.mount()
         try files.createDirectory("data")
         try files.syncDirectory("/")
@@ -70,6 +80,7 @@ final class ModelRun {
     func run(_ operations: [ModelOperation]) throws {
         for operation in operations {
             try perform(operation)
+            if settings.fullDiskPercent > 0 { try fillOrEmptyDisk() }
             if random.below(100) < settings.workPercent { try work() }
         }
         try finish()
@@ -77,6 +88,7 @@ final class ModelRun {
 
     private func finish() throws {
         held = nil
+        try emptyDisk()
         while try work(failing: false) {}
         try checkEverything("at the end")
         snapshots = []
@@ -129,10 +141,39 @@ final class ModelRun {
             expect(engine.checkInvariants(), nil, "invariants")
             return result != .idle
         } catch {
-            guard faults.count > before, error.code == .file else { throw error }
+            // Work that fails again and again rests, and a call without an attempt throws what the last one failed with.
+            let isExpected =
+                faults.count > before || workErrors.contains(error) || (isFull && error.cause?.number == .noSpace)
+            guard isExpected, error.code == .file else { throw error }
+            workErrors.append(error)
+            if isFull, error.cause?.number == .noSpace { fullDiskFailures += 1 }
             expect(engine.checkInvariants(), nil, "invariants")
             return true
         }
+    }
+
+    /// Lets another file take nearly all space, or gives it back.
+    private func fillOrEmptyDisk() throws {
+        if isFull {
+            if random.chance(1, in: 6) { try emptyDisk() }
+        } else if random.below(100) < settings.fullDiskPercent {
+            let files = disk.mount()
+            let file = try files.open(ModelRun.filler, .create)
+            defer { file.close() }
+            let rest = random.pick([0, 2_000, 20_000, 40_000, 100_000] as [UInt64])
+            let available = try files.availableBytes(at: "data")
+            try file.setSize(available - min(available, rest))
+            isFull = true
+        }
+    }
+
+    private func emptyDisk() throws {
+        guard isFull else { return }
+        let files = disk.mount()
+        try files.remove(ModelRun.filler)
+        // A power loss must not bring it back.
+        try files.syncDirectory("data")
+        isFull = false
     }
 
     private func seal(at sequence: SequenceNumber) throws {
@@ -155,6 +196,7 @@ final class ModelRun {
         var steps = 0
         while engine.pressure == .stopped {
             steps += 1
+            if steps == 30 { try emptyDisk() }
             guard try work(failing: steps < 30) else {
                 return problems.append("there is nothing to do, and yet the pressure is up")
             }
@@ -167,6 +209,8 @@ final class ModelRun {
     /// Ends the engine's life, and opens it again.
     private func restart() throws {
         held = nil
+        try emptyDisk()
+        workErrors = []
         snapshots = []
         let durable = engine.durableSeal
         switch random.pick(settings.endings) {
@@ -204,6 +248,7 @@ final class ModelRun {
     /// Makes a checkpoint, and looks at it by another engine.
     private func checkpoint() throws {
         checkpoints += 1
+        try emptyDisk()
         let directory = "data/checkpoint-\(checkpoints)"
         guard let seal = engine.durableSeal else {
             // Before the first seal there is nothing that a checkpoint could hold.
