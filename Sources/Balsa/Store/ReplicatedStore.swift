@@ -172,7 +172,8 @@ public final class ReplicatedStore: Sendable {
     /// - Parameters:
     ///   - from: the lowest key; nil for the first.
     ///   - to: the key behind the highest; nil for no bound.
-    ///   - limit: how many pairs at most; at least 1. A page is also full with 1 MiB of keys and values.
+    ///   - limit: how many pairs at most; at least 1. A page is also full with 1 MiB of keys and values, and ends early where
+    ///     many deleted keys follow a pair. It has a pair if the range has one.
     ///   - order: in which order.
     ///   - revision: as of which revision; what is applied where it is nil. The pages of a scan are read at the revision of
     ///     the first.
@@ -190,9 +191,21 @@ public final class ReplicatedStore: Sendable {
         timeout: Duration? = nil
     ) async throws(StoreError) -> ScanPage {
         for bound in [from, to] { if let bound { try StoreError.check(key: bound, limits) } }
-        return try await read(consistency, timeout) { machine, waiting throws(KeyValueError) in
+        let deadline = core.shell.now + TimeSpan(timeout ?? self.timeout)
+        var page = try await read(consistency, timeout) { machine, waiting throws(KeyValueError) in
             try machine.scan(from: from, to: to, limit: limit, order: order, at: revision, waiting: waiting)
         }
+        // The machine bounds the work of a page, so that deadline and cancellation are looked at meanwhile.
+        while page.pairs.isEmpty, let next = page.continuation {
+            let (from, to) = order == .ascending ? (next, to) : (from, next)
+            let revision = page.revision
+            let now = core.shell.now
+            guard now < deadline else { throw StoreError(.notApplied, .deadlineExceeded) }
+            page = try await read(.local, Duration(deadline - now)) { machine, waiting throws(KeyValueError) in
+                try machine.scan(from: from, to: to, limit: limit, order: order, at: revision, waiting: waiting)
+            }
+        }
+        return page
     }
 
     /// Waits until the state may be read, and reads it: on the caller's thread where memory has the answer, on a worker where

@@ -50,6 +50,8 @@ extension KeyValueMachine {
     ///   - limit: how many pairs at most; at least 1.
     ///   - order: in which order.
     ///   - maxBytes: how many bytes of keys and values at most. The first pair is given however long it is.
+    ///   - maxHiddenEntries: how many deleted keys, and entries besides those that are given, the page passes at most; at least 1.
+    ///     A page that has passed them ends early, perhaps without a pair, and says where to go on.
     ///   - revision: as of which revision; what is applied where it is nil. The pages of a scan are read at the revision of
     ///     the first.
     ///   - waiting: whether the answer may wait for the disk.
@@ -61,6 +63,7 @@ extension KeyValueMachine {
         limit: Int = .max,
         order: ScanOrder = .ascending,
         maxBytes: Int = 1 << 20,
+        maxHiddenEntries: Int = 10_000,
         at revision: UInt64? = nil,
         waiting: Waiting = .allowed
     ) throws(KeyValueError) -> ScanPage {
@@ -75,6 +78,7 @@ extension KeyValueMachine {
             let sequence = try sequence(of: revision)
             return try KeyValueMachine.engineCall { () throws(EngineError) in
                 var cursor = try engine.makeCursor(from: lower, to: upper, at: sequence, waiting: waiting)
+                cursor.limitHiddenEntries(to: maxHiddenEntries)
                 return try page(&cursor, revision: revision, limit: limit, order: order, maxBytes: maxBytes)
             }
         }
@@ -83,6 +87,7 @@ extension KeyValueMachine {
         let snapshot = engine.snapshot()
         return try KeyValueMachine.engineCall { () throws(EngineError) in
             var cursor = try engine.makeCursor(from: lower, to: upper, in: snapshot, waiting: waiting)
+            cursor.limitHiddenEntries(to: maxHiddenEntries)
             let revision = max(applied, snapshot.sequence)
             return try page(&cursor, revision: revision, limit: limit, order: order, maxBytes: maxBytes)
         }
@@ -115,6 +120,9 @@ extension KeyValueMachine {
             case .ascending: try cursor.next()
             case .descending: try cursor.previous()
             }
+        }
+        if let pause = cursor.pause {
+            page.continuation = pause.withUnsafeBytes { Bytes(copying: EngineKey.userKey(of: $0)) }
         }
         return page
     }

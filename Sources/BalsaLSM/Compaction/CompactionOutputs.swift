@@ -74,6 +74,7 @@ struct CompactionOutputs {
         var number: UInt64 = 0
         defer { numbers.append(number) }
         let writer = try factory.makeWriter(isLastLevel: isLastLevel, noting: &number)
+        writer.expect(tombstones)
         self.writer = writer
         return writer
     }

@@ -33,6 +33,7 @@ final class FlushJob {
             writer = begun
         } else {
             writer = try factory.makeWriter(isLastLevel: false, noting: &number)
+            writer.expect(memtable.tombstones)
             self.writer = writer
             cursor.seekToFirst()
         }

@@ -2,23 +2,31 @@ import BalsaPlatform
 
 /// A cursor over the tables of a level below the first, or over any other sorted and disjoint tables, one behind the other.
 ///
-/// A table is opened for reading when the cursor gets there. All versions of all keys are visited, in the order of entries.
+/// A table is opened for reading when the cursor gets there. All versions of all keys are visited, in the order of entries, or
+/// what a reader sees: ``TableCursor`` says how.
 struct LevelCursor {
     private let tables: UnsafeBufferPointer<TableSlot>
     private let fillsCache: Bool
     private let waiting: Waiting
+    private let sequence: SequenceNumber?
     private var index = 0
     private var cursor: TableCursor
     /// Whether the cursor is in one of the tables, and not before or behind all of them.
     private var isInside = false
 
     /// A cursor over `tables`, of which there are some, which are sorted and disjoint, and which outlive it.
-    init(_ tables: UnsafeBufferPointer<TableSlot>, fillsCache: Bool, waiting: Waiting) {
+    init(
+        _ tables: UnsafeBufferPointer<TableSlot>,
+        fillsCache: Bool,
+        waiting: Waiting,
+        visibleAt sequence: SequenceNumber? = nil
+    ) {
         precondition(!tables.isEmpty, "a level without tables is left out")
         self.tables = tables
         self.fillsCache = fillsCache
         self.waiting = waiting
-        cursor = tables[0].table.takeUnretainedValue().makeCursor(fillsCache: fillsCache)
+        self.sequence = sequence
+        cursor = tables[0].table.takeUnretainedValue().makeCursor(fillsCache: fillsCache, visibleAt: sequence)
         cursor.waiting = waiting
     }
 
@@ -77,13 +85,39 @@ struct LevelCursor {
         if !isValid { try skipEmptyBackward() }
     }
 
+    /// Goes on to `key`, or back to what is before it, past entries of tables that hold nothing but what is older than
+    /// `sequence`. Stops at the first other table. Tables that are skipped are not read.
+    mutating func skip(
+        to key: UnsafeRawBufferPointer,
+        isForward: Bool,
+        olderThan sequence: SequenceNumber
+    ) throws(EngineError) {
+        guard isValid, tables[index].largestEntrySequence < sequence else { return }
+        var target = index
+        if isForward {
+            while target < tables.count, tables[target].largestEntrySequence < sequence,
+                tables[target].ends(before: key)
+            { target += 1 }
+        } else {
+            while target >= 0, tables[target].largestEntrySequence < sequence,
+                KeyOrder.compare(tables[target].smallest, key) >= 0
+            { target -= 1 }
+        }
+        if target != index {
+            enter(target)
+            if isInside { if isForward { try cursor.seekToFirst() } else { try cursor.seekToLast() } }
+        }
+        if isValid { try cursor.skip(to: key, isForward: isForward, olderThan: sequence) }
+        if isForward { try skipEmptyForward() } else { try skipEmptyBackward() }
+    }
+
     // MARK: Tables
 
     private mutating func enter(_ newIndex: Int) {
         isInside = tables.indices.contains(newIndex)
         guard isInside, index != newIndex else { return }
         index = newIndex
-        cursor = tables[index].table.takeUnretainedValue().makeCursor(fillsCache: fillsCache)
+        cursor = tables[index].table.takeUnretainedValue().makeCursor(fillsCache: fillsCache, visibleAt: sequence)
         cursor.waiting = waiting
     }
 

@@ -42,6 +42,9 @@ struct KeyBounds {
 /// source comes to a key that lacks it, at most as often as it is long. Sources are struct cursors in memory of the merger's own, told apart by their number
 /// and not by a type, so that a step makes no dynamic call and counts no reference.
 ///
+/// Forward, entries come in their order. Backward, keys come in descending order and the entries of one key in no certain order,
+/// but the one that a reader sees before older ones: backward the sources are those of a reader, which show one of each key.
+///
 /// A direction lasts until the next seek. Turning around by moving every source past the current entry is where such
 /// cursors go wrong; whoever wants the other direction seeks.
 struct MergingCursor: ~Copyable {
@@ -65,7 +68,8 @@ struct MergingCursor: ~Copyable {
     /// What the keys of all sources begin with, and the heads therefore leave out.
     private var prefix = RawBuffer(capacity: 64)
     private var winner = 0
-    private var isForward = true
+    /// The direction of the last seek.
+    private(set) var isForward = true
 
     /// A merger of cursors whose sources outlive it.
     init(memtables: [MemtableCursor], tables: [TableCursor], levels: [LevelCursor], bounds: KeyBounds) {
@@ -95,7 +99,8 @@ struct MergingCursor: ~Copyable {
         winners.deinitialize().deallocate()
     }
 
-    private var sourceCount: Int { memtables.count + tables.count + levels.count }
+    /// How many sources there are.
+    var sourceCount: Int { memtables.count + tables.count + levels.count }
 
     // MARK: The entry
 
@@ -184,6 +189,28 @@ struct MergingCursor: ~Copyable {
         replay(source)
     }
 
+    /// Goes on to `key`, or back to what is before it, in every source that holds nothing but entries older than `sequence`.
+    ///
+    /// - Parameter memtables: for each memtable the highest sequence number of its entries, or one that is not below it.
+    mutating func skip(
+        to key: UnsafeRawBufferPointer,
+        olderThan sequence: SequenceNumber,
+        memtables sequences: [SequenceNumber]
+    ) throws(EngineError) {
+        for index in memtables.indices where sequences[index] < sequence && memtables[index].isValid {
+            let order = KeyOrder.compare(memtables[index].key, key)
+            if isForward, order < 0 { memtables.place(index).pointee.seek(key, Trailer(rawValue: .max)) }
+            if !isForward, order >= 0 { memtables.place(index).pointee.seekBefore(key) }
+        }
+        for index in tables.indices {
+            try tables.place(index).pointee.skip(to: key, isForward: isForward, olderThan: sequence)
+        }
+        for index in levels.indices {
+            try levels.place(index).pointee.skip(to: key, isForward: isForward, olderThan: sequence)
+        }
+        playAll()
+    }
+
     // MARK: The tournament
 
     /// Notes where a source is. One that has left the bounds has come to its end.
@@ -254,7 +281,7 @@ struct MergingCursor: ~Copyable {
         let order = KeyOrder.compare(a.pointee.key, b.pointee.key)
         if order != 0 { return (order < 0) == isForward }
         // Newest first, which is by descending trailer.
-        return (a.pointee.trailer > b.pointee.trailer) == isForward
+        return a.pointee.trailer > b.pointee.trailer
     }
 
     /// Loads every source and plays all matches.

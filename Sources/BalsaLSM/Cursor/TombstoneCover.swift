@@ -21,6 +21,33 @@ struct TombstoneCover {
     /// Adds the tombstones of tables that are sorted and disjoint, and outlive this.
     mutating func add(_ level: UnsafeBufferPointer<TableSlot>) { levels.append(level) }
 
+    /// A range around `key` in which everything older than `sequence` is deleted for a reader at `readSequence`; nil if no one list
+    /// of tombstones deletes it.
+    ///
+    /// - Parameters:
+    ///   - sequence: what ``covering(_:at:)`` has found for the key.
+    ///   - isForward: whether the end is asked for, which is excluded, or the start.
+    func edge(
+        of key: UnsafeRawBufferPointer,
+        coveredBy sequence: SequenceNumber,
+        at readSequence: SequenceNumber,
+        isForward: Bool
+    ) -> UnsafeRawBufferPointer? {
+        for list in lists {
+            if let edge = list.edge(of: key, coveredBy: sequence, at: readSequence, isForward: isForward) {
+                return edge
+            }
+        }
+        for tables in levels {
+            guard let slot = tables.slot(for: key), slot.pointee.hasTombstones else { continue }
+            let edge = slot.pointee.tombstones._withUnsafeGuaranteedRef {
+                $0.edge(of: key, coveredBy: sequence, at: readSequence, isForward: isForward)
+            }
+            if let edge { return edge }
+        }
+        return nil
+    }
+
     /// The highest sequence number, up to `sequence`, of a tombstone that covers `key`; 0 for none.
     func covering(_ key: UnsafeRawBufferPointer, at sequence: SequenceNumber) -> SequenceNumber {
         var highest: SequenceNumber = 0

@@ -1,16 +1,13 @@
 import BalsaPlatform
 
 /// What an ``EngineCursor`` is a handle of: the merger of all sources, and which of its entries are visible.
+///
+/// The sources show one visible entry of each key at most, in both directions, so that the first one of the merger is the
+/// newest, and no other is looked at but for its key. What a move costs beyond that are keys that are deleted, which the cursor
+/// counts: after ``hiddenLimit`` of them it pauses.
 struct VisibleCursor: ~Copyable {
-    /// Where the cursor is.
-    private enum Place {
-        /// At no key.
-        case nowhere
-        /// At the entry of the merger, which goes forward.
-        case merged
-        /// At the key and value that were saved; the merger, which goes backward, is before all versions of the key.
-        case saved
-    }
+    /// After how many entries in a row that a range deletion hides the cursor looks for its end.
+    private static let coveredEntriesBeforeJump = 4
 
     /// The sequence number up to which writes are seen.
     let readSequence: SequenceNumber
@@ -19,49 +16,64 @@ struct VisibleCursor: ~Copyable {
     private let bounds: KeyBounds
     private let tombstones: TombstoneCover
     private let hasTombstones: Bool
+    /// For each memtable among the sources, the highest sequence number that an entry can have.
+    private let memtableSequences: [SequenceNumber]
     private var merger: MergingCursor
-    private var place = Place.nowhere
-    /// Going forward, the key whose older versions are skipped; going backward, the key itself.
+    /// Whether the cursor is at a key, which is that of the merger's entry.
+    private(set) var isValid = false
+    /// The key that was looked at last, if `isKeySaved`.
     private var savedKey = RawBuffer(capacity: 64)
-    private var savedValue = RawBuffer(capacity: 64)
-    private var savedSequence: SequenceNumber = 0
+    private var isKeySaved = false
+    /// Whether the newest visible entry of the saved key has been found, so that its other entries say nothing.
+    private var isDecided = false
+    /// How many entries in a row a range deletion hid.
+    private var coveredEntries = 0
+
+    /// How many entries may be passed without showing any of them, over all moves; then the cursor pauses.
+    var hiddenLimit = Int.max
+    /// How many have been passed.
+    private(set) var hiddenEntries = 0
+    /// Where a scan goes on after a pause: the first key that has not been looked at, or, backward, a key above it that has no
+    /// value and is to be excluded. Nil if the cursor has not paused.
+    private(set) var pause: Bytes?
 
     init(_ view: ReadView, at sequence: SequenceNumber, bounds: KeyBounds, waiting: Waiting) {
         self.view = view
         self.bounds = bounds
         readSequence = sequence
         var tombstones = TombstoneCover()
-        var memtables = [view.memtable.makeCursor()]
-        tombstones.add(view.memtable)
-        for memtable in view.sealed {
-            memtables.append(memtable.makeCursor())
+        var memtables: [MemtableCursor] = []
+        var memtableSequences: [SequenceNumber] = []
+        for (index, memtable) in ([view.memtable] + view.sealed).enumerated() {
             tombstones.add(memtable)
+            // What is written to an empty one from now on is above the sequence of the reader.
+            guard memtable.entryCount > 0 else { continue }
+            memtables.append(memtable.makeCursor(visibleAt: sequence))
+            memtableSequences.append(index == 0 ? .max : memtable.largestEntrySequence)
         }
         var tables: [TableCursor] = []
         var levels: [LevelCursor] = []
         let version = view.version
         for table in version.levels.first ?? [] where bounds.overlaps(KeyRange(of: table.metadata)) {
-            var cursor = table.table.makeCursor(fillsCache: true)
+            tombstones.add(table.table.tombstones)
+            guard table.metadata.entryCount > 0 else { continue }
+            var cursor = table.table.makeCursor(fillsCache: true, visibleAt: sequence)
             cursor.waiting = waiting
             tables.append(cursor)
-            tombstones.add(table.table.tombstones)
         }
         for level in 1..<max(1, version.levelCount) {
             let within = version.slots(of: level).within(bounds)
             guard !within.isEmpty else { continue }
-            levels.append(LevelCursor(within, fillsCache: true, waiting: waiting))
+            levels.append(LevelCursor(within, fillsCache: true, waiting: waiting, visibleAt: sequence))
             if version.levelsWithTombstones[level] { tombstones.add(within) }
         }
         self.tombstones = tombstones
+        self.memtableSequences = memtableSequences
         hasTombstones = !tombstones.isEmpty
         merger = MergingCursor(memtables: memtables, tables: tables, levels: levels, bounds: bounds)
     }
 
     // MARK: The entry
-
-    /// Whether the cursor is at a key.
-    @inline(__always)
-    var isValid: Bool { place != .nowhere }
 
     /// The key, lent until the cursor moves.
     ///
@@ -69,7 +81,7 @@ struct VisibleCursor: ~Copyable {
     @inline(__always)
     var key: UnsafeRawBufferPointer {
         precondition(isValid, "a cursor that is at no key has none")
-        return place == .merged ? merger.key : savedKey.bytes
+        return merger.key
     }
 
     /// The value, lent until the cursor moves.
@@ -78,7 +90,7 @@ struct VisibleCursor: ~Copyable {
     @inline(__always)
     var value: UnsafeRawBufferPointer {
         precondition(isValid, "a cursor that is at no key has no value")
-        return place == .merged ? merger.value : savedValue.bytes
+        return merger.value
     }
 
     /// The number of the batch that wrote the value.
@@ -87,41 +99,48 @@ struct VisibleCursor: ~Copyable {
     @inline(__always)
     var sequence: SequenceNumber {
         precondition(isValid, "a cursor that is at no key has no sequence number")
-        return place == .merged ? merger.trailer.sequence : savedSequence
+        return merger.trailer.sequence
     }
 
     // MARK: Seeking
 
     /// Goes to the first key within the bounds.
     mutating func seekToFirst() throws(EngineError) {
-        place = .nowhere
+        begin()
         try merger.seekToFirst()
-        try findForward(skippingSavedKey: false)
+        try find()
     }
 
     /// Goes to the last key within the bounds.
     mutating func seekToLast() throws(EngineError) {
-        place = .nowhere
+        begin()
         try merger.seekToLast()
-        try findBackward()
+        try find()
     }
 
     /// Goes to the first key within the bounds that is not below `key`.
     mutating func seek(_ key: UnsafeRawBufferPointer) throws(EngineError) {
-        place = .nowhere
         guard bounds.isFromStart(key) else { return try seekToFirst() }
+        begin()
         guard bounds.isBelowEnd(key) else { return }
         try merger.seek(key, .seek(largestSequenceNumber))
-        try findForward(skippingSavedKey: false)
+        try find()
     }
 
     /// Goes to the last key within the bounds that is below `key`.
     mutating func seekBefore(_ key: UnsafeRawBufferPointer) throws(EngineError) {
-        place = .nowhere
         guard bounds.isBelowEnd(key) else { return try seekToLast() }
+        begin()
         guard bounds.isFromStart(key) else { return }
         try merger.seekBefore(key)
-        try findBackward()
+        try find()
+    }
+
+    private mutating func begin() {
+        isValid = false
+        isKeySaved = false
+        coveredEntries = 0
+        pause = nil
     }
 
     // MARK: Moving
@@ -130,87 +149,105 @@ struct VisibleCursor: ~Copyable {
     ///
     /// - Precondition: the cursor is valid.
     mutating func next() throws(EngineError) {
-        let before = place
-        precondition(before != .nowhere, "a cursor that is at no key has no next one")
-        place = .nowhere
-        if before == .merged {
-            saveKey()
-            try merger.advance()
+        precondition(isValid, "a cursor that is at no key has no next one")
+        isValid = false
+        if merger.isForward {
+            try leave()
         } else {
-            // To turn around, the merger seeks behind the key's newest possible version and skips the others.
-            try merger.seek(savedKey.bytes, .seek(largestSequenceNumber))
+            saveKey()
+            // Below all versions of the key, whose sequence numbers begin at 1.
+            try merger.seek(savedKey.bytes, Trailer(rawValue: 0))
         }
-        try findForward(skippingSavedKey: true)
+        try find()
     }
 
     /// Goes to the key before; becomes invalid before the first.
     ///
     /// - Precondition: the cursor is valid.
     mutating func previous() throws(EngineError) {
-        let before = place
-        precondition(before != .nowhere, "a cursor that is at no key has none before it")
-        place = .nowhere
-        if before == .merged {
+        precondition(isValid, "a cursor that is at no key has none before it")
+        isValid = false
+        if merger.isForward {
             saveKey()
             try merger.seekBefore(savedKey.bytes)
+        } else {
+            try leave()
         }
-        try findBackward()
+        try find()
+    }
+
+    /// Goes on from a key that was shown.
+    @inline(__always)
+    private mutating func leave() throws(EngineError) {
+        // A single source does not show the key again.
+        if merger.sourceCount > 1 || hiddenEntries >= hiddenLimit { saveKey() } else { isKeySaved = false }
+        isDecided = true
+        coveredEntries = 0
+        try merger.advance()
     }
 
     // MARK: Visibility
 
-    /// Goes forward, from where the merger is, to the first entry that is the newest visible one of its key and a value.
-    private mutating func findForward(skippingSavedKey: Bool) throws(EngineError) {
-        var isSkipping = skippingSavedKey
+    /// Goes on, from where the merger is, to the first entry that is the newest visible one of its key and a value.
+    private mutating func find() throws(EngineError) {
         while merger.isValid {
             let trailer = merger.trailer
-            let isHidden =
-                trailer.sequence > readSequence || (isSkipping && KeyOrder.isEqual(merger.key, savedKey.bytes))
-            if !isHidden {
-                if try isValue(trailer, merger.key) {
-                    place = .merged
+            if !isKeySaved || !KeyOrder.isEqual(merger.key, savedKey.bytes) {
+                if hiddenEntries >= hiddenLimit, isKeySaved { return notePause() }
+                isDecided = false
+            }
+            if !isDecided, trailer.sequence <= readSequence {
+                let tombstone = hasTombstones ? tombstones.covering(merger.key, at: readSequence) : 0
+                if try isValue(trailer), tombstone <= trailer.sequence {
+                    isValid = true
                     return
                 }
                 saveKey()
-                isSkipping = true
+                isDecided = true
+                if tombstone > trailer.sequence, try jump(tombstone) { continue }
+            } else if !isDecided {
+                saveKey()
             }
+            hiddenEntries += 1
             try merger.advance()
         }
     }
 
-    /// Goes backward, from where the merger is, to the first key whose newest visible entry is a value.
-    private mutating func findBackward() throws(EngineError) {
-        while merger.isValid {
-            saveKey()
-            var newest: Trailer?
-            // The versions of the key come oldest first.
-            repeat {
-                let trailer = merger.trailer
-                if trailer.sequence <= readSequence {
-                    newest = trailer
-                    savedValue.removeAll()
-                    savedValue.append(merger.value)
-                }
-                try merger.advance()
-            } while merger.isValid && KeyOrder.isEqual(merger.key, savedKey.bytes)
-            if let newest, try isValue(newest, savedKey.bytes) {
-                savedSequence = newest.sequence
-                place = .saved
-                return
-            }
-        }
+    /// Leaves what a range deletion hides, in all sources that hold nothing newer than it.
+    ///
+    /// - Parameter tombstone: the sequence number of the deletion that hides the saved key.
+    /// - Returns: whether the merger has moved.
+    private mutating func jump(_ tombstone: SequenceNumber) throws(EngineError) -> Bool {
+        coveredEntries += 1
+        guard coveredEntries > VisibleCursor.coveredEntriesBeforeJump else { return false }
+        coveredEntries = 0
+        let edge = tombstones.edge(
+            of: savedKey.bytes,
+            coveredBy: tombstone,
+            at: readSequence,
+            isForward: merger.isForward
+        )
+        guard let edge else { return false }
+        hiddenEntries += 1
+        try merger.skip(to: edge, olderThan: tombstone, memtables: memtableSequences)
+        return true
+    }
+
+    private mutating func notePause() {
+        pause = Bytes(copying: merger.isForward ? merger.key : savedKey.bytes)
     }
 
     private mutating func saveKey() {
         savedKey.removeAll()
         savedKey.append(merger.key)
+        isKeySaved = true
     }
 
-    /// Whether the newest visible entry of a key is a value that no range deletion hides.
+    /// Whether an entry is a value.
     @inline(__always)
-    private func isValue(_ trailer: Trailer, _ key: UnsafeRawBufferPointer) throws(EngineError) -> Bool {
+    private func isValue(_ trailer: Trailer) throws(EngineError) -> Bool {
         switch trailer.kind {
-        case .put: return !hasTombstones || tombstones.covering(key, at: readSequence) <= trailer.sequence
+        case .put: return true
         case .deletion: return false
         case .rangeDeletion, nil: throw EngineError(.damaged, "a table holds an entry of no known kind")
         }

@@ -37,6 +37,8 @@ final class Memtable: @unchecked Sendable {
     private(set) var smallestSequence: SequenceNumber = 0
     /// The highest sequence number of an entry or a range deletion; 0 where there are none.
     private(set) var largestSequence: SequenceNumber = 0
+    /// The highest sequence number of an entry; 0 without entries. Readers ask once nothing more is written.
+    private(set) var largestEntrySequence: SequenceNumber = 0
 
     /// An empty memtable, whose readers pin `epochs`.
     init(epochs: Epochs = Epochs()) {
@@ -75,6 +77,7 @@ final class Memtable: @unchecked Sendable {
         )
         tree.insert(key, value, trailer)
         balsa_store_release_64(cells + Cell.entryCount, UInt64(entryCount + 1))
+        largestEntrySequence = max(largestEntrySequence, trailer.sequence)
         note(trailer.sequence)
     }
 
@@ -148,6 +151,8 @@ final class Memtable: @unchecked Sendable {
         }
     }
 
-    /// A cursor that is at no entry yet.
-    func makeCursor() -> MemtableCursor { MemtableCursor(self) }
+    /// A cursor that is at no entry yet: over all entries, or over what a reader at `sequence` sees.
+    func makeCursor(visibleAt sequence: SequenceNumber? = nil) -> MemtableCursor {
+        MemtableCursor(self, visibleAt: sequence)
+    }
 }

@@ -4,6 +4,9 @@ import CBalsaPlatform
 ///
 /// What was there at the last seek is visited; what was inserted since may or may not be. The cursor keeps its memtable
 /// alive. What it lends is valid until it moves. A step allocates nothing, unless the tree is deeper than ever before.
+///
+/// A cursor for a reader shows one entry a key, whatever number of versions there are: the newest one that the reader sees,
+/// or the oldest one if the reader sees none.
 struct MemtableCursor {
     /// A node on the way from the root, and which of its children the way goes on with.
     private struct Step {
@@ -15,6 +18,8 @@ struct MemtableCursor {
     }
 
     private let memtable: Memtable
+    /// The trailer before all that the reader sees; nil if all versions are visited.
+    private let ceiling: Trailer?
     /// The nodes above `last`, root first. As deep as there are decisions between keys, which is the key's length at most.
     private var path: [Step] = []
     /// The lowest node above the leaf. Most moves touch no other.
@@ -24,8 +29,10 @@ struct MemtableCursor {
     private var leaf: RadixLeaf?
     private var version: RadixVersion?
 
-    init(_ memtable: Memtable) {
+    /// A cursor over all versions, or, of every key, over what a reader at `sequence` sees.
+    init(_ memtable: Memtable, visibleAt sequence: SequenceNumber? = nil) {
         self.memtable = memtable
+        ceiling = sequence.map { .seek($0) }
         path.reserveCapacity(16)
     }
 
@@ -64,7 +71,8 @@ struct MemtableCursor {
     /// Goes to the first entry that is not before (`key`, `trailer`) in the order of entries.
     mutating func seek(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) {
         guard let leaf = descend(to: key) else { return }
-        if let version = leaf.version(atMost: trailer) {
+        let bound = ceiling.map { min($0, trailer) } ?? trailer
+        if let version = leaf.version(atMost: bound) {
             self.leaf = leaf
             self.version = version
         } else {
@@ -140,7 +148,7 @@ struct MemtableCursor {
     /// Goes to the next entry: the next older version of the key, or the newest of the next key.
     mutating func next() {
         precondition(isValid, "a cursor that is at no entry has no next one")
-        if let older = version.unsafelyUnwrapped.older {
+        if ceiling == nil, let older = version.unsafelyUnwrapped.older {
             version = older
         } else {
             nextLeaf()
@@ -151,6 +159,7 @@ struct MemtableCursor {
     mutating func previous() {
         precondition(isValid, "a cursor that is at no entry has none before it")
         // Versions are chained in the other direction; nearly all chains are one long.
+        guard ceiling == nil else { return previousLeaf() }
         let current = version.unsafelyUnwrapped
         var newer = leaf.unsafelyUnwrapped.newest
         guard newer != current else {
@@ -169,14 +178,14 @@ struct MemtableCursor {
 
     private mutating func show(_ leaf: RadixLeaf) {
         self.leaf = leaf
-        version = leaf.newest
+        version = if let ceiling { leaf.version(atMost: ceiling) ?? leaf.oldest } else { leaf.newest }
     }
 
-    private mutating func showOldest(_ leaf: RadixLeaf) {
-        var oldest = leaf.newest
-        while let older = oldest.older { oldest = older }
+    /// Shows a leaf that is reached from behind.
+    private mutating func showLast(_ leaf: RadixLeaf) {
+        guard ceiling == nil else { return show(leaf) }
         self.leaf = leaf
-        version = oldest
+        version = leaf.oldest
     }
 
     /// Goes to the newest version of the first leaf behind the way that was taken.
@@ -209,7 +218,7 @@ struct MemtableCursor {
                 let terminator = node.terminator
                 if !terminator.isNone {
                     last = Step(node: step.node, byte: Step.terminator)
-                    showOldest(terminator.leaf)
+                    showLast(terminator.leaf)
                     return
                 }
             }
@@ -259,6 +268,6 @@ struct MemtableCursor {
             push(Step(node: reference, byte: byte))
             reference = child
         }
-        showOldest(reference.leaf)
+        showLast(reference.leaf)
     }
 }

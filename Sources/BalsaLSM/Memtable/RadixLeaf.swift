@@ -53,10 +53,18 @@ struct RadixLeaf: Equatable {
         )
     }
 
+    /// The version with the lowest trailer. It follows the key in memory, so that no chain is walked.
+    @inline(__always)
+    var oldest: RadixVersion { RadixVersion(address: address + RadixLeaf.keyOffset + keyCount) }
+
     /// The first version, in the order of the chain, whose trailer is at most `trailer`.
+    ///
+    /// Complexity: linear in the versions above `trailer`; constant if there are none of these, or only these.
     @inline(__always)
     func version(atMost trailer: Trailer) -> RadixVersion? {
         var version = newest
+        guard version.trailer > trailer else { return version }
+        guard oldest.trailer <= trailer else { return nil }
         while version.trailer > trailer {
             guard let older = version.older else { return nil }
             version = older

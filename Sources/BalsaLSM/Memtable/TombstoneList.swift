@@ -99,7 +99,12 @@ final class TombstoneList: @unchecked Sendable {
     ///
     /// Takes time logarithmic in the number of pieces, and in proportion to how many newer deletions cover the key.
     func covering(_ key: UnsafeRawBufferPointer, at sequence: SequenceNumber) -> SequenceNumber {
-        // How many boundaries are not above the key.
+        covering(countOfBoundaries(notAbove: key) - 1, at: sequence)
+    }
+
+    /// How many boundaries are not above `key`.
+    @inline(__always)
+    private func countOfBoundaries(notAbove key: UnsafeRawBufferPointer) -> Int {
         var lower = 0
         var upper = boundaryCount
         while lower < upper {
@@ -110,9 +115,36 @@ final class TombstoneList: @unchecked Sendable {
                 lower = middle + 1
             }
         }
-        guard lower > 0 else { return 0 }
-        for candidate in sequences(at: lower - 1) where candidate <= sequence { return candidate }
+        return lower
+    }
+
+    /// The highest sequence number, up to `sequence`, of a deletion that covers what follows a boundary; 0 for none.
+    @inline(__always)
+    private func covering(_ boundary: Int, at sequence: SequenceNumber) -> SequenceNumber {
+        guard boundary >= 0 else { return 0 }
+        for candidate in sequences(at: boundary) where candidate <= sequence { return candidate }
         return 0
+    }
+
+    /// How far the pieces around `key` reach in which a deletion from `sequence` to `readSequence` covers everything: the end
+    /// behind the key, which is excluded, or the start before it. Nil if there is no such piece at the key. Lent while the list
+    /// lives.
+    ///
+    /// Complexity: linear in the pieces that it passes, of which it passes 1,000 at most.
+    func edge(
+        of key: UnsafeRawBufferPointer,
+        coveredBy sequence: SequenceNumber,
+        at readSequence: SequenceNumber,
+        isForward: Bool
+    ) -> UnsafeRawBufferPointer? {
+        let piece = countOfBoundaries(notAbove: key) - 1
+        guard sequence > 0, covering(piece, at: readSequence) >= sequence else { return nil }
+        var place = piece
+        let limit = isForward ? piece + 1_000 : piece - 1_000
+        while place != limit, covering(isForward ? place + 1 : place - 1, at: readSequence) >= sequence {
+            place += isForward ? 1 : -1
+        }
+        return self.key(at: isForward ? place + 1 : place)
     }
 
     /// The part of the list that is about keys from `from`, up to `to`, which is excluded; nil for no bound.

@@ -8,6 +8,7 @@ extension Table {
         var keyCount: UInt64 = 0
         var keyBytes: UInt64 = 0
         var valueBytes: UInt64 = 0
+        var largestSequence: SequenceNumber = 0
         var previousKey = Bytes()
         var previousTrailer = Trailer(rawValue: 0)
     }
@@ -32,7 +33,7 @@ extension Table {
         let properties = sections.properties
         guard findings.entryCount == properties.entryCount, findings.deletionCount == properties.deletionCount,
             findings.keyCount == properties.keyCount, findings.keyBytes == properties.keyBytes,
-            findings.valueBytes == properties.valueBytes
+            findings.valueBytes == properties.valueBytes, findings.largestSequence == properties.largestEntrySequence
         else { throw damage("the entries are not those that the properties count") }
     }
 
@@ -69,6 +70,7 @@ extension Table {
             else { return "has a sequence number outside of the table's" }
             findings.entryCount += 1
             if entry.trailer.kind == .deletion { findings.deletionCount += 1 }
+            findings.largestSequence = max(findings.largestSequence, entry.trailer.sequence)
             findings.keyBytes += UInt64(key.count)
             findings.valueBytes += UInt64(entry.valueLength)
             findings.previousKey = key

@@ -14,6 +14,10 @@ final class Table: @unchecked Sendable {
     let index: TableIndex
     let slots: BlockSlots
     let cache: BlockCache
+    /// The highest sequence number of an entry, tombstones left out; 0 without entries.
+    let largestEntrySequence: SequenceNumber
+    /// Whether some key has several entries.
+    let hasVersions: Bool
     private let filter: TableFilter?
     private let file: any File
     /// How much memory index and filter take, in bytes.
@@ -25,6 +29,8 @@ final class Table: @unchecked Sendable {
         self.cache = cache
         index = sections.index
         filter = sections.filter
+        largestEntrySequence = sections.properties.largestEntrySequence
+        hasVersions = sections.properties.keyCount < sections.properties.entryCount
         tombstones = sections.tombstones
         slots = BlockSlots(count: sections.index.count)
         pinnedBytes = sections.memoryBytes + 8 * sections.index.count
@@ -118,10 +124,12 @@ final class Table: @unchecked Sendable {
         return try body(entry.trailer, entry.value)
     }
 
-    /// A cursor over all entries, which is nowhere yet.
+    /// A cursor over all entries, or over what a reader at `sequence` sees, which is nowhere yet.
     ///
     /// - Parameter fillsCache: whether blocks that it reads are kept in the cache. A compaction's are not worth it.
-    func makeCursor(fillsCache: Bool) -> TableCursor { TableCursor(self, fillsCache: fillsCache) }
+    func makeCursor(fillsCache: Bool, visibleAt sequence: SequenceNumber? = nil) -> TableCursor {
+        TableCursor(self, fillsCache: fillsCache, visibleAt: sequence)
+    }
 
     // MARK: Blocks
 

@@ -17,6 +17,13 @@ struct TableProperties: Equatable {
     var keyBytes: UInt64
     /// The length of all values, in bytes.
     var valueBytes: UInt64
+    /// The highest sequence number of an entry, tombstones left out; 0 without entries.
+    var largestEntrySequence: SequenceNumber
+    /// How many bytes of keys and values a newer entry or a tombstone of the same table hides, or are of deletions.
+    var deadBytes: UInt64
+    /// From which retention mark on all of ``deadBytes``, and every tombstone over nothing, can be dropped: the highest
+    /// sequence number of an entry or tombstone that hides another, and of a deletion or tombstone; 0 if there is none.
+    var deadSequence: SequenceNumber
 
     /// What the manifest keeps of them.
     func metadata(number: UInt64, id: UInt64, byteCount: UInt64) -> TableMetadata {
@@ -38,7 +45,7 @@ struct TableProperties: Equatable {
     func append(to output: inout RawBuffer) {
         for number in [
             entryCount, deletionCount, rangeDeletionCount, blockCount, keyCount, keyBytes, valueBytes,
-            smallestSequence, largestSequence,
+            smallestSequence, largestSequence, largestEntrySequence, deadBytes, deadSequence,
         ] { output.append(number) }
         output.append(UInt32(largestIsExclusive ? 1 : 0))
         output.append(UInt32(smallest.count))
@@ -59,8 +66,14 @@ struct TableProperties: Equatable {
         valueBytes = try reader.uint64("value bytes")
         smallestSequence = try reader.uint64("smallest sequence")
         largestSequence = try reader.uint64("largest sequence")
+        largestEntrySequence = try reader.uint64("largest entry sequence")
+        deadBytes = try reader.uint64("dead bytes")
+        deadSequence = try reader.uint64("dead sequence")
+        guard largestEntrySequence <= largestSequence, deadSequence <= largestSequence else {
+            throw DecodingError(.outOfBounds, "sequences of the properties", at: 72)
+        }
         let flags = try reader.uint32("property flags")
-        guard flags <= 1 else { throw DecodingError(.outOfBounds, "property flags", at: 72) }
+        guard flags <= 1 else { throw DecodingError(.outOfBounds, "property flags", at: 96) }
         largestIsExclusive = flags == 1
         smallest = try reader.bytes(Int(try reader.uint32("smallest key size")), "smallest key")
         largest = try reader.bytes(Int(try reader.uint32("largest key size")), "largest key")
@@ -86,5 +99,8 @@ struct TableProperties: Equatable {
         keyCount = 0
         keyBytes = 0
         valueBytes = 0
+        largestEntrySequence = 0
+        deadBytes = 0
+        deadSequence = 0
     }
 }

@@ -33,6 +33,8 @@ final class TableWriter {
         smallestSequence: largestSequenceNumber,
         largestSequence: 0
     )
+    /// The range deletions that are going to be added, as far as the caller has said so.
+    private var hiding = TombstoneList.empty
     private var blocks: [Block] = []
     private var failure: EngineError?
     private var isClosed = false
@@ -99,10 +101,17 @@ final class TableWriter {
             throw EngineError(.invalid, "\(file.path): the entry does not fit into a table")
         }
         let isNewKey = try checkOrder(key, trailer)
+        countDead(key, trailer, value, isNewKey: isNewKey)
         if !block.isEmpty, block.byteCount(adding: key, value) > 2 * blockBytes { try finishBlock() }
         block.add(key, trailer, value)
         count(key, trailer, value, isNewKey: isNewKey)
         if block.byteCount >= blockBytes { try finishBlock() }
+    }
+
+    /// Says which range deletions are going to be added: what they hide counts as dead. Called before any entry is added.
+    func expect(_ tombstones: TombstoneList) {
+        precondition(counts.entryCount == 0, "an entry was counted without the range deletions that hide it")
+        hiding = tombstones
     }
 
     /// Adds a range deletion. One that is empty deletes nothing and is left out.
@@ -134,6 +143,26 @@ final class TableWriter {
         return order != 0
     }
 
+    /// Counts an entry that is hidden in this table, or is a deletion. Called while the entry before it is the last one.
+    private func countDead(
+        _ key: UnsafeRawBufferPointer,
+        _ trailer: Trailer,
+        _ value: UnsafeRawBufferPointer,
+        isNewKey: Bool
+    ) {
+        var hider: SequenceNumber = 0
+        if !isNewKey { hider = (block.isEmpty ? previousTrailer : block.lastTrailer).sequence }
+        if !hiding.isEmpty {
+            let tombstone = hiding.covering(key, at: largestSequenceNumber)
+            // Any of those that hide it will do; the newer entry of the key is the older one of both.
+            if tombstone > trailer.sequence, hider == 0 { hider = tombstone }
+        }
+        if hider == 0, trailer.kind == .deletion { hider = trailer.sequence }
+        guard hider > 0 else { return }
+        counts.deadBytes += UInt64(key.count + value.count)
+        counts.deadSequence = max(counts.deadSequence, hider)
+    }
+
     private func count(
         _ key: UnsafeRawBufferPointer,
         _ trailer: Trailer,
@@ -147,6 +176,7 @@ final class TableWriter {
         counts.valueBytes += UInt64(value.count)
         counts.smallestSequence = min(counts.smallestSequence, trailer.sequence)
         counts.largestSequence = max(counts.largestSequence, trailer.sequence)
+        counts.largestEntrySequence = max(counts.largestEntrySequence, trailer.sequence)
         guard isNewKey else { return }
         counts.keyCount += 1
         if filterBitsPerKey > 0 { hashes.append(KeyHash.hash(key)) }
@@ -233,6 +263,7 @@ final class TableWriter {
             for sequence in fragment.sequences {
                 counts.smallestSequence = min(counts.smallestSequence, sequence)
                 counts.largestSequence = max(counts.largestSequence, sequence)
+                counts.deadSequence = max(counts.deadSequence, sequence)
             }
         }
     }

@@ -45,6 +45,7 @@ final class TableHandle: @unchecked Sendable {
             largestIsExclusive: metadata.largestIsExclusive,
             hasEntries: metadata.entryCount > 0,
             hasTombstones: !table.tombstones.isEmpty,
+            largestEntrySequence: table.largestEntrySequence,
             table: Unmanaged.passUnretained(table),
             tombstones: Unmanaged.passUnretained(table.tombstones)
         )
@@ -58,6 +59,8 @@ struct TableSlot {
     let largestIsExclusive: Bool
     let hasEntries: Bool
     let hasTombstones: Bool
+    /// The highest sequence number of an entry; 0 without entries.
+    let largestEntrySequence: SequenceNumber
     let table: Unmanaged<Table>
     let tombstones: Unmanaged<TombstoneList>
 

@@ -73,6 +73,36 @@ final class ModelTests: XCTestCase {
         let expected = isAscending ? inside : inside.reversed()
         XCTAssertEqual(page.pairs, Array(expected.prefix(3)), message)
         XCTAssertEqual(page.continuation != nil, inside.count > 3, message)
+        try compareShortPages(store.machine, bounds, isAscending, revision, Array(expected), message)
+    }
+
+    /// Reads the range in pages that end after each entry that is not shown.
+    private func compareShortPages(
+        _ machine: KeyValueMachine,
+        _ bounds: [Bytes],
+        _ isAscending: Bool,
+        _ revision: UInt64,
+        _ expected: [KeyValuePair],
+        _ message: String
+    ) throws {
+        var (from, to) = (bounds[0], bounds[1])
+        var found: [KeyValuePair] = []
+        while true {
+            let page = try machine.scan(
+                from: from,
+                to: to,
+                limit: 3,
+                order: isAscending ? .ascending : .descending,
+                maxHiddenEntries: 1,
+                at: revision
+            )
+            found += page.pairs
+            guard let next = page.continuation else { break }
+            let isFurther = isAscending ? next > from : next < to
+            guard isFurther else { return XCTFail("\(message): a page got no further than \(next)") }
+            if isAscending { from = next } else { to = next }
+        }
+        XCTAssertEqual(found, expected, message)
     }
 
     private func drawKey(_ random: inout RandomSource) -> Bytes {

@@ -6,18 +6,18 @@ import XCTest
 enum ModelCheck {
     /// Runs lists of operations under settings that are drawn from seeds.
     ///
-    /// - Returns: how many runs there were, and how many flushes, compactions and faults in them.
+    /// - Returns: how many flushes, compactions, faults and pages that ended early there were.
     static func run(
         operationSeed: UInt64,
         operationCount: Int,
         settingSeeds: ClosedRange<UInt64>,
         faultsOneIn: UInt64 = 0,
         fullDiskPercent: UInt64 = 0
-    ) throws -> (flushes: UInt64, compactions: UInt64, faults: Int) {
+    ) throws -> (flushes: UInt64, compactions: UInt64, faults: Int, earlyPages: Int) {
         var source = OperationSource(seed: operationSeed)
         let operations = source.operations(operationCount)
         var first: [String]?
-        var total: (flushes: UInt64, compactions: UInt64, faults: Int) = (0, 0, 0)
+        var total: (flushes: UInt64, compactions: UInt64, faults: Int, earlyPages: Int) = (0, 0, 0, 0)
         for seed in settingSeeds {
             var settings = ModelSettings(seed: seed, faultsOneIn: faultsOneIn)
             settings.fullDiskPercent = fullDiskPercent
@@ -34,6 +34,7 @@ enum ModelCheck {
             total.flushes += run.metrics.flushes
             total.compactions += run.metrics.compactions
             total.faults += run.faultCount + run.fullDiskFailures
+            total.earlyPages += run.earlyPages
         }
         return total
     }
@@ -44,6 +45,7 @@ final class ManySettingsTests: XCTestCase {
         let done = try ModelCheck.run(operationSeed: 1, operationCount: 120, settingSeeds: 1...30)
         XCTAssertGreaterThan(done.flushes, 100)
         XCTAssertGreaterThan(done.compactions, 50)
+        XCTAssertGreaterThan(done.earlyPages, 100)
     }
 }
 

@@ -31,6 +31,8 @@ final class ModelRun {
     private let settings: ModelSettings
     private let disk: SimulatedDisk
     private var random: RandomSource
+    /// How many pages of scans ended before their range did.
+    private(set) var earlyPages = 0
     private var faults: RandomFaults
     private var engine: StorageEngine
     private var model = EngineModel()
@@ -298,6 +300,7 @@ final class ModelRun {
             var cursor = try cursor(from: start, to: end, moment)
             let found = try isBackward ? cursor.pairsBackward() : cursor.pairs()
             see("scan", found, expected)
+            try scanPaged(from: start, to: end, moment, isBackward: isBackward, expected)
         case .walk(let steps, let start, let end, let moment):
             let expected = model.pairs(from: start, to: end, at: sequence(moment))
             var cursor = try cursor(from: start, to: end, moment)
@@ -314,6 +317,36 @@ final class ModelRun {
         case .restart: try restart()
         case .checkpoint: try checkpoint()
         }
+    }
+
+    /// Scans in pages that end after a few pairs, or after a few entries that are not shown. How many pages there are is a
+    /// matter of the settings, so the history does not tell.
+    private func scanPaged(
+        from start: Bytes?,
+        to end: Bytes?,
+        _ moment: ModelOperation.Moment,
+        isBackward: Bool,
+        _ expected: [ModelPair]
+    ) throws {
+        var (start, end) = (start, end)
+        var found: [ModelPair] = []
+        let limit = 1 + history.count % 4
+        scanning: while true {
+            var cursor = try cursor(from: start, to: end, moment)
+            cursor.limitHiddenEntries(to: limit)
+            if isBackward { try cursor.seekToLast() } else { try cursor.seekToFirst() }
+            while let pair = cursor.pair {
+                found.append(pair)
+                if isBackward { try cursor.previous() } else { try cursor.next() }
+            }
+            guard let pause = cursor.pause else { break scanning }
+            earlyPages += 1
+            guard pause != (isBackward ? end : start) else {
+                return expect(pause, nil, "a page that gets no further")
+            }
+            if isBackward { end = pause } else { start = pause }
+        }
+        expect(isBackward ? found.reversed() : found, expected, "a scan in pages of \(limit) hidden entries")
     }
 
     private func isReversed(_ start: Bytes?, _ end: Bytes?) -> Bool {
