@@ -82,13 +82,18 @@ final class LogRecoveryTests: XCTestCase {
         return try XCTUnwrap(last)
     }
 
-    /// Opens the log on a disk; nil where it was refused with a place.
-    private func open(_ disk: SimulatedDisk, options: LogOptions = .tiny) throws -> [GroupContent]? {
+    /// Opens the log on a disk; nil where it was refused with a place, in the file that is damaged where the test knows it.
+    private func open(
+        _ disk: SimulatedDisk,
+        options: LogOptions = .tiny,
+        damaged path: String? = nil
+    ) throws -> [GroupContent]? {
         do {
             return try contents(of: try Log.open(disk.mount(), directory: "log", options: options).log)
         } catch {
             XCTAssertTrue([.damage, .unsupportedVersion].contains(error.reason), "\(error)")
             XCTAssertTrue(error.path.hasSuffix(".log"), "\(error)")
+            if let path { XCTAssertEqual(error.path, path, "\(error)") }
             XCTAssertNotNil(error.offset, "\(error)")
             return nil
         }
@@ -109,7 +114,7 @@ final class LogRecoveryTests: XCTestCase {
                     let disk = SimulatedDisk(sample.disk)
                     disk.corrupt(path, at: offset, mask: 0x10)
                     let digest = disk.contentDigest
-                    guard let found = try open(disk) else {
+                    guard let found = try open(disk, damaged: path) else {
                         refused += 1
                         XCTAssertEqual(disk.contentDigest, digest, "a refused log is left as it is")
                         continue
@@ -140,7 +145,7 @@ final class LogRecoveryTests: XCTestCase {
                 for length in 0..<UInt64(size) {
                     let disk = SimulatedDisk(sample.disk)
                     try disk.mount().open(path, .readWrite).setSize(length)
-                    guard let found = try open(disk) else {
+                    guard let found = try open(disk, damaged: path) else {
                         refused += 1
                         continue
                     }

@@ -30,6 +30,29 @@ final class KilledMembersTests: ProcessTestCase {
         try await cluster.remove()
     }
 
+    /// Each call adds 1 to a counter of its own: twice would be seen, and so would never. The calls are made through all members,
+    /// whose leader is killed again and again; only those of a member that was killed itself may be unknown.
+    func testARequest_whoseLeaderIsKilledMeanwhile_takesEffectOnce() async throws {
+        let cluster = try ProcessCluster()
+        await check {
+            try cluster.start()
+            let adds = Adds(on: cluster.members)
+            for _ in 0..<5 {
+                let leader = try await cluster.leader()
+                try await adds.advance(by: 100)
+                try await leader.kill()
+                try await adds.advance(by: 20)
+                try cluster.start()
+            }
+            await adds.stop()
+            try await cluster.converge()
+            let (faults, acknowledged) = try await adds.faults(on: cluster.members[0])
+            XCTAssertEqual(faults, [])
+            XCTAssertGreaterThanOrEqual(acknowledged, 600)
+        }
+        try await cluster.remove()
+    }
+
     func testALeaderThatIsKilledIsReplacedAndComesBack() async throws {
         let cluster = try ProcessCluster()
         await check {

@@ -64,7 +64,8 @@ public struct ReplicaOptions: Sendable {
     public func validate() throws(ReplicaError) {
         do throws(ConfigurationError) { try raft.validate() } catch { throw ReplicaError(.invalid, error.description) }
         do throws(LogError) { try log.validate() } catch { throw ReplicaError(.invalid, error.description) }
-        let frame = wire.maxFrameBytes - WireOptions.roomForFields
+        // What does not fit into any frame would never reach another member, and nothing behind it.
+        let frame = max(0, min(wire.maxFrameBytes, WireOptions.formatMaximum.maxFrameBytes)) - WireOptions.roomForFields
         guard maxCommandBytes >= 0, maxCommandBytes + EntryHeader.encodedByteCount <= frame else {
             throw ReplicaError(.invalid, "a command of \(maxCommandBytes) bytes does not fit into a wire frame")
         }

@@ -288,14 +288,22 @@ struct LogScan {
             }
             if let header = try segments[position].reader.frameHeader(at: offset) {
                 isTorn = true
-                guard header.durableThrough <= end else {
-                    throw LogError.damage(path, at: end.offset, "a frame is damaged that a later one confirms")
-                }
+                guard header.durableThrough <= end else { throw damage(confirmedThrough: header.durableThrough) }
                 confirmed = max(confirmed, header.durableThrough)
             }
             offset += sectorBytes
         }
         return false
+    }
+
+    /// The damage where a frame says that the log was durable through `place`, and the valid frames end before.
+    private func damage(confirmedThrough place: LogPlace) -> LogError {
+        let explanation = "a frame is damaged that a later one confirms"
+        // Of a later segment, the opening frame was durable. Were that valid, the segment would be part of the chain.
+        if place.segment > end.segment, let found = segments.firstIndex(where: { $0.number == place.segment }) {
+            return damage(found, at: UInt64(segments[found].reader.header.sectorBytes), explanation)
+        }
+        return LogError.damage(path, at: end.offset, explanation)
     }
 
     /// The path of the segment in which the valid frames end.

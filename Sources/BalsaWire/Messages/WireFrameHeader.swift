@@ -134,6 +134,8 @@ extension WireFrameHeader {
         let fieldsChecksum = fields.writer.checksum(of: 0..<fields.writer.count)
         var header = self
         header.bodyByteCount = fields.writer.count + attachment.count
+        // Before all of it goes through the checksum.
+        try header.check(options: options)
         header.bodyChecksum = attachment.withUnsafeBytes { CRC32C.extend(fieldsChecksum, with: $0) }
         var head = ByteWriter(capacity: WireOptions.roomForFields, limit: WireOptions.roomForFields)
         try header.encode(into: &head, options: options)

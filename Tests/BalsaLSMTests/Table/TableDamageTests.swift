@@ -35,7 +35,7 @@ final class TableDamageTests: XCTestCase {
             for key in entries.map(\.key) { if let entry = try table.get(key) { found.append(entry) } }
             return found
         } catch {
-            XCTAssertEqual((error as? EngineError)?.code, .damaged, "\(error)")
+            expectDamage(error, fixture)
             return nil
         }
     }
@@ -47,9 +47,15 @@ final class TableDamageTests: XCTestCase {
             try table.verify()
             return false
         } catch {
-            XCTAssertEqual((error as? EngineError)?.code, .damaged, "\(error)")
+            expectDamage(error, fixture)
             return true
         }
+    }
+
+    /// The error says damage, and names the file.
+    private func expectDamage(_ error: any Error, _ fixture: TableFixture, line: UInt = #line) {
+        XCTAssertEqual((error as? EngineError)?.code, .damaged, "\(error)", line: line)
+        XCTAssertTrue("\(error)".contains(fixture.path(1)), "\(error)", line: line)
     }
 
     // MARK: Decay

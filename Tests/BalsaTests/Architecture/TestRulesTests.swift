@@ -100,6 +100,7 @@ extension TestRulesTests {
         "BalsaCommandTests/Eventually.swift": "the interval at which a state is polled",
         "BalsaCommandTests/Demo/": "the intervals at which states are polled",
         "BalsaProcessTests/Harness/Harness.swift": "the interval at which a state is polled",
+        "BalsaProcessTests/Harness/Adds.swift": "the interval at which a member that is down is looked at again",
         "BalsaProcessTests/Harness/Load.swift": "a pause before a member that did not answer is asked again",
         "BalsaRaces/EngineRaces.swift": "the interval at which the pressure of the engine is polled",
         "BalsaRaces/PlantedRace.swift": "the interval at which the end of the threads is polled",

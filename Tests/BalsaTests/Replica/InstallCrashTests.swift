@@ -173,8 +173,12 @@ final class InstallCrashTests: XCTestCase {
 
     /// Crashes at every call of a scenario.
     ///
-    /// - Parameter different: how many disks that are not equal there are at least.
-    private func checkEveryCrash(_ scenario: Scenario, different: Int) throws {
+    /// The bounds are nine tenths of the counts, which are the same in every run.
+    ///
+    /// - Parameters:
+    ///   - different: how many disks that are not equal there are at least.
+    ///   - expected: how many cases at least recover the old state, and how many the new one.
+    private func checkEveryCrash(_ scenario: Scenario, different: Int, expected: (old: Int, new: Int)) throws {
         var progress = Progress()
         var disks: Set<UInt64> = []
         var cases: Set<UInt64> = []
@@ -197,33 +201,33 @@ final class InstallCrashTests: XCTestCase {
             }
         }
         print("        \(scenario): \(calls) calls, \(disks.count) disks, \(old) old, \(new) new")
-        XCTAssertGreaterThan(calls, 100)
-        XCTAssertGreaterThan(old, 80)
-        XCTAssertGreaterThan(new, 80)
+        XCTAssertGreaterThanOrEqual(calls, 118)
+        XCTAssertGreaterThanOrEqual(old, expected.old)
+        XCTAssertGreaterThanOrEqual(new, expected.new)
         XCTAssertGreaterThanOrEqual(disks.count, different, "disks that are not equal")
     }
 
     func testEveryCrash_anotherLog_leavesTheOldStateWithItsLogOrTheNewOne() throws {
-        try checkEveryCrash(InstallCrashTests.scenarios[0], different: 495)
+        try checkEveryCrash(InstallCrashTests.scenarios[0], different: 495, expected: (213, 296))
     }
 
     func testEveryCrash_anotherLogWithWritesUnderWay_leavesTheOldStateWithItsLogOrTheNewOne() throws {
-        try checkEveryCrash(InstallCrashTests.scenarios[1], different: 442)
+        try checkEveryCrash(InstallCrashTests.scenarios[1], different: 442, expected: (225, 225))
     }
 
     func testEveryCrash_aLogThatHoldsTheCheckpoint_leavesTheOldStateWithItsLogOrTheNewOne() throws {
-        try checkEveryCrash(InstallCrashTests.scenarios[2], different: 441)
+        try checkEveryCrash(InstallCrashTests.scenarios[2], different: 441, expected: (214, 235))
     }
 
     func testEveryCrash_longFiles_leavesTheOldStateWithItsLogOrTheNewOne() throws {
-        try checkEveryCrash(InstallCrashTests.scenarios[3], different: 594)
+        try checkEveryCrash(InstallCrashTests.scenarios[3], different: 594, expected: (295, 313))
     }
 
     /// Recovery from every state that matters, killed at every one of its own calls.
     ///
     /// - Parameters:
-    ///   - recoveries: how many states that matter there are at least.
-    ///   - states: how many states there are at least after crashes of their recovery.
+    ///   - recoveries: how many states that matter there are at least: as many as in every run today.
+    ///   - states: how many states there are at least after crashes of their recovery: nine tenths of today's.
     private func checkCrashesInRecovery(_ scenario: Scenario, recoveries: Int, states: Int) throws {
         var progress = Progress()
         var kinds: [Found] = []
@@ -250,15 +254,15 @@ final class InstallCrashTests: XCTestCase {
     }
 
     func testACrashInRecovery_anotherLog_changesNothing() throws {
-        try checkCrashesInRecovery(InstallCrashTests.scenarios[0], recoveries: 6, states: 90)
+        try checkCrashesInRecovery(InstallCrashTests.scenarios[0], recoveries: 7, states: 103)
     }
 
     func testACrashInRecovery_anotherLogWithWritesUnderWay_changesNothing() throws {
-        try checkCrashesInRecovery(InstallCrashTests.scenarios[1], recoveries: 1, states: 1)
+        try checkCrashesInRecovery(InstallCrashTests.scenarios[1], recoveries: 6, states: 83)
     }
 
     func testACrashInRecovery_aLogThatHoldsTheCheckpoint_changesNothing() throws {
-        try checkCrashesInRecovery(InstallCrashTests.scenarios[2], recoveries: 1, states: 1)
+        try checkCrashesInRecovery(InstallCrashTests.scenarios[2], recoveries: 8, states: 126)
     }
 
     private func checkCrashesOfRecovery(

@@ -19,6 +19,7 @@ final class ReadTests: ReplicaTestCase {
 
     func testAReadWaitsUntilAMajorityHasConfirmedTheLeader() throws {
         let (group, leader, _) = try started()
+        for host in group.hosts { host.holdsWrites = true }
         group.isolate(leader)
         let read = group.read(leader, "k")
         group.settle()
@@ -27,6 +28,35 @@ final class ReadTests: ReplicaTestCase {
         group.advance(by: .milliseconds(100))
         XCTAssertEqual(group.host(leader).reply(to: read), .readable(2))
         XCTAssertEqual(group.host(leader).values[read], "v")
+        for host in group.hosts {
+            XCTAssertTrue(host.held.isEmpty, "member \(host.id): nothing is written for a read")
+            XCTAssertEqual(host.replica?.raft.log.lastIndex, 2)
+        }
+    }
+
+    /// What was acknowledged has not reached the follower yet. It may not answer from what it has.
+    func testAReadOfAFollower_asksTheLeaderAndWaitsForWhatWasAcknowledged() throws {
+        let (group, leader, follower) = try started()
+        group.fate = { frame in
+            guard frame.to == follower, case .append? = frame.envelope?.message.body else { return .arrives }
+            return .isLost
+        }
+        let write = group.write(leader, "k", "w")
+        group.settle()
+        XCTAssertEqual(group.host(leader).reply(to: write), .written(3))
+        let read = group.read(follower, "k")
+        let old = group.read(follower, "k", .local)
+        XCTAssertEqual(group.host(follower).values[old], "v", "only who asks for it is told what may be old")
+        group.advance(by: .milliseconds(100))
+        XCTAssertEqual(group.host(follower).questions.count, 1)
+        let answers = group.host(leader).messages.filter { $0.to == follower }.compactMap { message in
+            if case .readResponse(_, let answer) = message.body { answer } else { nil }
+        }
+        XCTAssertEqual(answers, [.index(3)])
+        XCTAssertNil(group.host(follower).reply(to: read), "the leader has said how far it has to wait")
+        group.fate = { _ in .arrives }
+        group.advance(by: .milliseconds(200))
+        XCTAssertEqual(group.host(follower).values[read], "w")
     }
 
     /// The write is committed by the two others. The leader may not apply what is not durable on its own disk, and so may not
@@ -145,18 +175,31 @@ final class ReadTests: ReplicaTestCase {
         XCTAssertEqual(group.host(follower).values[early], "w")
     }
 
-    func testAReadWhoseLeaderIsGoneIsRefusedOrAnsweredByTheNext() throws {
+    /// The follower asks in vain, is elected, and answers when an entry of its own term is committed.
+    func testARead_whoseLeaderIsGone_isAnsweredInTheNextTerm() throws {
         let (group, leader, follower) = try started()
         group.expect(.quorumLost, of: leader)
         group.isolate(leader)
         let read = group.read(follower, "k", within: .seconds(20))
         group.advance(by: .seconds(3))
-        let reply = try XCTUnwrap(group.host(follower).reply(to: read))
-        switch reply {
-        case .readable: XCTAssertEqual(group.host(follower).values[read], "v")
-        case .failure(let error): XCTAssertEqual(error.outcome, .notApplied)
-        case .success: XCTFail("a read is no command")
-        }
+        XCTAssertEqual(group.host(follower).reply(to: read), .readable(3))
+        XCTAssertEqual(group.host(follower).values[read], "v")
+        let replica = try XCTUnwrap(group.host(follower).replica)
+        XCTAssertGreaterThan(replica.raft.term, 1)
+        XCTAssertEqual(replica.raft.log.term(at: 3), replica.raft.term, "the read waited for this entry")
+    }
+
+    func testARead_whoseLeaderIsGoneAndNobodyIsElected_isRefusedWithoutEffect() throws {
+        let (group, leader, follower) = try started()
+        group.expect(.quorumLost, of: leader)
+        group.isolate(1, 2, 3)
+        let early = group.read(follower, "k", within: .seconds(20))
+        group.settle()
+        XCTAssertNil(group.host(follower).reply(to: early), "it knows a leader, and has asked it")
+        group.advance(by: .seconds(3))
+        XCTAssertEqual(group.host(follower).reply(to: early), .failed(.notApplied, .notLeader))
+        let late = group.read(follower, "k", within: .seconds(20))
+        XCTAssertEqual(group.host(follower).reply(to: late), .failed(.notApplied, .notLeader), "at once")
     }
 
     func testMoreReadsThanMayWaitAreRefused() throws {

@@ -57,6 +57,33 @@ final class ReplicaDurabilityTests: ReplicaTestCase {
         }
     }
 
+    /// Two members that have synced a command are a majority: it outlives a power loss of all, and the loss of any one of them.
+    func testAnAcknowledgedWrite_whenAllLosePowerAndOneMemberIsLost_isStillThere() throws {
+        for lost in 1...3 as ClosedRange<MemberID> {
+            for salt in 0..<4 as Range<UInt64> {
+                let label = "member \(lost) is lost, salt \(salt)"
+                let group = ReplicaGroup(members: 3)
+                let leader = try group.start()
+                group.advance(by: .milliseconds(100))
+                let slow = group.host(leader % 3 + 1)
+                slow.holdsWrites = true
+                let write = group.write(leader, "k", "v")
+                group.settle()
+                XCTAssertEqual(group.host(leader).reply(to: write), .written(2), label)
+                XCTAssertFalse(slow.held.isEmpty, "\(label): one member has not synced it")
+                for host in group.hosts { group.crash(host.id, powerLoss: salt * 3 + host.id) }
+                slow.holdsWrites = false
+                for host in group.hosts where host.id != lost { try group.open(host.id) }
+                _ = try group.elect()
+                for host in group.hosts where host.id != lost {
+                    let read = group.read(host.id, "k")
+                    group.advance(by: .milliseconds(200))
+                    XCTAssertEqual(host.values[read], "v", "\(label): read from member \(host.id)")
+                }
+            }
+        }
+    }
+
     /// A candidate's vote for itself is durable in both copies before it asks anybody.
     func testACandidateWritesItsVoteInTwoHalvesBeforeItAsks() throws {
         let group = ReplicaGroup(members: 3)
