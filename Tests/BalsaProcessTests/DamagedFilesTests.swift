@@ -147,11 +147,9 @@ final class DamagedFilesTests: ProcessTestCase {
         switch await open(path, sample) {
         case .intact: return true
         case .refused(let sentence):
-            // Or its neighbour: which of two that contradict each other is damaged, nobody can know.
-            let place = file.split(separator: "/").dropLast().joined(separator: "/")
             XCTAssertTrue(
-                sentence.contains("\(path)/\(place)"),
-                "\(file), \(what): the refusal names no file beside it: \(sentence)"
+                sentence.contains("\(path)/\(file)"),
+                "\(file), \(what): the refusal names another file, or none: \(sentence)"
             )
             return false
         case .changed(let what2):
@@ -231,7 +229,7 @@ final class DamagedFilesTests: ProcessTestCase {
                     if place < bytes.count {
                         bytes[place] ^= 0x10
                         try bytes.write(to: url)
-                        try await checkStart(of: member, "byte \(place) of \(file)")
+                        try await checkStart(of: member, file, "byte \(place)")
                     }
                     try FileManager.default.removeItem(atPath: member.directory)
                 }
@@ -241,7 +239,8 @@ final class DamagedFilesTests: ProcessTestCase {
         try await cluster.remove()
     }
 
-    private func checkStart(of member: MemberProcess, _ damage: String) async throws {
+    private func checkStart(of member: MemberProcess, _ file: String, _ place: String) async throws {
+        let damage = "\(place) of \(file)"
         let told = member.notices.count
         try member.start()
         try await eventually("\(damage): the member leads or ends: \(member.state)") {
@@ -251,7 +250,7 @@ final class DamagedFilesTests: ProcessTestCase {
             XCTAssertNil(member.signal, damage)
             XCTAssertEqual(member.exitStatus, 1, damage)
             let sentences = member.notices.dropFirst(told)
-            XCTAssertTrue(sentences.contains { $0.contains(member.directory) }, "\(damage): \(sentences)")
+            XCTAssertTrue(sentences.contains { $0.contains("\(member.directory)/\(file)") }, "\(damage): \(sentences)")
             return
         }
         for number in 0..<50 {

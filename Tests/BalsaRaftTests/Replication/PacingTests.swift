@@ -24,6 +24,24 @@ final class PacingTests: XCTestCase {
         XCTAssertLessThanOrEqual(appends(member.takeSent(), to: 3), 1)
     }
 
+    /// A peer that is probed is sent no append for the commit alone: when it has answered, the next heartbeat tells it. It thus
+    /// learns of a commit one heartbeat interval after its answer at the latest.
+    func testAProbedPeer_thatAnswersAfterTheCommit_learnsOfItByTheNextHeartbeat() throws {
+        var member = try TestMember.leader(of: 3, term: 2, log: [1])
+        member.hearAcceptance(from: [2], through: 2)
+        XCTAssertEqual(member.raft.commitIndex, 2)
+        XCTAssertEqual(appends(member.takeSent(), to: 3), 0, "what it was sent as a probe is on its way")
+        member.pass(.milliseconds(20))
+        member.hearAcceptance(from: [3], through: 2)
+        XCTAssertEqual(appends(member.takeSent(), to: 3), 0)
+        member.pass(.milliseconds(30))
+        let commits = member.takeSent().compactMap { message -> LogIndex? in
+            guard message.to == 3, case .heartbeat(let heartbeat) = message.body else { return nil }
+            return heartbeat.commit
+        }
+        XCTAssertEqual(commits, [2])
+    }
+
     func testRoundsForReadsDoNotAskForWhatIsOnItsWay() throws {
         var member = try TestMember.settledLeader()
         member.propose()

@@ -78,6 +78,56 @@ final class StoreOpeningHistoryTests: XCTestCase {
         XCTAssertNil(room.stores[2]?.state.failure)
     }
 
+    /// Opens the directory of member 1, which is closed, 5,000 times without a process, so that its record no longer reaches back to
+    /// the opening that member 2 remembers; and takes away its note that member 2 remembers one.
+    private func forgetOpenings() throws {
+        let url = URL(fileURLWithPath: room.directory(1) + "/BOOT")
+        var record = try TwinFile.boot(Bytes([UInt8](try Data(contentsOf: url))))
+        XCTAssertNotNil(record.peers.first?.known, "it has noted what member 2 remembers")
+        for nonce in 1...5_000 as ClosedRange<UInt64> { record.bump(nonce: 10_000 + nonce) }
+        for place in record.peers.indices { record.peers[place].known = nil }
+        try TwinFile.encoded(record.encoded()).withUnsafeBytes { Data($0) }.write(to: url)
+    }
+
+    func testAMember_withoutARecordOfTheOpening_isToldByBothAndStopsNeither() async throws {
+        // Each has connected to the other, so that member 1 has noted what member 2 remembers.
+        let opening = try await knownOpening()
+        await room.close(1)
+        await room.close(2)
+        try forgetOpenings()
+        for member in [1, 2] as [MemberID] { try await room.open(member) }
+        let sentence =
+            "member 2 remembers opening \(opening) of the directory of member 1, which has no record of it, so that nobody can "
+            + "say whether the directory was set back: put the latest directory back; if this is the latest, the two go on "
+            + "without each other, and the rest of the cluster with both"
+        for member in [1, 2] as [MemberID] {
+            let peer = 3 - member
+            try await eventually(
+                "member \(member) tells of the refusal: \(room.events[member]?.refusals(of: peer) ?? [])"
+            ) {
+                room.events[member]?.refusals(of: peer).contains { $0.hasSuffix(sentence) } ?? false
+            }
+            let told = room.events[member]?.refusals(of: peer) ?? []
+            XCTAssertTrue(told.allSatisfy { $0.hasSuffix(sentence) }, "member \(member) tells nothing else: \(told)")
+            XCTAssertNil(room.stores[member]?.state.failure)
+        }
+        // Nothing is said over a connection that was refused.
+        let error = await storeError { try await room.stores[2]?.put("k", "v", timeout: .milliseconds(300)) }
+        XCTAssertEqual(error?.reason, .noQuorum)
+        XCTAssertEqual(error?.outcome, .notApplied)
+    }
+
+    /// Waits until member 1 has noted durably which of its openings member 2 remembers, and returns that.
+    private func knownOpening() async throws -> UInt64 {
+        var opening: UInt64?
+        try await eventually("member 1 has noted what member 2 remembers") {
+            let bytes = try Data(contentsOf: URL(fileURLWithPath: room.directory(1) + "/BOOT"))
+            opening = try TwinFile.boot(Bytes([UInt8](bytes))).peers.first?.known?.boot
+            return opening != nil
+        }
+        return try XCTUnwrap(opening)
+    }
+
     /// A supervisor that starts a member over and over must not use up its openings.
     func testAnOpening_whosePortIsInUse_changesNoByteAndIsNotCounted() async throws {
         await room.close(2)
