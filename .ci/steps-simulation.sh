@@ -1,13 +1,14 @@
-# The steps of the gate that run simulated clusters. `.ci/step` calls them. They run beside each other, each on one core.
+# The steps of the gate that run simulated clusters. `.ci/step` calls them. They run beside each other, each on one core if nothing
+# else is said.
 
 readonly FIXED_SEEDS=40          # how many fixed seeds run with each number of members
 readonly RANDOM_SEEDS=40         # how many random ones
-readonly MAX_UNDECIDED=2         # how many searches of a step may give up
+readonly MAX_UNDECIDED=2         # how many searches of simulate may give up in a step; check-history searches longer, and may never
 
 # simulated MEMBERS FIRST COUNT OPTION…: runs seeds, each of which must pass, and has their histories checked once more by the
 # command that reads files, which has never seen the log. The lines of the runs are in STEP_DIR/runs.
 simulated() {
-    local members=$1 first=$2 count=$3 ok unknown acknowledged short status=0 files
+    local members=$1 first=$2 count=$3 ok acknowledged short reads wrong status=0 files
     shift 3
     exits 0 "$(release)/balsa" simulate --members "$members" --seeds "$first..$((first + count - 1))" --jobs 1 \
         --max-undecided "$MAX_UNDECIDED" --history "$STEP_DIR/history" "$@" >"$STEP_DIR/runs" || true
@@ -24,14 +25,16 @@ simulated() {
     holds "these histories have no answers: $short" [ -z "$short" ]
     ok=$(awk -F : '{ sum += $NF } END { print sum + 0 }' "$STEP_DIR/answers")
     holds "the histories have $ok answers of $acknowledged" [ $((2 * ok)) -ge "${acknowledged:-999999999}" ]
-    # Status 3: a search gave up, and no history is wrong.
+    # Writes without an answer that depends on others can always be put in an order.
+    reads=$(cat "${files[@]}" | awk '$1 == "call" { asked[$4] = $5 } $1 == "return" && $5 == "ok" && asked[$4] == "read" { n += 1 }
+        END { print n + 0 }')
+    holds "only $reads of $ok answers are those of reads" [ $((10 * reads)) -ge "$ok" ]
     "$(release)/balsa" check-history --model balsa "${files[@]}" >"$STEP_DIR/verdicts" || status=$?
-    unknown=$(grep -c $'\tunknown' "$STEP_DIR/verdicts" || true)
     ok=$(grep -c $'\tlinearizable$' "$STEP_DIR/verdicts" || true)
-    holds "not linearizable: $(grep -vE $'\t(linearizable$|unknown)' "$STEP_DIR/verdicts")" [ $((ok + unknown)) -eq "$count" ]
-    holds "check-history exits with $status" [ "$status" -eq $((unknown > 0 ? 3 : 0)) ]
-    holds "$unknown histories are undecided; $MAX_UNDECIDED are allowed" [ "$unknown" -le "$MAX_UNDECIDED" ]
-    says "$count runs have passed; $ok histories are linearizable, $unknown undecided"
+    wrong=$(grep -v $'\tlinearizable$' "$STEP_DIR/verdicts" | head -n 3 | cut -c 1-200 || true)
+    holds "$ok of $count histories are linearizable, and not these: $wrong" [ "$ok" -eq "$count" ]
+    holds "check-history exits with $status" [ "$status" -eq 0 ]
+    says "$count runs have passed, and their histories are linearizable; $reads answers are those of reads"
     rm "${files[@]}"
 }
 
@@ -63,7 +66,8 @@ step_catching_up() {
 # debug build.
 step_determinism() {
     local seed
-    exits 0 "$(release)/balsa" simulate --seeds 1..10 --duration 20s >"$STEP_DIR/first"
+    # Two at once here, one alone there: that is compared, too.
+    exits 0 "$(release)/balsa" simulate --seeds 1..10 --duration 20s --jobs 2 >"$STEP_DIR/first"
     for seed in 1 2 3 4 5 6 7 8 9 10; do
         exits 0 "$(release)/balsa" simulate --seed "$seed" --duration 20s --trace "$STEP_DIR/trace" >>"$STEP_DIR/second"
         holds "seed $seed has no trace" [ -s "$STEP_DIR/trace" ]

@@ -12,7 +12,7 @@ struct PlantedRuns {
     // MARK: Recorded seeds
 
     /// What became of a recorded seed.
-    private struct Replay: Sendable {
+    struct Replay: Sendable {
         /// What is violated first where every invariant is enforced.
         var first: Violation?
         /// What is violated first where the error's other invariant is not enforced.
@@ -71,7 +71,7 @@ struct PlantedRuns {
     }
 
     /// What is wrong with a recorded seed; nil where it does what the catalogue says.
-    private static func mistake(of replay: Replay, _ error: PlantedBug, _ record: PlantedRecord) -> String? {
+    static func mistake(of replay: Replay, _ error: PlantedBug, _ record: PlantedRecord) -> String? {
         let named = error.invariants.map(\.word).joined(separator: " or ")
         guard error.invariants.contains(record.invariant) else { return "the catalogue names \(named)" }
         guard let first = replay.first else { return "the error is not found" }
@@ -153,9 +153,11 @@ struct PlantedRuns {
     ) -> Bool {
         guard let least = error.records.first(where: { $0.invariant == invariant })?.leastHits else { return false }
         let hits = samples.count { $0.hits.contains { $0.invariant == invariant } }
-        // In proportion to the seeds.
-        return hits > 0 && Double(hits) >= Double(least) * Double(seeds.upperBound - seeds.lowerBound + 1) / 100
+        return isEnough(hits, of: seeds.count, least: least)
     }
+
+    /// Whether these are as many hits in so many seeds as `least` in 100, and at least one.
+    static func isEnough(_ hits: Int, of seeds: Int, least: Int) -> Bool { hits > 0 && hits * 100 >= least * seeds }
 
     private static func sample(_ error: PlantedBug, _ seed: UInt64) -> Sample {
         let scenario = error.scenario(seed: seed)

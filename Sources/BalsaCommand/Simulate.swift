@@ -54,6 +54,7 @@ struct Simulate {
             print(String(PlantedBugs.table.dropLast()))
             return 0
         case .replay:
+            if let path = arguments.recordFile { try recordScenarios(of: errors, path) }
             return try planter.replay(errors, PlantedRecord.all)
         case .rates:
             let tried = errors.map { error in
@@ -62,6 +63,7 @@ struct Simulate {
                 if arguments.hasDuration { error.setting.duration = arguments.duration }
                 return error
             }
+            try check(tried, arguments.seeds)
             let (status, records) = try planter.rates(tried, arguments.seeds, untilEnough: arguments.untilEnough)
             guard let path = arguments.recordsFile else { return status }
             // In the order of the catalogue; what was not measured stays as it is.
@@ -77,7 +79,29 @@ struct Simulate {
                 printError("balsa simulate: found too rarely to be recorded: \(missing.joined(separator: ", "))")
                 return 1
             }
-            return 0
+            if status != 0 {
+                printError("balsa simulate: lines with WRONG fell below what was recorded before; find out why")
+            }
+            return status
+        }
+    }
+
+    /// Writes the scenarios of the recorded seeds of a planted error: one as `path`, several with their seeds behind it.
+    private func recordScenarios(of errors: [PlantedBug], _ path: String) throws {
+        for error in errors {
+            let seeds = Set(error.records.map(\.seed)).sorted()
+            for seed in seeds {
+                try write(error.scenario(seed: seed).text, to: seeds.count == 1 ? path : "\(path).\(seed)")
+            }
+        }
+    }
+
+    /// Refuses runs that a planted error cannot have, such as a majority without a member where there are but two.
+    private func check(_ errors: [PlantedBug], _ seeds: ClosedRange<UInt64>) throws(SimulateArguments.Failure) {
+        for error in errors {
+            do throws(ScenarioError) { try error.scenario(seed: seeds.lowerBound).validate() } catch {
+                throw SimulateArguments.Failure(line: "\(error)")
+            }
         }
     }
 

@@ -28,8 +28,9 @@ struct SimulateArguments: Equatable {
           --require-counters  fail where something that is counted never happened in any of the runs
           --max-undecided N   fail where more than N histories were too hard for the search
           --planted replay    run the recorded seed of each planted error: the invariant that the catalogue names must
-                              be violated, and none without the error. With --break, of this error
-          --planted rates     count in how many of 100 seeds or more each planted error is found by its
+                              be violated, and none without the error. With --break, of this error; --record then
+                              writes its scenario, for --scenario
+          --planted rates     count in how many of 100 to 10000 seeds each planted error is found by its
                               invariant; with --break, of this error; --members and --duration try other runs than
                               those of the catalogue
           --planted table     print the catalogue of planted errors, as Docs/PlantedBugs.md has it
@@ -42,7 +43,9 @@ struct SimulateArguments: Equatable {
         With --scenario, the file says how many members there are and how long the run takes.
         Docs/ScenarioFormat.md says what each kind of fault in a line of a run does, Docs/Invariants.md what each
         invariant means, Docs/PlantedBugs.md what each planted error breaks.
-        Exit status: 0 when every run passed, 1 when one failed, 2 for arguments or files that cannot be used.
+        Exit status: 0 when every run passed and all that was asked for holds; 1 when a run failed, when nothing was
+        acknowledged in any of them, or when a planted error is not found as the catalogue says; 2 for arguments or files that
+        cannot be used.
         """
 
     /// What `--planted` is to do.
@@ -129,11 +132,13 @@ struct SimulateArguments: Equatable {
         let allowed =
             ["--planted", "--jobs", "--break"]
             + (planted == .rates ? ["--seeds", "--records", "--members", "--duration", "--until-enough"] : [])
+            + (planted == .replay && breakName != nil ? ["--record"] : [])
         if let other = given.first(where: { !allowed.contains($0) }) {
             throw Failure(line: "\(other) does not go with --planted \(planted.rawValue)")
         }
-        guard planted != .rates || (runs == ["--seeds"] && seeds.upperBound - seeds.lowerBound >= 99) else {
-            throw Failure(line: "--planted rates needs --seeds with 100 seeds or more, such as 1..100")
+        guard planted != .rates || (runs == ["--seeds"] && (99...9_999).contains(seeds.upperBound - seeds.lowerBound))
+        else {
+            throw Failure(line: "--planted rates needs --seeds with 100 to 10000 seeds, such as 1..100")
         }
         guard recordsFile == nil || given.allSatisfy({ !["--members", "--duration", "--until-enough"].contains($0) })
         else {

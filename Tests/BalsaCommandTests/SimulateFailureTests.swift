@@ -229,6 +229,67 @@ final class SimulateFailureTests: XCTestCase {
         )
     }
 
+    func testReplay_onlyBesideTheOtherInvariantOrWithoutTheError_isWrong() throws {
+        let error = try plantedBug()
+        let record = PlantedRecord(errorName, .certificate, leastHits: 1, seed: 1)
+        let found = Violation(.certificate, "found", at: .zero)
+        let other = Violation(.liveness, "found", at: .zero)
+        XCTAssertNil(PlantedRuns.mistake(of: .init(first: found, alone: found), error, record))
+        XCTAssertEqual(
+            PlantedRuns.mistake(of: .init(first: found), error, record),
+            "by itself certificate does not find it"
+        )
+        XCTAssertEqual(
+            PlantedRuns.mistake(of: .init(first: found, alone: other), error, record),
+            "by itself certificate does not find it"
+        )
+        XCTAssertEqual(
+            PlantedRuns.mistake(of: .init(first: found, alone: found, sound: other), error, record),
+            "fails without the error: \(other)"
+        )
+    }
+
+    func testRecord_ofAReplay_isTheScenarioOfItsSeed() throws {
+        let name = "first-boot-votes-early"
+        XCTAssertEqual(run("--planted", "replay", "--break", name, "--record", "r").status, 0)
+        let error = try XCTUnwrap(PlantedBugs.catalogue.first { $0.name == name })
+        let seed = try XCTUnwrap(error.records.first).seed
+        let text = try XCTUnwrap(disk.contents(of: "r").map { String(Bytes($0)) })
+        XCTAssertEqual(text, error.scenario(seed: seed).text)
+        XCTAssertEqual(run("--scenario", "r", "--break", name).status, 1)
+    }
+
+    func testRecords_source_isTheFileOfThePackage() throws {
+        let path = "Sources/BalsaSimulation/Scenario/PlantedRecord+All.swift"
+        let root = #filePath.components(separatedBy: "/Tests/")[0]
+        XCTAssertEqual(
+            PlantedRuns.source(PlantedRecord.all),
+            try String(contentsOfFile: "\(root)/\(path)", encoding: .utf8)
+        )
+    }
+
+    func testHits_ofSeeds_areComparedWithTheLeastOfAHundred() {
+        XCTAssertTrue(PlantedRuns.isEnough(10, of: 100, least: 10))
+        XCTAssertFalse(PlantedRuns.isEnough(9, of: 100, least: 10))
+        XCTAssertTrue(PlantedRuns.isEnough(20, of: 200, least: 10))
+        XCTAssertFalse(PlantedRuns.isEnough(19, of: 200, least: 10))
+        XCTAssertFalse(PlantedRuns.isEnough(0, of: 100, least: 0), "an error that is never found")
+    }
+
+    func testRates_ofRunsThatCannotBe_areRefused() {
+        for arguments in [["--members", "2", "--break", "withhold-without-check-quorum"]] {
+            let result = run(["--planted", "rates", "--seeds", "1..100"] + arguments)
+            XCTAssertEqual(result.status, 2)
+            XCTAssertEqual(result.lines, [])
+            XCTAssertTrue(result.errors.first?.contains("core is a majority") ?? false, "\(result.errors)")
+        }
+        for error in PlantedBugs.catalogue {
+            var error = error
+            error.setting.duration = .seconds(3600)
+            XCTAssertNoThrow(try error.scenario(seed: 1).validate(), error.name)
+        }
+    }
+
     func testReplay_nothingRecorded_isWrong() throws {
         XCTAssertEqual(try replay([try plantedBug()], []).status, 1)
         XCTAssertEqual(try replay([], []).status, 1)

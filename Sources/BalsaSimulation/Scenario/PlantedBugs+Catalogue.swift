@@ -106,7 +106,7 @@ public struct PlantedBug: Sendable {
     public func scenario(seed: UInt64) -> Scenario { setting.scenario(seed: seed) }
 }
 
-/// How an invariant finds a planted error by itself: measured by `balsa simulate --planted rates`, which prints it anew.
+/// How an invariant finds a planted error by itself: measured by `balsa simulate --planted rates`, which prints it again.
 public struct PlantedRecord: Equatable, Sendable {
     /// The error's name.
     public let name: String

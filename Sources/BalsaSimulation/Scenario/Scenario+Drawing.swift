@@ -129,7 +129,7 @@ extension Scenario {
         core = memberIDs.filter { $0 != member }.reduce(0) { $0 | Scenario.bit($1) }
         var fault = Fault(at: .seconds(2), kind: .deaf)
         fault.member = member
-        fault.lasts = .seconds(60) + duration
+        fault.lasts = min(.seconds(60) + duration, .seconds(3600))
         faults = [fault]
     }
 
