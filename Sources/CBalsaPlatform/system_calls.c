@@ -1,6 +1,7 @@
 #include "CBalsaPlatform.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #if defined(__linux__)
 #include <sys/random.h>
@@ -30,3 +31,11 @@ ssize_t balsa_random(void *buffer, size_t count) {
 #if defined(__linux__)
 int balsa_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
 #endif
+
+int balsa_open_placeholder(void) {
+#if defined(__linux__)
+    return open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+#else
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+#endif
+}

@@ -38,7 +38,9 @@ final class MemberInput: @unchecked Sendable {
     /// An input from `descriptor`, which stays the caller's, and open until the input is stopped.
     init(_ descriptor: Int32, _ bounds: Bounds = Bounds()) throws(Failure) {
         var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw Failure(description: "there is no pipe to wake the thread that reads") }
+        guard StandardDescriptors.fill(), pipe(&ends) == 0 else {
+            throw Failure(description: "there is no pipe to wake the thread that reads")
+        }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         let (stream, continuation) = AsyncStream<[UInt8]?>.makeStream()
         let underWay = Locked(UnderWay())

@@ -26,7 +26,9 @@ package enum LoopbackPorts {
 
     /// Whether somebody could listen on a port now.
     package static func isFree(_ port: UInt16) -> Bool {
-        let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let socket = StandardDescriptors.avoid {
+            Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        }
         guard socket >= 0 else { return false }
         defer { Glibc.close(socket) }
         // As members do: connections of a listener that has just ended are no hindrance.

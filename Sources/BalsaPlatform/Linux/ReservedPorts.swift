@@ -51,7 +51,9 @@ package final class ReservedPorts: @unchecked Sendable {
     }
 
     private static func bind(_ port: UInt16) throws(Failure) -> (socket: Int32, port: UInt16) {
-        let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        let socket = StandardDescriptors.avoid {
+            Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        }
         guard socket >= 0 else { throw Failure(number: errno) }
         var one: Int32 = 1
         setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))

@@ -67,7 +67,7 @@ enum Descriptor {
     static func open(_ path: String, _ flags: Int32, _ operation: FileError.Operation) throws(FileError) -> Int32 {
         var descriptor: Int32 = -1
         try SystemCall.run(operation, path) { cPath in
-            descriptor = Glibc.open(cPath, flags | O_CLOEXEC, 0o600)
+            descriptor = StandardDescriptors.avoid { Glibc.open(cPath, flags | O_CLOEXEC, 0o600) }
             return descriptor
         }
         guard flags & O_DIRECTORY == 0 else { return descriptor }

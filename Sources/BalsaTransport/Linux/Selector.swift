@@ -58,9 +58,9 @@ final class Selector {
     private var lastGeneration: UInt32 = 0
 
     init(maxEvents: Int) throws(TransportError) {
-        poll = epoll_create1(Int32(EPOLL_CLOEXEC))
+        poll = StandardDescriptors.avoid { epoll_create1(Int32(EPOLL_CLOEXEC)) }
         guard poll >= 0 else { throw TransportError(.system, "watch descriptors", number: .last) }
-        wakeUp = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
+        wakeUp = StandardDescriptors.avoid { eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK)) }
         events = .allocate(capacity: maxEvents)
         guard wakeUp >= 0 else { throw TransportError(.system, "make an event descriptor", number: .last) }
         var event = epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(u64: Selector.wakeTag))

@@ -35,7 +35,7 @@ enum Socket {
     /// A socket of that family.
     static func make(_ family: Int32) throws(TransportError) -> Int32 {
         let kind = SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue
-        let descriptor = socket(family, Int32(kind), Int32(IPPROTO_TCP))
+        let descriptor = StandardDescriptors.avoid { socket(family, Int32(kind), Int32(IPPROTO_TCP)) }
         guard descriptor >= 0 else { throw TransportError(.system, "make a socket", number: .last) }
         return descriptor
     }
@@ -153,7 +153,7 @@ enum Socket {
 
     /// Takes the next connection of a socket that listens.
     static func accept(_ listener: Int32) -> Accepted {
-        let descriptor = balsa_accept(listener)
+        let descriptor = StandardDescriptors.avoid { balsa_accept(listener) }
         if descriptor >= 0 { return .connection(descriptor) }
         switch errno {
         case EAGAIN, EWOULDBLOCK: return .none

@@ -26,6 +26,9 @@ static inline int balsa_compare(const void *left, const void *right, size_t leng
 // preadv2 with RWF_NOWAIT: returns -1 with EAGAIN where the read would have to wait for the disk.
 ssize_t balsa_pread_nowait(int descriptor, void *buffer, size_t count, off_t offset);
 
+// open with O_PATH: a descriptor that only takes a number, since it can neither be read nor written.
+int balsa_open_placeholder(void);
+
 // getrandom, waiting for the kernel's pool: returns how many bytes were filled, or -1 with an error number.
 ssize_t balsa_random(void *buffer, size_t count);
 

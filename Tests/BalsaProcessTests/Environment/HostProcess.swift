@@ -1,0 +1,199 @@
+import BalsaPlatform
+import Foundation
+import XCTest
+
+@testable import Balsa
+
+/// What a host does to itself and to its store, one after the other.
+enum HostStep: Codable, Equatable {
+    /// Closes descriptors.
+    case closeDescriptors([Int32])
+    /// Writes a text to descriptors 0, 1 and 2, whatever they are.
+    case print(String)
+    /// Opens the store of a directory, with tiny limits.
+    case open(String)
+    /// Puts pairs until one fails.
+    case put(Int)
+    /// Reads the pairs that were put and reports how many are not as they were acknowledged.
+    case check
+    /// Closes the store and keeps the reference to it.
+    case closeStore
+    /// Reports what the descriptors are that lead below a path.
+    case descriptors(String)
+    case changeDirectory(String)
+    case rename(String, String)
+    case copy(String, String)
+    case remove(String)
+    /// Waits until the state is *failed* and reports why.
+    case awaitFailure
+    /// Allows so many descriptors more than there are.
+    case limitDescriptors(Int)
+    /// Becomes another user, who may not start further threads than those.
+    case limitThreads(user: UInt32, Int)
+    /// Becomes another user.
+    case become(UInt32)
+    /// Waits until there is a file.
+    case awaitFile(String)
+}
+
+/// A process that hosts stores: this test program, started again with steps in its environment.
+struct HostProcess {
+    static let variable = "BALSA_TEST_HOST"
+    private let process = Process()
+    private let report: String
+
+    /// Starts a host.
+    ///
+    /// - Parameters:
+    ///   - steps: what it does.
+    ///   - folder: a directory of the test, in which it reports and begins.
+    init(_ steps: [HostStep], in folder: String) throws {
+        report = folder + "/report-\(UUID().uuidString)"
+        let job = HostJob(steps: steps, report: report)
+        let text = String(data: try JSONEncoder().encode(job), encoding: .utf8) ?? ""
+        process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+        process.arguments = ["BalsaProcessTests.HostTests/testHost_withoutFaults_keepsItsPairs"]
+        process.environment = ProcessInfo.processInfo.environment.merging([HostProcess.variable: text]) { $1 }
+        process.currentDirectoryURL = URL(fileURLWithPath: folder)
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+    }
+
+    /// What it has reported so far.
+    func lines() -> [String] {
+        let text = (try? String(contentsOfFile: report, encoding: .utf8)) ?? ""
+        return text.split(separator: "\n").map(String.init)
+    }
+
+    /// Waits until it has reported a line that begins so.
+    func awaitLine(_ prefix: String) async throws {
+        try await eventually("the host says '\(prefix)': \(lines())") {
+            lines().contains { $0.hasPrefix(prefix) } || !process.isRunning
+        }
+        guard lines().contains(where: { $0.hasPrefix(prefix) }) else { throw Failure("the host ended: \(lines())") }
+    }
+
+    /// Waits for its end, which must come after its last step.
+    ///
+    /// - Returns: what it reported.
+    func end() async throws -> [String] {
+        try await eventually("the host ends: \(lines())") { !process.isRunning }
+        let lines = lines()
+        guard lines.last == "end" else {
+            throw Failure("the host ended with \(process.terminationStatus) before its last step: \(lines)")
+        }
+        return Array(lines.dropLast())
+    }
+
+    /// Runs a host to its end.
+    static func run(_ steps: [HostStep], in folder: String) async throws -> [String] {
+        try await HostProcess(steps, in: folder).end()
+    }
+}
+
+/// What a host is given.
+struct HostJob: Codable {
+    var steps: [HostStep]
+    var report: String
+}
+
+/// The host's side.
+final class Host {
+    private let report: Int32
+    private var store: ReplicatedStore?
+    private var acknowledged = Acknowledged()
+    private var next = 0
+
+    init(_ job: HostJob) {
+        let file = open(job.report, O_WRONLY | O_CREAT | O_APPEND, 0o666)
+        report = fcntl(file, F_DUPFD_CLOEXEC, 100)
+        close(file)
+    }
+
+    func say(_ text: String) {
+        let line = Array((text.replacingOccurrences(of: "\n", with: " ") + "\n").utf8)
+        _ = line.withUnsafeBytes { write(report, $0.baseAddress, $0.count) }
+    }
+
+    func run(_ steps: [HostStep]) async {
+        for step in steps {
+            do { try await run(step) } catch { say("error: \(error)") }
+        }
+        say("end")
+    }
+
+    private func run(_ step: HostStep) async throws {
+        switch step {
+        case .closeDescriptors(let numbers): for number in numbers { close(number) }
+        case .print(let text):
+            for number in 0...2 as ClosedRange<Int32> {
+                _ = Array(text.utf8).withUnsafeBytes { write(number, $0.baseAddress, $0.count) }
+            }
+        case .open(let directory):
+            store = try await TestStores.open(directory)
+            say("opened")
+        case .put(let count):
+            guard let store else { return say("put: no store") }
+            let error = await acknowledged.put(next..<next + count, on: store)
+            next += count
+            say("put: \(error.map { "\($0)" } ?? "\(count)")")
+        case .check:
+            guard let store else { return say("losses: no store") }
+            say("losses: \(try await acknowledged.losses(store))")
+        case .closeStore:
+            await store?.close()
+            say("closed")
+        case .descriptors(let path): sayDescriptors(path)
+        case .awaitFailure:
+            guard let store else { return say("no store") }
+            var reason: String?
+            try await eventually("the store fails") {
+                if case .failed(let text) = store.state { reason = text }
+                return reason != nil
+            }
+            say("failed: \(reason ?? "")")
+        case .awaitFile(let path):
+            try await eventually("there is \(path)") { FileManager.default.fileExists(atPath: path) }
+        default: try change(step)
+        }
+    }
+
+    private func change(_ step: HostStep) throws {
+        let files = FileManager.default
+        switch step {
+        case .changeDirectory(let path): try check(chdir(path), "chdir")
+        case .rename(let source, let target): try check(rename(source, target), "rename")
+        case .copy(let source, let target): try files.copyItem(atPath: source, toPath: target)
+        case .remove(let path): try files.removeItem(atPath: path)
+        case .limitDescriptors(let count):
+            let used = try files.contentsOfDirectory(atPath: "/proc/self/fd").count - 1
+            var limit = rlimit(rlim_cur: rlim_t(used + count), rlim_max: rlim_t(used + count))
+            try check(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit), "setrlimit")
+        case .limitThreads(let user, let count):
+            try check(setgid(user), "setgid")
+            try check(setuid(user), "setuid")
+            var limit = rlimit(rlim_cur: rlim_t(count), rlim_max: rlim_t(count))
+            try check(setrlimit(__rlimit_resource_t(6), &limit), "setrlimit")
+        case .become(let user):
+            try check(setgid(user), "setgid")
+            try check(setuid(user), "setuid")
+        default: break
+        }
+    }
+
+    private func check(_ result: Int32, _ what: String) throws {
+        guard result == 0 else { throw Failure("\(what): errno \(errno)") }
+    }
+
+    private func sayDescriptors(_ path: String) {
+        let links = ((try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []).compactMap { name in
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(name)")).map { (name, $0) }
+        }
+        let below = links.filter { $0.1.hasPrefix(path) || $0.1.contains("socket:") || $0.1.contains("anon_inode") }
+        let low = below.filter { (Int($0.0) ?? 0) <= 2 }.map { "\($0.0) \($0.1)" }.sorted()
+        say("low descriptors: \(low)")
+        say("files: \(below.filter { $0.1.hasPrefix(path) }.count)")
+    }
+}
