@@ -22,7 +22,8 @@ final class LinuxFileLockTests: XCTestCase {
         XCTAssertThrowsError(try LinuxFileSystem().lock(path), "another instance is no way around it") {
             XCTAssertEqual($0 as? FileError, FileError(.lock, path, .wouldBlock))
         }
-        let other = try fileSystem.lock(directory.file("OTHER"))
+        try fileSystem.createDirectory(directory.file("below"))
+        let other = try fileSystem.lock(directory.file("below/LOCK"))
         lock.release()
         lock.release()
         let again = try fileSystem.lock(path)

@@ -76,7 +76,7 @@ final class LinuxFileSystemTests: XCTestCase {
         try fileSystem.syncDirectory(directory.path)
         assertFails(.open, directory.path, .isDirectory) { _ = try fileSystem.open(directory.path, .read) }
         assertFails(.lock, directory.file("b"), .wouldBlock) { _ = try fileSystem.lock(directory.file("b")) }
-        XCTAssertEqual(try descriptorsInDirectory().map { fcntl($0, F_GETFD) }, [FD_CLOEXEC, FD_CLOEXEC])
+        XCTAssertEqual(try descriptorsInDirectory().map { fcntl($0, F_GETFD) }, [FD_CLOEXEC, FD_CLOEXEC, FD_CLOEXEC])
         file.close()
         lock.release()
         XCTAssertEqual(try descriptorsInDirectory(), [])

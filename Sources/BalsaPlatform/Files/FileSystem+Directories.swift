@@ -3,7 +3,7 @@ extension FileSystem {
     ///
     /// A directory whose own name is lost takes with it all that was synced inside.
     package func syncParent(of path: String) throws(FileError) {
-        try syncDirectory(parent(of: path))
+        try syncDirectory(FilePath.parent(of: path))
     }
 
     /// Removes a directory and the files in it. Does nothing where there is none.
@@ -14,9 +14,12 @@ extension FileSystem {
     }
 }
 
-/// The directory that `path` lies in.
-private func parent(of path: String) -> String {
-    let trimmed = path.count > 1 && path.hasSuffix("/") ? path.dropLast() : path[...]
-    guard let slash = trimmed.lastIndex(of: "/") else { return "." }
-    return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
+/// Parts of paths.
+package enum FilePath {
+    /// The directory that `path` lies in.
+    package static func parent(of path: String) -> String {
+        let trimmed = path.count > 1 && path.hasSuffix("/") ? path.dropLast() : path[...]
+        guard let slash = trimmed.lastIndex(of: "/") else { return "." }
+        return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
+    }
 }

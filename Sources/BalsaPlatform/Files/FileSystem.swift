@@ -45,9 +45,10 @@ public protocol FileSystem: AnyObject, Sendable {
     /// Makes the entries of a directory durable.
     func syncDirectory(_ directory: String) throws(FileError)
 
-    /// Takes an exclusive lock on a file, which is created if need be.
+    /// Takes an exclusive lock on a file, which is created if need be, and on the directory that it lies in.
     ///
-    /// The lock holds against other processes and against other callers in this process, until it is released.
+    /// There is one lock at a time in a directory. A caller that finds the file removed, or under another name, is refused all the
+    /// same, because the directory is locked; and nothing is created then. The lock holds against other processes and against other callers in this process, until it is released.
     ///
     /// - Throws: ``FileError`` with *would block* when somebody else holds it.
     func lock(_ path: String) throws(FileError) -> any FileLock

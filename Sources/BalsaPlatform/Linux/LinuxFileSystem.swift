@@ -128,9 +128,9 @@ public final class LinuxFileSystem: FileSystem {
         try SystemCall.run(.syncDirectory, directory) { _ in fsync(descriptor) }
     }
 
-    /// Takes an exclusive lock on a file, which is created if need be.
+    /// Takes an exclusive lock on a file, which is created if need be, and on the directory that it lies in.
     ///
-    /// A file that serves as a lock must never be removed or renamed: whoever creates it anew locks another one.
+    /// The file alone would not do: a caller that creates it again, after somebody has removed it, locks another file.
     ///
     /// - Throws: ``FileError`` with *would block* when somebody else holds it, in this process or in another.
     public func lock(_ path: String) throws(FileError) -> any FileLock {

@@ -21,6 +21,7 @@ public final class SimulatedDisk: @unchecked Sendable {
     /// A lock that a process holds.
     private struct HeldLock {
         let file: Int
+        let directory: Int
         let process: UInt64
         let number: UInt64
     }
@@ -120,11 +121,15 @@ public final class SimulatedDisk: @unchecked Sendable {
 
     // MARK: Locks
 
-    /// Takes a lock for a process; nil when somebody holds it.
-    func lock(_ file: Int, process: UInt64) -> UInt64? {
-        guard !locks.contains(where: { $0.file == file }) else { return nil }
+    /// Whether somebody holds a lock on the file, which need not exist, or on the directory.
+    func isLocked(file: Int?, directory: Int) -> Bool {
+        locks.contains { $0.file == file || $0.directory == directory }
+    }
+
+    /// Takes a lock for a process. Requires: nobody holds one on the file or the directory.
+    func lock(_ file: Int, in directory: Int, process: UInt64) -> UInt64 {
         lastLock += 1
-        locks.append(HeldLock(file: file, process: process, number: lastLock))
+        locks.append(HeldLock(file: file, directory: directory, process: process, number: lastLock))
         state.openFile(file)
         return lastLock
     }

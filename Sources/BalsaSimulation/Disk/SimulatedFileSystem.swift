@@ -100,15 +100,19 @@ public final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         }
     }
 
-    /// Takes an exclusive lock on a file, which is created if need be.
+    /// Takes an exclusive lock on a file, which is created if need be, and on the directory that it lies in.
     public func lock(_ path: String) throws(FileError) -> any FileLock {
         let disk = disk
         let process = process
-        let file = try perform(.lock, path, isChange: true) { state, _ throws(DiskFault) in
-            try state.findIfPresent(path) == nil ? try state.createFile(path) : try state.findFile(path)
+        let (file, directory) = try perform(.lock, path, isChange: true) { state, _ throws(DiskFault) -> (Int, Int) in
+            let directory = try state.findDirectory(FilePath.parent(of: path))
+            let present: Int? = try state.findIfPresent(path) == nil ? nil : try state.findFile(path)
+            // Nothing is created where the directory is locked.
+            guard !disk.isLocked(file: present, directory: directory) else { throw DiskFault(.wouldBlock) }
+            if let present { return (present, directory) }
+            return (try state.createFile(path), directory)
         }
-        guard let number = disk.lock(file, process: process) else { throw FileError(.lock, path, .wouldBlock) }
-        return SimulatedFileLock(disk: disk, number: number)
+        return SimulatedFileLock(disk: disk, number: disk.lock(file, in: directory, process: process))
     }
 
     /// How many bytes can still be written.

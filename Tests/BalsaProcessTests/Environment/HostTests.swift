@@ -65,4 +65,30 @@ final class HostTests: ProcessTestCase {
             XCTAssertEqual(lines.last, "losses: []")
         }
     }
+
+    // MARK: The lock
+
+    func testLock_whoseFileIsDeletedWhileRunning_keepsASecondProcessOut() async throws {
+        try await withFolder { folder in
+            let (directory, go) = (folder + "/D", folder + "/go")
+            let first = try HostProcess(
+                [
+                    .open(directory), .put(100), .remove(directory + "/LOCK"), .put(10), .awaitFile(go),
+                    .put(300), .check,
+                ],
+                in: folder
+            )
+            try await first.awaitLine("put: 10")
+            let second = try await HostProcess.run([.open(directory), .put(10)], in: folder)
+            XCTAssertEqual(second.count, 2, "\(second)")
+            XCTAssertTrue(second[0].hasPrefix("error: in use (not applied)"), second[0])
+            XCTAssertTrue(second[0].contains(directory), second[0])
+            XCTAssertEqual(second[1], "put: no store")
+            XCTAssertTrue(FileManager.default.createFile(atPath: go, contents: nil))
+            let lines = try await first.end()
+            XCTAssertEqual(lines.last, "losses: []")
+            let third = try await HostProcess.run([.open(directory), .put(10), .check], in: folder)
+            XCTAssertEqual(third, ["opened", "put: 10", "losses: []"])
+        }
+    }
 }

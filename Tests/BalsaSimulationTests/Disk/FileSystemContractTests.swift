@@ -264,15 +264,33 @@ class FileSystemContractTests: XCTestCase {
     func testALockHasOneHolder() throws {
         let lock = try files.lock(at("lock"))
         assertFails(.lock, at("lock"), .wouldBlock) { try files.lock(at("lock")) }
-        XCTAssertNoThrow(try files.lock(at("other")).release())
+        assertFails(.lock, at("other"), .wouldBlock) { try files.lock(at("other")) }
+        XCTAssertEqual(try files.list(directory), ["lock"], "nothing is created where the directory is locked")
+        try files.createDirectory(at("below"))
+        XCTAssertNoThrow(try files.lock(at("below/lock")).release())
+        try files.remove(at("below/lock"))
+        try files.remove(at("below"))
         lock.release()
         lock.release()
         let next = try files.lock(at("lock"))
         lock.release()
         assertFails(.lock, at("lock"), .wouldBlock) { try files.lock(at("lock")) }
         next.release()
-        XCTAssertEqual(try files.list(directory), ["lock", "other"])
+        XCTAssertEqual(try files.list(directory), ["lock"])
         assertFails(.lock, at("absent/lock"), .notFound) { try files.lock(at("absent/lock")) }
+    }
+
+    func testALock_whoseFileWasRemovedOrRenamed_stillHasOneHolder() throws {
+        let lock = try files.lock(at("lock"))
+        try files.remove(at("lock"))
+        assertFails(.lock, at("lock"), .wouldBlock) { try files.lock(at("lock")) }
+        XCTAssertEqual(try files.list(directory), [])
+        lock.release()
+        let next = try files.lock(at("lock"))
+        try files.rename(at("lock"), to: at("moved"))
+        assertFails(.lock, at("lock"), .wouldBlock) { try files.lock(at("lock")) }
+        next.release()
+        try files.lock(at("lock")).release()
     }
 
     func testSpaceIsToldWhereThereIsAFile() throws {
