@@ -119,6 +119,14 @@ without_mounts() {
     fi
 }
 
+without_immutable_files() {
+    mkdir -p "$STEP_DIR/immutable"
+    if chattr +i "$STEP_DIR/immutable" 2>/dev/null; then
+        chattr -i "$STEP_DIR/immutable"
+        return 1
+    fi
+}
+
 without_ipv6_loopback() { ! grep -q '^0\{31\}1 ' /proc/net/if_inet6 2>/dev/null; }
 
 with_few_descriptors() {

@@ -1,3 +1,4 @@
+import Glibc
 import XCTest
 
 @testable import BalsaPlatform
@@ -40,6 +41,7 @@ final class FileSystemProbeTests: XCTestCase {
             (.fails(.syncDirectory, .invalid), "syncs of directories"),
             (.createOverwrites, "creating a file only where there is none"),
             (.fails(.lock, .noSystemCall), "locks on files"),
+            (.fails(.lock, .noLocks), "locks on files"),
             (.fails(.write, .unsupported), "writing files"),
         ]
         for (fault, lack) in lacks {
@@ -51,12 +53,32 @@ final class FileSystemProbeTests: XCTestCase {
         }
     }
 
-    func testWhatTheDeviceSaysIsNotALackOfTheFileSystem() throws {
-        for number in [.inputOutput, .accessDenied, .readOnly] as [FileError.Number] {
-            let failure = try failure(.fails(.sync, number))
-            XCTAssertEqual(failure?.file?.number, number)
-            XCTAssertNil(failure?.lack)
+    func testProbe_anErrorOfTheProcessOrTheDevice_isReportedAsWhatItIs() throws {
+        let operations: [FileError.Operation] = [
+            .open, .write, .sync, .rename, .syncDirectory, .createDirectory, .lock,
+        ]
+        let numbers: [FileError.Number] = [
+            .inputOutput, .accessDenied, .readOnly, .tooManyOpenFiles, .tooManyOpenFilesInSystem, .notPermitted,
+            FileError.Number(rawValue: ENOMEM),
+        ]
+        for operation in operations {
+            for number in numbers {
+                let failure = try failure(.fails(operation, number))
+                XCTAssertEqual(failure?.file?.number, number, "\(operation)")
+                XCTAssertEqual(failure?.file?.operation, operation)
+                XCTAssertNil(failure?.lack)
+                let text = failure.map { "\($0)" } ?? ""
+                XCTAssertTrue(text.contains("\(operation.rawValue) \(try path())"), text)
+                XCTAssertTrue(text.contains("\(number)"), text)
+                XCTAssertFalse(text.contains("lacks"), text)
+            }
         }
+    }
+
+    func testProbe_withoutADescriptorForTheExclusiveCreation_doesNotCallItALack() throws {
+        let failure = try failure(.secondCreationFails(.tooManyOpenFiles))
+        XCTAssertNil(failure?.lack)
+        XCTAssertEqual(failure?.file?.number, .tooManyOpenFiles)
     }
 
     func testAFullDiskProvesNothing() throws {
@@ -92,6 +114,7 @@ private final class FaultyFileSystem: FileSystem {
         case none
         case fails(FileError.Operation, FileError.Number)
         case failsBelow(String, FileError.Operation, FileError.Number)
+        case secondCreationFails(FileError.Number)
         case linkIsACopyOfNothing
         case renameLeavesTheSource
         case createOverwrites
@@ -117,6 +140,9 @@ private final class FaultyFileSystem: FileSystem {
     func open(_ path: String, _ mode: OpenMode) throws(FileError) -> any File {
         if case .createOverwrites = fault, case .create = mode, try base.exists(path) {
             return try base.open(path, .readWrite)
+        }
+        if case .secondCreationFails(let number) = fault, case .create = mode, try base.exists(path) {
+            throw FileError(.open, path, number)
         }
         try check(.open, path)
         return FaultyFile(try base.open(path, mode), self)

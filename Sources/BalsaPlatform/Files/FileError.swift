@@ -42,6 +42,8 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
         /// A number by its value.
         public init(rawValue: Int32) { self.rawValue = rawValue }
 
+        /// `EPERM`: the system does not permit it to this user, or to nobody, as with an immutable file.
+        public static let notPermitted = Number(rawValue: 1)
         /// `ENOENT`: there is no such file or directory.
         public static let notFound = Number(rawValue: 2)
         /// `EINTR`: a signal came before the call did anything.
@@ -70,6 +72,8 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
         public static let noSpace = Number(rawValue: 28)
         /// `EROFS`: the file system is mounted to be read only.
         public static let readOnly = Number(rawValue: 30)
+        /// `ENOLCK`: no locks can be had.
+        public static let noLocks = Number(rawValue: 37)
         /// `ENOSYS`: the kernel does not have the call.
         public static let noSystemCall = Number(rawValue: 38)
         /// `ENOTEMPTY`: the directory is not empty.

@@ -46,10 +46,7 @@ package enum FileSystemProbe {
             try fileSystem.syncParent(of: directory)
             lock = try fileSystem.lock(directory + "/" + lockName)
         } catch {
-            if error.operation == .lock, error.number != .wouldBlock {
-                throw failure(Lack(what: "locks on files", error: error), directory)
-            }
-            throw Failure(lack: nil, description: "\(directory) cannot be opened: \(error)", file: error)
+            throw failure(Lack(what: error.operation == .lock ? "locks on files" : "directories", error: error), directory)
         }
         // Until here nothing was tried that could disturb a store which is open; from here on there is none.
         defer { lock.release() }
@@ -70,10 +67,8 @@ package enum FileSystemProbe {
     }
 
     private static func failure(_ lack: Lack, _ directory: String) -> Failure {
-        // What the device or the owner says is nothing that another file system would say differently.
-        let others: [FileError.Number] = [.inputOutput, .accessDenied, .readOnly]
-        if let error = lack.error, others.contains(error.number) {
-            return Failure(lack: nil, description: error.description, file: error)
+        if let error = lack.error, !provesLack(error) {
+            return Failure(lack: nil, description: "\(directory) cannot be opened: \(error)", file: error)
         }
         let cause = lack.error.map { " (\($0))" } ?? ""
         return Failure(
@@ -82,6 +77,23 @@ package enum FileSystemProbe {
                 + "a store must be on a local file system of Linux, such as ext4 or XFS",
             file: lack.error
         )
+    }
+
+    /// Whether a failed operation shows that the file system cannot do it at all.
+    ///
+    /// Only what the system documents so. All else comes from the process, the user, the device or the moment, such as too many
+    /// open files or a directory that is immutable, and is reported as what it is.
+    private static func provesLack(_ error: FileError) -> Bool {
+        switch error.number {
+        case .unsupported, .noSystemCall, .invalid: true
+        // The file was made a moment ago by the same user, so this is no question of rights: link(2), "does not support the
+        // creation of hard links".
+        case .notPermitted: error.operation == .link
+        case .exists: error.operation == .rename
+        // A network file system turns the lock into one of another kind, which needs a server or a writable descriptor.
+        case .noLocks, .closed: error.operation == .lock
+        default: false
+        }
     }
 
     private static func isFull(_ error: FileError?) -> Bool {
@@ -133,14 +145,16 @@ package enum FileSystemProbe {
         defer { file.close() }
         try trying("writing files") { () throws(FileError) in try file.write(text, at: 0) }
         try trying("syncs of files") { () throws(FileError) in try file.sync() }
-        let isRefused: Bool
-        do throws(FileError) {
-            try fileSystem.open(path, .create).close()
-            isRefused = false
-        } catch {
-            isRefused = error.number == .exists
+        let exclusion = "creating a file only where there is none"
+        let isRefused = try trying(exclusion) { () throws(FileError) in
+            do throws(FileError) {
+                try fileSystem.open(path, .create).close()
+                return false
+            } catch  where error.number == .exists {
+                return true
+            }
         }
-        try require(isRefused, "creating a file only where there is none")
+        try require(isRefused, exclusion)
     }
 
     private static func content(of path: String, in fileSystem: any FileSystem) throws(Lack) -> Bytes {

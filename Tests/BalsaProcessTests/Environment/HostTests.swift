@@ -91,4 +91,73 @@ final class HostTests: ProcessTestCase {
             XCTAssertEqual(third, ["opened", "put: 10", "losses: []"])
         }
     }
+
+    // MARK: Errors of the environment
+
+    func testOpening_withFewDescriptors_saysThatThereAreTooMany() async throws {
+        try await withFolder { folder in
+            // From none to enough: at each number the opening succeeds, or says what it lacked.
+            var refusals = 0
+            for count in [0, 4, 6, 8, 10, 12, 14] {
+                let lines = try await HostProcess.run(
+                    [.limitDescriptors(count), .open(folder + "/D\(count)")],
+                    in: folder
+                )
+                if lines == ["opened"] { continue }
+                refusals += 1
+                XCTAssertEqual(lines.count, 1)
+                XCTAssertTrue(lines[0].contains("Too many open files (errno 24)"), "\(count): \(lines)")
+                XCTAssertFalse(lines[0].contains("lacks"), "\(count): \(lines)")
+            }
+            XCTAssertGreaterThan(refusals, 3)
+        }
+    }
+
+    func testOpening_ofAnImmutableDirectory_saysThatItIsNotPermitted() async throws {
+        try await withFolder { folder in
+            let directory = folder + "/D"
+            let before = try await HostProcess.run([.open(directory), .put(10), .closeStore], in: folder)
+            XCTAssertEqual(before, ["opened", "put: 10", "closed"])
+            guard try attributes("+i", directory) else { throw XCTSkip("no file can be made immutable here") }
+            let lines = try await HostProcess.run([.open(directory)], in: folder)
+            XCTAssertTrue(try attributes("-i", directory))
+            XCTAssertTrue(lines[0].contains("Operation not permitted (errno 1)"), "\(lines)")
+            XCTAssertTrue(lines[0].contains("create directory \(directory)"), "\(lines)")
+            XCTAssertFalse(lines[0].contains("lacks"), "\(lines)")
+            let after = try await HostProcess.run([.open(directory), .put(10), .check], in: folder)
+            XCTAssertEqual(after, ["opened", "put: 10", "losses: []"])
+        }
+    }
+
+    func testOpening_ofADirectoryThatTheUserMayNotWrite_saysThatItIsDenied() async throws {
+        try await withFolder { folder in
+            let directory = folder + "/D"
+            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
+            XCTAssertEqual(chmod(directory, 0o555), 0)
+            // To a privileged user it would not be read-only.
+            let steps: [HostStep] = (geteuid() == 0 ? [.become(65_534)] : []) + [.open(directory)]
+            let lines = try await HostProcess.run(steps, in: folder)
+            XCTAssertEqual(lines.count, 1, "\(lines)")
+            XCTAssertTrue(
+                lines[0].contains("Permission denied (errno 13)")
+                    || lines[0].contains("Operation not permitted (errno 1)"),
+                lines[0]
+            )
+            XCTAssertTrue(lines[0].contains(directory), lines[0])
+            XCTAssertFalse(lines[0].contains("lacks"), lines[0])
+        }
+    }
+
+    /// Changes attributes of a file.
+    ///
+    /// - Returns: false where this machine or this user cannot.
+    private func attributes(_ change: String, _ path: String) throws -> Bool {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["chattr", change, path]
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+        return process.terminationStatus == 0
+    }
 }
