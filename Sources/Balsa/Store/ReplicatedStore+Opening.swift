@@ -91,7 +91,9 @@ extension ReplicatedStore {
         try options.validate()
         let (loop, workers): (EventLoop, WorkerThreads)
         do {
-            (loop, workers) = (try runtime.makeLoop(), try runtime.workers())
+            // The workers first: a loop that nobody stops would go on.
+            workers = try runtime.workers()
+            loop = try runtime.makeLoop()
         } catch {
             throw StoreError(.notApplied, .failed, "\(error)")
         }
@@ -165,6 +167,7 @@ extension ReplicatedStore {
         do {
             // First: what cannot work must not leave a directory behind.
             try Member.validate(setup, provider)
+            if options.mustExist { try checkIsStore(directory, fileSystem) }
             try FileSystemProbe.check(directory, in: fileSystem)
             let member = try Member.open(
                 setup,
@@ -174,6 +177,8 @@ extension ReplicatedStore {
                 into: &effects
             )
             return UncheckedBox(Opened(member: member, effects: effects))
+        } catch let error as StoreError {
+            throw error
         } catch let error as ReplicaError {
             throw StoreError(error)
         } catch let error as FileSystemProbe.Failure {
@@ -184,6 +189,26 @@ extension ReplicatedStore {
             throw StoreError(.notApplied, .failed, error.description)
         } catch {
             throw StoreError(.notApplied, .invalid, "\(error)")
+        }
+    }
+
+    /// Throws where a directory holds no store, or does not exist. Nothing is written.
+    private static func checkIsStore(_ directory: String, _ fileSystem: any FileSystem) throws(StoreError) {
+        do throws(FileError) {
+            // What a refused opening, a crash or the making of a file system leaves. What else there may be, the opening looks at.
+            let others = ["LOCK", FileSystemProbe.folderName, "lost+found"]
+            guard try fileSystem.list(directory).contains(where: { !others.contains($0) }) else {
+                throw FileError(.open, directory, .notFound)
+            }
+        } catch  where error.number == .notFound {
+            let place = (try? fileSystem.exists(directory)) == true ? "holds no store" : "does not exist"
+            throw StoreError(
+                .notApplied,
+                .failed,
+                "\(directory) \(place), and `mustExist` is set: mount the disk that holds the store, or open without `mustExist` to create a new one"
+            )
+        } catch {
+            throw StoreError(.notApplied, .failed, "\(directory) cannot be opened: \(error)")
         }
     }
 

@@ -8,7 +8,7 @@ import Glibc
 /// `balsa member`: one member of a store, driven by lines on standard input.
 struct MemberCommand {
     static let help = """
-        usage: balsa member --directory D --member N --peers 1=host:port,2=host:port,… [--listen host:port] [--insecure-network]
+        usage: balsa member --directory D --member N --peers 1=host:port,2=host:port,… [--listen host:port] [--insecure-network] [--must-exist]
 
         Runs one member of a replicated store and serves requests, one a line on standard input:
 
@@ -27,6 +27,9 @@ struct MemberCommand {
         member does; where nobody reads them, the oldest are left out, and * dropped says how many. While 1024 requests wait for
         an answer, or for somebody to read it, no more are read. The end of input closes the member in order.
 
+        With --must-exist, a directory that holds no member is refused, and nothing is created: a disk that is not mounted does not
+        become a new member.
+
         Until all members have been started, * first-boot-misses names the peers that cannot be reached, each with its address
         and the reason: a second after the start, and then every 10 seconds if it changes, else once a minute.
         """
@@ -38,6 +41,7 @@ struct MemberCommand {
         var peers: [MemberID: String] = [:]
         var listen: String?
         var security = NetworkSecurity.loopbackOnly
+        var mustExist = false
     }
 
     /// Why a command line is refused, in a sentence.
@@ -54,6 +58,10 @@ struct MemberCommand {
         while let option = rest.popFirst() {
             if option == "--insecure-network" {
                 parsed.security = .insecureNetwork
+                continue
+            }
+            if option == "--must-exist" {
+                parsed.mustExist = true
                 continue
             }
             guard options.contains(option) else { throw Failure(line: "unknown argument '\(option)'") }
@@ -112,6 +120,7 @@ struct MemberCommand {
     private func serve(_ parsed: Arguments, _ output: MemberOutput) async -> Int32 {
         var options = StoreOptions()
         options.observer = output
+        options.mustExist = parsed.mustExist
         do {
             let store = try await ReplicatedStore.open(
                 at: parsed.directory,
@@ -143,6 +152,7 @@ struct MemberCommand {
         guard let error = error as? StoreError else { return "\(error)" }
         // What a program passes to the store has a name of its own here.
         let message = error.message.replacing("`security: .insecureNetwork`", with: "--insecure-network")
+            .replacing("`mustExist`", with: "--must-exist")
         return "\(error.reason): \(message)"
     }
 }

@@ -6,6 +6,20 @@ extension FileSystem {
         try syncDirectory(FilePath.parent(of: path))
     }
 
+    /// Creates a directory, and those above it that are missing, durably. Does nothing to those that exist.
+    package func createDirectories(_ path: String) throws(FileError) {
+        do throws(FileError) {
+            try createDirectory(path)
+        } catch  where error.number == .notFound {
+            let parent = FilePath.parent(of: path)
+            guard parent != ".", parent != "/", parent != path else { throw error }
+            try createDirectories(parent)
+            try createDirectory(path)
+        }
+        // Also of one that exists: its maker may have died before its name was durable.
+        try syncParent(of: path)
+    }
+
     /// Removes a directory and the files in it. Does nothing where there is none.
     package func removeDirectory(_ directory: String) throws(FileError) {
         guard try exists(directory) else { return }

@@ -31,7 +31,7 @@ package enum FileSystemProbe {
     /// ends there and finds nothing missing.
     ///
     /// - Parameters:
-    ///   - directory: the directory of the store. Its parent must exist.
+    ///   - directory: the directory of the store. Missing directories above it are created as well.
     ///   - lockName: the name of the file by whose lock the store keeps others out.
     ///   - fileSystem: the files.
     /// - Throws: ``Failure``.
@@ -42,11 +42,16 @@ package enum FileSystemProbe {
     ) throws(Failure) {
         let lock: any FileLock
         do throws(FileError) {
-            try fileSystem.createDirectory(directory)
-            try fileSystem.syncParent(of: directory)
+            try fileSystem.createDirectories(directory)
             lock = try fileSystem.lock(directory + "/" + lockName)
         } catch {
-            throw failure(Lack(what: error.operation == .lock ? "locks on files" : "directories", error: error), directory)
+            if let obstacle = obstacle(error, in: fileSystem) {
+                throw Failure(lack: nil, description: "\(directory) cannot be opened: \(obstacle)", file: error)
+            }
+            throw failure(
+                Lack(what: error.operation == .lock ? "locks on files" : "directories", error: error),
+                directory
+            )
         }
         // Until here nothing was tried that could disturb a store which is open; from here on there is none.
         defer { lock.release() }
@@ -63,6 +68,35 @@ package enum FileSystemProbe {
             }
             guard !isFull(error.error) else { return }
             throw failure(lack, directory)
+        }
+    }
+
+    /// What stands where a directory was to be created, in words; nil where nothing does. That something *exists* would be no help
+    /// to a reader, who wants the directory to exist.
+    private static func obstacle(_ error: FileError, in fileSystem: any FileSystem) -> String? {
+        guard error.operation == .createDirectory, error.number == .exists || error.number == .notDirectory else {
+            return nil
+        }
+        // The directory itself, or the one above it that is in the way.
+        var path = error.path
+        while true {
+            do throws(FileError) {
+                _ = try fileSystem.list(path)
+                return nil
+            } catch  where error.number == .notFound {
+                guard (try? fileSystem.exists(path)) == true else { return nil }
+                return
+                    "\(path) is a symbolic link that leads nowhere; create the directory that it names, or remove the link"
+            } catch  where error.number == .notDirectory {
+                if (try? fileSystem.exists(path)) == true {
+                    return "\(path) is a file and not a directory; name another directory"
+                }
+                let parent = FilePath.parent(of: path)
+                guard parent != path, parent != "." else { return nil }
+                path = parent
+            } catch {
+                return nil
+            }
         }
     }
 

@@ -112,6 +112,8 @@ public final class EventLoop: @unchecked Sendable {
             owner.store(EventLoop.unknown, ordering: .relaxed)
             _ = turn()
         }
+        // No turn comes any more; a loop that is still referenced holds nothing.
+        selector.closeDescriptors()
     }
 
     // MARK: On the loop's thread

@@ -49,36 +49,54 @@ final class Selector {
     private static let wakeTag = UInt64.max
 
     private let poll: Int32
-    private let wakeUp: Int32
+    /// By which other threads wake this one; nil once it is closed. The lock keeps it open during a write.
+    private let wakeUp: Locked<Int32?>
     private let events: UnsafeMutableBufferPointer<epoll_event>
     /// How many of `events` are still to be handled.
     private var readyCount = 0
     /// What is watched, by descriptor: the system always gives the lowest free number, so that the list stays short.
     private var slots: [Slot?] = []
     private var lastGeneration: UInt32 = 0
+    private var isClosed = false
 
     init(maxEvents: Int) throws(TransportError) {
         poll = StandardDescriptors.avoid { epoll_create1(Int32(EPOLL_CLOEXEC)) }
         guard poll >= 0 else { throw TransportError(.system, "watch descriptors", number: .last) }
-        wakeUp = StandardDescriptors.avoid { eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK)) }
+        let counter = StandardDescriptors.avoid { eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK)) }
+        wakeUp = Locked(counter >= 0 ? counter : nil)
         events = .allocate(capacity: maxEvents)
-        guard wakeUp >= 0 else { throw TransportError(.system, "make an event descriptor", number: .last) }
+        guard counter >= 0 else { throw TransportError(.system, "make an event descriptor", number: .last) }
         var event = epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(u64: Selector.wakeTag))
-        guard epoll_ctl(poll, EPOLL_CTL_ADD, wakeUp, &event) == 0 else {
+        guard epoll_ctl(poll, EPOLL_CTL_ADD, counter, &event) == 0 else {
             throw TransportError(.system, "watch an event descriptor", number: .last)
         }
     }
 
     deinit {
-        if wakeUp >= 0 { close(wakeUp) }
-        if poll >= 0 { close(poll) }
+        closeDescriptors()
         events.deallocate()
+    }
+
+    /// Gives the descriptors back. May be called again; nothing but ``wake()`` is called afterwards, which does nothing then.
+    func closeDescriptors() {
+        wakeUp.withLock { wakeUp in
+            guard let counter = wakeUp else {
+                // Where the second descriptor could not be made, the first is left.
+                if !isClosed, poll >= 0 { close(poll) }
+                isClosed = true
+                return
+            }
+            wakeUp = nil
+            close(counter)
+            close(poll)
+            isClosed = true
+        }
     }
 
     /// Has the wait that is under way, or else the next one, return at once. From any thread.
     func wake() {
         // The only failure is a counter at its limit, which wakes as well.
-        _ = eventfd_write(wakeUp, 1)
+        wakeUp.withLock { if let counter = $0 { _ = eventfd_write(counter, 1) } }
     }
 
     /// Begins to watch a descriptor.
@@ -139,7 +157,7 @@ final class Selector {
             let event = events[place]
             if event.data.u64 == Selector.wakeTag {
                 var count: eventfd_t = 0
-                _ = eventfd_read(wakeUp, &count)
+                wakeUp.withLock { if let counter = $0 { _ = eventfd_read(counter, &count) } }
                 continue
             }
             let descriptor = Int(event.data.u64 & 0xffff_ffff)

@@ -29,6 +29,11 @@ final class MemberArgumentsTests: XCTestCase {
             try MemberCommand.parse(["--insecure-network", "--listen", "0.0.0.0:7002"] + complete),
             expected
         )
+        expected.mustExist = true
+        XCTAssertEqual(
+            try MemberCommand.parse(["--insecure-network", "--listen", "0.0.0.0:7002", "--must-exist"] + complete),
+            expected
+        )
     }
 
     func testParse_addressWithAnEqualsSign_isReadWhole() throws {

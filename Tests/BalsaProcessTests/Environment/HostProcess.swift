@@ -12,6 +12,8 @@ enum HostStep: Codable, Equatable {
     case print(String)
     /// Opens the store of a directory, with tiny limits.
     case open(String)
+    /// Opens the store of a directory that must hold one.
+    case openExisting(String)
     /// Puts pairs until one fails.
     case put(Int)
     /// Reads the pairs that were put and reports how many are not as they were acknowledged.
@@ -28,12 +30,17 @@ enum HostStep: Codable, Equatable {
     case awaitFailure
     /// Allows so many descriptors more than there are.
     case limitDescriptors(Int)
-    /// Becomes another user, who may not start further threads than those.
-    case limitThreads(user: UInt32, Int)
+    /// Becomes another user, who may start so many threads more than there are.
+    case limitThreads(Int)
+    /// Reports how many descriptors are open.
+    case countDescriptors
     /// Becomes another user.
     case become(UInt32)
     /// Waits until there is a file.
     case awaitFile(String)
+
+    /// `RLIMIT_NPROC`, which the C library's module does not have.
+    fileprivate static let limitOfThreads: UInt32 = 6
 }
 
 /// A process that hosts stores: this test program, started again with steps in its environment.
@@ -102,7 +109,11 @@ struct HostJob: Codable {
 /// The host's side.
 final class Host {
     private let report: Int32
-    private var store: ReplicatedStore?
+    /// The stores that were opened before, which the host still references.
+    private var former: [ReplicatedStore] = []
+    private var store: ReplicatedStore? {
+        didSet { if let oldValue { former.append(oldValue) } }
+    }
     private var acknowledged = Acknowledged()
     private var next = 0
 
@@ -133,6 +144,11 @@ final class Host {
             }
         case .open(let directory):
             store = try await TestStores.open(directory)
+            say("opened")
+        case .openExisting(let directory):
+            var options = TestStores.tiny
+            options.mustExist = true
+            store = try await TestStores.open(directory, options: options)
             say("opened")
         case .put(let count):
             guard let store else { return say("put: no store") }
@@ -166,16 +182,23 @@ final class Host {
         case .changeDirectory(let path): try check(chdir(path), "chdir")
         case .rename(let source, let target): try check(rename(source, target), "rename")
         case .copy(let source, let target): try files.copyItem(atPath: source, toPath: target)
-        case .remove(let path): try files.removeItem(atPath: path)
+        case .remove(let path):
+            // A running store may remove files meanwhile, and make new ones.
+            for _ in 0..<1_000 where files.fileExists(atPath: path) { try? files.removeItem(atPath: path) }
+            if files.fileExists(atPath: path) { throw Failure("\(path) cannot be removed") }
         case .limitDescriptors(let count):
             let used = try files.contentsOfDirectory(atPath: "/proc/self/fd").count - 1
             var limit = rlimit(rlim_cur: rlim_t(used + count), rlim_max: rlim_t(used + count))
             try check(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit), "setrlimit")
-        case .limitThreads(let user, let count):
-            try check(setgid(user), "setgid")
-            try check(setuid(user), "setuid")
-            var limit = rlimit(rlim_cur: rlim_t(count), rlim_max: rlim_t(count))
-            try check(setrlimit(__rlimit_resource_t(6), &limit), "setrlimit")
+        case .limitThreads(let count):
+            // A user of its own, so that no other process counts.
+            let user = UInt32(1 << 20) + UInt32(getpid())
+            if geteuid() == 0 { try check(setuid(user), "setuid") }
+            let used = try files.contentsOfDirectory(atPath: "/proc/self/task").count
+            var limit = rlimit(rlim_cur: rlim_t(used + count), rlim_max: rlim_t(used + count))
+            try check(setrlimit(__rlimit_resource_t(HostStep.limitOfThreads), &limit), "setrlimit")
+        case .countDescriptors:
+            say("descriptors: \(try files.contentsOfDirectory(atPath: "/proc/self/fd").count)")
         case .become(let user):
             try check(setgid(user), "setgid")
             try check(setuid(user), "setuid")

@@ -148,6 +148,100 @@ final class HostTests: ProcessTestCase {
         }
     }
 
+    func testOpening_inPlaceOfTheDirectoryAFileOrADanglingLink_saysSo() async throws {
+        try await withFolder { folder in
+            try Data("text".utf8).write(to: URL(fileURLWithPath: folder + "/file"))
+            try FileManager.default.createSymbolicLink(
+                atPath: folder + "/link",
+                withDestinationPath: folder + "/nowhere"
+            )
+            let lines = try await HostProcess.run(
+                [
+                    .open(folder + "/file"), .open(folder + "/link"), .open(folder + "/file/D"),
+                    .open(folder + "/link/D"),
+                ],
+                in: folder
+            )
+            let file = "\(folder)/file is a file and not a directory; name another directory"
+            let link =
+                "\(folder)/link is a symbolic link that leads nowhere; create the directory that it names, or remove the link"
+            let sentences = [("/file", file), ("/link", link), ("/file/D", file), ("/link/D", link)]
+            XCTAssertEqual(
+                lines,
+                sentences.map { "error: failed (not applied): \(folder)\($0.0) cannot be opened: \($0.1)" }
+            )
+            try FileManager.default.createDirectory(atPath: folder + "/nowhere", withIntermediateDirectories: false)
+            let after = try await HostProcess.run([.open(folder + "/link"), .put(10), .check], in: folder)
+            XCTAssertEqual(after, ["opened", "put: 10", "losses: []"])
+        }
+    }
+
+    func testOpening_belowDirectoriesThatAreMissing_createsThem() async throws {
+        try await withFolder { folder in
+            let lines = try await HostProcess.run([.open("a/b/D"), .put(10), .check], in: folder)
+            XCTAssertEqual(lines, ["opened", "put: 10", "losses: []"])
+            XCTAssertTrue(FileManager.default.fileExists(atPath: folder + "/a/b/D/IDENTITY"))
+        }
+    }
+
+    func testOpening_thatMustFindAStore_refusesAnEmptyMountPointAndCreatesNothing() async throws {
+        try await withFolder { folder in
+            let mountPoint = folder + "/D"
+            try FileManager.default.createDirectory(atPath: mountPoint, withIntermediateDirectories: false)
+            let advice =
+                "and `mustExist` is set: mount the disk that holds the store, or open without `mustExist` to create a new one"
+            let refused = try await HostProcess.run(
+                [.openExisting(mountPoint), .openExisting(mountPoint + "/E")],
+                in: folder
+            )
+            XCTAssertEqual(
+                refused,
+                [
+                    "error: failed (not applied): \(mountPoint) holds no store, \(advice)",
+                    "error: failed (not applied): \(mountPoint)/E does not exist, \(advice)",
+                ]
+            )
+            XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: mountPoint), [])
+            // What the sentence advises.
+            let lines = try await HostProcess.run(
+                [.open(mountPoint), .put(10), .closeStore, .openExisting(mountPoint), .check],
+                in: folder
+            )
+            XCTAssertEqual(lines, ["opened", "put: 10", "closed", "opened", "losses: []"])
+        }
+    }
+
+    func testClosedStore_thatIsStillReferenced_keepsNoDescriptors() async throws {
+        try await withFolder { folder in
+            // The first store makes what the process keeps.
+            let use: [HostStep] = [.open("D"), .put(200), .closeStore, .countDescriptors]
+            let lines = try await HostProcess.run(use + use + use + [.descriptors(folder + "/D")], in: folder)
+            let counts = lines.filter { $0.hasPrefix("descriptors") }
+            XCTAssertEqual(counts.count, 3)
+            XCTAssertEqual(Set(counts).count, 1, "\(lines)")
+            XCTAssertEqual(lines.last, "files: 0")
+        }
+    }
+
+    func testOpening_withoutAThread_saysSoAndEnds() async throws {
+        try await withFolder { folder in
+            XCTAssertEqual(chmod(folder, 0o777), 0)
+            var refusals = 0
+            // A limit of threads holds for users without privileges only.
+            for count in [0, 1, 2, 3] {
+                let lines = try await HostProcess.run(
+                    [.limitThreads(count), .open("D\(count)"), .countDescriptors],
+                    in: folder
+                )
+                guard lines.first != "opened" else { continue }
+                refusals += 1
+                XCTAssertTrue(lines.first?.contains("Resource temporarily unavailable (errno 11)") ?? false, "\(lines)")
+                XCTAssertTrue(lines.first?.contains("thread") ?? false, "\(lines)")
+            }
+            XCTAssertGreaterThan(refusals, 0)
+        }
+    }
+
     /// Changes attributes of a file.
     ///
     /// - Returns: false where this machine or this user cannot.

@@ -189,6 +189,8 @@ final class StoreOptionDifferenceTests: StoreTestCase {
 
     /// The options that must not differ, or with which no store is opened.
     private let others = [
+        // Of a new cluster no member may have it, and of one opening it says nothing to the others.
+        "mustExist",
         "observer", "keyValue.limits.", "keyValue.plantedBugs", "keyValue.engine.plantedBugs", "replica.plantedBugs",
         "replica.raft.plantedBugs", "replica.log.plantedBugs", "keyValue.engine.hasWriteAheadLog",
         "keyValue.engine.writeAheadLogBytes",
