@@ -106,7 +106,7 @@ extension Replica {
         }
         isWorking = false
         if let error {
-            guard error.file != nil else { throw ReplicaError(error) }
+            guard let file = error.file, file.number != .exchanged else { throw ReplicaError(error) }
             // Most likely there is no space. What is there stays, and more may come.
             metrics.workFailed += 1
             workRetryAt = now + options.deadlineGranularity

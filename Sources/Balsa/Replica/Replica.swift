@@ -220,6 +220,8 @@ public final class Replica {
             metrics.tasksFailed += 1
             taskRetryAt = now + options.deadlineGranularity
             if let failure = log.failure { throw ReplicaError(failure) }
+            // To try again would change nothing, and what is acknowledged meanwhile might not be found.
+            if error.number == .exchanged { throw ReplicaError(error) }
         case .worked(let work):
             try worked(work, nil)
         case .workFailed(let work, let error):

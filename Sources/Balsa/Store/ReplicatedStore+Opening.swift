@@ -89,6 +89,11 @@ extension ReplicatedStore {
         fileSystem: any FileSystem = LinuxFileSystem()
     ) async throws(StoreError) -> ReplicatedStore {
         try options.validate()
+        // At once: the host may change its working directory while the opening waits for its turn.
+        let path: String
+        do throws(FileError) { path = try WorkingDirectory.absolute(directory) } catch {
+            throw StoreError(.notApplied, .failed, "\(directory) cannot be opened: \(error)")
+        }
         let (loop, workers): (EventLoop, WorkerThreads)
         do {
             // The workers first: a loop that nobody stops would go on.
@@ -106,7 +111,7 @@ extension ReplicatedStore {
                 let opened = Result { () throws(StoreError) in
                     // First: a port that is in use must not count as an opening of the directory.
                     let port = try bind(network)
-                    let opened = try openMember(directory, fileSystem, member, peers, options, shell)
+                    let opened = try openMember(path, fileSystem, member, peers, options, shell)
                     return UncheckedBox((opened: opened.value, port: port))
                 }
                 switch opened {
@@ -171,7 +176,7 @@ extension ReplicatedStore {
             try FileSystemProbe.check(directory, in: fileSystem)
             let member = try Member.open(
                 setup,
-                fileSystem: fileSystem,
+                fileSystem: try fileSystem.bound(to: directory),
                 provider: provider,
                 at: shell.now,
                 into: &effects
@@ -181,6 +186,8 @@ extension ReplicatedStore {
             throw error
         } catch let error as ReplicaError {
             throw StoreError(error)
+        } catch let error as FileError {
+            throw StoreError(.notApplied, .failed, "\(directory) cannot be opened: \(error)")
         } catch let error as FileSystemProbe.Failure {
             // It takes the lock first.
             if let file = error.file, file.operation == .lock, file.number == .wouldBlock {

@@ -82,6 +82,9 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
         public static let unsupported = Number(rawValue: 95)
         /// `EADDRINUSE`: another socket has the address.
         public static let addressInUse = Number(rawValue: 98)
+        /// `ESTALE`: the directory was renamed, replaced, covered or removed after it had been opened, so that its path does not
+        /// name it any more.
+        public static let exchanged = Number(rawValue: 116)
         /// `EDQUOT`: the user may take no more space.
         public static let quotaExceeded = Number(rawValue: 122)
         /// `ESHUTDOWN`: the process that asks has ended. Only a simulated file system says so, of a simulated process.

@@ -14,10 +14,19 @@ public enum OpenMode: Sendable {
 /// was not synced and fails on demand. They pass one conformance suite. Paths are absolute or relative to the working
 /// directory, with `/` between their parts.
 ///
+/// What a path names may change while a process runs. ``bound(to:)`` gives a file system that goes on reaching the files of a directory
+/// that were there when it was bound, and that fails where the directory's path names another one.
+///
 /// Durability has two halves. ``File/sync()`` makes a file's bytes durable; ``syncDirectory(_:)`` makes durable that
 /// the file exists under its name. A name that was created, renamed or removed and not followed by a directory sync
 /// may or may not be there after a power loss, in any combination.
 public protocol FileSystem: AnyObject, Sendable {
+    /// The same files, bound to a directory: the path of the directory, which must exist, is resolved now and never again.
+    ///
+    /// What is created, renamed, linked or removed below it, and what is synced, fails with *exchanged* once the directory, or one
+    /// below it, is not what its path names. A file system whose paths nobody else changes may return itself.
+    func bound(to directory: String) throws(FileError) -> any FileSystem
+
     /// Opens a file.
     ///
     /// - Throws: ``FileError`` with *not found* or, for ``OpenMode/create``, *exists*; nothing has changed then.
@@ -55,6 +64,11 @@ public protocol FileSystem: AnyObject, Sendable {
 
     /// How many bytes can still be written on the file system that holds `path`.
     func availableBytes(at path: String) throws(FileError) -> UInt64
+}
+
+extension FileSystem {
+    /// This file system, not bound to anything.
+    public func bound(to directory: String) throws(FileError) -> any FileSystem { self }
 }
 
 /// An exclusive lock, held until it is released or the process ends.

@@ -12,6 +12,9 @@ final class LinuxFile: File {
 
     private let descriptor: Int32
 
+    // Throws where the file's directory is not what its path names any more.
+    private let checkDirectory: @Sendable () throws(FileError) -> Void
+
     // The first failure of a sync.
     private let failedSync = Locked<FileError?>(nil)
 
@@ -19,9 +22,16 @@ final class LinuxFile: File {
     private let uses = Atomic<Int>(0)
 
     /// A file with a descriptor that it will close.
-    init(owning descriptor: Int32, path: String) {
+    ///
+    /// - Parameter checkDirectory: is called after each sync, and throws where the file cannot be found by its path any more.
+    init(
+        owning descriptor: Int32,
+        path: String,
+        checkDirectory: @escaping @Sendable () throws(FileError) -> Void = { () throws(FileError) in }
+    ) {
         self.descriptor = descriptor
         self.path = path
+        self.checkDirectory = checkDirectory
     }
 
     deinit { close() }
@@ -130,6 +140,8 @@ final class LinuxFile: File {
                 try use(.sync) { descriptor throws(FileError) in
                     _ = try SystemCall.run(.sync, on: path) { Int(fdatasync(descriptor)) }
                 }
+                // After the sync: what is acknowledged then was in a file that can be found.
+                try checkDirectory()
             } catch {
                 failure = error
                 throw error

@@ -36,13 +36,6 @@ enum SystemCall {
         return result
     }
 
-    /// What the system knows of a name; of a symbolic link, not of what it leads to.
-    static func status(of path: String, _ operation: FileError.Operation) throws(FileError) -> stat {
-        var status = stat()
-        try run(operation, path) { lstat($0, &status) }
-        return status
-    }
-
     /// A string may hold a zero byte, at which the system would take the path to end: another file would be meant.
     private static func checkPath(_ operation: FileError.Operation, _ path: String) throws(FileError) {
         guard !path.utf8.contains(0) else { throw FileError(operation, path, .invalid) }
@@ -65,9 +58,21 @@ enum Descriptor {
     ///
     /// Without `O_DIRECTORY` only a regular file is opened: the system would open a directory for reading, too.
     static func open(_ path: String, _ flags: Int32, _ operation: FileError.Operation) throws(FileError) -> Int32 {
+        try open(FileLocation(directory: nil, name: path), path, flags, operation)
+    }
+
+    /// Opens what is at a location. Errors name it by `path`.
+    static func open(
+        _ location: FileLocation,
+        _ path: String,
+        _ flags: Int32,
+        _ operation: FileError.Operation
+    ) throws(FileError) -> Int32 {
         var descriptor: Int32 = -1
-        try SystemCall.run(operation, path) { cPath in
-            descriptor = StandardDescriptors.avoid { Glibc.open(cPath, flags | O_CLOEXEC, 0o600) }
+        try SystemCall.run(operation, path) { _ in
+            descriptor = location.name.withCString { name in
+                StandardDescriptors.avoid { openat(location.descriptor, name, flags | O_CLOEXEC, 0o600) }
+            }
             return descriptor
         }
         guard flags & O_DIRECTORY == 0 else { return descriptor }

@@ -123,6 +123,51 @@ public final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         }
     }
 
+    // MARK: Directories that are held
+
+    /// The same files, bound to a directory.
+    public func bound(to directory: String) throws(FileError) -> any FileSystem {
+        try BoundSimulatedFileSystem(self, directory)
+    }
+
+    /// The number of the directory at `directory`.
+    func number(
+        ofDirectory directory: String,
+        _ operation: FileError.Operation,
+        _ path: String
+    ) throws(FileError) -> Int {
+        try perform(operation, path) { state, _ throws(DiskFault) in try state.findDirectory(directory) }
+    }
+
+    /// The number of the directory that `path` names now; nil where it names none. The hook does not see that.
+    func currentNumber(ofDirectory path: String) -> Int? { try? disk.state.findDirectory(path) }
+
+    /// Opens an existing file by its directory's number. Errors name it by `path`.
+    func open(_ path: String, _ mode: OpenMode, in directory: Int) throws(FileError) -> any File {
+        let name = String(path.split(separator: "/").last ?? "")
+        let number = try perform(.open, path) { state, _ throws(DiskFault) -> Int in
+            switch state.directories[directory].current[FileName(text: name)] {
+            case .file(let number): return number
+            case .directory: throw DiskFault(.isDirectory)
+            case nil: throw DiskFault(.notFound)
+            }
+        }
+        disk.state.openFile(number)
+        openFiles.append(number)
+        return SimulatedFile(path: path, number: number, isWritable: mode != .read, fileSystem: self)
+    }
+
+    /// The names in a directory, by its number.
+    func names(
+        in directory: Int,
+        _ path: String,
+        _ operation: FileError.Operation = .list
+    ) throws(FileError) -> [String] {
+        try perform(operation, path) { state, _ throws(DiskFault) in
+            state.directories[directory].current.entries.map(\.name.text)
+        }
+    }
+
     // MARK: Syncs that take time
 
     /// Begins to make durable what has been written to `file` so far. The hook does not see that; it sees the end.

@@ -242,6 +242,71 @@ final class HostTests: ProcessTestCase {
         }
     }
 
+    // MARK: Paths whose meaning changes
+
+    private static let exchanged = "its directory was renamed, replaced or removed while it was open"
+
+    func testWorkingDirectory_changedToAnotherStore_changesNothing() async throws {
+        try await withFolder { folder in
+            try FileManager.default.createDirectory(atPath: folder + "/other", withIntermediateDirectories: false)
+            let lines = try await HostProcess.run(
+                [
+                    .changeDirectory("other"), .open("D"), .put(100), .closeStore, .changeDirectory(".."),
+                    .open("D"), .put(100), .changeDirectory("other"), .put(600), .check, .closeStore,
+                    .changeDirectory(".."), .open("D"), .check,
+                ],
+                in: folder
+            )
+            XCTAssertEqual(lines.filter { $0.hasPrefix("error") }, [])
+            XCTAssertEqual(lines.filter { $0.hasPrefix("put") }, ["put: 100", "put: 100", "put: 600"])
+            XCTAssertEqual(lines.suffix(1), ["losses: []"])
+            let other = try await HostProcess.run([.open("other/D"), .put(10), .check], in: folder)
+            XCTAssertEqual(other, ["opened", "put: 10", "losses: []"])
+        }
+    }
+
+    /// Does something to the directory of a running store, and holds that the store fails, says why, and has lost nothing.
+    ///
+    /// - Parameters:
+    ///   - change: what is done to `D`.
+    ///   - restore: what brings the directory back that was open; nil where it is gone.
+    private func checkExchange(_ change: [HostStep], restore: [HostStep]?) async throws {
+        try await withFolder { folder in
+            var steps: [HostStep] = [.open("D"), .put(200)] + change + [.put(2_000), .awaitFailure, .closeStore]
+            if let restore { steps += restore + [.open("D"), .check] }
+            let lines = try await HostProcess.run(steps, in: folder)
+            let puts = lines.filter { $0.hasPrefix("put") }
+            XCTAssertEqual(puts.first, "put: 200")
+            XCTAssertTrue(puts.last?.contains(HostTests.exchanged) ?? false, "\(lines)")
+            let failed = lines.first { $0.hasPrefix("failed") } ?? ""
+            XCTAssertTrue(failed.contains(folder + "/D") && failed.contains(HostTests.exchanged), "\(lines)")
+            XCTAssertEqual(lines.filter { $0.hasPrefix("error") }, [])
+            if restore != nil { XCTAssertEqual(lines.last, "losses: []") }
+        }
+    }
+
+    func testDirectory_renamedWhileRunning_failsTheStore() async throws {
+        try await checkExchange([.rename("D", "E")], restore: [.rename("E", "D")])
+    }
+
+    func testDirectory_replacedByACopyWhileRunning_failsTheStore() async throws {
+        try await checkExchange(
+            [.copy("D", "copy"), .rename("D", "E"), .rename("copy", "D")],
+            restore: [.remove("D"), .rename("E", "D")]
+        )
+    }
+
+    func testDirectory_removedWhileRunning_failsTheStore() async throws {
+        try await checkExchange([.remove("D")], restore: nil)
+    }
+
+    func testDirectoryBelow_replacedByACopyWhileRunning_failsTheStore() async throws {
+        try await checkExchange(
+            [.copy("D/log", "copy"), .rename("D/log", "E"), .rename("copy", "D/log")],
+            restore: [.remove("D/log"), .rename("E", "D/log")]
+        )
+    }
+
     /// Changes attributes of a file.
     ///
     /// - Returns: false where this machine or this user cannot.

@@ -309,7 +309,7 @@ class FileSystemContractTests: XCTestCase {
         return file
     }
 
-    private func text(_ name: String) throws -> String {
+    func text(_ name: String) throws -> String {
         let file = try files.open(at(name), .read)
         defer { file.close() }
         return String(try file.read(100, at: 0))
@@ -326,7 +326,7 @@ class FileSystemContractTests: XCTestCase {
         try files.remove(directory)
     }
 
-    private func assertFails<Value>(
+    func assertFails<Value>(
         _ operation: FileError.Operation,
         _ path: String,
         _ number: FileError.Number,
