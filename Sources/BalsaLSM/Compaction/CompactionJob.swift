@@ -41,8 +41,15 @@ final class CompactionJob {
         self.mark = mark
         inputVersion = version
         let tombstones = TombstoneList.merging(plan.allInputs.map(\.table.tombstones))
-        let deeper = (plan.outputLevel + 1..<max(version.levelCount, plan.outputLevel + 1)).map {
+        var deeper = (plan.outputLevel + 1..<max(version.levelCount, plan.outputLevel + 1)).map {
             version.slots(of: $0)
+        }
+        if plan.outputLevel == 0 {
+            // The older tables of the first level overlap each other.
+            let slots = version.slots(of: 0)
+            deeper += slots.indices.dropFirst(plan.inputs.count).map {
+                UnsafeBufferPointer(rebasing: slots[$0..<$0 + 1])
+            }
         }
         rules = DroppingRules(
             mark: mark,

@@ -5,14 +5,23 @@ import BalsaPlatform
 ///
 /// The first level counts by its tables, because every one of them costs a read; the others by their bytes. The level that
 /// is furthest above its target is next.
+///
+/// Tables of the first level that are small beside what they lie on are merged with each other, and not with that: otherwise a
+/// trickle of writes would rewrite the level below again and again.
+///
+/// Where all levels are within their targets, a table is next that is worth rewriting for what is dead in it or below it, once
+/// all of that can be dropped. `CompactionPolicy+Reclaiming` has the rule.
 struct CompactionPolicy {
-    private let version: Version
-    private let options: EngineOptions
-    private let targets: LevelTargets
+    let version: Version
+    let options: EngineOptions
+    /// From here on everything is protected: the retention mark, or the oldest snapshot.
+    let protected: SequenceNumber
+    let targets: LevelTargets
 
-    init(_ version: Version, _ options: EngineOptions) {
+    init(_ version: Version, _ options: EngineOptions, protected: SequenceNumber) {
         self.version = version
         self.options = options
+        self.protected = protected
         targets = LevelTargets(
             sizes: version.levels.indices.map { version.byteCount(of: $0) },
             levelCount: options.levels,
@@ -21,8 +30,13 @@ struct CompactionPolicy {
     }
 
     /// Whether there is anything to compact.
-    static func wantsCompaction(of version: Version, _ options: EngineOptions) -> Bool {
-        CompactionPolicy(version, options).mostUrgentLevel != nil
+    static func wantsCompaction(
+        of version: Version,
+        _ options: EngineOptions,
+        protected: SequenceNumber
+    ) -> Bool {
+        let policy = CompactionPolicy(version, options, protected: protected)
+        return policy.mostUrgentLevel != nil || policy.reclaiming() != nil
     }
 
     /// How much a level is above its target, in thousandths of the target.
@@ -52,23 +66,60 @@ struct CompactionPolicy {
     ///
     /// - Parameter cursors: for each level, the highest key that its last compaction has reached.
     func next(after cursors: [Bytes?]) -> CompactionPlan? {
-        guard let level = mostUrgentLevel else { return nil }
-        if level == 0 { return plan(0, inputs: firstLevelInputs(), outputLevel: targets.baseLevel) }
+        guard let level = mostUrgentLevel else { return reclaiming() }
+        if level == 0 { return firstLevelPlan() }
         let tables = version.levels[level]
         let start = level < cursors.count ? cursors[level] : nil
         let table = tables.first { table in start.map { table.metadata.largest > $0 } ?? true } ?? tables[0]
         return plan(level, inputs: [table], outputLevel: level + 1)
     }
 
+    /// Merges the first level into the one below, or a part of it into one of its own tables.
+    func firstLevelPlan() -> CompactionPlan? {
+        let inputs = firstLevelInputs()
+        guard let down = plan(0, inputs: inputs, outputLevel: targets.baseLevel) else { return nil }
+        let beside = smallNewestTables()
+        guard !down.isMove, beside.count > 1, isSmall(beside: down.overlapping) else { return down }
+        return CompactionPlan(
+            level: 0,
+            inputs: beside,
+            outputLevel: 0,
+            overlapping: [],
+            below: [],
+            maxOverlapBytes: .max,
+            isMove: false
+        )
+    }
+
+    /// Whether the first level is so small that merging it with `tables` would be mostly a copy of these.
+    private func isSmall(beside tables: [TableHandle]) -> Bool {
+        let size = version.byteCount(of: 0)
+        let below = tables.reduce(0) { $0 + $1.metadata.byteCount }
+        return size < below / 4 && size < options.levelBaseBytes / 4
+    }
+
+    /// The newest tables of the first level: two at least, and each older one that is at most twice as long as the newer ones
+    /// together. So every entry is copied a number of times that grows with the logarithm of the level's size.
+    private func smallNewestTables() -> [TableHandle] {
+        var size: UInt64 = 0
+        let count = version.levels[0].prefix { table in
+            defer { size += table.metadata.byteCount }
+            return size == 0 || table.metadata.byteCount <= 2 * size
+        }.count
+        return Array(version.levels[0].prefix(max(count, 2)))
+    }
+
     /// The oldest table of the first level, and all that overlap it or one of those.
     ///
     /// A table must not pass an older one with a key in common: the older one's entries would hide the newer ones. Newer
     /// ones go along, because they would have to be merged with the result soon anyway.
-    private func firstLevelInputs() -> [TableHandle] {
+    func firstLevelInputs() -> [TableHandle] { version.levels[0].last.map(firstLevelInputs) ?? [] }
+
+    /// A table of the first level, and all that overlap it or one of those.
+    func firstLevelInputs(with table: TableHandle) -> [TableHandle] {
         let tables = version.levels[0]
-        guard let oldest = tables.last else { return [] }
-        var range = KeyRange(of: oldest.metadata)
-        var inputs = [oldest]
+        var range = KeyRange(of: table.metadata)
+        var inputs = [table]
         while true {
             inputs = tables.filter { KeyRange(of: $0.metadata).overlaps(range) }
             guard let wider = KeyRange.covering(inputs), wider != range else { return inputs }
@@ -76,7 +127,7 @@ struct CompactionPolicy {
         }
     }
 
-    private func plan(_ level: Int, inputs: [TableHandle], outputLevel: Int) -> CompactionPlan? {
+    func plan(_ level: Int, inputs: [TableHandle], outputLevel: Int) -> CompactionPlan? {
         guard let range = KeyRange.covering(inputs) else { return nil }
         let overlapping = version.tables(of: outputLevel, overlapping: range)
         let below = version.tables(of: outputLevel + 1, overlapping: range)

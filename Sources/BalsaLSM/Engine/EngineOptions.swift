@@ -45,7 +45,8 @@ public struct EngineOptions: Sendable {
 
     /// Whether batches go to a write-ahead log of the engine's own. Not under Raft, whose log is enough.
     public var hasWriteAheadLog = false
-    /// How much is written to a file of the write-ahead log before the memtable is sealed, in bytes; 64 MiB.
+    /// How much is written to a file of the write-ahead log before the memtable is frozen, in bytes; 64 MiB. The padding of synced
+    /// batches does not count; with it, a file has eight times as many bytes at most.
     public var writeAheadLogBytes: UInt64 = 64 << 20
 
     /// Errors built in on purpose, by which the simulation proves that its judges see what they should.

@@ -55,7 +55,8 @@ extension StorageEngine {
             before.version.levels[removed.level].first { $0.metadata.number == removed.number }?.retire()
         }
         let version = before.version.applying(edit, added: added)
-        let wantsCompaction = CompactionPolicy.wantsCompaction(of: version, options)
+        let protected = lowestProtected(edit.seal)
+        let wantsCompaction = CompactionPolicy.wantsCompaction(of: version, options, protected: protected)
         let wantsManifest = worker.isManifestTooLong(options)
         let manifestBytes = worker.manifest.byteCount
         withShared { shared in
@@ -71,6 +72,7 @@ extension StorageEngine {
                 shared.wantsLogRemoval = commitLog != nil
             }
             shared.wantsCompaction = wantsCompaction
+            shared.reclaimedThrough = protected
             shared.wantsManifest = wantsManifest
             shared.metrics.count(kind, edit)
             shared.metrics.manifestBytes = manifestBytes

@@ -5,6 +5,7 @@ extension StorageEngine {
     public var hasWork: Bool {
         removals.count > 0
             || withShared { !$0.seals.isEmpty || $0.wantsManifest || $0.wantsCompaction || $0.wantsLogRemoval }
+            || wantsReclaiming
     }
 
     /// What is being worked on at this moment; nil between two calls of ``work(budget:)``.
@@ -212,8 +213,13 @@ extension StorageEngine {
     private func compact(budget: Int) throws(EngineError) -> Bool {
         if worker.compaction == nil {
             let version = retainedView().version
-            guard let plan = CompactionPolicy(version, options).next(after: worker.compactionCursors) else {
-                withShared { $0.wantsCompaction = false }
+            let protected = lowestProtected()
+            let policy = CompactionPolicy(version, options, protected: protected)
+            guard let plan = policy.next(after: worker.compactionCursors) else {
+                withShared { shared in
+                    shared.wantsCompaction = false
+                    shared.reclaimedThrough = protected
+                }
                 return false
             }
             note(.compaction)
@@ -255,6 +261,21 @@ extension StorageEngine {
     private var compactionMark: SequenceNumber {
         if options.plantedBugs.contains(.compactionBeyondDurableMark) { return retentionMark }
         return durableSeal?.retentionMark ?? 0
+    }
+
+    /// From where on everything is protected: what is hidden there can be dropped.
+    ///
+    /// - Parameter seal: a record that is about to be the durable one.
+    func lowestProtected(_ seal: SealRecord? = nil) -> SequenceNumber {
+        let mark = max(compactionMark, seal?.retentionMark ?? 0)
+        return min(mark, snapshots.sequences().first ?? mark)
+    }
+
+    /// Whether a snapshot was closed since the tables were looked at last, and something dead can be dropped now.
+    var wantsReclaiming: Bool {
+        let protected = lowestProtected()
+        guard retainedView().version.deadSequence <= protected else { return false }
+        return withShared { protected > $0.reclaimedThrough }
     }
 
     /// Gives a table another level.

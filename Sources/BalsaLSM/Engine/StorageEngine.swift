@@ -55,6 +55,8 @@ public final class StorageEngine: @unchecked Sendable {
         var currentWork: WorkKind?
         /// Whether the levels ask for a compaction, or one has begun.
         var wantsCompaction = false
+        /// Up to which lowest protected sequence number the tables have been looked at for dead bytes.
+        var reclaimedThrough: SequenceNumber = 0
         /// Whether files of the write-ahead log may have become superfluous.
         var wantsLogRemoval = false
         /// Whether the manifest is to be written anew.
@@ -95,7 +97,11 @@ public final class StorageEngine: @unchecked Sendable {
         shared = Shared()
         shared.durableSeal = parts.state.seal
         shared.nextFileNumber = parts.state.nextFileNumber
-        shared.wantsCompaction = CompactionPolicy.wantsCompaction(of: parts.version, options)
+        shared.wantsCompaction = CompactionPolicy.wantsCompaction(
+            of: parts.version,
+            options,
+            protected: parts.state.seal?.retentionMark ?? 0
+        )
         activeMemtable = Memtable(epochs: epochs)
         cells = .allocate(byteCount: Cell.byteCount, alignment: 64)
         cells.initializeMemory(as: UInt8.self, repeating: 0, count: Cell.byteCount)

@@ -16,6 +16,11 @@ final class Table: @unchecked Sendable {
     let cache: BlockCache
     /// The highest sequence number of an entry, tombstones left out; 0 without entries.
     let largestEntrySequence: SequenceNumber
+    /// How many bytes of entries can be dropped, as far as the table itself shows, from ``deadSequence`` on.
+    let deadBytes: UInt64
+    /// From which retention mark on everything dead in the table, and every tombstone over nothing, can be dropped; 0 if there is
+    /// nothing dead.
+    let deadSequence: SequenceNumber
     /// Whether some key has several entries.
     let hasVersions: Bool
     private let filter: TableFilter?
@@ -30,6 +35,8 @@ final class Table: @unchecked Sendable {
         index = sections.index
         filter = sections.filter
         largestEntrySequence = sections.properties.largestEntrySequence
+        deadBytes = sections.properties.deadBytes
+        deadSequence = sections.properties.deadSequence
         hasVersions = sections.properties.keyCount < sections.properties.entryCount
         tombstones = sections.tombstones
         slots = BlockSlots(count: sections.index.count)

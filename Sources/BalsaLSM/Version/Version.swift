@@ -11,6 +11,8 @@ final class Version: @unchecked Sendable {
     let levels: [[TableHandle]]
     /// The highest sequence number at or below which anything has been dropped: reads below it may be wrong.
     let floor: SequenceNumber
+    /// The lowest retention mark at which something dead in a table can be dropped; the highest number there is if nothing can.
+    let deadSequence: SequenceNumber
     /// Whether each level has range tombstones.
     let levelsWithTombstones: [Bool]
     /// All tables one behind the other, for searches that count no references.
@@ -21,6 +23,9 @@ final class Version: @unchecked Sendable {
     init(levels: [[TableHandle]], floor: SequenceNumber) {
         self.levels = levels
         self.floor = floor
+        deadSequence = levels.joined().reduce(.max) { lowest, table in
+            table.table.deadSequence > 0 ? min(lowest, table.table.deadSequence) : lowest
+        }
         levelsWithTombstones = levels.map { $0.contains { !$0.table.tombstones.isEmpty } }
         slots = .allocate(capacity: max(1, levels.reduce(0) { $0 + $1.count }))
         ends = .allocate(capacity: max(1, levels.count))

@@ -13,7 +13,7 @@ final class CommitLog: @unchecked Sendable {
     private var commits: GroupCommit
     private let condition = Condition()
 
-    /// The size of the file that is being written, in bytes. For the writer, who alone makes it grow or begins another file,
+    /// How much the file that is being written counts towards its limit, in bytes. For the writer, who alone makes it grow or begins another file,
     /// and so needs no lock.
     private(set) var byteCount: UInt64
 

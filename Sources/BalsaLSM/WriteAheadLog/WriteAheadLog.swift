@@ -168,11 +168,12 @@ final class WriteAheadLog {
 
     // MARK: Writing
 
-    /// The size of the file that is being written, in bytes.
-    var byteCount: UInt64 { current.end }
+    /// How much the file that is being written counts towards its limit, in bytes: the padding before each sync is left out,
+    /// which is most of the file where every small batch is synced alone. A file may become eight times as long by it.
+    var byteCount: UInt64 { max(current.end - current.paddingByteCount, current.end / 8) }
 
-    /// Whether the file that is being written has reached its limit: the memtable should be sealed and the log rotated.
-    var isFull: Bool { current.end >= options.writeAheadLogBytes }
+    /// Whether the file that is being written has reached its limit: the memtable should be frozen and the log rotated.
+    var isFull: Bool { byteCount >= options.writeAheadLogBytes }
 
     /// Writes a batch by one call. When this returns the batch survives the end of the process, not yet a power loss.
     ///

@@ -26,6 +26,8 @@ final class WriteAheadLogFile {
     private var written: End
     /// Where the next record begins, if that is behind the end of what was written.
     private var nextOffset: UInt64
+    /// How many bytes of what was written are nothing but the way to the next sector.
+    private(set) var paddingByteCount: UInt64 = 0
     /// The beginning of what is staged.
     private var stagedStart: UInt64 = 0
     /// Up to where the file is durable.
@@ -154,6 +156,7 @@ final class WriteAheadLogFile {
             }
             throw error
         }
+        paddingByteCount += stagedStart - written.offset
         written = staged
         nextOffset = staged.offset
         // The buffer of a long batch is not kept for ever.

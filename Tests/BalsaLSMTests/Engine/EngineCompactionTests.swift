@@ -249,7 +249,7 @@ final class EngineCompactionTests: XCTestCase {
             try fixture.flush(mark: fixture.sequence)
         }
         let version = fixture.engine.retainedView().version
-        let plan = try XCTUnwrap(CompactionPolicy(version, options).next(after: []))
+        let plan = try XCTUnwrap(CompactionPolicy(version, options, protected: 0).next(after: []))
         XCTAssertEqual(plan.outputLevel, 1, "\(fixture.engine.metrics.levels)")
         try fixture.work()
         for table in fixture.engine.retainedView().version.levels[1] {

@@ -46,6 +46,27 @@ final class WriteAheadLogSpaceTests: XCTestCase {
         for number in written + [600] { XCTAssertEqual(try again.get("k\(number)".bytes)?.value, value) }
     }
 
+    func testWrite_loneSyncedBatches_paddingDoesNotFreezeTheMemtable() throws {
+        var options = EngineOptions.tiny
+        options.hasWriteAheadLog = true
+        options.memtableBytes = 1 << 20
+        options.writeAheadLogBytes = 32 << 10
+        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options)
+        func write(_ count: Int) throws {
+            for number in 0..<count {
+                var batch = WriteBatch()
+                batch.put("k\(number)".bytes, "a small value")
+                try engine.waitForCommit(of: engine.write(batch, syncing: true))
+            }
+        }
+        try write(50)
+        XCTAssertGreaterThan(try XCTUnwrap(disk.contents(of: "engine/wal-1")).count, 96 << 10)
+        XCTAssertEqual(engine.metrics.sealsWaiting, 0)
+        // The file does not grow for ever.
+        try write(50)
+        XCTAssertEqual(engine.metrics.sealsWaiting, 1)
+    }
+
     func testFilesThatCanNeitherBeBegunNorRemovedAreBounded() throws {
         let log = try OpenedLog(disk.mount(hook)).log
         let first = try log.append(1, "first")
