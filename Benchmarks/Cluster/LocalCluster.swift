@@ -6,26 +6,33 @@ import Glibc
 /// All members in this process, on one runtime.
 struct LocalCluster: MeasuredCluster {
     private let stores: [ReplicatedStore]
+    /// Held as long as the members are there.
+    private let ports: ReservedPorts
 
     /// Opens the members below a folder.
     init(_ arguments: ClusterArguments, in folder: WorkFolder) async throws(BenchmarkError) {
         let runtime = StoreRuntime(spin: .microseconds(arguments.spinMicroseconds))
-        let peers = try LocalCluster.peers(arguments.memberCount)
+        let ports = try LocalCluster.reservePorts(arguments.memberCount)
+        let peers = LocalCluster.peers(on: ports)
         var stores: [ReplicatedStore] = []
         for member in peers.keys.sorted() {
             stores.append(try await LocalCluster.open(member, peers, below: folder.path, runtime))
         }
         self.stores = stores
+        self.ports = ports
     }
 
-    /// Where that many members are reached: ports of the loopback on which nobody listens.
-    static func peers(_ count: Int) throws(BenchmarkError) -> [MemberID: String] {
+    /// Ports of the loopback for that many members, which no other process is given while they are held.
+    static func reservePorts(_ count: Int) throws(BenchmarkError) -> ReservedPorts {
+        do throws(ReservedPorts.Failure) { return try ReservedPorts(count) } catch {
+            throw BenchmarkError(error.description)
+        }
+    }
+
+    /// Where the members on these ports are reached.
+    static func peers(on ports: ReservedPorts) -> [MemberID: String] {
         var peers: [MemberID: String] = [:]
-        do throws(LoopbackPorts.Failure) {
-            for (place, port) in try LoopbackPorts.free(count).enumerated() {
-                peers[MemberID(place + 1)] = "127.0.0.1:\(port)"
-            }
-        } catch { throw BenchmarkError(error.description) }
+        for (place, port) in ports.ports.enumerated() { peers[MemberID(place + 1)] = "127.0.0.1:\(port)" }
         return peers
     }
 

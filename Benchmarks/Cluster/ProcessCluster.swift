@@ -1,12 +1,16 @@
+import BalsaPlatform
 import BalsaRaft
 
 /// Each member in a process of its own, with the clients in the leader's.
 final class ProcessCluster: MeasuredCluster {
     private let members: [ChildProcess]
+    /// Held as long as the members are there.
+    private let ports: ReservedPorts
 
     /// Starts the members.
     init(_ arguments: ClusterArguments, in folder: WorkFolder) throws(BenchmarkError) {
-        let peers = try LocalCluster.peers(arguments.memberCount)
+        ports = try LocalCluster.reservePorts(arguments.memberCount)
+        let peers = LocalCluster.peers(on: ports)
         let list = peers.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ",")
         var members: [ChildProcess] = []
         for member in peers.keys.sorted() {

@@ -20,7 +20,8 @@ public struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
     ///
     /// - Throws: ``TransportError`` of the code *address* where it is not of the form `host:port` or `[host]:port`.
     public init(_ text: String) throws(TransportError) {
-        guard let colon = text.lastIndex(of: ":"), text.index(after: colon) < text.endIndex else {
+        // The last colon of `[::1]` belongs to the host.
+        guard let colon = text.lastIndex(of: ":"), text.index(after: colon) < text.endIndex, !text.hasSuffix("]") else {
             throw TransportError(.address, "`\(text)` has no port: write `host:port`")
         }
         let digits = text[text.index(after: colon)...]

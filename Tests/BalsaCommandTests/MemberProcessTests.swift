@@ -87,7 +87,7 @@ final class MemberProcessTests: XCTestCase {
         XCTAssertEqual(
             try refusal(of: arguments(1, others)),
             "balsa member: in use: \(folder)/1 is already open, by another process or by another store of this one, which "
-                + "holds \(folder)/1/LOCK: close it there, or name another directory\n"
+                + "holds \(folder)/1/LOCK: close it there; if the directory of member 1 is another one, name that one\n"
         )
 
         try await put("k", "w", on: first)

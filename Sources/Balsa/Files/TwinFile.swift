@@ -120,7 +120,7 @@ enum TwinFile {
     }
 }
 
-/// What an operator is told of a file with one damaged copy.
+/// The report about a file with one damaged copy, for an operator.
 func mendedSentence(_ path: String, _ fault: DecodingError) -> String {
     "\(path): \(fault): one of its two copies is damaged, the other one is used and the file is written again"
 }

@@ -4,7 +4,8 @@ import BalsaRaft
 /// The file ROOT of a group: which generation of its state is live, and which position it began with: that of the
 /// checkpoint that it was made of, or zero for the first. What the state contains beyond that, its own files say.
 ///
-/// It is a ``TwinFile``, replaced as a whole: a crash anywhere leaves the old root or the new one. `Docs/CheckpointFormat.md` has the layout.
+/// It is a ``TwinFile``, replaced as a whole: a crash anywhere leaves the old root or the new one.
+/// `Docs/CheckpointFormat.md` has the layout.
 struct RootFile: Equatable {
     static let magic: UInt32 = 0x424c_5352  // "RSLB" on disk
     static let version: UInt16 = 1

@@ -71,6 +71,8 @@ struct FirstBoot: Sendable {
         case otherList([MemberID], listed: [MemberID])
         /// The lowest member has another incarnation than the one whose proposal was noted.
         case otherProposer(MemberID)
+        /// Members that say one incarnation: their directories are copies of one.
+        case sameIncarnation([MemberID])
 
         var description: String {
             switch self {
@@ -81,6 +83,9 @@ struct FirstBoot: Sendable {
             case .otherProposer(let member):
                 "two directories make proposals as member \(member): if it was started twice, stop one of the two; if its "
                     + "directory was emptied, empty those of all members"
+            case .sameIncarnation(let members):
+                "the directories of the members \(members) are copies of one: stop all of these members but one, empty "
+                    + "their directories, and start them again"
             }
         }
     }
@@ -235,6 +240,15 @@ struct FirstBoot: Sendable {
     private mutating func hear(_ incarnation: UniqueID, of peer: MemberID, into effects: inout [Effect]) {
         heard.removeAll { $0.member == peer }
         heard.append(Heard(member: peer, incarnation: incarnation))
+        let same = list.map(\.member).filter { listed in
+            listed == member
+                ? identity.incarnation == incarnation
+                : heard.contains(Heard(member: listed, incarnation: incarnation))
+        }
+        guard same.count == 1 else {
+            effects.append(.report(.sameIncarnation(same)))
+            return
+        }
         guard let table = heardTable else { return }
         if identity.cluster?.table != table {
             propose(into: &effects)
@@ -256,7 +270,7 @@ struct FirstBoot: Sendable {
             rows.append(.init(member: listed.member, incarnation: incarnation, address: listed.address))
         }
         do throws(DecodingError) { return try MemberTable(rows) } catch {
-            // Two members of one incarnation: one directory was copied to make the other. It needs one of its own.
+            // Two members of one incarnation, which was reported when the second one was heard.
             return nil
         }
     }

@@ -4,7 +4,8 @@ import BalsaWire
 
 /// The files IDENTITY and BOOT of a member's directory.
 ///
-/// Both are ``TwinFile``s, replaced as a whole. A crash leaves the old or the new one. IDENTITY comes first: a directory with anything else in it and no IDENTITY has lost it.
+/// Both are ``TwinFile``s, replaced as a whole. A crash leaves the old or the new one. IDENTITY comes first: a directory with
+/// anything else in it and no IDENTITY has lost it.
 struct IdentityStore {
     private let fileSystem: any FileSystem
     private let directory: String

@@ -73,7 +73,7 @@ public final class Member {
         into effects: inout [ReplicaEffect]
     ) throws(ReplicaError) -> Member {
         try validate(setup, provider)
-        let lock = try Replica.lockDirectory(setup.directory, in: fileSystem)
+        let lock = try Replica.lockDirectory(setup.directory, of: setup.member, in: fileSystem)
         do throws(ReplicaError) {
             var ids = UniqueIDSource(seed: setup.identitySeed)
             let store = try IdentityStore(opening: setup.directory, in: fileSystem, member: setup.member, ids: &ids)
@@ -364,11 +364,7 @@ public final class Member {
     }
 
     private func openReplica(_ cluster: ClusterIdentity, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
-        let configuration: Configuration
-        do throws(ConfigurationError) { configuration = try Configuration(voters: cluster.table.members) } catch {
-            // A table has room for more members than this release takes part with.
-            throw ReplicaError(.upgradeRequired, "\(setup.directory)/IDENTITY: \(error.description)")
-        }
+        let configuration = try setup.configuration(of: cluster)
         replica = try Replica.open(
             directory: setup.directory,
             lock: lock,

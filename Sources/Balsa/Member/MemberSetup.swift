@@ -48,6 +48,8 @@ public struct MemberSetup: Sendable {
 
     /// Throws a sentence about a list that is not that of the cluster.
     func validate(against cluster: ClusterIdentity) throws(ReplicaError) {
+        // First: no list that this release takes has as many members.
+        _ = try configuration(of: cluster)
         let listed = list.map(\.member).sorted()
         guard listed != cluster.table.members else { return }
         throw ReplicaError(
@@ -55,6 +57,23 @@ public struct MemberSetup: Sendable {
             "\(directory) belongs to a cluster of the members \(cluster.table.members), and \(listed) are listed: open it with the "
                 + "list that it was first opened with, or take an empty directory for another cluster"
         )
+    }
+
+    /// The members of a cluster as the configuration with which they begin.
+    ///
+    /// - Throws: ``ReplicaError``, *upgrade required* for more members than this release serves: a table has room for them.
+    func configuration(of cluster: ClusterIdentity) throws(ReplicaError) -> Configuration {
+        let members = cluster.table.members
+        guard members.count <= Configuration.maxVoters else {
+            throw ReplicaError(
+                .upgradeRequired,
+                "\(directory)/IDENTITY: the cluster has \(members.count) members, and this release serves at most "
+                    + "\(Configuration.maxVoters): start the member with the release that the others run"
+            )
+        }
+        do throws(ConfigurationError) { return try Configuration(voters: members) } catch {
+            throw ReplicaError(.damaged, "\(directory)/IDENTITY: \(error.description)")
+        }
     }
 
     /// Throws a sentence about a list that is none.

@@ -54,7 +54,7 @@ extension Replica {
         do throws(StateMachineError) { try provider.validate() } catch { throw ReplicaError(.invalid, error) }
         let groupDirectory = "\(directory)/groups/\(group)"
         let lock: any FileLock
-        if let heldLock { lock = heldLock } else { lock = try lockDirectory(directory, in: fileSystem) }
+        if let heldLock { lock = heldLock } else { lock = try lockDirectory(directory, of: member, in: fileSystem) }
         do throws(ReplicaError) {
             let parts = try openParts(
                 directory: directory,
@@ -265,13 +265,17 @@ extension Replica {
     }
 
     /// Makes sure that a member's directory exists, durably, and takes the lock on it.
-    static func lockDirectory(_ directory: String, in fileSystem: any FileSystem) throws(ReplicaError) -> any FileLock {
+    static func lockDirectory(
+        _ directory: String,
+        of member: MemberID,
+        in fileSystem: any FileSystem
+    ) throws(ReplicaError) -> any FileLock {
         do throws(FileError) {
             try fileSystem.createDirectory(directory)
             try fileSystem.syncParent(of: directory)
             return try fileSystem.lock(directory + "/LOCK")
         } catch  where error.operation == .lock && error.number == .wouldBlock {
-            throw ReplicaError(alreadyOpen: directory, error)
+            throw ReplicaError(alreadyOpen: directory, of: member, error)
         } catch {
             throw ReplicaError(error)
         }
@@ -396,11 +400,14 @@ extension Replica {
 
 extension ReplicaError {
     /// Somebody else holds the lock of a member's directory.
-    init(alreadyOpen directory: String, _ error: FileError) {
+    ///
+    /// An established member that is opened on an empty directory instead is refused by the others: so only a directory that is
+    /// the member's own is to be named.
+    init(alreadyOpen directory: String, of member: MemberID, _ error: FileError) {
         self.init(
             .locked,
             "\(directory) is already open, by another process or by another store of this one, which holds \(error.path): "
-                + "close it there, or name another directory",
+                + "close it there; if the directory of member \(member) is another one, name that one",
             file: error
         )
     }

@@ -191,7 +191,7 @@ extension ReplicatedStore {
         } catch let error as FileSystemProbe.Failure {
             // It takes the lock first.
             if let file = error.file, file.operation == .lock, file.number == .wouldBlock {
-                throw StoreError(ReplicaError(alreadyOpen: directory, file))
+                throw StoreError(ReplicaError(alreadyOpen: directory, of: setup.member, file))
             }
             throw StoreError(.notApplied, .failed, error.description)
         } catch {

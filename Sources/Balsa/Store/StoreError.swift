@@ -52,7 +52,12 @@ public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
                 "pass `security: .insecureNetwork` if something else protects the network, or listen on the loopback"
             self.init(.notApplied, .insecure, "\(sentence): \(advice)")
         case .invalid: self.init(.notApplied, .invalid, sentence)
-        case .system where error.number == .addressInUse: self.init(.notApplied, .inUse, sentence)
+        case .system where error.number == .addressInUse:
+            self.init(
+                .notApplied,
+                .inUse,
+                "\(sentence): stop the process that listens there, or listen on another port"
+            )
         default: self.init(.notApplied, kind, sentence)
         }
     }

@@ -34,6 +34,10 @@ public struct StoreOptions: Sendable {
         func require(_ condition: Bool, _ sentence: String) throws(StoreError) {
             if !condition { throw StoreError(.notApplied, .invalid, sentence) }
         }
+        // First: the next sentence takes the window for granted.
+        do throws(StateMachineError) { try KeyValueProvider(options: keyValue).validate() } catch {
+            throw StoreError(ReplicaError(.invalid, error))
+        }
         try require(
             maxOutstandingCommands >= 1 && maxOutstandingCommands < keyValue.limits.sessionWindow,
             "maxOutstandingCommands must be from 1 to one less than the session's window of \(keyValue.limits.sessionWindow)"

@@ -47,6 +47,8 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
     private var pieces: [Bytes] = []
     /// Why the last attempt failed or the connection was lost; nil while it is open, and before the first attempt has ended.
     private var trouble: String?
+    /// Whether that attempt made no connection. Then the reason is out of date as soon as one is made.
+    private var isUnreached = false
 
     init(_ peer: MemberID, _ path: SendPath, at address: NetworkAddress, _ context: TransportContext) {
         self.peer = peer
@@ -95,7 +97,7 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
     /// The peer has connected from its side, in the life of this nonce.
     func peerAppeared(nonce: UInt64) {
         // A machine that lost its power sends no farewell. Its next life is the first that is heard of it.
-        if state.phase == .active, life?.nonce != nonce { step(.failed) }
+        if state.phase == .active, life?.nonce != nonce { fail("it was started again") }
         step(.peerAppeared)
     }
 
@@ -119,7 +121,9 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
         switch effect {
         case .resolve(let attempt): resolve(attempt)
         case .connect(let place): connect(to: addresses[place])
-        case .sayHello: sayHello()
+        case .sayHello:
+            if isUnreached { trouble = nil }
+            sayHello()
         case .beginSending:
             context.count { $0.connectionsMade += 1 }
             flush()
@@ -145,24 +149,33 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
             if path == .control { context.receiver?.connected(peer) }
         case .tellUnreachable: context.receiver?.unreachable(peer)
         case .tellRefused(let refusal):
-            trouble = refusal.description
+            note(refusal.description)
             context.receiver?.refused(peer, refusal)
         }
     }
 
     /// The attempt or the connection has failed, for this reason.
     private func fail(_ reason: String) {
-        trouble = reason
+        note(reason)
         step(.failed)
+    }
+
+    /// Notes why an attempt ends, before it does.
+    private func note(_ reason: String) {
+        trouble = reason
+        switch state.phase {
+        case .resolving, .connecting: isUnreached = true
+        case .idle, .handshaking, .active, .waiting, .closed: isUnreached = false
+        }
     }
 
     /// Notes what has not come in time.
     private func noteDeadline() {
         let options = context.options
         switch state.phase {
-        case .resolving: trouble = "its name was not looked up within \(options.resolveTimeout)"
-        case .connecting: trouble = "no answer within \(options.connectTimeout)"
-        case .handshaking: trouble = "it did not say who it is within \(options.handshakeTimeout)"
+        case .resolving: note("its name was not looked up within \(options.resolveTimeout)")
+        case .connecting: note("no answer within \(options.connectTimeout)")
+        case .handshaking: note("it did not say who it is within \(options.handshakeTimeout)")
         case .idle, .active, .waiting, .closed: break
         }
     }
@@ -171,10 +184,15 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
     func describe(in connection: inout PeerConnection) {
         context.loop.checkThread()
         switch path {
-        case .control: connection.control = state.phase.summary
-        case .bulk: connection.bulk = state.phase.summary
+        case .control:
+            connection.control = state.phase.summary
+            if let trouble { connection.trouble = trouble }
+        case .bulk:
+            connection.bulk = state.phase.summary
+            if let trouble, connection.trouble == nil {
+                connection.trouble = "the connection for checkpoints: \(trouble)"
+            }
         }
-        if path == .control || connection.trouble == nil { connection.trouble = trouble }
         let (frames, bytes) = queue.withLock { ($0.frames.frameCount, $0.frames.byteCount) }
         connection.queuedFrames += frames
         connection.queuedBytes += bytes
@@ -198,7 +216,7 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
             count = found.count
         case .failure(let error):
             context.count { $0.lastFailure = error }
-            if state.phase == .resolving { trouble = error.sentence }
+            if state.phase == .resolving { note(error.sentence) }
         }
         step(.resolved(attempt: attempt, addressCount: count))
     }
@@ -227,7 +245,7 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
 
     private func sayHello() {
         guard let registration else { return }
-        guard let receiver = context.receiver else { return step(.failed) }
+        guard let receiver = context.receiver else { return fail("this member is being closed") }
         let hello = context.terms.hello(receiver.introduction(to: peer), path)
         self.hello = hello
         lifeCountAtHello = context.lifeCount
@@ -285,6 +303,8 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
                     let part = UnsafeRawBufferPointer(rebasing: room[..<count])
                     guard let answer = try answer.receive(part) else { continue }
                     return judge(answer, to: hello)
+                } catch  where error.reason == .version {
+                    return fail("it speaks a newer handshake: upgrade this member")
                 } catch {
                     context.count { $0.handshakesBroken += 1 }
                     return fail("what answers there is no member")
@@ -295,20 +315,23 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
 
     /// Whoever connected judges by the same rules as whoever was connected to: each may find what the other cannot know.
     private func judge(_ answer: Handshake, to hello: Handshake) {
-        guard let receiver = context.receiver else { return step(.failed) }
+        guard let receiver = context.receiver else { return fail("this member is being closed") }
         if let refusal = context.terms.refusal(of: answer, to: hello) {
             guard refusal.isPassing else { return step(.refused(refusal)) }
             // The receiver learns which opening to show, and shows it in the next hello, which does not have to wait long.
             receiver.refused(peer, refusal)
+            note(refusal.description)
             return step(.asked)
         }
         // The peer answered, ended and was started again before its answer was read. To judge that after the hello of the next
         // life would take it for another process. An answer to a hello that was said to the next life is no such thing.
-        if context.hasLaterLife(than: answer.introduction, since: lifeCountAtHello) { return step(.failed) }
+        if context.hasLaterLife(than: answer.introduction, since: lifeCountAtHello) {
+            return fail("it was started again")
+        }
         // On a connection for the first boot alone it is the peer that tells the frames apart.
         if case .refuse(let refusal) = receiver.judge(answer.introduction) {
             let ours = HandshakeRefusal(.here, .identity(refusal))
-            return step(ours.isPassing ? .failed : .refused(ours))
+            return ours.isPassing ? fail(ours.description) : step(.refused(ours))
         }
         life = context.retain(answer.introduction)
         step(.welcomed)

@@ -170,6 +170,27 @@ final class FirstBootTests: XCTestCase {
         XCTAssertNil(room[1].writing)
     }
 
+    func testHello_ofTheIncarnationOfAnotherMember_isReportedAndNothingIsProposed() {
+        var room = room()
+        let incarnation = FirstBootRoom.incarnation(2)
+        for member in [2, 3] as [MemberID] {
+            room.step(1, .received(.hello(incarnation: incarnation), from: member))
+        }
+        XCTAssertEqual(room[1].problems, [.sameIncarnation([2, 3])])
+        XCTAssertNil(room[1].writing)
+        XCTAssertEqual(
+            room[1].problems.first?.description,
+            "the directories of the members [2, 3] are copies of one: stop all of these members but one, empty their "
+                + "directories, and start them again"
+        )
+        room.step(1, .received(.hello(incarnation: FirstBootRoom.incarnation(1)), from: 3))
+        XCTAssertEqual(room[1].problems.last, .sameIncarnation([1, 3]), "that of the lowest itself")
+        // What the sentence advises.
+        room.step(1, .received(.hello(incarnation: FirstBootRoom.incarnation(3, 2)), from: 3))
+        XCTAssertNotNil(room[1].writing?.cluster)
+        XCTAssertEqual(room[1].problems.count, 2)
+    }
+
     func testAProposalOfOtherMembersIsReportedAndNotNoted() throws {
         var room = room()
         let rows = [MemberID(1), 2].map {

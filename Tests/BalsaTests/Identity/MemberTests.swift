@@ -173,6 +173,33 @@ final class MemberTests: XCTestCase {
         XCTAssertNoThrow(try open(disk, setup(1, of: 3, seed: 3), &effects))
     }
 
+    /// A table of a later release, which serves more members. No list that this release takes could name all of them.
+    func testOpening_clusterOfMoreMembersThanThisReleaseServes_needsAnUpgrade() throws {
+        let disk = SimulatedDisk()
+        let files = disk.mount()
+        try files.createDirectory("m")
+        var ids = UniqueIDSource(seed: UniqueID(high: 1, low: 7))
+        var store = try IdentityStore(opening: "m", in: files, member: 1, ids: &ids)
+        try store.count()
+        var identity = store.identity
+        let rows = (1...8 as ClosedRange<MemberID>).map { member in
+            let incarnation = member == 1 ? identity.incarnation : UniqueID(high: member, low: 3)
+            return MemberTable.Row(member: member, incarnation: incarnation, address: "a:\(member)")
+        }
+        identity.state = .established(ClusterIdentity(id: UniqueID(high: 5, low: 6), table: try MemberTable(rows)))
+        try store.write(identity)
+        var effects: [ReplicaEffect] = []
+        XCTAssertThrowsError(try open(disk, setup(1, of: 7, seed: 2), &effects)) {
+            let error = $0 as? ReplicaError
+            XCTAssertEqual(error?.code, .upgradeRequired)
+            XCTAssertEqual(
+                error?.message,
+                "m/IDENTITY: the cluster has 8 members, and this release serves at most 7: start the member with the release "
+                    + "that the others run"
+            )
+        }
+    }
+
     // MARK: Several members
 
     private struct Opened {

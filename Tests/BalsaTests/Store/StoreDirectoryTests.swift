@@ -55,20 +55,34 @@ final class StoreDirectoryTests: StoreTestCase {
     }
 
     func testAStore_whoseOptionsCannotWork_leavesNoDirectory() async throws {
-        let changes: [(inout StoreOptions) -> Void] = [
-            { $0.keyValue.limits.sessionWindow = 0 }, { $0.keyValue.limits.maxReplyBytes = 0 },
-            { $0.keyValue.engine.levels = 0 }, { $0.replica.chunkBytes = 0 },
-            { $0.replica.raft.heartbeatInterval = .zero },
-            { $0.replica.firstBootSaysAgainAfter = .zero }, { $0.replica.log.sectorBytes = 3 },
+        let changes: [(message: String, change: (inout StoreOptions) -> Void)] = [
+            ("the window of a session has 1 to 2^20 numbers", { $0.keyValue.limits.sessionWindow = 0 }),
+            (
+                "maxOutstandingCommands must be from 1 to one less than the session's window of 1000",
+                { $0.keyValue.limits.sessionWindow = 1_000 }
+            ),
+            ("the replies of one session must have room", { $0.keyValue.limits.maxReplyBytes = 0 }),
+            ("the option levels is outside of its limits", { $0.keyValue.engine.levels = 0 }),
+            ("a chunk of 0 bytes does not fit into a wire frame", { $0.replica.chunkBytes = 0 }),
+            (
+                "the heartbeat interval must be positive and at most an hour",
+                { $0.replica.raft.heartbeatInterval = .zero }
+            ),
+            ("the pause of a first boot must be positive", { $0.replica.firstBootSaysAgainAfter = .zero }),
+            (
+                "invalid options: sectorBytes must be a power of two from 64 to 65,536",
+                { $0.replica.log.sectorBytes = 3 }
+            ),
         ]
         let place = directory + "/store"
-        for (number, change) in changes.enumerated() {
+        for (message, change) in changes {
             var options = StoreOptions()
             change(&options)
             let error = await refusal { _ = try await ReplicatedStore.open(at: place, options: options) }
-            XCTAssertEqual(error?.reason, .invalid, "change \(number): \(error?.message ?? "")")
-            XCTAssertEqual(error?.outcome, .notApplied, "change \(number)")
-            XCTAssertFalse(try LinuxFileSystem().exists(place), "change \(number)")
+            XCTAssertEqual(error?.message, message)
+            XCTAssertEqual(error?.reason, .invalid, message)
+            XCTAssertEqual(error?.outcome, .notApplied, message)
+            XCTAssertFalse(try LinuxFileSystem().exists(place), message)
         }
         let store = try await ReplicatedStore.open(at: place)
         await store.close()

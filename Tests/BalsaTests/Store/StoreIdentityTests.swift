@@ -228,6 +228,25 @@ final class StoreIdentityTests: XCTestCase {
         try await checkThatTheOthersGoOn([1, 2, 3])
     }
 
+    /// As `Docs/Member.md` says: one of the others first, then the member that moves, then the third. At every moment there are
+    /// two members of which each has the right address of the other.
+    func testAnAddress_thatChangesInTheOrderOfThePage_keepsAMajority() async throws {
+        func put(_ value: String, on member: MemberID) async throws {
+            let store = try XCTUnwrap(room.stores[member])
+            try await store.put("moving", Bytes(value), timeout: .seconds(30))
+        }
+        try await put("all", on: 1)
+        room.peers[1] = try room.newAddress()
+        for (paused, up) in [(2, [1, 3]), (1, [2, 3]), (3, [1, 2])] as [(MemberID, [MemberID])] {
+            await room.close(paused)
+            for member in up { try await put("without \(paused), on \(member)", on: member) }
+            try await room.open(paused)
+            // Member 2 cannot send to member 1 before that has moved, nor member 3 until it is opened again.
+            try await put("with \(paused)", on: paused == 2 ? 3 : 2)
+        }
+        try await checkThatTheOthersGoOn([1, 2, 3])
+    }
+
     /// Two of three have lost their directories, and the third is down. They must not become a cluster without it, nor with it.
     func testTwoWipedMembersDoNotSwallowTheThird() async throws {
         try await room.stores[3]?.put("kept", "value")

@@ -58,7 +58,11 @@ final class StoreOpeningErrorTests: StoreTestCase {
         for (address, listen) in [(taken, nil), ("127.0.0.1:1", taken)] {
             let error = await opening(with: [1: address], listen: listen)
             XCTAssertEqual(error?.reason, .inUse)
-            XCTAssertEqual(error?.message, "listen on `\(taken)`: Address already in use (errno 98)")
+            XCTAssertEqual(
+                error?.message,
+                "listen on `\(taken)`: Address already in use (errno 98): stop the process that listens there, or listen on "
+                    + "another port"
+            )
         }
     }
 
@@ -76,7 +80,7 @@ final class StoreOpeningErrorTests: StoreTestCase {
         XCTAssertEqual(
             error?.message,
             "\(directory) is already open, by another process or by another store of this one, which holds "
-                + "\(directory)/LOCK: close it there, or name another directory"
+                + "\(directory)/LOCK: close it there; if the directory of member 1 is another one, name that one"
         )
         await first.close()
         // What the message advises.

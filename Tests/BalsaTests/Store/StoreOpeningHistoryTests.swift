@@ -146,7 +146,11 @@ final class StoreOpeningHistoryTests: XCTestCase {
         for _ in 0..<3 {
             let error = await storeError { _ = try await room.open(2, at: room.directory(2), peers) }
             XCTAssertEqual(error?.reason, .inUse)
-            XCTAssertEqual(error?.message, "listen on `\(peers[2] ?? "")`: Address already in use (errno 98)")
+            XCTAssertEqual(
+                error?.message,
+                "listen on `\(peers[2] ?? "")`: Address already in use (errno 98): stop the process that listens there, or "
+                    + "listen on another port"
+            )
         }
         XCTAssertEqual(try contents(), before)
         try await room.open(2)

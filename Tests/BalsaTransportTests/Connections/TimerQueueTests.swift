@@ -55,7 +55,7 @@ final class NetworkAddressTests: XCTestCase {
     func testEverythingElseIsRefused() {
         let tooLong = String(repeating: "a", count: 254) + ":1"
         let refused: [(String, [String])] = [
-            ("has no port: write `host:port`", ["", ":", "host", "host:"]),
+            ("has no port: write `host:port`", ["", ":", "host", "host:", "[::1]", "[::1]:", "[]"]),
             ("needs brackets around its host", ["::1:7"]),
             ("has no host that can be looked up", [":1", "[]:7", "a\0b:1", tooLong]),
         ]

@@ -58,6 +58,7 @@ final class PeerTroubleTests: XCTestCase {
         let answers: [(bytes: Bytes?, trouble: String)] = [
             ("", "it closed the connection before it said who it is"),
             ("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", "what answers there is no member"),
+            (Bytes(Handshake.magicBytes + [2, 0]), "it speaks a newer handshake: upgrade this member"),
             (nil, "it did not say who it is within 0.1 seconds"),
         ]
         for (bytes, expected) in answers {
@@ -85,6 +86,81 @@ final class PeerTroubleTests: XCTestCase {
             }
             one.stop()
         }
+    }
+
+    /// Member 1 with member 2 at a port at which nobody listens yet.
+    private func refusedConnect(
+        _ change: (inout TCPOptions) -> Void = { _ in }
+    ) throws -> (one: TestMember, descriptor: Int32) {
+        let (descriptor, address) = try socket(listening: false)
+        let one = try TestMember(1, change)
+        one.transport.setPeers([.init(2, at: address)])
+        eventually("it is told") { trouble(of: one) == "Connection refused (errno 111)" }
+        try Socket.listen(descriptor, named: address, backlog: 4)
+        return (one, descriptor)
+    }
+
+    func testTrouble_refusedConnect_isOverOnceAConnectionIsMade() throws {
+        // The system connects, and nobody answers the hello.
+        let (one, descriptor) = try refusedConnect { $0.handshakeTimeout = .seconds(600) }
+        defer { Socket.close(descriptor) }
+        eventually("it waits for the answer, without a trouble") {
+            let connection = connections(of: one).first
+            return connection?.control == .connecting && connection?.trouble == nil
+        }
+        one.stop()
+    }
+
+    func testTrouble_refusalInPassingAfterARefusedConnect_isTheRefusal() throws {
+        let own = Introduction.sample(2)
+        for isOurs in [true, false] {
+            let (one, descriptor) = try refusedConnect()
+            defer { Socket.close(descriptor) }
+            if isOurs { one.recorder.refuse { _ in .unproven } }
+            let expected = isOurs ? "this member refused the peer: member 1" : "the peer refused this member: member 2"
+            var accepted: [RawConnection] = []
+            try eventually(expected) {
+                if case .connection(let descriptor) = Socket.accept(descriptor) {
+                    let connection = RawConnection(accepted: descriptor)
+                    accepted.append(connection)
+                    let hello = try Handshake(decoding: Bytes(connection.receive(Handshake.encodedByteCount).bytes))
+                    let refusal = Recorder.refusal(.unproven, of: hello.introduction, by: own)
+                    let answer = HandshakeTerms().answer(to: hello, own, isOurs ? nil : .identity(refusal))
+                    connection.send([UInt8](answer.encoded()))
+                }
+                let trouble = trouble(of: one) ?? ""
+                return trouble.hasPrefix(expected) && trouble.contains("nothing is to be done")
+            }
+            one.stop()
+        }
+    }
+
+    func testTrouble_connectionForCheckpointsAlone_saysSo() throws {
+        let own = Introduction.sample(2)
+        let (listener, address) = try socket(listening: true)
+        defer { Socket.close(listener) }
+        let one = try TestMember(1)
+        one.transport.setPeers([.init(2, at: address)])
+        var welcomed: [RawConnection] = []
+        var hasSent = false
+        try eventually("the trouble is told") {
+            if case .connection(let descriptor) = Socket.accept(listener) {
+                let connection = RawConnection(accepted: descriptor)
+                let hello = try Handshake(decoding: Bytes(connection.receive(Handshake.encodedByteCount).bytes))
+                // The other one is closed without an answer.
+                if hello.path == .control {
+                    connection.send([UInt8](HandshakeTerms().answer(to: hello, own, nil).encoded()))
+                    welcomed.append(connection)
+                }
+            }
+            let connection = connections(of: one).first
+            guard connection?.control == .connected else { return false }
+            if !hasSent { try one.send(0..<1, to: 2, .bulk) }
+            hasSent = true
+            return connection?.trouble
+                == "the connection for checkpoints: it closed the connection before it said who it is"
+        }
+        one.stop()
     }
 
     func testTrouble_memberOfAnotherCluster_isTheRefusal() throws {
