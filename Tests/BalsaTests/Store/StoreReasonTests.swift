@@ -277,9 +277,13 @@ final class StoreReasonTests: StoreTestCase {
             _ = try await ReplicatedStore.open(at: directory, options: options)
         }
         XCTAssertEqual(limits?.reason, .invalid)
-        let nowhere = await refusal { _ = try await ReplicatedStore.open(at: directory + "/not/there") }
+        var existing = StoreOptions()
+        existing.mustExist = true
+        let nowhere = await refusal { [existing] in
+            _ = try await ReplicatedStore.open(at: directory + "/not/there", options: existing)
+        }
         XCTAssertEqual(nowhere?.reason, .failed)
-        XCTAssertEqual(nowhere?.message.contains(directory + "/not/there"), true)
+        XCTAssertEqual(nowhere?.message.contains(directory + "/not/there does not exist"), true)
         // Nothing of all that has left anything that would keep the store from opening.
         let store = try await ReplicatedStore.open(at: directory)
         try await store.put("k", "v")
