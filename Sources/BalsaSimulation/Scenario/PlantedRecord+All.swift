@@ -18,7 +18,7 @@ extension PlantedRecord {
         PlantedRecord("local-read-as-linearizable", .linearizability, leastHits: 58, seed: 89),
         PlantedRecord("apply-beyond-persisted", .memberState, leastHits: 60, seed: 62),
         PlantedRecord("replay-from-wrong-index", .equalStates, leastHits: 57, seed: 2),
-        PlantedRecord("tombstone-dropped-early", .equalStates, leastHits: 12, seed: 25),
+        PlantedRecord("tombstone-dropped-early", .equalStates, leastHits: 12, seed: 57),
         PlantedRecord("compaction-beyond-mark", .equalStates, leastHits: 15, seed: 36),
         PlantedRecord("manifest-before-table-sync", .recovery, leastHits: 42, seed: 66),
         PlantedRecord("directory-sync-left-out", .recovery, leastHits: 28, seed: 66),

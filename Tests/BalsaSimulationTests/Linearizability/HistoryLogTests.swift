@@ -103,6 +103,7 @@ final class HistoryLogTests: XCTestCase {
         ]
         var random = RandomSource(seed: 5)
         var refused = 0
+        var decided = 0
         for (model, text) in texts {
             for _ in 0..<1_500 {
                 var bytes = [UInt8](text.utf8)
@@ -117,7 +118,10 @@ final class HistoryLogTests: XCTestCase {
                 }
                 do throws(HistoryFormatError) {
                     let check = try model.check(Bytes(bytes), limits: LinearizabilityLimits(steps: 1_000))
-                    XCTAssertNotEqual(check.verdict, .unknown)
+                    // What is left of so short a text is decided, unless its answers are gone.
+                    let isUnanswered = check.reason?.hasPrefix("no operation was answered") ?? false
+                    XCTAssertEqual(check.verdict == .unknown, isUnanswered, check.reason ?? "decided")
+                    if !isUnanswered { decided += 1 }
                 } catch {
                     refused += 1
                     XCTAssertGreaterThanOrEqual(error.line, 1)
@@ -125,5 +129,6 @@ final class HistoryLogTests: XCTestCase {
             }
         }
         XCTAssertGreaterThan(refused, 1_000)
+        XCTAssertGreaterThanOrEqual(decided, 38, "as many are whole enough")
     }
 }

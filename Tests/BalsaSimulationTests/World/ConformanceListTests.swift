@@ -6,8 +6,8 @@ import XCTest
 final class ConformanceListTests: XCTestCase {
     /// The protocols of the modules below, each with the types of the simulation that may conform to it.
     private static let allowed: [String: [String]] = [
-        "FileSystem": ["SimulatedFileSystem"],
-        "File": ["SimulatedFile"],
+        "FileSystem": ["BoundSimulatedFileSystem", "SimulatedFileSystem"],
+        "File": ["BoundSimulatedFile", "SimulatedFile"],
         "FileLock": ["SimulatedFileLock"],
         "StateMachine": [],
         "StateMachineProvider": [],

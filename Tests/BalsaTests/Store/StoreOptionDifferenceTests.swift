@@ -136,6 +136,10 @@ final class StoreOptionDifferenceTests: StoreTestCase {
             { $0.keyValue.engine.maxRangeDeletionsPerMemtable = 9_000 }
         ),
         (
+            "keyValue.engine.maxRangeDeletionsPerBatch", { $0.keyValue.engine.maxRangeDeletionsPerBatch = 1 },
+            { $0.keyValue.engine.maxRangeDeletionsPerBatch = 9_000 }
+        ),
+        (
             "keyValue.engine.blockBytes", { $0.keyValue.engine.blockBytes = 128 },
             { $0.keyValue.engine.blockBytes = 32 << 10 }
         ),

@@ -157,7 +157,7 @@ final class PeerFrameDamageTests: XCTestCase {
     func testATableThatNoMemberMakesIsRefused() {
         assertFrameRefused(proposal { $0[0] = 2 }, .version, at: 52 + 17, "a newer version")
         assertFrameRefused(proposal { $0[0] = 0 }, .outOfBounds, at: 52 + 17, "no version")
-        assertFrameRefused(proposal { $0[2] = 8 }, .outOfBounds, at: 52 + 19, "too many members")
+        assertFrameRefused(proposal { $0[2] = 32 }, .outOfBounds, at: 52 + 19, "too many members")
         assertFrameRefused(proposal { $0 = Array($0[..<2]) + [0, 0] }, .outOfBounds, at: 52 + 17, "no members")
         assertFrameRefused(proposal { $0[4] = 0 }, .outOfBounds, at: 52 + 17, "member 0")
         assertFrameRefused(proposal { $0[4] = 2 }, .inconsistent, at: 52 + 17, "a member twice")
