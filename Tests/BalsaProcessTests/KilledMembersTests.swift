@@ -20,6 +20,7 @@ final class KilledMembersTests: ProcessTestCase {
                 try await cluster.leader()
             }
             try await load.advance(by: 200)
+            try await eventually("more than 100 values were read") { load.valuesRead > 100 }
             await load.stop()
             try await cluster.converge()
             XCTAssertEqual(load.violations, [])
@@ -66,6 +67,7 @@ final class KilledMembersTests: ProcessTestCase {
                 try cluster.start()
             }
             try await cluster.leader()
+            try await eventually("more than 100 values were read") { load.valuesRead > 100 }
             await load.stop()
             try await cluster.converge()
             XCTAssertEqual(load.violations, [])
@@ -108,6 +110,7 @@ final class KilledMembersTests: ProcessTestCase {
             }
             try await load.advance(by: 200)
             try await cluster.leader()
+            try await eventually("more than 100 values were read") { load.valuesRead > 100 }
             await load.stop()
             try await cluster.converge()
             XCTAssertEqual(load.violations, [])
