@@ -16,7 +16,16 @@ extension KeyValueMachine: ReadableState {
     var appliedIndex: LogIndex { applied.index }
 
     func pairs(at revision: UInt64, limit: Int) throws(KeyValueError) -> [KeyValuePair] {
-        try scan(from: Bytes(), to: nil, limit: limit, order: .ascending, maxBytes: .max, at: revision).pairs
+        var pairs: [KeyValuePair] = []
+        var next: Bytes? = Bytes()
+        // A page ends early where much is hidden.
+        while let from = next, pairs.count < limit {
+            let rest = limit - pairs.count
+            let page = try scan(from: from, to: nil, limit: rest, order: .ascending, maxBytes: .max, at: revision)
+            pairs += page.pairs
+            next = page.continuation
+        }
+        return pairs
     }
 }
 
