@@ -2,8 +2,8 @@ import BalsaPlatform
 
 /// Does independent jobs on several threads, and hands their results over in the order of the jobs.
 ///
-/// The jobs are numbered from 0. Threads do not get further ahead of what was handed over than a few jobs each, so that few
-/// results are kept in memory.
+/// The jobs are numbered from 0. Threads do not get further ahead of what was handed over than a few jobs each, so that
+/// few results are kept in memory.
 struct ParallelRuns {
     /// How many jobs are done at once.
     let threads: Int

@@ -21,8 +21,8 @@ struct PlantedRuns {
         var sound: Violation?
     }
 
-    /// Runs each recorded seed with every invariant enforced, without those that the catalogue names beside its own, and
-    /// without the error, and prints a line for each.
+    /// Runs each recorded seed with every invariant enforced, without those that the catalogue names beside its own,
+    /// and without the error, and prints a line for each.
     ///
     /// - Returns: the exit status: 1 where a line says WRONG, or where there is none.
     func replay(_ errors: [PlantedBug], _ records: [PlantedRecord]) throws -> Int32 {
@@ -94,12 +94,13 @@ struct PlantedRuns {
         var hits: [(invariant: Invariant, events: UInt64)] = []
     }
 
-    /// Runs each error over the seeds and prints, for each of its invariants, in how many runs it finds the error: first, or
-    /// first where the other invariant that the catalogue names is not enforced.
+    /// Runs each error over the seeds and prints, for each of its invariants, in how many runs it finds the error:
+    /// first, or first where the other invariant that the catalogue names is not enforced.
     ///
-    /// - Parameter untilEnough: whether to go on to the next error as soon as there are as many hits as the catalogue asks for.
-    /// - Returns: the exit status, 1 where there are fewer than the catalogue asks for, in proportion to the seeds; and what
-    ///   was measured, to be recorded in place of the old.
+    /// - Parameter untilEnough: whether to go on to the next error as soon as there are as many hits as the catalogue
+    ///   asks for.
+    /// - Returns: the exit status, 1 where there are fewer than the catalogue asks for, in proportion to the seeds; and
+    ///   what was measured, to be recorded in place of the old.
     func rates(
         _ errors: [PlantedBug],
         _ seeds: ClosedRange<UInt64>,
@@ -175,7 +176,8 @@ struct PlantedRuns {
         return sample
     }
 
-    /// What is recorded of an invariant: 60 % of its hits, and the seed that shows it earliest. Nil where it is too rare.
+    /// What is recorded of an invariant: 60 % of its hits, and the seed that shows it earliest. Nil where it is too
+    /// rare.
     private static func record(_ error: PlantedBug, _ invariant: Invariant, _ samples: [Sample]) -> PlantedRecord? {
         let hits = samples.count { $0.hits.contains { $0.invariant == invariant } }
         let candidates = samples.compactMap { sample -> (events: UInt64, seed: UInt64)? in

@@ -3,7 +3,8 @@ import BalsaRaft
 import BalsaSimulation
 import Glibc
 
-/// `balsa simulate`: runs scenarios and prints what happened. ``PlantedRuns`` compares planted errors with their catalogue.
+/// `balsa simulate`: runs scenarios and prints what happened. ``PlantedRuns`` compares planted errors with their
+/// catalogue.
 struct Simulate {
     let files: any FileSystem
     let print: (String) -> Void
@@ -86,7 +87,8 @@ struct Simulate {
         }
     }
 
-    /// Writes the scenarios of the recorded seeds of a planted error: one as `path`, several with their seeds behind it.
+    /// Writes the scenarios of the recorded seeds of a planted error: one as `path`, several with their seeds behind
+    /// it.
     private func recordScenarios(of errors: [PlantedBug], _ path: String) throws {
         for error in errors {
             let seeds = Set(error.records.map(\.seed)).sorted()
@@ -172,7 +174,8 @@ struct Simulate {
 
     /// Writes and prints what is known of a run.
     ///
-    /// - Returns: whether there is to be another one: with an error planted, one run that finds it is all that is asked for.
+    /// - Returns: whether there is to be another one: with an error planted, one run that finds it is all that is asked
+    ///   for.
     private func take(
         _ report: RunReport,
         of simulation: Simulation,

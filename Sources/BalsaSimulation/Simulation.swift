@@ -16,11 +16,12 @@ public struct Simulation {
     public let scenario: Scenario
     /// The errors that are planted in the members.
     public let bugs: PlantedBugs
-    /// The invariants whose violation ends the run. One that is not among them is still checked, but for linearizability,
-    /// whose search is left out: a violation is noted in ``RunReport/unenforced``, and the run goes on. What a checker
-    /// would have noted behind such a violation is missing from its state, so that it may find more later that follows
-    /// from that alone. No other checker is affected, unless it reads the same state: ``Invariant/equalReplies``,
-    /// ``Invariant/exactlyOnce``, ``Invariant/stateMachineSafety`` and ``Invariant/certificate`` share the log as it was applied.
+    /// The invariants whose violation ends the run. One that is not among them is still checked, but for
+    /// linearizability, whose search is left out: a violation is noted in ``RunReport/unenforced``, and the run goes
+    /// on. What a checker would have noted behind such a violation is missing from its state, so that it may find more
+    /// later that follows from that alone. No other checker is affected, unless it reads the same state:
+    /// ``Invariant/equalReplies``, ``Invariant/exactlyOnce``, ``Invariant/stateMachineSafety`` and
+    /// ``Invariant/certificate`` share the log as it was applied.
     public var enforced = InvariantSet.all
     /// How much the search for a linearization may cost.
     public var limits = LinearizabilityLimits(steps: 2_000_000, configurations: 200_000)
@@ -28,8 +29,8 @@ public struct Simulation {
     /// Histories of more operations are not searched; the certificate decides them.
     public var mostSearched = 200_000
 
-    /// A run of `scenario`, which must be one that ``Scenario/validate()`` accepts. Any other one is a programming error that
-    /// stops the process: validate a scenario that comes from elsewhere.
+    /// A run of `scenario`, which must be one that ``Scenario/validate()`` accepts. Any other one is a programming
+    /// error that stops the process: validate a scenario that comes from elsewhere.
     public init(_ scenario: Scenario, bugs: PlantedBugs = [], enforced: InvariantSet = .all) {
         do throws(ScenarioError) {
             try scenario.validate()

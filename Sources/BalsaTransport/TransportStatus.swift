@@ -37,9 +37,9 @@ public struct PeerConnection: Equatable, Sendable {
     public var control = Phase.idle
     /// How the connection for checkpoints stands.
     public var bulk = Phase.idle
-    /// Why the last attempt to connect failed, or the connection was lost, in words: that of `control`, or else that of `bulk`,
-    /// which begins with *the connection for checkpoints*. nil where neither has one: a connection has none while it is open,
-    /// and before its first attempt has ended.
+    /// Why the last attempt to connect failed, or the connection was lost, in words: that of `control`, or else that of
+    /// `bulk`, which begins with *the connection for checkpoints*. nil where neither has one: a connection has none
+    /// while it is open, and before its first attempt has ended.
     public var trouble: String?
     /// How many frames wait on both.
     public var queuedFrames = 0

@@ -5,7 +5,8 @@ import XCTest
 @testable import BalsaCommand
 @testable import BalsaSimulation
 
-/// What `balsa simulate` prints, writes and returns where a run fails, or where what is asked of all runs does not hold.
+/// What `balsa simulate` prints, writes and returns where a run fails, or where what is asked of all runs does not
+/// hold.
 final class SimulateFailureTests: XCTestCase {
     private struct Run {
         var status: Int32 = -1

@@ -82,7 +82,8 @@ final class LogRecoveryTests: XCTestCase {
         return try XCTUnwrap(last)
     }
 
-    /// Opens the log on a disk; nil where it was refused with a place, in the file that is damaged where the test knows it.
+    /// Opens the log on a disk; nil where it was refused with a place, in the file that is damaged where the test knows
+    /// it.
     private func open(
         _ disk: SimulatedDisk,
         options: LogOptions = .tiny,

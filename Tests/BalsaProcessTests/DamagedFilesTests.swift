@@ -49,8 +49,9 @@ final class DamagedFilesTests: ProcessTestCase {
 
     /// Copies the directory of an open store as a crash of the process would leave it: at one moment.
     ///
-    /// The copy is made again until no file has changed while it was made, and until its log ends with an end marker. The
-    /// store writes the marker after a short rest; damage to the last frame before it cannot be told from a torn write.
+    /// The copy is made again until no file has changed while it was made, and until its log ends with an end marker.
+    /// The store writes the marker after a short rest; damage to the last frame before it cannot be told from a torn
+    /// write.
     private func copyWithEndMarker(_ path: String, to copy: String) async throws {
         func contents(_ directory: String) throws -> [String: Data] {
             var contents: [String: Data] = [:]

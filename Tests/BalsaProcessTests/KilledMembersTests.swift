@@ -31,8 +31,9 @@ final class KilledMembersTests: ProcessTestCase {
         try await cluster.remove()
     }
 
-    /// Each call adds 1 to a counter of its own: twice would be seen, and so would never. The calls are made through all members,
-    /// whose leader is killed again and again; only those of a member that was killed itself may be unknown.
+    /// Each call adds 1 to a counter of its own: twice would be seen, and so would never. The calls are made through
+    /// all members, whose leader is killed again and again; only those of a member that was killed itself may be
+    /// unknown.
     func testARequest_whoseLeaderIsKilledMeanwhile_takesEffectOnce() async throws {
         let cluster = try ProcessCluster()
         await check {

@@ -7,9 +7,10 @@ import BalsaPlatform
 /// 0                    d                   2d       d: the length of the record, rounded up to 4,096
 /// ```
 ///
-/// Damage to one copy leaves the other. Both are written before the file gets its name, so that two valid copies are equal:
-/// where they differ, the file was not written by a member, and it is refused. Every record begins with its magic number (4
-/// bytes), its version (2), two bytes of its own, and its length (4). `Docs/IdentityFormat.md` has the layout.
+/// Damage to one copy leaves the other. Both are written before the file gets its name, so that two valid copies are
+/// equal: where they differ, the file was not written by a member, and it is refused. Every record begins with its
+/// magic number (4 bytes), its version (2), two bytes of its own, and its length (4). `Docs/IdentityFormat.md` has the
+/// layout.
 enum TwinFile {
     /// What a file holds.
     struct Found<Record> {
@@ -35,8 +36,8 @@ enum TwinFile {
     /// Reads a record from the bytes of a file.
     ///
     /// - Parameter decode: reads one copy, and verifies that its length is the one that it says.
-    /// - Throws: ``DecodingError`` where neither copy is valid, where both are and differ, and where the file is longer than
-    ///   both. Its offset is one of the file.
+    /// - Throws: ``DecodingError`` where neither copy is valid, where both are and differ, and where the file is longer
+    ///   than both. Its offset is one of the file.
     static func decode<Record: Equatable>(
         _ bytes: Bytes,
         _ decode: (Bytes) throws(DecodingError) -> Record
@@ -99,8 +100,8 @@ enum TwinFile {
         return try file.read(2 * distance(maxRecordBytes) + 1, at: 0)
     }
 
-    /// Replaces the file: both copies are written under another name and synced, then it gets its name, and the directory is
-    /// synced. A crash leaves the old file or the new one.
+    /// Replaces the file: both copies are written under another name and synced, then it gets its name, and the
+    /// directory is synced. A crash leaves the old file or the new one.
     static func replace(
         _ name: String,
         in directory: String,

@@ -4,8 +4,8 @@ import BalsaWire
 
 /// The file IDENTITY of a member: who it is, and which cluster it belongs to.
 ///
-/// It is a ``TwinFile``, replaced as a whole while the first boot lasts, and never again once it says *established*, unless a
-/// copy of it is damaged. `Docs/IdentityFormat.md` has the layout.
+/// It is a ``TwinFile``, replaced as a whole while the first boot lasts, and never again once it says *established*,
+/// unless a copy of it is damaged. `Docs/IdentityFormat.md` has the layout.
 struct Identity: Hashable, Sendable {
     /// How far the first boot has come.
     enum State: Hashable, Sendable {
@@ -87,7 +87,8 @@ struct Identity: Hashable, Sendable {
         guard bytes.count >= Identity.fixedByteCount else {
             throw DecodingError(.truncated, "checksum", at: bytes.count)
         }
-        // Nothing is believed before the checksum, not even the length: where that is another one, the checksum is, too.
+        // Nothing is believed before the checksum, not even the length: where that is another one, the checksum is,
+        // too.
         let end = bytes.count - 4
         let stored = try bytes.slice(end..<bytes.count).withReader { reader throws(DecodingError) in
             try reader.uint32("checksum")

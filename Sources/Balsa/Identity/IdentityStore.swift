@@ -4,8 +4,8 @@ import BalsaWire
 
 /// The files IDENTITY and BOOT of a member's directory.
 ///
-/// Both are ``TwinFile``s, replaced as a whole. A crash leaves the old or the new one. IDENTITY comes first: a directory with
-/// anything else in it and no IDENTITY has lost it.
+/// Both are ``TwinFile``s, replaced as a whole. A crash leaves the old or the new one. IDENTITY comes first: a
+/// directory with anything else in it and no IDENTITY has lost it.
 struct IdentityStore {
     private let fileSystem: any FileSystem
     private let directory: String
@@ -19,8 +19,8 @@ struct IdentityStore {
     /// Whether a copy of IDENTITY is damaged.
     private var isIdentityDamaged = false
 
-    /// Reads both files, or makes IDENTITY for a new member. It does not count the opening: ``count()`` does that, once neither
-    /// what the directory holds nor the setup has refused it. A store binds its port before.
+    /// Reads both files, or makes IDENTITY for a new member. It does not count the opening: ``count()`` does that, once
+    /// neither what the directory holds nor the setup has refused it. A store binds its port before.
     ///
     /// - Parameters:
     ///   - directory: exists, and is locked by the caller.

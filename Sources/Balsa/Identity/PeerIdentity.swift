@@ -88,7 +88,8 @@ struct PeerIdentity: Sendable {
     /// Notes which opening of this member's directory a peer remembers: the one that the next introduction to it has to show.
     /// What a peer says wrongly it says rightly when it refuses that introduction.
     mutating func remembers(_ peer: MemberID, _ boot: UInt64) {
-        // An address may lead to anybody. Only what a member of the table remembers is asked for, so that the list is bounded.
+        // An address may lead to anybody. Only what a member of the table remembers is asked for, so that the list is
+        // bounded.
         guard cluster.table[peer] != nil else { return }
         wanted.removeAll { $0.member == peer }
         if boot > 0 { wanted.append((peer, boot)) }
@@ -111,8 +112,8 @@ struct PeerIdentity: Sendable {
         return true
     }
 
-    /// Takes back what ``note(_:isKnownTo:)`` has noted of a peer, since it could not be written, so that it is noted again
-    /// when the peer says it again.
+    /// Takes back what ``note(_:isKnownTo:)`` has noted of a peer, since it could not be written, so that it is noted
+    /// again when the peer says it again.
     mutating func restoreKnown(of peer: MemberID, from before: [BootRecord.Peer]) {
         guard let place = peers.firstIndex(where: { $0.member == peer }) else { return }
         peers[place].known = before.first { $0.member == peer }?.known

@@ -62,9 +62,9 @@ public final class Member {
     ///   - provider: opens the state machine.
     ///   - now: the present moment.
     ///   - effects: what the shell has to do first.
-    /// - Throws: ``ReplicaError``: *invalid* also for a list of other members than those of the cluster that the directory
-    ///   belongs to. A directory that is refused for what it holds or for the setup holds every byte that it held; the opening
-    ///   is not counted.
+    /// - Throws: ``ReplicaError``: *invalid* also for a list of other members than those of the cluster that the
+    ///   directory belongs to. A directory that is refused for what it holds or for the setup holds every byte that it
+    ///   held; the opening is not counted.
     public static func open(
         _ setup: MemberSetup,
         fileSystem: any FileSystem,

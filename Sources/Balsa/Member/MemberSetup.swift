@@ -61,7 +61,8 @@ public struct MemberSetup: Sendable {
 
     /// The members of a cluster as the configuration with which they begin.
     ///
-    /// - Throws: ``ReplicaError``, *upgrade required* for more members than this release serves: a table has room for them.
+    /// - Throws: ``ReplicaError``, *upgrade required* for more members than this release serves: a table has room for
+    ///   them.
     func configuration(of cluster: ClusterIdentity) throws(ReplicaError) -> Configuration {
         let members = cluster.table.members
         guard members.count <= Configuration.maxVoters else {

@@ -2,16 +2,17 @@ import BalsaRaft
 
 /// Which of the numbers, under which members passed commands on, a leader has handled in its term.
 ///
-/// A frame may arrive more than once. Were one copy refused and another taken, a caller that was told *not applied* would find its
-/// command applied. So the first copy decides, and all others are dropped. A follower counts upwards from a random number
-/// that is another one in each of its incarnations; for each of them a window over its newest numbers is kept:
+/// A frame may arrive more than once. Were one copy refused and another taken, a caller that was told *not applied*
+/// would find its command applied. So the first copy decides, and all others are dropped. A follower counts upwards
+/// from a random number that is another one in each of its incarnations; for each of them a window over its newest
+/// numbers is kept:
 ///
 /// ```
 ///  dropped │ newest - 1023 …  a bit a number: handled or not … newest │ handled, and the window moves
 /// ```
 ///
-/// Invariant: every number of the term that was handled is in a window with its bit set, or below one. What is below a window is
-/// dropped although it may be the first copy: its caller is told at its deadline that nothing is known.
+/// Invariant: every number of the term that was handled is in a window with its bit set, or below one. What is below a
+/// window is dropped although it may be the first copy: its caller is told at its deadline that nothing is known.
 struct ForwardedNumbers {
     /// How many numbers a window covers: many more than overtake each other in any network.
     static let windowCount: UInt64 = 1_024
@@ -57,8 +58,8 @@ struct ForwardedNumbers {
     /// - Parameters:
     ///   - number: the number.
     ///   - peer: who has passed the command on.
-    ///   - leaderTerm: the term that this member leads, and that the frame names. With a later one everything is forgotten: nothing
-    ///     that names an earlier term is handled any more.
+    ///   - leaderTerm: the term that this member leads, and that the frame names. With a later one everything is
+    ///     forgotten: nothing that names an earlier term is handled any more.
     /// - Returns: whether it was not handled before.
     mutating func isFirst(_ number: UInt64, from peer: MemberID, in leaderTerm: Term) -> Bool {
         if leaderTerm != term {

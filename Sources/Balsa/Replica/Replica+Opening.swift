@@ -128,7 +128,8 @@ extension Replica {
             )
             try checkVote(of: state, groupDirectory, log: directory + "/log")
             core = try openCore(member, configuration, state, options.raft, seed: seed)
-            // Nothing but a failed file operation stops the opening from here on, and only from here on is anything changed.
+            // Nothing but a failed file operation stops the opening from here on, and only from here on is anything
+            // changed.
             if !isFirst { try prepareDirectories(directory, groupDirectory, in: fileSystem) }
             try generations.confirm()
         }
@@ -155,8 +156,8 @@ extension Replica {
         }
     }
 
-    /// Throws where the vote is older than the log. The term of an entry is durable in the vote before the entry is in the log, so
-    /// that such a vote was set back, and the member has forgotten what it promised since.
+    /// Throws where the vote is older than the log. The term of an entry is durable in the vote before the entry is in
+    /// the log, so that such a vote was set back, and the member has forgotten what it promised since.
     private static func checkVote(
         of state: RecoveredState,
         _ directory: String,
@@ -233,8 +234,8 @@ extension Replica {
         }
     }
 
-    /// Throws where the directory of the live generation is gone. The name was durable before ROOT was published, and a provider
-    /// would make the directory again.
+    /// Throws where the directory of the live generation is gone. The name was durable before ROOT was published, and a
+    /// provider would make the directory again.
     private static func checkExists(
         _ generation: UInt64,
         _ generations: GenerationStore,
@@ -249,7 +250,8 @@ extension Replica {
         throw ReplicaError(.damaged, "\(path) is missing, though ROOT names it")
     }
 
-    /// Throws where a replica has a log, or was open before, and has no ROOT: that is published before anything else happens.
+    /// Throws where a replica has a log, or was open before, and has no ROOT: that is published before anything else
+    /// happens.
     private static func checkIsNew(
         _ recovered: RecoveredGroup?,
         _ directory: String,
@@ -401,8 +403,8 @@ extension Replica {
 extension ReplicaError {
     /// Somebody else holds the lock of a member's directory.
     ///
-    /// An established member that is opened on an empty directory instead is refused by the others: so only a directory that is
-    /// the member's own is to be named.
+    /// An established member that is opened on an empty directory instead is refused by the others: so only a directory
+    /// that is the member's own is to be named.
     init(alreadyOpen directory: String, of member: MemberID, _ error: FileError) {
         self.init(
             .locked,

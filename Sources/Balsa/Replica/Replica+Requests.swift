@@ -80,8 +80,9 @@ extension Replica {
 
     /// Takes a command that a follower passes on. Its caller waits there.
     ///
-    /// The first copy of a frame decides, and only in the term that the sender named: behind a refusal of this leader no other
-    /// copy is taken, neither by this leader, which drops it, nor by anybody later, since the term is over then.
+    /// The first copy of a frame decides, and only in the term that the sender named: behind a refusal of this leader
+    /// no other copy is taken, neither by this leader, which drops it, nor by anybody later, since the term is over
+    /// then.
     func receive(
         _ forwarded: ForwardedCommand,
         from peer: MemberID,

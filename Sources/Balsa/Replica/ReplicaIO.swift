@@ -61,7 +61,8 @@ public enum ReplicaEffect {
     case firstBootWaits(String)
     /// Something could not be done for want of space or of file descriptors, and is tried again; the text says what.
     case retrying(String)
-    /// One of the two copies of a file is damaged: the other one is used, and the file is written again. The text names it.
+    /// One of the two copies of a file is damaged: the other one is used, and the file is written again. The text names
+    /// it.
     case damagedCopy(String)
     /// A frame from a peer could not be decoded and was dropped.
     case undecodable(DecodingError)

@@ -128,10 +128,10 @@ struct RequestTable {
         }
     }
 
-    /// Answers those that can never be applied, since the entry of `position` was, and none of those through it is theirs: those at or
-    /// before its index, and those behind it of an earlier term. Terms do not fall along a log, so that what is committed behind
-    /// `position` is of its term or a later one. Without the second kind, the commands of a leader that was deposed would
-    /// wait until somebody writes something else.
+    /// Answers those that can never be applied, since the entry of `position` was, and none of those through it is
+    /// theirs: those at or before its index, and those behind it of an earlier term. Terms do not fall along a log, so
+    /// that what is committed behind `position` is of its term or a later one. Without the second kind, the commands of
+    /// a leader that was deposed would wait until somebody writes something else.
     mutating func passed(_ position: LogPosition, _ effects: inout [ReplicaEffect]) {
         resolve(through: position.index, &effects) { _ in .failure(RequestError(.notApplied, .superseded)) }
         guard position.term > passedTerm else { return }

@@ -90,7 +90,8 @@ public struct RequestError: Error, Equatable, Sendable, CustomStringConvertible 
         public static let futureRevision = Reason("future revision")
         /// The member does not belong to a cluster yet; it will when all members have been started.
         public static let startingUp = Reason("starting up")
-        /// Only of an opening: another process, or another store of this one, has opened the directory or listens on the port.
+        /// Only of an opening: another process, or another store of this one, has opened the directory or listens on
+        /// the port.
         public static let inUse = Reason("in use")
         /// Only of an opening: others than this machine could connect, and nobody said that this is wanted.
         public static let insecure = Reason("insecure")

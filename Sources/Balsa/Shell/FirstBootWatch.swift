@@ -3,9 +3,9 @@ import BalsaTransport
 
 /// Decides when an operator hears which peers a first boot misses.
 ///
-/// Nothing happens until all members have been started, so that one wrong address keeps all of them waiting. The shell looks at
-/// what is missing every ``interval``. It reports a change, and repeats a report from time to time, but never sends two
-/// reports within ``pause``.
+/// Nothing happens until all members have been started, so that one wrong address keeps all of them waiting. The shell
+/// looks at what is missing every ``interval``. It reports a change, and repeats a report from time to time, but never
+/// sends two reports within ``pause``.
 struct FirstBootWatch {
     /// How long after the start, and how often from then on, the connections are looked at.
     static let interval = TimeSpan.seconds(1)

@@ -110,8 +110,8 @@ public protocol CheckpointSource: AnyObject {
 
 /// Opens state machines: one when the replica is opened, and a new one whenever a checkpoint is installed.
 public protocol StateMachineProvider: AnyObject {
-    /// Throws where no state machine can be opened with the provider's options, whatever a directory holds. Called before
-    /// anything is created.
+    /// Throws where no state machine can be opened with the provider's options, whatever a directory holds. Called
+    /// before anything is created.
     func validate() throws(StateMachineError)
 
     /// Opens the state machine in a directory that exists.

@@ -172,8 +172,8 @@ public final class ReplicatedStore: Sendable {
     /// - Parameters:
     ///   - from: the lowest key; nil for the first.
     ///   - to: the key behind the highest; nil for no bound.
-    ///   - limit: how many pairs at most; at least 1. A page is also full with 1 MiB of keys and values, and ends early where
-    ///     many deleted keys follow a pair. It has a pair if the range has one.
+    ///   - limit: how many pairs at most; at least 1. A page is also full with 1 MiB of keys and values, and ends early
+    ///     where many deleted keys follow a pair. It has a pair if the range has one.
     ///   - order: in which order.
     ///   - revision: as of which revision; what is applied where it is nil. The pages of a scan are read at the revision of
     ///     the first.
@@ -244,7 +244,8 @@ public final class ReplicatedStore: Sendable {
                 return value
             case .failure(let error):
                 if error.code == .damaged { core.metDamage(error.description) }
-                // Meanwhile a checkpoint may have taken the place of the state, or the store have failed or been closed.
+                // Meanwhile a checkpoint may have taken the place of the state, or the store have failed or been
+                // closed.
                 let isReplaced = core.published.withLock { $0.machine } !== machine
                 guard isReplaced else { throw StoreError(error) }
             }

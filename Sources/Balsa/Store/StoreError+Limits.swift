@@ -2,7 +2,8 @@ import BalsaKeyValue
 import BalsaPlatform
 
 extension StoreError {
-    /// Throws where an operation has a key or a value that no command may have. The leader and apply decide by the same limits.
+    /// Throws where an operation has a key or a value that no command may have. The leader and apply decide by the same
+    /// limits.
     static func check(_ operation: Command.Operation, _ limits: KeyValueLimits) throws(StoreError) {
         switch operation {
         case .openSession, .closeSession: break

@@ -32,8 +32,8 @@ public enum StoreEvent: Sendable {
     case joined(cluster: String)
     /// The members cannot become a cluster until something is done; the text says what.
     case firstBootWaits(String)
-    /// The first boot waits for these peers, to which no connection could be made yet; for all members to agree where there are
-    /// none. Told a second after the start, then when it changes and once a minute, but at most every 10 s.
+    /// The first boot waits for these peers, to which no connection could be made yet; for all members to agree where
+    /// there are none. Told a second after the start, then when it changes and once a minute, but at most every 10 s.
     case firstBootMisses([MissingPeer])
     /// A connection that somebody made to this member was closed because of what came over it, or did not come: the text says
     /// what. At most one of a kind a second is told, whatever is sent to the port.

@@ -9,8 +9,8 @@ public struct StoreOptions: Sendable {
     /// The limits of the state. Those in `limits` decide replies: they must be the same on all members, and at every opening, since a
     /// state refuses others.
     public var keyValue = KeyValueOptions()
-    /// Whether the directory must hold a store already; false. An opening then creates nothing where there is none: where a disk
-    /// is not mounted, the empty directory of its mount point does not become a new store.
+    /// Whether the directory must hold a store already; false. An opening then creates nothing where there is none:
+    /// where a disk is not mounted, the empty directory of its mount point does not become a new store.
     public var mustExist = false
     /// How long a call may take that names no time of its own; 10 s.
     public var timeout: Duration = .seconds(10)

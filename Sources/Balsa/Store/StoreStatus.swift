@@ -38,8 +38,8 @@ public struct StoreStatus: Sendable {
     public var appliedIndex: LogIndex = 0
     /// The index through which its log is synced: what a crash leaves it.
     public var durableIndex: LogIndex = 0
-    /// The flush point: the index through which the files of its state hold everything. An opening applies again what the log
-    /// holds above it; 0 until the first flush, since a log alone is as durable.
+    /// The flush point: the index through which the files of its state hold everything. An opening applies again what
+    /// the log holds above it; 0 until the first flush, since a log alone is as durable.
     public var flushedIndex: LogIndex = 0
     /// Equal on two members that have applied the same index exactly when their states are.
     public var digest: UInt64 = 0

@@ -4,9 +4,10 @@ import BalsaRaft
 
 /// The reads that workers do, since the disk has to be waited for, each with the deadline of its call.
 ///
-/// A caller waits for the worker, for its deadline, for the end of its task or for the closing of the store, whichever comes first. A
-/// read that nobody waits for any more is not begun when its turn comes; one that has begun ends in its own time. It counts until
-/// then, so that callers who give up and come again do not fill the queue of workers that stand still.
+/// A caller waits for the worker, for its deadline, for the end of its task or for the closing of the store, whichever
+/// comes first. A read that nobody waits for any more is not begun when its turn comes; one that has begun ends in its
+/// own time. It counts until then, so that callers who give up and come again do not fill the queue of workers that
+/// stand still.
 final class WorkerReads: Sendable {
     /// What a caller waits for.
     private enum Answer<Value: Sendable>: Sendable {
@@ -52,7 +53,8 @@ final class WorkerReads: Sendable {
 
     /// Has a worker read, and waits for it.
     ///
-    /// - Throws: ``StoreError`` of outcome *not applied* where nothing was read: *deadline exceeded*, *cancelled*, *closed*, *busy*.
+    /// - Throws: ``StoreError`` of outcome *not applied* where nothing was read: *deadline exceeded*, *cancelled*,
+    ///   *closed*, *busy*.
     func read<Value: Sendable>(
         by deadline: Instant,
         _ body: @escaping @Sendable () -> Result<Value, KeyValueError>

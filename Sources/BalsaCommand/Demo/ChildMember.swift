@@ -11,7 +11,8 @@ final class ChildMember: @unchecked Sendable {
     struct Failure: Error, CustomStringConvertible {
         let description: String
 
-        /// - Parameter error: what Foundation says, which is for programmers: only the number of the system is taken from it.
+        /// - Parameter error: what Foundation says, which is for programmers: only the number of the system is taken
+        ///   from it.
         fileprivate init(starting path: String, _ error: any Error) {
             var reason = "the system does not say why"
             if access(path, X_OK) != 0 {
@@ -213,8 +214,8 @@ final class ChildMember: @unchecked Sendable {
     /// Ends the process with SIGKILL, once.
     ///
     /// - Parameter state: what the member must have said last of its state; nil for anything.
-    /// - Returns: the process that was signalled by this call; 0 if none was, because none runs, it is in another state, or an
-    ///   earlier call has killed it.
+    /// - Returns: the process that was signalled by this call; 0 if none was, because none runs, it is in another
+    ///   state, or an earlier call has killed it.
     @discardableResult
     func killProcess(ifStateIs state: String? = nil) -> Int32 {
         shared.withLock { shared in

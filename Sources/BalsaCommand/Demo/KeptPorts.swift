@@ -1,9 +1,10 @@
 import BalsaPlatform
 
-/// The ports of a demo's members, held for as long as the demo runs: also while a member is down, no other process is given one.
+/// The ports of a demo's members, held for as long as the demo runs: also while a member is down, no other process is
+/// given one.
 ///
-/// A directory that is kept remembers them, so that the same command line finds the members where they were. Where somebody else
-/// has one of them, the members move to others: the demo gives all of them the new list.
+/// A directory that is kept remembers them, so that the same command line finds the members where they were. Where
+/// somebody else has one of them, the members move to others: the demo gives all of them the new list.
 struct KeptPorts {
     struct Failure: Error, Equatable, CustomStringConvertible {
         let description: String
@@ -16,7 +17,8 @@ struct KeptPorts {
     /// The ports, by member.
     var ports: [UInt16] { reserved.ports }
 
-    /// Takes the ports that a directory remembers; others, which it remembers from now on, where it remembers none or one is taken.
+    /// Takes the ports that a directory remembers; others, which it remembers from now on, where it remembers none or
+    /// one is taken.
     static func take(_ count: Int, in directory: String, _ files: any FileSystem) throws -> KeptPorts {
         let path = directory + "/ports"
         if let remembered = try read(path, files) {

@@ -147,7 +147,8 @@ struct MemberCommand {
         }
     }
 
-    /// An error in the words of the command line. That nothing was applied goes without saying before the member has begun.
+    /// An error in the words of the command line. That nothing was applied goes without saying before the member has
+    /// begun.
     private static func sentence(_ error: any Error) -> String {
         guard let error = error as? StoreError else { return "\(error)" }
         // What a program passes to the store has a name of its own here.

@@ -50,8 +50,8 @@ extension KeyValueMachine {
     ///   - limit: how many pairs at most; at least 1.
     ///   - order: in which order.
     ///   - maxBytes: how many bytes of keys and values at most. The first pair is given however long it is.
-    ///   - maxHiddenEntries: how many deleted keys, and entries besides those that are given, the page passes at most; at least 1.
-    ///     A page that has passed them ends early, perhaps without a pair, and says where to go on.
+    ///   - maxHiddenEntries: how many deleted keys, and entries besides those that are given, the page passes at most;
+    ///     at least 1. A page that has passed them ends early, perhaps without a pair, and says where to go on.
     ///   - revision: as of which revision; what is applied where it is nil. The pages of a scan are read at the revision of
     ///     the first.
     ///   - waiting: whether the answer may wait for the disk.

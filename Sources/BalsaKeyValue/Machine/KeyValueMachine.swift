@@ -201,9 +201,9 @@ public final class KeyValueMachine: @unchecked Sendable {
     ///   - term: its term.
     ///   - stamp: its logical time, in nanoseconds.
     /// - Returns: what the caller is told.
-    /// - Throws: ``KeyValueError`` where the engine failed, or where the payload is no command or one of a newer release. The
-    ///   machine is then of no further use, and must be opened again. *Invalid* for an index that is not the next one; then nothing
-    ///   has happened.
+    /// - Throws: ``KeyValueError`` where the engine failed, or where the payload is no command or one of a newer
+    ///   release. The machine is then of no further use, and must be opened again. *Invalid* for an index that is not
+    ///   the next one; then nothing has happened.
     public func apply(
         _ payload: Bytes,
         index: UInt64,

@@ -39,7 +39,8 @@ public enum ScanOrder: Sendable {
     case descending
 }
 
-/// A part of a scan. It may be empty although more follows: a page ends when it has passed many deleted keys, too. A scan of many pages keeps nothing in between: the next page is asked for with what this one says.
+/// A part of a scan. It may be empty although more follows: a page ends when it has passed many deleted keys, too. A
+/// scan of many pages keeps nothing in between: the next page is asked for with what this one says.
 public struct ScanPage: Equatable, Sendable {
     /// The pairs, in the order asked for.
     public var pairs: [KeyValuePair]

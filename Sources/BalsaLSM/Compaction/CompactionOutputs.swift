@@ -2,11 +2,11 @@ import BalsaPlatform
 
 /// The tables that a compaction writes, one behind the other.
 ///
-/// An output ends when it is long enough or lies on too much of the level below, and always between two user keys: were the
-/// versions of a key in two tables, a compaction could move the newer one down past the older. In the first level there is one
-/// output, for its tables have no sequence numbers between those of others. Each output takes the part
-/// of the range tombstones from where it begins to where the next one begins, so that the outputs' bounds are disjoint
-/// and no part of a tombstone is lost.
+/// An output ends when it is long enough or lies on too much of the level below, and always between two user keys: were
+/// the versions of a key in two tables, a compaction could move the newer one down past the older. In the first level
+/// there is one output, for its tables have no sequence numbers between those of others. Each output takes the part of
+/// the range tombstones from where it begins to where the next one begins, so that the outputs' bounds are disjoint and
+/// no part of a tombstone is lost.
 struct CompactionOutputs {
     private let plan: CompactionPlan
     private let tombstones: TombstoneList

@@ -6,8 +6,8 @@ struct CompactionPlan {
     let level: Int
     /// The tables of that level.
     let inputs: [TableHandle]
-    /// The level that the result goes to: one below, or the same one, where tables of the first level are merged with each other
-    /// or a table is rewritten without what is dead in it.
+    /// The level that the result goes to: one below, or the same one, where tables of the first level are merged with
+    /// each other or a table is rewritten without what is dead in it.
     let outputLevel: Int
     /// The tables of that level that have a key in common with the inputs.
     let overlapping: [TableHandle]

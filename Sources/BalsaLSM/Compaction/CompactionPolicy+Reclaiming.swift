@@ -2,13 +2,13 @@ import BalsaPlatform
 
 /// Which table to rewrite for the space that it holds.
 ///
-/// A table knows how many of its bytes are dead and from which retention mark on they can be dropped. What its tombstones delete
-/// below is estimated: whole tables in a deleted range, and an entry for each deletion. A table is worth its rewriting if that is
-/// a quarter of what is read for it.
+/// A table knows how many of its bytes are dead and from which retention mark on they can be dropped. What its
+/// tombstones delete below is estimated: whole tables in a deleted range, and an entry for each deletion. A table is
+/// worth its rewriting if that is a quarter of what is read for it.
 ///
-/// A table over nothing is rewritten where it is, which drops all that is dead in it. Any other one is merged with the level
-/// below, so that its tombstones come to what they delete. Both ends: nothing dead that can be dropped is left in the result, or
-/// the result lies a level deeper.
+/// A table over nothing is rewritten where it is, which drops all that is dead in it. Any other one is merged with the
+/// level below, so that its tombstones come to what they delete. Both ends: nothing dead that can be dropped is left in
+/// the result, or the result lies a level deeper.
 extension CompactionPolicy {
     /// The compaction that frees space; nil if none is worth it yet.
     func reclaiming() -> CompactionPlan? {
@@ -45,7 +45,8 @@ extension CompactionPolicy {
             !version.tables(of: $0, overlapping: range).isEmpty
         }
         guard !isOverNothing, level + 1 < options.levels else {
-            // What lies below the last level of the options, from an opening with more, is found by compactions of these.
+            // What lies below the last level of the options, from an opening with more, is found by compactions of
+            // these.
             guard isOverNothing else { return nil }
             let plan = CompactionPlan(
                 level: level,

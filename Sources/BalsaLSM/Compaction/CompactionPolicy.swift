@@ -6,11 +6,11 @@ import BalsaPlatform
 /// The first level counts by its tables, because every one of them costs a read; the others by their bytes. The level that
 /// is furthest above its target is next.
 ///
-/// Tables of the first level that are small beside what they lie on are merged with each other, and not with that: otherwise a
-/// trickle of writes would rewrite the level below again and again.
+/// Tables of the first level that are small beside what they lie on are merged with each other, and not with that:
+/// otherwise a trickle of writes would rewrite the level below again and again.
 ///
-/// Where all levels are within their targets, a table is next that is worth rewriting for what is dead in it or below it, once
-/// all of that can be dropped. `CompactionPolicy+Reclaiming` has the rule.
+/// Where all levels are within their targets, a table is next that is worth rewriting for what is dead in it or below
+/// it, once all of that can be dropped. `CompactionPolicy+Reclaiming` has the rule.
 struct CompactionPolicy {
     let version: Version
     let options: EngineOptions
@@ -98,8 +98,9 @@ struct CompactionPolicy {
         return size < below / 4 && size < options.levelBaseBytes / 4
     }
 
-    /// The newest tables of the first level: two at least, and each older one that is at most twice as long as the newer ones
-    /// together. So every entry is copied a number of times that grows with the logarithm of the level's size.
+    /// The newest tables of the first level: two at least, and each older one that is at most twice as long as the
+    /// newer ones together. So every entry is copied a number of times that grows with the logarithm of the level's
+    /// size.
     private func smallNewestTables() -> [TableHandle] {
         var size: UInt64 = 0
         let count = version.levels[0].prefix { table in

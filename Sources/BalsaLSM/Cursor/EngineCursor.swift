@@ -58,18 +58,20 @@ public struct EngineCursor: ~Copyable {
 
     // MARK: Work
 
-    /// How many entries the cursor may pass without showing any of them: deleted keys, and entries of a key besides the visible
-    /// one. At the limit the cursor pauses: it becomes invalid, and ``pause`` says where to go on. There is no limit at first.
+    /// How many entries the cursor may pass without showing any of them: deleted keys, and entries of a key besides the
+    /// visible one. At the limit the cursor pauses: it becomes invalid, and ``pause`` says where to go on. There is no
+    /// limit at first.
     ///
-    /// Keys that were deleted cost a move what they cost to pass, so a move can take long. A caller with a deadline sets a limit.
-    /// It is at least 1, and counts all moves of the cursor, so that a cursor that has paused is of no further use.
+    /// Keys that were deleted cost a move what they cost to pass, so a move can take long. A caller with a deadline
+    /// sets a limit. It is at least 1, and counts all moves of the cursor, so that a cursor that has paused is of no
+    /// further use.
     public mutating func limitHiddenEntries(to count: Int) { cursor.pointee.hiddenLimit = max(count, 1) }
 
     /// How many entries the cursor has passed without showing them.
     public var hiddenEntries: Int { cursor.pointee.hiddenEntries }
 
-    /// Where a scan goes on if the cursor is invalid because it has paused; else nil. Forward this is the first key of the rest.
-    /// Backward it is the excluded end of the rest.
+    /// Where a scan goes on if the cursor is invalid because it has paused; else nil. Forward this is the first key of
+    /// the rest. Backward it is the excluded end of the rest.
     public var pause: Bytes? { cursor.pointee.pause }
 
     // MARK: Seeking

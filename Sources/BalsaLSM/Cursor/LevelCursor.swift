@@ -2,8 +2,8 @@ import BalsaPlatform
 
 /// A cursor over the tables of a level below the first, or over any other sorted and disjoint tables, one behind the other.
 ///
-/// A table is opened for reading when the cursor gets there. All versions of all keys are visited, in the order of entries, or
-/// what a reader sees: ``TableCursor`` says how.
+/// A table is opened for reading when the cursor gets there. All versions of all keys are visited, in the order of
+/// entries, or what a reader sees: ``TableCursor`` says how.
 struct LevelCursor {
     private let tables: UnsafeBufferPointer<TableSlot>
     private let fillsCache: Bool

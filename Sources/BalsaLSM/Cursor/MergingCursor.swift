@@ -42,8 +42,9 @@ struct KeyBounds {
 /// source comes to a key that lacks it, at most as often as it is long. Sources are struct cursors in memory of the merger's own, told apart by their number
 /// and not by a type, so that a step makes no dynamic call and counts no reference.
 ///
-/// Forward, entries come in their order. Backward, keys come in descending order and the entries of one key in no certain order,
-/// but the one that a reader sees before older ones: backward the sources are those of a reader, which show one of each key.
+/// Forward, entries come in their order. Backward, keys come in descending order and the entries of one key in no
+/// certain order, but the one that a reader sees before older ones: backward the sources are those of a reader, which
+/// show one of each key.
 ///
 /// A direction lasts until the next seek. Turning around by moving every source past the current entry is where such
 /// cursors go wrong; whoever wants the other direction seeks.
@@ -189,9 +190,11 @@ struct MergingCursor: ~Copyable {
         replay(source)
     }
 
-    /// Goes on to `key`, or back to what is before it, in every source that holds nothing but entries older than `sequence`.
+    /// Goes on to `key`, or back to what is before it, in every source that holds nothing but entries older than
+    /// `sequence`.
     ///
-    /// - Parameter memtables: for each memtable the highest sequence number of its entries, or one that is not below it.
+    /// - Parameter memtables: for each memtable the highest sequence number of its entries, or one that is not below
+    ///   it.
     mutating func skip(
         to key: UnsafeRawBufferPointer,
         olderThan sequence: SequenceNumber,

@@ -21,8 +21,8 @@ struct TombstoneCover {
     /// Adds the tombstones of tables that are sorted and disjoint, and outlive this.
     mutating func add(_ level: UnsafeBufferPointer<TableSlot>) { levels.append(level) }
 
-    /// A range around `key` in which everything older than `sequence` is deleted for a reader at `readSequence`; nil if no one list
-    /// of tombstones deletes it.
+    /// A range around `key` in which everything older than `sequence` is deleted for a reader at `readSequence`; nil if
+    /// no one list of tombstones deletes it.
     ///
     /// - Parameters:
     ///   - sequence: what ``covering(_:at:)`` has found for the key.

@@ -2,9 +2,9 @@ import BalsaPlatform
 
 /// What an ``EngineCursor`` is a handle of: the merger of all sources, and which of its entries are visible.
 ///
-/// The sources show one visible entry of each key at most, in both directions, so that the first one of the merger is the
-/// newest, and no other is looked at but for its key. What a move costs beyond that are keys that are deleted, which the cursor
-/// counts: after ``hiddenLimit`` of them it pauses.
+/// The sources show one visible entry of each key at most, in both directions, so that the first one of the merger is
+/// the newest, and no other is looked at but for its key. What a move costs beyond that are keys that are deleted,
+/// which the cursor counts: after ``hiddenLimit`` of them it pauses.
 struct VisibleCursor: ~Copyable {
     /// After how many entries in a row that a range deletion hides the cursor looks for its end.
     private static let coveredEntriesBeforeJump = 4
@@ -33,8 +33,8 @@ struct VisibleCursor: ~Copyable {
     var hiddenLimit = Int.max
     /// How many have been passed.
     private(set) var hiddenEntries = 0
-    /// Where a scan goes on after a pause: the first key that has not been looked at, or, backward, a key above it that has no
-    /// value and is to be excluded. Nil if the cursor has not paused.
+    /// Where a scan goes on after a pause: the first key that has not been looked at, or, backward, a key above it that
+    /// has no value and is to be excluded. Nil if the cursor has not paused.
     private(set) var pause: Bytes?
 
     init(_ view: ReadView, at sequence: SequenceNumber, bounds: KeyBounds, waiting: Waiting) {

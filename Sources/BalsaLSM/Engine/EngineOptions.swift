@@ -4,11 +4,11 @@ public struct EngineOptions: Sendable {
     public var memtableBytes = 64 << 20
     /// How many sealed memtables may wait for their flush; 2. With more the engine asks its writer to pause.
     public var maxSealedMemtables = 2
-    /// With how many range deletions a memtable is full; 1,000. Where they nest, each piece of a range remembers all of them,
-    /// so the memory that they take grows with the square of their number: 8 MB for 1,000.
+    /// With how many range deletions a memtable is full; 1,000. Where they nest, each piece of a range remembers all of
+    /// them, so the memory that they take grows with the square of their number: 8 MB for 1,000.
     public var maxRangeDeletionsPerMemtable = 1_000
-    /// How many range deletions a batch may hold; 1,000. A batch is never split, so a memtable holds at most this many more
-    /// than ``maxRangeDeletionsPerMemtable``.
+    /// How many range deletions a batch may hold; 1,000. A batch is never split, so a memtable holds at most this many
+    /// more than ``maxRangeDeletionsPerMemtable``.
     public var maxRangeDeletionsPerBatch = 1_000
 
     /// The target size of a block, in bytes; 4 KiB. 128 bytes to 32 KiB. A block ends with the entry that reaches it.
@@ -45,8 +45,8 @@ public struct EngineOptions: Sendable {
 
     /// Whether batches go to a write-ahead log of the engine's own. Not under Raft, whose log is enough.
     public var hasWriteAheadLog = false
-    /// How much is written to a file of the write-ahead log before the memtable is frozen, in bytes; 64 MiB. The padding of synced
-    /// batches does not count; with it, a file has eight times as many bytes at most.
+    /// How much is written to a file of the write-ahead log before the memtable is frozen, in bytes; 64 MiB. The
+    /// padding of synced batches does not count; with it, a file has eight times as many bytes at most.
     public var writeAheadLogBytes: UInt64 = 64 << 20
 
     /// Errors built in on purpose, by which the simulation proves that its judges see what they should.

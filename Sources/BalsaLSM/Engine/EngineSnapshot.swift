@@ -27,8 +27,8 @@ public final class EngineSnapshot: @unchecked Sendable {
         closed.deallocate()
     }
 
-    /// Gives the moment up: later reads at it throw *invalid*. Cursors that were made before go on. Closing twice has no
-    /// effect.
+    /// Gives the moment up: later reads at it throw *invalid*. Cursors that were made before go on. Closing twice has
+    /// no effect.
     public func close() {
         // Reads are refused before compactions may drop what the snapshot sees.
         guard balsa_fetch_add_64(closed, 1) == 0 else { return }
@@ -37,8 +37,8 @@ public final class EngineSnapshot: @unchecked Sendable {
 
     /// Throws unless the snapshot is open and of the engine that `registry` belongs to.
     ///
-    /// A reader calls it with the view that it will read: if the snapshot is open now, no compaction whose result is in the
-    /// view has dropped what the snapshot sees.
+    /// A reader calls it with the view that it will read: if the snapshot is open now, no compaction whose result is in
+    /// the view has dropped what the snapshot sees.
     @inline(__always)
     func check(_ registry: SnapshotRegistry) throws(EngineError) {
         guard registry === self.registry, balsa_load_acquire_64(closed) == 0 else { throw refusal(registry) }

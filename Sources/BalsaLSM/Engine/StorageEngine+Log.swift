@@ -87,16 +87,16 @@ extension StorageEngine {
         return ticket
     }
 
-    /// What is known of a batch; *failed* with *invalid* if this engine has not given the ticket since it was opened. Any thread
-    /// may ask.
+    /// What is known of a batch; *failed* with *invalid* if this engine has not given the ticket since it was opened.
+    /// Any thread may ask.
     public func commitState(of ticket: CommitTicket) -> CommitState {
         commitLog?.state(of: ticket) ?? .failed(CommitTicket.isForeign)
     }
 
     /// Waits until a batch survives a power loss. Any thread may wait; one sync serves all that do.
     ///
-    /// - Throws: the failure of a sync, after which it is unknown until the engine is opened again whether the batch is durable;
-    ///   *invalid* if this engine has not given the ticket since it was opened.
+    /// - Throws: the failure of a sync, after which it is unknown until the engine is opened again whether the batch is
+    ///   durable; *invalid* if this engine has not given the ticket since it was opened.
     public func waitForCommit(of ticket: CommitTicket) throws(EngineError) {
         guard let commitLog else { throw CommitTicket.isForeign }
         try commitLog.wait(for: ticket)

@@ -13,12 +13,13 @@ extension StorageEngine {
 
     /// Does a bounded part of the background work: flushes first, then compactions.
     ///
-    /// A step that fails undoes what its job had done. A later call begins it again, so the engine goes on when the cause is
-    /// gone, be it a full disk or another failure of a file. A caller that gets an error waits a while before the next call.
+    /// A step that fails undoes what its job had done. A later call begins it again, so the engine goes on when the
+    /// cause is gone, be it a full disk or another failure of a file. A caller that gets an error waits a while before
+    /// the next call.
     ///
-    /// A full disk does not stop what frees space: while flushes fail or have no space, compactions and removals go on. A flush
-    /// begins only if the file system has space for it. Flushes and compactions that fail again and again are attempted less
-    /// often, at least once in 16 calls; a call without an attempt throws the error of the last one.
+    /// A full disk does not stop what frees space: while flushes fail or have no space, compactions and removals go on.
+    /// A flush begins only if the file system has space for it. Flushes and compactions that fail again and again are
+    /// attempted less often, at least once in 16 calls; a call without an attempt throws the error of the last one.
     ///
     /// - Parameter budget: about how many bytes of input to work through; at least one step is done.
     /// - Returns: what was done.

@@ -141,8 +141,8 @@ extension StorageEngine {
     /// Nothing is dropped by it before a seal that carries it is durable: after a crash the writes behind the last durable
     /// seal are applied again, and reads at that time are as they were.
     ///
-    /// - Throws: *invalid* for a mark above ``lastSequence``, at which nothing could be read, and *closed*. The mark stays where it
-    ///   was then.
+    /// - Throws: *invalid* for a mark above ``lastSequence``, at which nothing could be read, and *closed*. The mark
+    ///   stays where it was then.
     public func advanceRetentionMark(to mark: SequenceNumber) throws(EngineError) {
         try checkOpen()
         guard mark <= lastSequence else {

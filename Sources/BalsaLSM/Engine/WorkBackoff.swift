@@ -1,7 +1,8 @@
 /// How often one kind of background work has failed in a row, and for how many calls it now rests.
 ///
-/// The engine has no clock. It counts calls that have nothing else to do: their callers get the same error again, and wait
-/// before the next call. After f failures in a row that many calls pass without an attempt: 0, 1, 3, 7, and then 15 each time.
+/// The engine has no clock. It counts calls that have nothing else to do: their callers get the same error again, and
+/// wait before the next call. After f failures in a row that many calls pass without an attempt: 0, 1, 3, 7, and then
+/// 15 each time.
 struct WorkBackoff {
     /// The longest rest, in calls.
     static let mostCalls = 15

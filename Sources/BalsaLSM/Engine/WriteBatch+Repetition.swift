@@ -2,8 +2,8 @@ import BalsaPlatform
 
 /// The search for a key that a batch writes twice.
 ///
-/// Two writes of one key have the same sequence number, and hence no order. The engine refuses such a batch before it reaches
-/// the log. The search runs once for each batch, so its cost counts:
+/// Two writes of one key have the same sequence number, and hence no order. The engine refuses such a batch before it
+/// reaches the log. The search runs once for each batch, so its cost counts:
 ///
 /// 1. A batch of one key needs none.
 /// 2. Keys that ascend are compared with the key before. Most batches of several keys are sorted.

@@ -13,10 +13,10 @@ import BalsaPlatform
 ///
 /// A batch is a set of writes, whose order means nothing:
 ///
-/// - Each key is put or deleted at most once. An engine refuses a batch that repeats a key: both writes would have the same
-///   sequence number.
-/// - A range deletion hides strictly older writes, and so none of its own batch. A put of a key in the range stays visible,
-///   wherever the two stand in the batch.
+/// - Each key is put or deleted at most once. An engine refuses a batch that repeats a key: both writes would have the
+///   same sequence number.
+/// - A range deletion hides strictly older writes, and so none of its own batch. A put of a key in the range stays
+///   visible, wherever the two stand in the batch.
 /// - Range deletions may overlap and repeat each other. Together they delete what any of them does.
 public struct WriteBatch: Sendable {
     static let headerBytes = 4
@@ -76,8 +76,8 @@ public struct WriteBatch: Sendable {
         append(.deletion, prefix, key, WriteBatch.nothing)
     }
 
-    /// Deletes the keys from `start` up to `end`, which is excluded. Does nothing if both are equal. An engine refuses the
-    /// batch if `end` is below `start`.
+    /// Deletes the keys from `start` up to `end`, which is excluded. Does nothing if both are equal. An engine refuses
+    /// the batch if `end` is below `start`.
     public mutating func deleteRange(from start: Bytes, to end: Bytes) {
         guard start < end else { return refuseRange(start, end) }
         start.withUnsafeBytes { start in
@@ -192,7 +192,8 @@ public struct WriteBatch: Sendable {
         if let offset = repetition { throw DecodingError(.inconsistent, "repeated key", at: offset) }
     }
 
-    /// The operation at `offset` of an encoded batch, and moves `offset` to the next one. The kind is that of the bytes.
+    /// The operation at `offset` of an encoded batch, and moves `offset` to the next one. The kind is that of the
+    /// bytes.
     @inline(__always)
     static func operation(
         of raw: UnsafeRawBufferPointer,

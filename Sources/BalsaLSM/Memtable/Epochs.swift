@@ -74,8 +74,8 @@ final class Epochs: @unchecked Sendable {
 
     /// Gives a pin back.
     ///
-    /// What a caller retained while it had the pin is retained when this runs: the optimizer moves no retain past a call that
-    /// it cannot look into, and the other branch takes a lock.
+    /// What a caller retained while it had the pin is retained when this runs: the optimizer moves no retain past a
+    /// call that it cannot look into, and the other branch takes a lock.
     @inline(__always)
     func unpin(_ pin: Pin) {
         if pin.slot > 0 {

@@ -5,8 +5,8 @@ import CBalsaPlatform
 /// What was there at the last seek is visited; what was inserted since may or may not be. The cursor keeps its memtable
 /// alive. What it lends is valid until it moves. A step allocates nothing, unless the tree is deeper than ever before.
 ///
-/// A cursor for a reader shows one entry a key, whatever number of versions there are: the newest one that the reader sees,
-/// or the oldest one if the reader sees none.
+/// A cursor for a reader shows one entry a key, whatever number of versions there are: the newest one that the reader
+/// sees, or the oldest one if the reader sees none.
 struct MemtableCursor {
     /// A node on the way from the root, and which of its children the way goes on with.
     private struct Step {

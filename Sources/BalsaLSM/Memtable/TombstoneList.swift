@@ -126,9 +126,9 @@ final class TombstoneList: @unchecked Sendable {
         return 0
     }
 
-    /// How far the pieces around `key` reach in which a deletion from `sequence` to `readSequence` covers everything: the end
-    /// behind the key, which is excluded, or the start before it. Nil if there is no such piece at the key. Lent while the list
-    /// lives.
+    /// How far the pieces around `key` reach in which a deletion from `sequence` to `readSequence` covers everything:
+    /// the end behind the key, which is excluded, or the start before it. Nil if there is no such piece at the key.
+    /// Lent while the list lives.
     ///
     /// Complexity: linear in the pieces that it passes, of which it passes 1,000 at most.
     func edge(

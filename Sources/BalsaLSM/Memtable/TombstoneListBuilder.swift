@@ -37,8 +37,8 @@ struct TombstoneListBuilder {
         )
     }
 
-    /// Deletions that come piece by piece, as a list gives them: in the order of their keys, each piece with its sequence
-    /// numbers descending. Nil for others.
+    /// Deletions that come piece by piece, as a list gives them: in the order of their keys, each piece with its
+    /// sequence numbers descending. Nil for others.
     private static func ofPieces(_ deletions: [RangeDeletion]) -> TombstoneListBuilder? {
         var builder = TombstoneListBuilder()
         var next = deletions.startIndex

@@ -2,10 +2,10 @@ import BalsaPlatform
 
 /// The range deletions of a memtable at one moment: a few lists, in which a search looks one after the other.
 ///
-/// One more deletion would cost a copy of all others if there were one list. It becomes a list of its own instead, and lists
-/// are merged as in a log-structured merge tree: the new one takes along every list that is at most twice as long as what is
-/// merged already. Each list is therefore more than twice as long as the next, so n deletions lie in O(log n) lists, and
-/// each of them is copied O(log n) times.
+/// One more deletion would cost a copy of all others if there were one list. It becomes a list of its own instead, and
+/// lists are merged as in a log-structured merge tree: the new one takes along every list that is at most twice as long
+/// as what is merged already. Each list is therefore more than twice as long as the next, so n deletions lie in O(log
+/// n) lists, and each of them is copied O(log n) times.
 ///
 /// A set never changes. The memtable publishes each new one by an atomic pointer and retires the old one.
 final class TombstoneSet: @unchecked Sendable {

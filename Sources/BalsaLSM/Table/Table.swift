@@ -18,8 +18,8 @@ final class Table: @unchecked Sendable {
     let largestEntrySequence: SequenceNumber
     /// How many bytes of entries can be dropped, as far as the table itself shows, from ``deadSequence`` on.
     let deadBytes: UInt64
-    /// From which retention mark on everything dead in the table, and every tombstone over nothing, can be dropped; 0 if there is
-    /// nothing dead.
+    /// From which retention mark on everything dead in the table, and every tombstone over nothing, can be dropped; 0
+    /// if there is nothing dead.
     let deadSequence: SequenceNumber
     /// Whether some key has several entries.
     let hasVersions: Bool

@@ -7,9 +7,9 @@ import CBalsaPlatform
 /// block stays valid when the cache drops it and when the table is closed. Moving costs no allocation but for a block that
 /// is read, or a key longer than all before.
 ///
-/// A cursor for a reader shows, of every key, the newest entry that the reader sees. It may also show entries that the reader
-/// does not see, which the caller ignores, but never a second one that it sees. A key with many versions costs a search, in
-/// place of a step for each of them.
+/// A cursor for a reader shows, of every key, the newest entry that the reader sees. It may also show entries that the
+/// reader does not see, which the caller ignores, but never a second one that it sees. A key with many versions costs a
+/// search, in place of a step for each of them.
 ///
 /// A copy shares the memory in which the key is put together with the original: only one of them may be used.
 struct TableCursor {
@@ -21,8 +21,8 @@ struct TableCursor {
 
     private let table: Table
     private let fillsCache: Bool
-    /// The trailer before all that the reader sees; nil if all entries are visited, or if the reader sees all of them and no key
-    /// has two.
+    /// The trailer before all that the reader sees; nil if all entries are visited, or if the reader sees all of them
+    /// and no key has two.
     private let ceiling: Trailer?
     /// The block that the cursor is in. It may keep one when it is invalid, to find the way back without the cache.
     private var block: Block?
@@ -150,8 +150,8 @@ struct TableCursor {
         try showNewestVisible(ceiling)
     }
 
-    /// Where the cursor is at an entry that the reader does not see, goes to an older one of the key that it sees. It may be at
-    /// another entry that it does not see afterwards.
+    /// Where the cursor is at an entry that the reader does not see, goes to an older one of the key that it sees. It
+    /// may be at another entry that it does not see afterwards.
     @inline(__always)
     private mutating func showVisible(_ ceiling: Trailer) throws(EngineError) {
         if position >= 0, trailer > ceiling { try findVisible(ceiling) }

@@ -89,8 +89,9 @@ final class TableWriter {
 
     /// Adds an entry behind all others.
     ///
-    /// - Throws: *invalid* for a key or value that does not fit into the format, *damaged* for an entry that does not come after
-    ///   the last one or is a range deletion: the entries are those of other tables. The writer is as before then.
+    /// - Throws: *invalid* for a key or value that does not fit into the format, *damaged* for an entry that does not
+    ///   come after the last one or is a range deletion: the entries are those of other tables. The writer is as before
+    ///   then.
     func add(
         _ key: UnsafeRawBufferPointer,
         _ trailer: Trailer,
@@ -108,7 +109,8 @@ final class TableWriter {
         if block.byteCount >= blockBytes { try finishBlock() }
     }
 
-    /// Says which range deletions are going to be added: what they hide counts as dead. Called before any entry is added.
+    /// Says which range deletions are going to be added: what they hide counts as dead. Called before any entry is
+    /// added.
     func expect(_ tombstones: TombstoneList) {
         precondition(counts.entryCount == 0, "an entry was counted without the range deletions that hide it")
         hiding = tombstones
@@ -143,7 +145,8 @@ final class TableWriter {
         return order != 0
     }
 
-    /// Counts an entry that is hidden in this table, or is a deletion. Called while the entry before it is the last one.
+    /// Counts an entry that is hidden in this table, or is a deletion. Called while the entry before it is the last
+    /// one.
     private func countDead(
         _ key: UnsafeRawBufferPointer,
         _ trailer: Trailer,

@@ -11,7 +11,8 @@ final class Version: @unchecked Sendable {
     let levels: [[TableHandle]]
     /// The highest sequence number at or below which anything has been dropped: reads below it may be wrong.
     let floor: SequenceNumber
-    /// The lowest retention mark at which something dead in a table can be dropped; the highest number there is if nothing can.
+    /// The lowest retention mark at which something dead in a table can be dropped; the highest number there is if
+    /// nothing can.
     let deadSequence: SequenceNumber
     /// Whether each level has range tombstones.
     let levelsWithTombstones: [Bool]
@@ -92,7 +93,8 @@ final class Version: @unchecked Sendable {
 
     // MARK: The order of a level
 
-    /// Whether a table comes before another one of its level: the newest first in the first level, by key in the others.
+    /// Whether a table comes before another one of its level: the newest first in the first level, by key in the
+    /// others.
     static func isBefore(_ left: TableMetadata, _ right: TableMetadata, in level: Int) -> Bool {
         guard level == 0 else { return left.smallest < right.smallest }
         return (left.largestSequence, left.number) > (right.largestSequence, right.number)

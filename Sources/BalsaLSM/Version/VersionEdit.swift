@@ -56,8 +56,8 @@ struct ManifestState: Equatable, Sendable {
 
     /// What keeps the edit from being applied; nil where nothing does, and the edit has been.
     ///
-    /// Complexity: for an edit of few tables, O(log n) comparisons of keys for each of them, and O(n) steps that look at a number.
-    /// An edit of many tables sorts and checks all of them, once.
+    /// Complexity: for an edit of few tables, O(log n) comparisons of keys for each of them, and O(n) steps that look
+    /// at a number. An edit of many tables sorts and checks all of them, once.
     mutating func apply(_ edit: VersionEdit) -> String? {
         for removed in edit.removed {
             guard removed.level < levels.count,

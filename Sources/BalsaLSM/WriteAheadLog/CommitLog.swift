@@ -13,8 +13,8 @@ final class CommitLog: @unchecked Sendable {
     private var commits: GroupCommit
     private let condition = Condition()
 
-    /// How much the file that is being written counts towards its limit, in bytes. For the writer, who alone makes it grow or begins another file,
-    /// and so needs no lock.
+    /// How much the file that is being written counts towards its limit, in bytes. For the writer, who alone makes it
+    /// grow or begins another file, and so needs no lock.
     private(set) var byteCount: UInt64
 
     /// Takes over a log that was opened, and that nobody else uses from now on.
@@ -64,8 +64,8 @@ final class CommitLog: @unchecked Sendable {
 
     /// Waits until a batch is durable, and performs the sync if nobody else does.
     ///
-    /// - Throws: the failure of a sync, after which it is unknown whether the batch is durable; *invalid* for the ticket of
-    ///   another engine or of an earlier opening.
+    /// - Throws: the failure of a sync, after which it is unknown whether the batch is durable; *invalid* for the
+    ///   ticket of another engine or of an earlier opening.
     func wait(for ticket: CommitTicket) throws(EngineError) {
         condition.withLock { commits.want(ticket) }
         while true {

@@ -11,8 +11,8 @@ public struct CommitTicket: Equatable, Sendable {
         self.origin = origin
     }
 
-    /// What an engine says of a ticket that it has not given since it was opened. The batch of the same number, if there is
-    /// one, is another batch.
+    /// What an engine says of a ticket that it has not given since it was opened. The batch of the same number, if
+    /// there is one, is another batch.
     static let isForeign = EngineError(
         .invalid,
         "the ticket is not from this engine, or from before it was opened again: read the batch's keys instead"

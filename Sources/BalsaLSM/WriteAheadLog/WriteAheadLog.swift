@@ -168,8 +168,9 @@ final class WriteAheadLog {
 
     // MARK: Writing
 
-    /// How much the file that is being written counts towards its limit, in bytes: the padding before each sync is left out,
-    /// which is most of the file where every small batch is synced alone. A file may become eight times as long by it.
+    /// How much the file that is being written counts towards its limit, in bytes: the padding before each sync is left
+    /// out, which is most of the file where every small batch is synced alone. A file may become eight times as long by
+    /// it.
     var byteCount: UInt64 { max(current.end - current.paddingByteCount, current.end / 8) }
 
     /// Whether the file that is being written has reached its limit: the memtable should be frozen and the log rotated.

@@ -87,7 +87,8 @@ public struct ByteWriter {
     public mutating func zeros(_ count: Int, _ field: StaticString) throws(DecodingError) {
         precondition(count >= 0, "bytes cannot be taken back")
         try checkRoom(count, field)
-        // A repeated element is appended byte by byte where nothing is optimized, and manifests are padded all the time.
+        // A repeated element is appended byte by byte where nothing is optimized, and manifests are padded all the
+        // time.
         var left = count
         while left > 0 {
             let part = min(left, ByteWriter.zeroPage.count)

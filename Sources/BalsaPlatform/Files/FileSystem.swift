@@ -14,17 +14,19 @@ public enum OpenMode: Sendable {
 /// was not synced and fails on demand. They pass one conformance suite. Paths are absolute or relative to the working
 /// directory, with `/` between their parts.
 ///
-/// What a path names may change while a process runs. ``bound(to:)`` gives a file system that goes on reaching the files of a directory
-/// that were there when it was bound, and that fails where the directory's path names another one.
+/// What a path names may change while a process runs. ``bound(to:)`` gives a file system that goes on reaching the
+/// files of a directory that were there when it was bound, and that fails where the directory's path names another one.
 ///
 /// Durability has two halves. ``File/sync()`` makes a file's bytes durable; ``syncDirectory(_:)`` makes durable that
 /// the file exists under its name. A name that was created, renamed or removed and not followed by a directory sync
 /// may or may not be there after a power loss, in any combination.
 public protocol FileSystem: AnyObject, Sendable {
-    /// The same files, bound to a directory: the path of the directory, which must exist, is resolved now and never again.
+    /// The same files, bound to a directory: the path of the directory, which must exist, is resolved now and never
+    /// again.
     ///
-    /// What is created, renamed, linked or removed below it, and what is synced, fails with *exchanged* once the directory, or one
-    /// below it, is not what its path names. A file system whose paths nobody else changes may return itself.
+    /// What is created, renamed, linked or removed below it, and what is synced, fails with *exchanged* once the
+    /// directory, or one below it, is not what its path names. A file system whose paths nobody else changes may return
+    /// itself.
     func bound(to directory: String) throws(FileError) -> any FileSystem
 
     /// Opens a file.
@@ -56,8 +58,9 @@ public protocol FileSystem: AnyObject, Sendable {
 
     /// Takes an exclusive lock on a file, which is created if need be, and on the directory that it lies in.
     ///
-    /// There is one lock at a time in a directory. A caller that finds the file removed, or under another name, is refused all the
-    /// same, because the directory is locked; and nothing is created then. The lock holds against other processes and against other callers in this process, until it is released.
+    /// There is one lock at a time in a directory. A caller that finds the file removed, or under another name, is
+    /// refused all the same, because the directory is locked; and nothing is created then. The lock holds against other
+    /// processes and against other callers in this process, until it is released.
     ///
     /// - Throws: ``FileError`` with *would block* when somebody else holds it.
     func lock(_ path: String) throws(FileError) -> any FileLock

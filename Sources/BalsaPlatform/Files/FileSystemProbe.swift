@@ -71,8 +71,8 @@ package enum FileSystemProbe {
         }
     }
 
-    /// What stands where a directory was to be created, in words; nil where nothing does. That something *exists* would be no help
-    /// to a reader, who wants the directory to exist.
+    /// What stands where a directory was to be created, in words; nil where nothing does. That something *exists* would
+    /// be no help to a reader, who wants the directory to exist.
     private static func obstacle(_ error: FileError, in fileSystem: any FileSystem) -> String? {
         guard error.operation == .createDirectory, error.number == .exists || error.number == .notDirectory else {
             return nil
@@ -115,13 +115,13 @@ package enum FileSystemProbe {
 
     /// Whether a failed operation shows that the file system cannot do it at all.
     ///
-    /// Only what the system documents so. All else comes from the process, the user, the device or the moment, such as too many
-    /// open files or a directory that is immutable, and is reported as what it is.
+    /// Only what the system documents so. All else comes from the process, the user, the device or the moment, such as
+    /// too many open files or a directory that is immutable, and is reported as what it is.
     private static func provesLack(_ error: FileError) -> Bool {
         switch error.number {
         case .unsupported, .noSystemCall, .invalid: true
-        // The file was made a moment ago by the same user, so this is no question of rights: link(2), "does not support the
-        // creation of hard links".
+        // The file was made a moment ago by the same user, so this is no question of rights: link(2), "does not support
+        // the creation of hard links".
         case .notPermitted: error.operation == .link
         case .exists: error.operation == .rename
         // A network file system turns the lock into one of another kind, which needs a server or a writable descriptor.

@@ -36,10 +36,11 @@ struct FileLocation {
 
 /// A directory and those below it, each held by a descriptor from its first use.
 ///
-/// What a path names may change under a process: it changes its working directory, or somebody renames, replaces, removes or covers
-/// a directory. All operations are therefore relative to descriptors, and reach the files that were opened. Before a name is
-/// created, changed or removed, and after each sync, ``check(_:_:_:)`` compares what the path names with what is held. A caller
-/// would otherwise go on writing files that nobody finds at the next opening. Once they differ, every such operation fails.
+/// What a path names may change under a process: it changes its working directory, or somebody renames, replaces,
+/// removes or covers a directory. All operations are therefore relative to descriptors, and reach the files that were
+/// opened. Before a name is created, changed or removed, and after each sync, ``check(_:_:_:)`` compares what the path
+/// names with what is held. A caller would otherwise go on writing files that nobody finds at the next opening. Once
+/// they differ, every such operation fails.
 final class HeldDirectories: Sendable {
     /// The root, as callers write it.
     private let prefix: String
@@ -56,8 +57,8 @@ final class HeldDirectories: Sendable {
         root = try HeldDirectory(try Descriptor.open(path, O_RDONLY | O_DIRECTORY, .open), path)
     }
 
-    /// Where `path` is. A path outside of the root is resolved by the system, and so is the root itself where it is to be changed:
-    /// its name is in a directory outside.
+    /// Where `path` is. A path outside of the root is resolved by the system, and so is the root itself where it is to
+    /// be changed: its name is in a directory outside.
     func locate(
         _ path: String,
         toChange isChange: Bool,

@@ -23,7 +23,8 @@ final class LinuxFile: File {
 
     /// A file with a descriptor that it will close.
     ///
-    /// - Parameter checkDirectory: is called after each sync, and throws where the file cannot be found by its path any more.
+    /// - Parameter checkDirectory: is called after each sync, and throws where the file cannot be found by its path any
+    ///   more.
     init(
         owning descriptor: Int32,
         path: String,

@@ -6,10 +6,11 @@ import Glibc
 /// may turn it into a record lock, which every caller in the process shares and which is lost as soon as any of them
 /// closes the file; the table is asked first, before the file is even opened a second time.
 ///
-/// Both cover the directory as well as the file in it: a file can be removed under a running store, and the next caller would create
-/// and lock another one. A directory that has been removed cannot be opened again.
+/// Both cover the directory as well as the file in it: a file can be removed under a running store, and the next caller
+/// would create and lock another one. A directory that has been removed cannot be opened again.
 final class LinuxFileLock: FileLock {
-    /// The files and directories that this process holds: locks are the system's and hence global, and so is the note of them.
+    /// The files and directories that this process holds: locks are the system's and hence global, and so is the note
+    /// of them.
     private static let held = Locked<[FileIdentity]>([])
 
     private let identities: [FileIdentity]
@@ -22,7 +23,8 @@ final class LinuxFileLock: FileLock {
 
     deinit { release() }
 
-    /// Takes the lock on the file at `location` and on its directory, the directory first: where that is refused, no file is created.
+    /// Takes the lock on the file at `location` and on its directory, the directory first: where that is refused, no
+    /// file is created.
     ///
     /// - Parameters:
     ///   - location: where the file is.

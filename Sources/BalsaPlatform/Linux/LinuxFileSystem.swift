@@ -5,8 +5,8 @@ import Glibc
 /// Any number of instances may be used side by side and from any thread. Files are created
 /// with permission 0600 and directories with 0700, whatever the process' mask says, and no descriptor is inherited by a program that the process starts.
 ///
-/// An instance that is bound to a directory, by ``bound(to:)``, resolves the directory's path once. What is below is reached by
-/// descriptors from then on, as ``HeldDirectories`` says.
+/// An instance that is bound to a directory, by ``bound(to:)``, resolves the directory's path once. What is below is
+/// reached by descriptors from then on, as ``HeldDirectories`` says.
 ///
 /// A call that a signal interrupted is made again, a sync included: an interrupted sync has neither failed nor
 /// reported an error, so what the device has to say is still to come. A sync that *failed* is never made again here.

@@ -2,9 +2,10 @@ import Glibc
 
 /// Ports of this machine's loopback that no other process is given while this lives.
 ///
-/// The system chooses them, unless they are named. A socket stays bound to each of them and does not listen: the system then
-/// gives the port neither to a process that asks for any port nor to a connection that goes out. A member can still listen on
-/// it, because both allow the address to be used again. Nobody listens on a reserved port until a member does.
+/// The system chooses them, unless they are named. A socket stays bound to each of them and does not listen: the system
+/// then gives the port neither to a process that asks for any port nor to a connection that goes out. A member can
+/// still listen on it, because both allow the address to be used again. Nobody listens on a reserved port until a
+/// member does.
 package final class ReservedPorts: @unchecked Sendable {
     /// The system gave no port.
     package struct Failure: Error, CustomStringConvertible {

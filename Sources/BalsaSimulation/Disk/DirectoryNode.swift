@@ -7,8 +7,8 @@ enum Inode: Equatable {
 /// A name in a directory, compared byte by byte as a kernel does. Strings compare by what they look like.
 struct FileName: Comparable {
     let text: String
-    /// The bytes of the text in groups of eight, each a number whose order is that of the bytes; the last is filled up with
-    /// zeros, which no name contains. A disk compares names all the time.
+    /// The bytes of the text in groups of eight, each a number whose order is that of the bytes; the last is filled up
+    /// with zeros, which no name contains. A disk compares names all the time.
     private let words: [UInt64]
 
     init(text: String) {

@@ -148,8 +148,9 @@ struct Certificate {
         }
     }
 
-    /// Whether a page says where the next one begins: at the next pair in ascending order; in descending order, where it is
-    /// the excluded bound of the next page, between the last pair and the next. A page may end early, for its bytes.
+    /// Whether a page says where the next one begins: at the next pair in ascending order; in descending order, where
+    /// it is the excluded bound of the next page, between the last pair and the next. A page may end early, for its
+    /// bytes.
     private func isRight(
         _ continuation: Bytes?,
         after last: KeyValuePair?,

@@ -2,8 +2,8 @@ import BalsaRaft
 
 /// Checks that virtual time goes on: events that cause each other without taking any would never end.
 ///
-/// How many events a second of virtual time has depends on the load and on how fast the disks and the network of the scenario
-/// are. The bound is therefore on a millisecond, and far above what any scenario can do in one.
+/// How many events a second of virtual time has depends on the load and on how fast the disks and the network of the
+/// scenario are. The bound is therefore on a millisecond, and far above what any scenario can do in one.
 struct ProgressCheck {
     /// How many events there may be in a millisecond.
     static let mostEvents: UInt64 = 1_000_000

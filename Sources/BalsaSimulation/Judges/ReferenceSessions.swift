@@ -3,8 +3,8 @@ import BalsaKeyValue
 /// The sessions of a store as `Docs/CommandFormat.md` describes them, in one plain array.
 ///
 /// It decides of every command of the log whether it is executed, answered as before, or refused, and with which of the
-/// refusals. The members are held against it, so it shares none of the code by which they decide; commands and replies are
-/// decoded by the same code. Each step looks at all sessions.
+/// refusals. The members are held against it, so it shares none of the code by which they decide; commands and replies
+/// are decoded by the same code. Each step looks at all sessions.
 struct ReferenceSessions {
     /// What must become of a command.
     enum Admission: Equatable {

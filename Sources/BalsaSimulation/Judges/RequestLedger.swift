@@ -47,8 +47,8 @@ struct RequestLedger {
         replies.append(nil)
     }
 
-    /// The highest revision below which a member that has applied through `applied` may refuse reads: what lies further back
-    /// than the retained revisions or the retained time.
+    /// The highest revision below which a member that has applied through `applied` may refuse reads: what lies further
+    /// back than the retained revisions or the retained time.
     func highestRetentionMark(at applied: LogIndex) -> UInt64 {
         guard applied >= 1, applied <= lastIndex else { return 0 }
         let byCount = applied > limits.retainedRevisions ? applied - limits.retainedRevisions : 0

@@ -1,7 +1,7 @@
 /// The invariants whose violation ends a run.
 ///
-/// All of them, as a rule. With fewer, a run goes on past a violation of the others, so that a checker is shown to find an
-/// error by itself, and not only behind another one that looks first.
+/// All of them, as a rule. With fewer, a run goes on past a violation of the others, so that a checker is shown to find
+/// an error by itself, and not only behind another one that looks first.
 public struct InvariantSet: Equatable, Sendable {
     /// A bit for each case of ``Invariant``, in their order.
     private var bits: UInt32 = 0

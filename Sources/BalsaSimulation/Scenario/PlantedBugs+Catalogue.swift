@@ -106,13 +106,15 @@ public struct PlantedBug: Sendable {
     public func scenario(seed: UInt64) -> Scenario { setting.scenario(seed: seed) }
 }
 
-/// How an invariant finds a planted error by itself: measured by `balsa simulate --planted rates`, which prints it again.
+/// How an invariant finds a planted error by itself: measured by `balsa simulate --planted rates`, which prints it
+/// again.
 public struct PlantedRecord: Equatable, Sendable {
     /// The error's name.
     public let name: String
     /// The invariant, which is enforced alone.
     public let invariant: Invariant
-    /// In how many of the seeds 1 to 100 it has to find the error: 60 % of those in which it did when this was recorded.
+    /// In how many of the seeds 1 to 100 it has to find the error: 60 % of those in which it did when this was
+    /// recorded.
     public let leastHits: Int
     /// A seed in which it finds the error early.
     public let seed: UInt64

@@ -14,7 +14,8 @@ public struct PlantedBugs: OptionSet, Sendable {
     /// The errors whose bits are set.
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    // What each breaks, and which invariant finds it, is in the catalogue. The core takes the first seven bits as they are.
+    // What each breaks, and which invariant finds it, is in the catalogue. The core takes the first seven bits as they
+    // are.
     static let voteNotPersisted = PlantedBugs(rawValue: 1 << 0)
     static let ackBeforeOwnSync = PlantedBugs(rawValue: 1 << 1)
     static let commitOldTermByCounting = PlantedBugs(rawValue: 1 << 2)

@@ -124,7 +124,8 @@ extension Scenario {
         faults.append(fault)
     }
 
-    /// Has a member outside of the core drop what reaches it, from the second second to the end, in place of all faults.
+    /// Has a member outside of the core drop what reaches it, from the second second to the end, in place of all
+    /// faults.
     mutating func dropIncoming(of member: MemberID) {
         core = memberIDs.filter { $0 != member }.reduce(0) { $0 | Scenario.bit($1) }
         var fault = Fault(at: .seconds(2), kind: .deaf)
@@ -133,7 +134,8 @@ extension Scenario {
         faults = [fault]
     }
 
-    /// Makes segments of the log small, and drops them as soon as their entries are in the state, so that they are used again.
+    /// Makes segments of the log small, and drops them as soon as their entries are in the state, so that they are used
+    /// again.
     mutating func recycleSegments() {
         sectorBytes = 512
         smallestSegmentBytes = 4096
@@ -144,7 +146,8 @@ extension Scenario {
         entriesKept = 0
     }
 
-    /// Makes memtables and tables small and retains few revisions, so that compactions drop what was there a moment ago.
+    /// Makes memtables and tables small and retains few revisions, so that compactions drop what was there a moment
+    /// ago.
     mutating func compactOften() {
         keys = min(keys, 3)
         thinking = .milliseconds(10)

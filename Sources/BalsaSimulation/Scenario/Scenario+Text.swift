@@ -129,8 +129,8 @@ extension Scenario {
 
     /// Checks that the scenario can be run.
     ///
-    /// - Throws: ``ScenarioError`` with the first property that cannot be: a number outside of its range, a fault of a member
-    ///   that there is not, a ``core`` that is no majority, or limits that contradict each other.
+    /// - Throws: ``ScenarioError`` with the first property that cannot be: a number outside of its range, a fault of a
+    ///   member that there is not, a ``core`` that is no majority, or limits that contradict each other.
     public func validate() throws(ScenarioError) {
         for field in scenarioFields where !field.range.contains(field.read(self)) {
             let (lowest, highest) = (field.range.lowerBound, field.range.upperBound)

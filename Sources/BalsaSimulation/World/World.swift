@@ -187,9 +187,9 @@ final class World {
 
     /// Runs `check` and notes what it finds.
     ///
-    /// A violation of an enforced invariant ends the run: nothing is checked after it. A violation of another one ends this
-    /// call of `check` alone, what the checker would have noted or found behind it included, and the run goes on. The
-    /// first one of each invariant is kept for ``RunReport/unenforced``.
+    /// A violation of an enforced invariant ends the run: nothing is checked after it. A violation of another one ends
+    /// this call of `check` alone, what the checker would have noted or found behind it included, and the run goes on.
+    /// The first one of each invariant is kept for ``RunReport/unenforced``.
     func judge(_ check: () throws -> Void) {
         guard violation == nil else { return }
         do {

@@ -146,8 +146,8 @@ struct OutboundConnection {
                 .setDeadline(now &+ backoff.longest(&random)),
             ]
         case (.handshaking, .asked):
-            // The peer is there and waits for the answer. Once: a peer that asks again and again is not to be answered as fast
-            // as the network allows.
+            // The peer is there and waits for the answer. Once: a peer that asks again and again is not to be answered
+            // as fast as the network allows.
             if !wasAsked { backoff.reset() }
             wasAsked = true
             fail(at: now, &random, into: &effects)

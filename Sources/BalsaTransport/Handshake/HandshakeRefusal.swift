@@ -83,7 +83,8 @@ public struct HandshakeRefusal: Error, Equatable, Sendable, CustomStringConverti
         return refusal
     }
 
-    /// Whether the refusal only asks for an opening that the next introduction shows, as ``IdentityRefusal/isPassing`` says.
+    /// Whether the refusal only asks for an opening that the next introduction shows, as ``IdentityRefusal/isPassing``
+    /// says.
     public var isPassing: Bool {
         guard case .identity(let refusal) = reason else { return false }
         return refusal.isPassing

@@ -45,7 +45,8 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
     /// Whether the system takes no more bytes, and will say when it does.
     private var isBlocked = false
     private var pieces: [Bytes] = []
-    /// Why the last attempt failed or the connection was lost; nil while it is open, and before the first attempt has ended.
+    /// Why the last attempt failed or the connection was lost; nil while it is open, and before the first attempt has
+    /// ended.
     private var trouble: String?
     /// Whether that attempt made no connection. Then the reason is out of date as soon as one is made.
     private var isUnreached = false

@@ -77,7 +77,8 @@ final class Selector {
         events.deallocate()
     }
 
-    /// Gives the descriptors back. May be called again; nothing but ``wake()`` is called afterwards, which does nothing then.
+    /// Gives the descriptors back. May be called again; nothing but ``wake()`` is called afterwards, which does nothing
+    /// then.
     func closeDescriptors() {
         wakeUp.withLock { wakeUp in
             guard let counter = wakeUp else {

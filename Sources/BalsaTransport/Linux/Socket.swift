@@ -60,7 +60,8 @@ enum Socket {
         }
     }
 
-    /// Lets others connect to a socket that is bound. Two sockets can be bound to one port; the second one that listens is refused.
+    /// Lets others connect to a socket that is bound. Two sockets can be bound to one port; the second one that listens
+    /// is refused.
     static func listen(_ descriptor: Int32, named name: NetworkAddress, backlog: Int32) throws(TransportError) {
         guard Glibc.listen(descriptor, backlog) == 0 else {
             throw TransportError(.system, "listen on `\(name)`", number: .last)
@@ -74,7 +75,8 @@ enum Socket {
         return errno == EINPROGRESS || errno == EINTR ? .underWay : .failed(.last)
     }
 
-    /// Why an attempt to connect that was under way has failed, once the descriptor is writable; nil where it has succeeded.
+    /// Why an attempt to connect that was under way has failed, once the descriptor is writable; nil where it has
+    /// succeeded.
     static func connectFailure(_ descriptor: Int32) -> FileError.Number? {
         var number: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)

@@ -8,8 +8,8 @@ public struct TCPOptions: Sendable {
     public var advertise: NetworkAddress?
     /// What protects the connections. Unless told otherwise, only this machine may connect.
     public var security = NetworkSecurity.loopbackOnly
-    /// How long the frames are that this member sends of its own accord, which ``maxQueuedBytes`` has to fit. What others send is
-    /// taken up to the maximum of the format.
+    /// How long the frames are that this member sends of its own accord, which ``maxQueuedBytes`` has to fit. What
+    /// others send is taken up to the maximum of the format.
     public var wire = WireOptions()
     /// How long a connection may exist before both sides have said who they are.
     public var handshakeTimeout: Duration = .seconds(5)
@@ -25,8 +25,8 @@ public struct TCPOptions: Sendable {
     public var userTimeout: Duration = .seconds(10)
     /// After how much silence the system asks whether the other side is still there.
     public var keepalive: Duration = .seconds(5)
-    /// How much may wait for one peer on one path, in bytes; 32 MiB. Two frames of the greatest length
-    /// have to fit: one that the system has taken in part, and one that is new. A queue that is empty takes a frame of any length.
+    /// How much may wait for one peer on one path, in bytes; 32 MiB. Two frames of the greatest length have to fit: one
+    /// that the system has taken in part, and one that is new. A queue that is empty takes a frame of any length.
     public var maxQueuedBytes = 32 << 20
     /// How many frames may wait for one peer on one path.
     public var maxQueuedFrames = 16_384

@@ -127,8 +127,8 @@ public struct IdentityRefusal: Error, Equatable, Sendable, CustomStringConvertib
         }
     }
 
-    /// Whether it only asks the refused member to show an opening, which its next introduction does: nobody has to hear of it.
-    /// That is not so if the opening was shown already, or if another member or another cluster asks.
+    /// Whether it only asks the refused member to show an opening, which its next introduction does: nobody has to hear
+    /// of it. That is not so if the opening was shown already, or if another member or another cluster asks.
     public var isPassing: Bool {
         reason == .unproven && !isShown && refuser == meant && cluster == memberCluster
     }

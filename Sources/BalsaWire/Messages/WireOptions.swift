@@ -1,8 +1,8 @@
 /// The limits of what crosses the network. All are in bytes.
 ///
-/// What is longer is refused before it is sent, and before memory is taken for it. Members check what arrives, and what they pass on
-/// of others, against ``formatMaximum``: how long the frames are that each of them makes of its own commands, appends and
-/// checkpoints is its own affair.
+/// What is longer is refused before it is sent, and before memory is taken for it. Members check what arrives, and what
+/// they pass on of others, against ``formatMaximum``: how long the frames are that each of them makes of its own
+/// commands, appends and checkpoints is its own affair.
 public struct WireOptions: Equatable, Sendable {
     /// How long a frame may be with its header, whatever its kind; 4 MiB of entries, or of a checkpoint, and room for all
     /// that stands before them. Counts as 1 GiB where it is more.

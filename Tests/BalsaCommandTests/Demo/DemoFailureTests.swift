@@ -114,8 +114,8 @@ final class DemoFailureTests: XCTestCase {
 
     // MARK: The kind
 
-    /// Files are read and written by `BalsaPlatform`, whose errors name the operation, the path and the reason. What Foundation
-    /// throws is caught where it is thrown.
+    /// Files are read and written by `BalsaPlatform`, whose errors name the operation, the path and the reason. What
+    /// Foundation throws is caught where it is thrown.
     func testSources_ofTheCommand_letNoErrorOfFoundationPass() throws {
         var root = URL(fileURLWithPath: #filePath)
         for _ in 0..<4 { root.deleteLastPathComponent() }

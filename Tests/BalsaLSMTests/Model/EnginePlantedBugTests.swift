@@ -3,8 +3,8 @@ import XCTest
 
 @testable import BalsaLSM
 
-/// The model is tested itself: it has to notice each error that can be built into an engine, in a recorded case, in the way
-/// that the error calls for; and nothing in the same case without it.
+/// The model is tested itself: it has to notice each error that can be built into an engine, in a recorded case, in the
+/// way that the error calls for; and nothing in the same case without it.
 final class EnginePlantedBugTests: XCTestCase {
     /// How an error shows.
     private enum Notice: Equatable {

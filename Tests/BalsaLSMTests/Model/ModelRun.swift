@@ -143,7 +143,8 @@ final class ModelRun {
             expect(engine.checkInvariants(), nil, "invariants")
             return result != .idle
         } catch {
-            // Work that fails again and again rests, and a call without an attempt throws what the last one failed with.
+            // Work that fails again and again rests, and a call without an attempt throws what the last one failed
+            // with.
             let isExpected =
                 faults.count > before || workErrors.contains(error) || (isFull && error.cause?.number == .noSpace)
             guard isExpected, error.code == .file else { throw error }
@@ -319,8 +320,8 @@ final class ModelRun {
         }
     }
 
-    /// Scans in pages that end after a few pairs, or after a few entries that are not shown. How many pages there are is a
-    /// matter of the settings, so the history does not tell.
+    /// Scans in pages that end after a few pairs, or after a few entries that are not shown. How many pages there are
+    /// is a matter of the settings, so the history does not tell.
     private func scanPaged(
         from start: Bytes?,
         to end: Bytes?,

@@ -214,7 +214,8 @@ final class Host {
         let links = ((try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []).compactMap { name in
             (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(name)")).map { (name, $0) }
         }
-        // The host's own libraries make descriptors without files, which get low numbers and are no matter of the store.
+        // The host's own libraries make descriptors without files, which get low numbers and are no matter of the
+        // store.
         let below = links.filter { $0.1.hasPrefix(path) }
         let low = below.filter { (Int($0.0) ?? 0) <= 2 }.map { "\($0.0) \($0.1)" }.sorted()
         say("low descriptors: \(low)")

@@ -4,7 +4,8 @@ import XCTest
 
 @testable import Balsa
 
-/// What a host does to its own descriptors, its working directory and its store's directory, each in a process of its own.
+/// What a host does to its own descriptors, its working directory and its store's directory, each in a process of its
+/// own.
 final class HostTests: ProcessTestCase {
     private func withFolder(_ body: (String) async throws -> Void) async throws {
         let folder = try Folder()
@@ -265,7 +266,8 @@ final class HostTests: ProcessTestCase {
         }
     }
 
-    /// Does something to the directory of a running store, and holds that the store fails, says why, and has lost nothing.
+    /// Does something to the directory of a running store, and holds that the store fails, says why, and has lost
+    /// nothing.
     ///
     /// - Parameters:
     ///   - change: what is done to `D`.

@@ -24,8 +24,8 @@ final class PacingTests: XCTestCase {
         XCTAssertLessThanOrEqual(appends(member.takeSent(), to: 3), 1)
     }
 
-    /// A peer that is probed is sent no append for the commit alone: when it has answered, the next heartbeat tells it. It thus
-    /// learns of a commit one heartbeat interval after its answer at the latest.
+    /// A peer that is probed is sent no append for the commit alone: when it has answered, the next heartbeat tells it.
+    /// It thus learns of a commit one heartbeat interval after its answer at the latest.
     func testAProbedPeer_thatAnswersAfterTheCommit_learnsOfItByTheNextHeartbeat() throws {
         var member = try TestMember.leader(of: 3, term: 2, log: [1])
         member.hearAcceptance(from: [2], through: 2)

@@ -3,7 +3,8 @@ import BalsaSimulation
 import Glibc
 import XCTest
 
-/// What every file system promises that is bound to a directory, on the simulated disk; a subclass runs it on this machine's files.
+/// What every file system promises that is bound to a directory, on the simulated disk; a subclass runs it on this
+/// machine's files.
 class BoundFileSystemContractTests: XCTestCase {
     /// The files by their paths, to change what the bound ones lie in.
     private(set) var files: any FileSystem = SimulatedDisk().mount()

@@ -2,8 +2,9 @@ import XCTest
 
 @testable import BalsaSimulation
 
-/// The checkers are tested: the recorded seed of each planted error violates the invariant that the catalogue names, and of
-/// two named ones each without the other. That no seed fails without its error, `balsa simulate --planted replay` checks.
+/// The checkers are tested: the recorded seed of each planted error violates the invariant that the catalogue names,
+/// and of two named ones each without the other. That no seed fails without its error, `balsa simulate --planted
+/// replay` checks.
 final class PlantedBugTests: XCTestCase {
     private func check(_ name: String, line: UInt = #line) throws {
         let error = try XCTUnwrap(PlantedBugs.catalogue.first { $0.name == name }, line: line)

@@ -82,8 +82,8 @@ final class RefusedOpeningTests: XCTestCase {
         disk.processCrash()
     }
 
-    /// Entries of a term are in a log only when the vote of that term is durable: a vote of an earlier term was set back, and the
-    /// member may have promised since what it no longer knows.
+    /// Entries of a term are in a log only when the vote of that term is durable: a vote of an earlier term was set
+    /// back, and the member may have promised since what it no longer knows.
     func testAVote_thatIsOlderThanTheLog_isRefusedByNameAndNoByteChanges() throws {
         let disk = try closed()
         try extendLog(disk, term: 5)

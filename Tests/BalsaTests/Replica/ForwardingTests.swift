@@ -156,7 +156,8 @@ final class ForwardingTests: ReplicaTestCase {
         group.advance(by: .milliseconds(100))
     }
 
-    /// The caller was told *not applied*: a copy of the frame that comes when there is room again must not make that untrue.
+    /// The caller was told *not applied*: a copy of the frame that comes when there is room again must not make that
+    /// untrue.
     func testForward_copyBehindARefusalForWantOfRoom_isNotTaken() throws {
         let (group, leader, follower) = try startedBusy()
         let write = group.write(follower, "k", "late", as: command)
@@ -173,7 +174,8 @@ final class ForwardingTests: ReplicaTestCase {
         XCTAssertEqual(group.host(follower).reply(to: again)?.isSuccess, true, "another attempt has another number")
     }
 
-    /// The first copy was taken. A second one that finds no room must not be answered with a refusal that proves something.
+    /// The first copy was taken. A second one that finds no room must not be answered with a refusal that proves
+    /// something.
     func testForward_copyOfACommandThatWasTaken_isNotRefused() throws {
         let (group, leader, follower) = try started { $0.options.raft.maxUncommittedBytes = 100 }
         for host in group.hosts { host.holdsWrites = true }
@@ -187,7 +189,8 @@ final class ForwardingTests: ReplicaTestCase {
         XCTAssertEqual(group.host(follower).reply(to: write), .written(2))
     }
 
-    /// A leader that restarts or is elected again does not know which copies it has handled: it takes nothing of the time before.
+    /// A leader that restarts or is elected again does not know which copies it has handled: it takes nothing of the
+    /// time before.
     func testForward_frameOfAnEarlierTerm_isRefusedWithoutProof() throws {
         let (group, leader, follower) = try started()
         group.fate = { self.isForward($0) ? .isLost : .arrives }

@@ -8,7 +8,8 @@ import XCTest
 
 /// The longest frame, and what is longer than that.
 final class FrameLimitTests: ReplicaTestCase {
-    /// Such a command would enter the leader's log, and neither it nor anything behind it would ever reach another member.
+    /// Such a command would enter the leader's log, and neither it nor anything behind it would ever reach another
+    /// member.
     func testOptions_thatNeedLongerFramesThanTheFormatHas_areInvalid() throws {
         let changes: [(String, (inout ReplicaOptions) -> Void)] = [
             ("a command of 1073741824 bytes", { $0.maxCommandBytes = 1 << 30 }),
@@ -29,8 +30,8 @@ final class FrameLimitTests: ReplicaTestCase {
         }
     }
 
-    /// Whoever asks, the longest command that the options allow fits into each frame that carries it. The group decodes all frames
-    /// under the same limit.
+    /// Whoever asks, the longest command that the options allow fits into each frame that carries it. The group decodes
+    /// all frames under the same limit.
     func testCommands_asLongAsTheOptionsAllow_reachEveryMember() throws {
         let group = ReplicaGroup(members: 3)
         group.options.wire.maxFrameBytes = 2_000

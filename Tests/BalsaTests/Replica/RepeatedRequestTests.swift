@@ -9,7 +9,8 @@ import XCTest
 final class RepeatedRequestTests: ReplicaTestCase {
     private let command = CommandIdentity(session: 7, number: 1)
 
-    /// Sends the request to a follower, lets so many frames arrive, and crashes a member. All other frames of the attempt are lost.
+    /// Sends the request to a follower, lets so many frames arrive, and crashes a member. All other frames of the
+    /// attempt are lost.
     private func crashedGroup(_ victim: MemberID, after frames: Int, seals: Bool) throws -> ReplicaGroup {
         let group = ReplicaGroup(members: 3)
         if seals {

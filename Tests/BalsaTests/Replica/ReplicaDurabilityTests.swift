@@ -57,7 +57,8 @@ final class ReplicaDurabilityTests: ReplicaTestCase {
         }
     }
 
-    /// Two members that have synced a command are a majority: it outlives a power loss of all, and the loss of any one of them.
+    /// Two members that have synced a command are a majority: it outlives a power loss of all, and the loss of any one
+    /// of them.
     func testAnAcknowledgedWrite_whenAllLosePowerAndOneMemberIsLost_isStillThere() throws {
         for lost in 1...3 as ClosedRange<MemberID> {
             for salt in 0..<4 as Range<UInt64> {

@@ -63,7 +63,8 @@ final class RequestTableTests: XCTestCase {
         XCTAssertEqual(replies(), [1: .failed(.notApplied, .superseded)])
     }
 
-    /// Entries 5 to 7 of a leader of term 1 were cut off. The next leader has committed one entry and has nothing more to write.
+    /// Entries 5 to 7 of a leader of term 1 were cut off. The next leader has committed one entry and has nothing more
+    /// to write.
     func testPassed_entryOfALaterTerm_answersCommandsOfEarlierTermsBehindIt() {
         for index in 5...7 as ClosedRange<LogIndex> { add(index, index, term: 1) }
         add(8, 8, term: 3)

@@ -5,7 +5,8 @@ import XCTest
 
 /// Callers of a leader that was deposed before their commands were committed.
 final class SupersededTests: ReplicaTestCase {
-    /// The next leader writes nothing but its first entry. Who waits for one of those behind it must not wait for its deadline.
+    /// The next leader writes nothing but its first entry. Who waits for one of those behind it must not wait for its
+    /// deadline.
     func testDeposedLeader_callersOfSeveralCommands_areAllToldThoughNothingElseIsWritten() throws {
         let group = ReplicaGroup(members: 3)
         let leader = try group.start()

@@ -5,7 +5,8 @@ import XCTest
 
 @testable import Balsa
 
-/// Reads whose disk stands still: each call ends at its deadline or with its task, and what nobody waits for is not begun.
+/// Reads whose disk stands still: each call ends at its deadline or with its task, and what nobody waits for is not
+/// begun.
 final class StoreDeadlineTests: StoreTestCase {
     private let files = HookedFileSystem()
 

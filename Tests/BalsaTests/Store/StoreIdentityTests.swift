@@ -228,8 +228,8 @@ final class StoreIdentityTests: XCTestCase {
         try await checkThatTheOthersGoOn([1, 2, 3])
     }
 
-    /// As `Docs/Member.md` says: one of the others first, then the member that moves, then the third. At every moment there are
-    /// two members of which each has the right address of the other.
+    /// As `Docs/Member.md` says: one of the others first, then the member that moves, then the third. At every moment
+    /// there are two members of which each has the right address of the other.
     func testAnAddress_thatChangesInTheOrderOfThePage_keepsAMajority() async throws {
         func put(_ value: String, on member: MemberID) async throws {
             let store = try XCTUnwrap(room.stores[member])

@@ -5,8 +5,8 @@ import XCTest
 
 @testable import Balsa
 
-/// Openings that a peer has not heard of, over real files and sockets: a directory that knows the opening which the peer
-/// remembers is accepted, however often it was opened since, and one that does not is refused.
+/// Openings that a peer has not heard of, over real files and sockets: a directory that knows the opening which the
+/// peer remembers is accepted, however often it was opened since, and one that does not is refused.
 final class StoreOpeningHistoryTests: XCTestCase {
     private var room: StoreRoom!
     /// Ports on which nobody listens until the test ends.
@@ -20,7 +20,8 @@ final class StoreOpeningHistoryTests: XCTestCase {
 
     override func tearDown() async throws { try await room.tearDown() }
 
-    /// Opens member 1 so often that member 2, which is down, no longer finds the opening that it remembers among the last eight.
+    /// Opens member 1 so often that member 2, which is down, no longer finds the opening that it remembers among the
+    /// last eight.
     private func openFirstTenTimes() async throws {
         await room.close(1)
         for _ in 1...10 {
@@ -78,8 +79,8 @@ final class StoreOpeningHistoryTests: XCTestCase {
         XCTAssertNil(room.stores[2]?.state.failure)
     }
 
-    /// Opens the directory of member 1, which is closed, 5,000 times without a process, so that its record no longer reaches back to
-    /// the opening that member 2 remembers; and takes away its note that member 2 remembers one.
+    /// Opens the directory of member 1, which is closed, 5,000 times without a process, so that its record no longer
+    /// reaches back to the opening that member 2 remembers; and takes away its note that member 2 remembers one.
     private func forgetOpenings() throws {
         let url = URL(fileURLWithPath: room.directory(1) + "/BOOT")
         var record = try TwinFile.boot(Bytes([UInt8](try Data(contentsOf: url))))

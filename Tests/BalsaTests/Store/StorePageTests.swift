@@ -5,7 +5,8 @@ import XCTest
 
 @testable import Balsa
 
-/// The table of errors in `Docs/Store.md`: each row says what the code can tell, and is held by tests that bring it about.
+/// The table of errors in `Docs/Store.md`: each row says what the code can tell, and is held by tests that bring it
+/// about.
 final class StorePageTests: XCTestCase {
     /// A row: its reasons, the outcomes with which they are told, and the tests that bring each of them about.
     private struct Row: Equatable {
@@ -224,8 +225,8 @@ final class StorePageTests: XCTestCase {
         return told
     }
 
-    /// Two attempts with every answer that there is: nothing is told that the page does not list, and all is told that it lists of
-    /// commands.
+    /// Two attempts with every answer that there is: nothing is told that the page does not list, and all is told that
+    /// it lists of commands.
     func testTable_everyAnswerOfTwoAttempts_tellsWhatTheTableLists() {
         var found: Set<Told> = []
         for first in attempts {

@@ -118,7 +118,8 @@ final class StoreReasonTests: StoreTestCase {
         await store.close(drainingFor: .zero)
     }
 
-    /// The caller hears what was too large, how large it is and what the limit is; much more than may wait is no matter of time.
+    /// The caller hears what was too large, how large it is and what the limit is; much more than may wait is no matter
+    /// of time.
     func testWhatIsTooLargeNamesItsSizeAndTheLimit() async throws {
         let store = try await ReplicatedStore.open(at: directory)
         let large = bytes(40 << 20)
@@ -137,7 +138,8 @@ final class StoreReasonTests: StoreTestCase {
         await store.close()
     }
 
-    /// The leader applies nothing and takes nothing more. What a follower passes on is definitely refused, again and again.
+    /// The leader applies nothing and takes nothing more. What a follower passes on is definitely refused, again and
+    /// again.
     func testBusy_ofTheLeaderThroughAFollower_isNotAppliedAtTheDeadline() async throws {
         var options = StoreOptions()
         options.keyValue.engine.memtableBytes = 16 << 10

@@ -3,7 +3,8 @@ import XCTest
 
 @testable import Balsa
 
-/// The tables of states, events and slow operations in `Docs/Store.md` have a row for each case of the code, and no other.
+/// The tables of states, events and slow operations in `Docs/Store.md` have a row for each case of the code, and no
+/// other.
 final class StoreStatePageTests: XCTestCase {
     /// The rows of the table with this heading, each as its cells.
     private func rows(_ heading: String) throws -> [[String]] {

@@ -291,8 +291,8 @@ extension XCTestCase {
 
     /// How many descriptors this process has open.
     ///
-    /// XCTest sets a timer of Dispatch when a test begins. The first timer of a process has Dispatch's own thread open three
-    /// descriptors, sooner or later: this call waits until they are open.
+    /// XCTest sets a timer of Dispatch when a test begins. The first timer of a process has Dispatch's own thread open
+    /// three descriptors, sooner or later: this call waits until they are open.
     func openDescriptorCount() throws -> Int {
         let hasFired = DispatchSemaphore(value: 0)
         DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(1)) { hasFired.signal() }

@@ -50,7 +50,8 @@ public struct HistoryCheck: Sendable {
     /// How many steps of the model were tried.
     public let steps: Int
 
-    /// Any history without an answer has an order that explains all of its answers: that shows nothing, and is never a pass.
+    /// Any history without an answer has an order that explains all of its answers: that shows nothing, and is never a
+    /// pass.
     fileprivate init<Model>(
         of operations: [HistoryOperation<Model>],
         by model: Model,

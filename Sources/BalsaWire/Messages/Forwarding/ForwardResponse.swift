@@ -3,9 +3,9 @@ import BalsaRaft
 
 /// A command that was forwarded was not put into the log.
 ///
-/// A leader handles each number of a peer once in its term, however many copies of the frame arrive, and takes only what names
-/// its term. A refusal that ``Refusal/isDefinite`` therefore proves that no copy is in the log or will be. The others prove nothing:
-/// an earlier copy may have been taken by the leader that the member was.
+/// A leader handles each number of a peer once in its term, however many copies of the frame arrive, and takes only
+/// what names its term. A refusal that ``Refusal/isDefinite`` therefore proves that no copy is in the log or will be.
+/// The others prove nothing: an earlier copy may have been taken by the leader that the member was.
 public struct ForwardResponse: Equatable, Sendable {
     /// The number of the ``ForwardedCommand``.
     public var number: UInt64
