@@ -66,13 +66,16 @@ public struct ReplicaOptions: Sendable {
         do throws(LogError) { try log.validate() } catch { throw ReplicaError(.invalid, error.description) }
         // What does not fit into any frame would never reach another member, and nothing behind it.
         let frame = max(0, min(wire.maxFrameBytes, WireOptions.formatMaximum.maxFrameBytes)) - WireOptions.roomForFields
-        guard maxCommandBytes >= 0, maxCommandBytes + EntryHeader.encodedByteCount <= frame else {
+        guard maxCommandBytes >= 0, chunkBytes >= 1 else {
+            throw ReplicaError(.invalid, "a command has 0 bytes or more, and a chunk has at least 1")
+        }
+        guard maxCommandBytes + EntryHeader.encodedByteCount <= frame else {
             throw ReplicaError(.invalid, "a command of \(maxCommandBytes) bytes does not fit into a wire frame")
         }
         guard raft.maxAppendBytes <= UInt64(max(0, frame)) else {
             throw ReplicaError(.invalid, "an append of \(raft.maxAppendBytes) bytes does not fit into a wire frame")
         }
-        guard chunkBytes >= 1, chunkBytes <= frame else {
+        guard chunkBytes <= frame else {
             throw ReplicaError(.invalid, "a chunk of \(chunkBytes) bytes does not fit into a wire frame")
         }
         guard applyPageBytes > 0, workBudgetBytes > 0, maxReadQuestions > 0, resendChunkAfter > .zero else {

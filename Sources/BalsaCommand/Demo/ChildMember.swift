@@ -15,7 +15,11 @@ final class ChildMember: @unchecked Sendable {
         ///   from it.
         fileprivate init(starting path: String, _ error: any Error) {
             var reason = "the system does not say why"
-            if access(path, X_OK) != 0 {
+            var status = stat()
+            if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
+                // The system lets anybody that may enter it pass.
+                reason = "\(FileError.Number(rawValue: EISDIR))"
+            } else if access(path, X_OK) != 0 {
                 reason = "\(FileError.Number(rawValue: errno))"
             } else if (error as NSError).domain == NSPOSIXErrorDomain {
                 reason = "\(FileError.Number(rawValue: Int32((error as NSError).code)))"

@@ -14,24 +14,63 @@ struct KeptPorts {
     private static let maxFileBytes = 1_024
 
     private let reserved: ReservedPorts
+    /// Keeps other demos out of the directory.
+    private let lock: any FileLock
     /// The ports, by member.
     var ports: [UInt16] { reserved.ports }
 
     /// Takes the ports that a directory remembers; others, which it remembers from now on, where it remembers none or
     /// one is taken.
+    ///
+    /// - Throws: ``Failure`` where another demo uses the directory, its file is no list, or the list is of another
+    ///   number of members.
     static func take(_ count: Int, in directory: String, _ files: any FileSystem) throws -> KeptPorts {
+        let lock = try lock(directory, files)
+        do {
+            return KeptPorts(reserved: try reserve(count, in: directory, files), lock: lock)
+        } catch {
+            lock.release()
+            throw error
+        }
+    }
+
+    private static func reserve(_ count: Int, in directory: String, _ files: any FileSystem) throws -> ReservedPorts {
         let path = directory + "/ports"
         if let remembered = try read(path, files) {
             guard remembered.count == count else {
                 throw Failure(description: "\(directory) is of \(remembered.count) members, and not of \(count)")
             }
-            if let reserved = try reserve(remembered) { return KeptPorts(reserved: reserved) }
+            if let reserved = try reserve(remembered) { return reserved }
         }
         let reserved = try ReservedPorts(count)
-        let file = try OutputFile.open(path, files)
+        try write(reserved.ports, path, in: directory, files)
+        return reserved
+    }
+
+    private static func lock(_ directory: String, _ files: any FileSystem) throws -> any FileLock {
+        do throws(FileError) {
+            return try files.lock(directory + "/LOCK")
+        } catch {
+            guard error.number == .wouldBlock else { throw error }
+            throw Failure(description: "another demo uses \(directory): wait until it ends, or name another directory")
+        }
+    }
+
+    /// Replaces the list as a whole: a crash leaves the old one or the new one.
+    private static func write(
+        _ ports: [UInt16],
+        _ path: String,
+        in directory: String,
+        _ files: any FileSystem
+    ) throws(FileError) {
+        let new = path + ".new"
+        if try files.exists(new) { try files.remove(new) }
+        let file = try files.open(new, .create)
         defer { file.close() }
-        try file.write(Bytes(reserved.ports.map { "\($0)\n" }.joined()), at: 0)
-        return KeptPorts(reserved: reserved)
+        try file.write(Bytes(ports.map { "\($0)\n" }.joined()), at: 0)
+        try file.sync()
+        try files.rename(new, to: path)
+        try files.syncDirectory(directory)
     }
 
     /// These ports; nil where somebody else has one of them.
@@ -49,10 +88,16 @@ struct KeptPorts {
         guard try files.exists(path) else { return nil }
         let file = try files.open(path, .read)
         defer { file.close() }
-        let lines = String(try file.read(maxFileBytes, at: 0)).split(separator: "\n")
+        let text = String(try file.read(maxFileBytes, at: 0))
+        let lines = text.split(separator: "\n")
         let ports = lines.compactMap { UInt16($0) }
-        guard ports.count == lines.count else {
-            throw Failure(description: "\(path) is not a list of ports, one a line: name another directory")
+        // A list that was cut may end within a line, and then with a number of its own.
+        let isWhole = !ports.isEmpty && text.hasSuffix("\n") && ports.count == lines.count && !ports.contains(0)
+        guard isWhole, Set(ports).count == ports.count else {
+            throw Failure(
+                description: "\(path) is not a list of different ports, one a line: remove it, or name another "
+                    + "directory"
+            )
         }
         return ports
     }

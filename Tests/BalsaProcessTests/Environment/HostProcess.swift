@@ -181,7 +181,7 @@ final class Host {
         switch step {
         case .changeDirectory(let path): try check(chdir(path), "chdir")
         case .rename(let source, let target): try check(rename(source, target), "rename")
-        case .copy(let source, let target): try files.copyItem(atPath: source, toPath: target)
+        case .copy(let source, let target): try copy(source, to: target)
         case .remove(let path):
             // A running store may remove files meanwhile, and make new ones.
             for _ in 0..<1_000 where files.fileExists(atPath: path) { try? files.removeItem(atPath: path) }
@@ -203,6 +203,21 @@ final class Host {
             try check(setgid(user), "setgid")
             try check(setuid(user), "setuid")
         default: break
+        }
+    }
+
+    /// Copies a directory whose files a running store may remove meanwhile: until nothing vanished during one copy.
+    private func copy(_ source: String, to target: String) throws {
+        let files = FileManager.default
+        let mostTries = 1_000
+        for number in 1...mostTries {
+            do {
+                return try files.copyItem(atPath: source, toPath: target)
+            } catch {
+                let code = (error as? CocoaError)?.code
+                guard code == .fileNoSuchFile || code == .fileReadNoSuchFile, number < mostTries else { throw error }
+                if files.fileExists(atPath: target) { try files.removeItem(atPath: target) }
+            }
         }
     }
 

@@ -14,7 +14,8 @@ final class Relay: @unchecked Sendable {
 
     private struct Shared {
         var recordings: [Recording] = []
-        var sockets: [PlainSocket] = []
+        /// Both sides of each connection that is passed on, by the place of its recording.
+        var sockets: [Int: [PlainSocket]] = [:]
         var isEnded = false
     }
 
@@ -41,7 +42,7 @@ final class Relay: @unchecked Sendable {
     func end() {
         let sockets = shared.withLock { shared in
             shared.isEnded = true
-            return shared.sockets
+            return shared.sockets.values.flatMap { $0 }
         }
         listener.end()
         for socket in sockets { socket.end() }
@@ -51,8 +52,9 @@ final class Relay: @unchecked Sendable {
         guard let outbound = try? PlainSocket(to: target) else { return inbound.end() }
         let place = shared.withLock { shared in
             shared.recordings.append(Recording())
-            shared.sockets += [inbound, outbound]
-            return shared.recordings.count - 1
+            let place = shared.recordings.count - 1
+            shared.sockets[place] = [inbound, outbound]
+            return place
         }
         pass(from: inbound, to: outbound) { bytes, recording in
             if !recording.isAnswered {
@@ -85,6 +87,8 @@ final class Relay: @unchecked Sendable {
             }
             source.end()
             target.end()
+            // An attack makes members connect again and again: what has ended keeps no descriptor.
+            shared.withLock { $0.sockets[place()] = nil }
         }.start()
     }
 }

@@ -75,7 +75,6 @@ final class TestRulesTests: XCTestCase {
     }
 
     func testRandomPorts_ofAnyKind_areFound() {
-        XCTAssertEqual(violations(TestRules.randomPorts, "let a = try LoopbackPorts.free(3)"), [1])
         XCTAssertEqual(violations(TestRules.randomPorts, "let a = 20_000 + UInt16.random(in: 0..<9)"), [1])
         XCTAssertEqual(violations(TestRules.randomPorts, "let a = try ReservedPorts(3)"), [])
     }

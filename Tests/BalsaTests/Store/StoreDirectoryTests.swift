@@ -63,7 +63,7 @@ final class StoreDirectoryTests: StoreTestCase {
             ),
             ("the replies of one session must have room", { $0.keyValue.limits.maxReplyBytes = 0 }),
             ("the option levels is outside of its limits", { $0.keyValue.engine.levels = 0 }),
-            ("a chunk of 0 bytes does not fit into a wire frame", { $0.replica.chunkBytes = 0 }),
+            ("a command has 0 bytes or more, and a chunk has at least 1", { $0.replica.chunkBytes = 0 }),
             (
                 "the heartbeat interval must be positive and at most an hour",
                 { $0.replica.raft.heartbeatInterval = .zero }
