@@ -119,6 +119,12 @@ without_mounts() {
     fi
 }
 
+without_process_namespaces() {
+    local options=(--pid --fork)
+    [ "$(id -u)" -eq 0 ] || options+=(--user --map-root-user)
+    ! unshare "${options[@]}" true 2>/dev/null
+}
+
 without_immutable_files() {
     mkdir -p "$STEP_DIR/immutable"
     if chattr +i "$STEP_DIR/immutable" 2>/dev/null; then

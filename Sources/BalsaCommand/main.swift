@@ -33,10 +33,10 @@ case "check-history":
     exit(CheckHistory(files: LinuxFileSystem(), print: printLine, printError: printError).run(arguments: arguments))
 case "member":
     signal(SIGPIPE, SIG_IGN)
-    exit(await MemberCommand().run(arguments))
+    exit(await MemberCommand(signals: EndSignals()).run(arguments))
 case "demo":
     signal(SIGPIPE, SIG_IGN)
-    exit(await DemoCommand().run(arguments))
+    exit(await DemoCommand(signals: EndSignals()).run(arguments))
 case "--help", "-h", "help":
     printLine(usage)
 case nil:

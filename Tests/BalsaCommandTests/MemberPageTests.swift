@@ -88,8 +88,8 @@ final class MemberPageTests: XCTestCase {
         XCTAssertEqual(members[1].process.terminationStatus, 0)
         kill(members[2].process.processIdentifier, SIGTERM)
         try await eventually("the third has ended") { !members[2].process.isRunning }
-        XCTAssertEqual(members[2].process.terminationReason, .uncaughtSignal)
-        XCTAssertEqual(members[2].process.terminationStatus, SIGTERM)
-        XCTAssertTrue(text.contains("SIGTERM, SIGINT and SIGHUP end it at once"))
+        XCTAssertEqual(members[2].process.terminationReason, .exit)
+        XCTAssertEqual(members[2].process.terminationStatus, 0)
+        XCTAssertTrue(text.contains("SIGTERM, SIGINT and SIGHUP close the member in order"))
     }
 }

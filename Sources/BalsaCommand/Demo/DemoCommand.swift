@@ -21,6 +21,11 @@ struct DemoCommand {
 
     static let concurrency = 64
 
+    let signals: EndSignals
+
+    /// How long a member may take to end in order after a signal, in seconds.
+    private static let patienceAfterSignal: UInt64 = 3
+
     private struct Arguments {
         var file: String?
         var members = 3
@@ -88,6 +93,8 @@ struct DemoCommand {
     }
 
     private func run(_ arguments: Arguments) async throws -> Int32 {
+        signals.onFirst { EndSignals.die(of: $0) }
+        try signals.start()
         var input = DemoInput(generating: 0)
         if let path = arguments.file {
             input = DemoInput(file: try read(path))
@@ -121,6 +128,15 @@ struct DemoCommand {
                 }
             }
         }
+        // The members' processes are ended, and nothing is left in a temporary directory.
+        signals.onFirst { number in
+            let thread = Thread {
+                for member in members { member.close(within: DemoCommand.patienceAfterSignal) }
+                if arguments.keep == nil { removeDirectory(directory) }
+                EndSignals.die(of: number)
+            }
+            thread.start()
+        }
         let sweeper = Task {
             while !Task.isCancelled {
                 for member in members { member.expire() }
@@ -131,6 +147,8 @@ struct DemoCommand {
         let run = DemoRun(members: members, ports: kept, input: input, kills: arguments.kills)
         return try await ChildMember.run(members) {
             let verdict = await run.run()
+            // A demo that was ended has none.
+            if signals.first != nil { await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in } }
             printLine(verdict.line)
             return verdict.isGood ? 0 : 1
         }

@@ -25,7 +25,9 @@ struct MemberCommand {
         digits and -._~ are written as % and two hexadecimal digits; a key or value of no bytes is a % alone. What goes wrong
         is answered ID error OUTCOME REASON…, where OUTCOME is not-applied or unknown. Lines that begin with * say what the
         member does; where nobody reads them, the oldest are left out, and * dropped says how many. While 1024 requests wait for
-        an answer, or for somebody to read it, no more are read. The end of input closes the member in order.
+        an answer, or for somebody to read it, no more are read. The end of input closes the member in order; so do SIGTERM,
+        SIGINT and SIGHUP. Requests under way have 5 seconds then, and are answered closed after that. A second signal ends it at
+        once.
 
         With --must-exist, a directory that holds no member is refused, and nothing is created: a disk that is not mounted does not
         become a new member.
@@ -33,6 +35,11 @@ struct MemberCommand {
         Until all members have been started, * first-boot-misses names the peers that cannot be reached, each with its address
         and the reason: a second after the start, and then every 10 seconds if it changes, else once a minute.
         """
+
+    /// How long a member that a signal ends waits for somebody to read what it has said.
+    private static let patienceAfterSignal = Duration.seconds(1)
+
+    let signals: EndSignals
 
     /// What the command line says.
     struct Arguments: Equatable {
@@ -107,9 +114,10 @@ struct MemberCommand {
             return 2
         }
         do {
+            try signals.start()
             let output = try MemberOutput(1)
             let status = await serve(parsed, output)
-            await output.finish()
+            await output.finish(within: signals.first == nil ? nil : MemberCommand.patienceAfterSignal)
             return status
         } catch {
             printError("balsa member: \(error)")
@@ -133,6 +141,12 @@ struct MemberCommand {
             output.write("* open member \(parsed.member)")
             do {
                 let input = try MemberInput(0)
+                signals.onFirst { number in
+                    output.write("* signal \(EndSignals.name(of: number))")
+                    input.end()
+                    // Requests under way do not hold up the end for longer than the store lets them.
+                    Task { await store.close() }
+                }
                 await MemberSession(store: store, input: input, output: output).serve()
                 input.stop()
             } catch {

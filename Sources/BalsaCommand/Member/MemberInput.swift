@@ -89,13 +89,18 @@ final class MemberInput: @unchecked Sendable {
         if mustWake { thread.wake() }
     }
 
+    /// Ends the lines without waiting. May be called again, and by any thread.
+    func end() {
+        // The only failure is a pipe that is full, which wakes as well.
+        _ = write(wakeUp.write, [UInt8(0)], 1)
+        continuation.finish()
+    }
+
     /// Ends the lines, and returns when none is read any more. It does not wait for the other end to write or to close. May be
     /// called again.
     func stop() {
-        // The only failure is a pipe that is full, which wakes as well.
-        _ = write(wakeUp.write, [UInt8(0)], 1)
+        end()
         thread.stop()
-        continuation.finish()
     }
 
     deinit {

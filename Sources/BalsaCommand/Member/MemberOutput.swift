@@ -24,10 +24,17 @@ final class MemberOutput: StoreObserver {
 
     /// Waits until everything has been written, or the other end is closed.
     ///
-    /// That has no limit, as it has none for other programs: nothing is lost while somebody may still read it.
-    func finish() async {
+    /// - Parameter limit: how long at most; nil for as long as somebody may still read it, as other programs wait, so that
+    ///   nothing is lost.
+    func finish(within limit: Duration?) async {
         let promise = Promise<Void>()
         lines.finish { promise.give(()) }
+        if let limit {
+            Task {
+                try? await Task.sleep(for: limit)
+                promise.give(())
+            }
+        }
         await promise.value()
     }
 

@@ -51,7 +51,7 @@ final class LineWriterTests: XCTestCase {
         output.write("* state closed")
         // Only now somebody reads.
         XCTAssertEqual(lines(501).last, "* state closed")
-        await output.finish()
+        await output.finish(within: nil)
     }
 
     func testLinesThatNobodyCanReadAnyMoreAreDoneWith() async throws {
