@@ -30,8 +30,11 @@ public enum Effect: Equatable, Sendable {
     /// Tell a caller.
     case respond(Response)
 
-    /// Send the newest checkpoint to this peer, which is too far behind for the log. Report with ``Input/snapshotSent(to:position:succeeded:)``.
-    case sendSnapshot(to: MemberID)
+    /// Send the newest checkpoint to this peer. Report with ``Input/snapshotSent(to:position:succeeded:)``.
+    ///
+    /// `atLeast` is 0 for a peer that is too far behind for the log; any checkpoint serves. A peer that asked for one
+    /// needs one that contains everything through `atLeast`.
+    case sendSnapshot(to: MemberID, atLeast: LogIndex)
 
     /// Put the checkpoint that arrived in the place of the state, and let the log begin behind it. Report with
     /// ``Input/snapshotInstalled(_:)`` or ``Input/snapshotFailed(_:)``.
@@ -142,6 +145,9 @@ public enum Anomaly: Equatable, Sendable {
     case malformedMessage(from: MemberID)
     /// Two members claim to lead the same term.
     case secondLeader(MemberID, term: Term)
+    /// A member does not hold entries any more that it acknowledged in this term, through this index: its log was set back.
+    /// The leader sends it nothing more, and the member stops. Told by both.
+    case acknowledgedEntriesLost(by: MemberID, through: LogIndex)
     /// A leader sent another entry for an index that is committed here. The member stops: one of the two has lost data.
     case committedEntryContradicted(LogIndex)
     /// A persist failed. The member serves no more.

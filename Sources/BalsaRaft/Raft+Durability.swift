@@ -1,7 +1,7 @@
 extension Raft {
     /// A persist, and all before it, are durable.
     mutating func persisted(through id: PersistID, _ effects: inout Effects) {
-        persists.completed(through: id)
+        persists.completed(through: id, at: now)
         guard halt == nil else { return }
         countOwnVote(&effects)
         advanceCommit(&effects)
@@ -24,6 +24,6 @@ extension Raft {
         applyIndex = max(applyIndex, position.index)
         appliedIndex = max(appliedIndex, position.index)
         guard halt == nil else { return }
-        if leader != 0, leader != member { send(.appendResponse(.accepted(through: position.index)), to: leader) }
+        if leader != 0, leader != member { answer(.accepted(through: position.index), to: leader) }
     }
 }

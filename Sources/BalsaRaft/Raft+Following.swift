@@ -31,7 +31,11 @@ extension Raft {
         guard appendNew(append, entries, &effects) else { return }
         advanceCommit(to: min(append.commit, append.lastIndex))
         let isBroken = options.plantedBugs.contains(.acknowledgesBeyondSent)
-        acknowledge(through: isBroken ? max(lastBefore, append.lastIndex) : append.lastIndex, to: leader)
+        acknowledge(
+            through: isBroken ? max(lastBefore, append.lastIndex) : append.lastIndex,
+            to: leader,
+            about: append
+        )
     }
 
     /// Appends those entries that the log does not hold, cutting it off first where it holds others. Returns false where
@@ -75,17 +79,31 @@ extension Raft {
     /// the logs have differing terms, not entries.
     private mutating func reject(_ append: Append, from leader: MemberID) {
         let hint = log.lastPosition(at: append.previous.index, termAtMost: append.previous.term)
-        send(.appendResponse(.rejected(previous: append.previous.index, hint: hint)), to: leader)
+        answer(.rejected(previous: append.previous.index, hint: hint), to: leader, about: append)
     }
 
     /// Tells the leader that the logs agree through `index`, which is never more than its append covered: what this log
     /// holds behind it may be of another leader. It leaves when the log is durable that far.
-    private mutating func acknowledge(through index: LogIndex, to leader: MemberID) {
+    private mutating func acknowledge(through index: LogIndex, to leader: MemberID, about append: Append? = nil) {
         if staged.isEmpty, durableIndex >= index {
-            send(.appendResponse(.accepted(through: index)), to: leader)
+            answer(.accepted(through: index), to: leader, about: append)
         } else {
-            sendWhenDurable(.appendResponse(.accepted(through: index)), to: leader)
+            sendWhenDurable(.appendResponse(response(.accepted(through: index), about: append)), to: leader)
         }
+    }
+
+    /// Answers an append, or says the same of its own accord.
+    mutating func answer(_ answer: AppendAnswer, to leader: MemberID, about append: Append? = nil) {
+        send(.appendResponse(response(answer, about: append)), to: leader)
+    }
+
+    /// The answer, with what the leader wants to know of this member in every answer.
+    private func response(_ answer: AppendAnswer, about append: Append?) -> AppendResponse {
+        var response = AppendResponse(answer)
+        response.round = append?.round ?? 0
+        response.sentAt = append?.sentAt ?? .zero
+        response.syncTime = persists.syncTime
+        return response
     }
 
     mutating func handleHeartbeat(_ heartbeat: Heartbeat, from leader: MemberID) {
@@ -111,5 +129,24 @@ extension Raft {
     /// Notes that a leader knows this to be committed.
     private mutating func advanceCommit(to index: LogIndex) {
         commitIndex = max(commitIndex, index)
+    }
+}
+
+extension Raft {
+    /// The leader has found something wrong with this member, which checks what it can before it believes it.
+    mutating func handleNotice(_ notice: LeaderNotice, from leader: MemberID, _ effects: inout Effects) {
+        switch notice {
+        case .acknowledgedEntriesLost(let position):
+            // While a checkpoint replaces the log, there is no log to compare with.
+            guard installing == nil else { return }
+            guard position.index > commitIndex, !log.contains(position) else {
+                effects.append(.report(.malformedMessage(from: leader)))
+                return
+            }
+            effects.append(.report(.acknowledgedEntriesLost(by: member, through: position.index)))
+            halt = .failed
+        case .diverged:
+            break
+        }
     }
 }

@@ -69,7 +69,7 @@ extension Raft {
                 guard leadership?.peers[slot].awaitSnapshot(at: now, every: options.minElectionTimeout) == true else {
                     return
                 }
-                effects.append(.sendSnapshot(to: progress.member))
+                effects.append(.sendSnapshot(to: progress.member, atLeast: 0))
                 return
             }
             var entries: EntryRange?
@@ -82,7 +82,9 @@ extension Raft {
                 return
             }
             let previous = LogPosition(term: previousTerm, index: progress.next - 1)
-            let append = Append(previous: previous, entries: entries, commit: commitIndex)
+            var append = Append(previous: previous, entries: entries, commit: commitIndex)
+            append.round = leadership?.peers[slot].nextRound() ?? 0
+            append.sentAt = now
             send(.append(append), to: progress.member)
             let bytes = entries.map { log.byteCount(from: $0.first, through: $0.last.index) } ?? 0
             leadership?.peers[slot].sent(through: append.lastIndex, bytes: bytes, at: now)
@@ -93,7 +95,7 @@ extension Raft {
 
     mutating func handleAppendResponse(_ response: AppendResponse, from peer: MemberID, _ effects: inout Effects) {
         guard let slot = leadership?.slot(of: peer) else { return }
-        switch response {
+        switch response.answer {
         case .accepted(let index):
             guard index <= log.lastIndex else {
                 effects.append(.report(.malformedMessage(from: peer)))
@@ -103,6 +105,8 @@ extension Raft {
             if index >= log.base.index { leadership?.peers[slot].leaveSnapshot() }
             if isNews { advanceCommit(&effects) }
             replicate(to: slot, evenIfEmpty: false, &effects)
+        case .rejected(let previous, _) where leadership?.peers[slot].showsLoss(previous, round: response.round) == true:
+            refuse(slot, &effects)
         case .rejected(let previous, let hint):
             // Below the beginning of this log there is nothing to compare: the peer needs a checkpoint.
             let agreement =
@@ -123,7 +127,7 @@ extension Raft {
         guard let leadership else { return }
         let own = ownDurableIndex
         let index = configuration.reached { voter in
-            voter == member ? own : leadership.peers.first { $0.member == voter }?.match ?? 0
+            voter == member ? own : leadership.peers.first { $0.member == voter }?.held ?? 0
         }
         guard index > commitIndex, index <= log.lastIndex else { return }
         guard log.term(at: index) == term || options.plantedBugs.contains(.commitsOldTermsByCounting) else { return }
@@ -142,5 +146,37 @@ extension Raft {
         leadership?.peers[slot].snapshotSent(through: position.index, succeeded: succeeded)
         // The question whether it has arrived. The next one follows the answer to a heartbeat.
         replicate(to: slot, evenIfEmpty: true, &effects)
+    }
+}
+
+extension Raft {
+    /// Stops replicating to a peer that has lost what it acknowledged: what is committed may be among it, so that to send it
+    /// again would hide that a quorum is smaller than it seems.
+    private mutating func refuse(_ slot: Int, _ effects: inout Effects) {
+        guard let peer = leadership?.peers[slot] else { return }
+        if peer.mode != .refused {
+            leadership?.peers[slot].refuse()
+            effects.append(.report(.acknowledgedEntriesLost(by: peer.member, through: peer.match)))
+        }
+        tellRefused(slot)
+    }
+
+    /// Tells a refused peer why nothing comes any more. Once more with each answer to a heartbeat, since messages are lost.
+    mutating func tellRefused(_ slot: Int) {
+        guard let peer = leadership?.peers[slot], peer.mode == .refused, let term = log.term(at: peer.match) else {
+            return
+        }
+        send(.notice(.acknowledgedEntriesLost(through: LogPosition(term: term, index: peer.match))), to: peer.member)
+    }
+
+    /// Has a checkpoint sent to a peer that asks for one. The log goes on being replicated to it.
+    mutating func handleCheckpointRequest(
+        _ request: CheckpointRequest,
+        from peer: MemberID,
+        _ effects: inout Effects
+    ) {
+        guard let slot = leadership?.slot(of: peer), leadership?.peers[slot].mode != .refused else { return }
+        guard leadership?.peers[slot].takesRequest(at: now, every: options.minElectionTimeout) == true else { return }
+        effects.append(.sendSnapshot(to: peer, atLeast: request.index))
     }
 }

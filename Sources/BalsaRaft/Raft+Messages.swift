@@ -40,15 +40,18 @@ extension Raft {
     /// Answers a message from the past where the answer helps: it teaches the sender the present term.
     private mutating func answerPast(_ message: Message) {
         switch message.body {
-        case .append, .heartbeat, .snapshot:
+        case .append(let append):
             // A deposed leader steps down. Without an answer, a member that has a higher term than the leader could
             // never be led again.
-            send(.appendResponse(.stale), to: message.from)
+            answer(.stale, to: message.from, about: append)
+        case .heartbeat, .snapshot, .notice:
+            answer(.stale, to: message.from)
         case .preVoteRequest(let request):
             send(.preVoteResponse(VoteResponse(isGranted: false, campaign: request.campaign)), to: message.from)
         case .voteRequest(let request):
             send(.voteResponse(VoteResponse(isGranted: false, campaign: request.campaign)), to: message.from)
-        case .preVoteResponse, .voteResponse, .appendResponse, .heartbeatResponse, .readRequest, .readResponse:
+        case .preVoteResponse, .voteResponse, .appendResponse, .heartbeatResponse, .readRequest, .readResponse,
+            .checkpointRequest:
             break
         }
     }
@@ -73,6 +76,11 @@ extension Raft {
         case .snapshot(let offer):
             guard follow(message.from, &effects) else { return }
             handleSnapshot(offer, from: message.from, &effects)
+        case .notice(let notice):
+            guard follow(message.from, &effects) else { return }
+            handleNotice(notice, from: message.from, &effects)
+        case .checkpointRequest(let request):
+            handleCheckpointRequest(request, from: message.from, &effects)
         case .appendResponse(let response):
             handleAppendResponse(response, from: message.from, &effects)
         case .heartbeatResponse(let response):

@@ -9,7 +9,7 @@ extension Raft {
         leadership?.reads.roundBegins(round)
         for peer in leadership?.peers ?? [] {
             // Never more than the peer is known to hold: behind that its log may be another's.
-            let commit = min(peer.match, commitIndex)
+            let commit = min(peer.held, commitIndex)
             send(.heartbeat(Heartbeat(round: round, sentAt: now, commit: commit)), to: peer.member)
         }
         confirmReads(&effects)
@@ -22,6 +22,7 @@ extension Raft {
     ) {
         guard let slot = leadership?.slot(of: peer), response.round <= leadership?.round ?? 0 else { return }
         leadership?.peers[slot].answered(round: response.round, sentAt: min(response.sentAt, now))
+        tellRefused(slot)
         // The peer can be reached. What it has not acknowledged may be lost; an append, empty if need be, finds out.
         if let progress = leadership?.peers[slot], progress.match < log.lastIndex || progress.mode != .streaming,
             leadership?.peers[slot].asksAgain(at: now, after: options.heartbeatInterval) == true

@@ -199,6 +199,7 @@ public struct Raft: Sendable {
             let id = persists.issue(
                 hardState: staged.isStateChanged ? state : nil,
                 lastIndex: log.lastIndex,
+                isWrite: !staged.holdsOnlyMessages,
                 at: now
             )
             effects.append(.persist(staged.take(id: id, state: state)))

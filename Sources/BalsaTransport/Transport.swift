@@ -57,6 +57,10 @@ public protocol TransportReceiver: AnyObject {
     ///   ``receivedFirstBoot(_:from:)``; a refusal is told to the peer.
     func judge(_ introduction: Introduction) -> PeerVerdict
 
+    /// What this member and a peer agree on, of whose two introductions neither was refused. Told before any frame of the
+    /// connection, and before ``connected(_:)``; what is sent to the peer from then on is written in that version.
+    func agreed(_ agreement: WireAgreement, with peer: MemberID)
+
     /// The last connection to or from a peer that was not refused is gone, in the life of this nonce.
     func disconnected(_ peer: MemberID, nonce: UInt64)
 

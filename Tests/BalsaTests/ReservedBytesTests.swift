@@ -251,7 +251,7 @@ final class ReservedBytesTests: XCTestCase {
             term: 0,
             content: .firstBoot(.hello(incarnation: incarnation))
         )
-        let wire = try frame.encoded(options: WireOptions()).flatMap { [UInt8]($0) }
+        let wire = try frame.encoded(options: WireOptions(), version: 1).flatMap { [UInt8]($0) }
         var entries = EntryBatch.Builder(group: 1, previous: .zero, capacityBytes: 128)
         entries.append(term: 1, stamp: 1, kind: .noOp, payload: Bytes())
         let entry = entries.finish()

@@ -33,6 +33,8 @@ public final class Member {
     /// Until the member is established: the peers that cannot be reached, since whoever answers in their place does not listen
     /// to it.
     private var misaddressed: [MemberID] = []
+    /// What was agreed on with the peers, also before there is a replica.
+    private var agreements = WireAgreements()
     private var isClosed = false
     private var now: Instant
 
@@ -223,6 +225,7 @@ public final class Member {
             refused(refusal, &effects)
             return
         }
+        if case .agreed(let agreement, let peer) = input { agreements.note(agreement, with: peer) }
         guard firstBoot != nil else {
             replica?.step(input, at: now, into: &effects)
             return
@@ -346,7 +349,8 @@ public final class Member {
     ) throws(ReplicaError) {
         let frame = PeerFrame(group: Replica.group, from: member, to: peer, term: 0, content: .firstBoot(message))
         do throws(DecodingError) {
-            effects.append(.send(to: peer, try frame.encoded(options: .formatMaximum), .control))
+            let version = agreements[peer].version
+            effects.append(.send(to: peer, try frame.encoded(options: .formatMaximum, version: version), .control))
         } catch {
             throw ReplicaError(.invalid, "a message of the first boot cannot be sent: \(error)")
         }
@@ -379,5 +383,8 @@ public final class Member {
             at: now,
             into: &effects
         )
+        for (peer, agreement) in agreements.all {
+            replica?.step(.agreed(agreement, with: peer), at: now, into: &effects)
+        }
     }
 }

@@ -16,8 +16,8 @@ extension Replica {
             applyTarget = max(applyTarget, position.index)
         case .respond(let response):
             respond(response, &effects)
-        case .sendSnapshot(let peer):
-            startTransfer(to: peer, &effects)
+        case .sendSnapshot(let peer, let index):
+            startTransfer(to: peer, atLeast: index, &effects)
         case .installSnapshot(let position):
             try install(position, &effects)
         case .wake(let moment):
@@ -30,6 +30,10 @@ extension Replica {
             effects.append(.report(anomaly))
             if case .committedEntryContradicted(let index) = anomaly {
                 throw ReplicaError(.contradiction, "entry \(index) is committed here and another one on the leader")
+            }
+            if case .acknowledgedEntriesLost(let loser, let index) = anomaly {
+                metrics.lossesFound += 1
+                if loser == member { throw ReplicaError(lostThrough: index, holding: raft.log.lastIndex) }
             }
         }
     }
@@ -63,8 +67,9 @@ extension Replica {
     func send(_ frame: PeerFrame, _ effects: inout [ReplicaEffect]) {
         do throws(DecodingError) {
             let path: SendPath = frame.isBulk ? .bulk : .control
+            let version = agreements[frame.to].version
             // An entry that another leader took may be longer than this member would take one: it is sent all the same.
-            effects.append(.send(to: frame.to, try frame.encoded(options: .formatMaximum), path))
+            effects.append(.send(to: frame.to, try frame.encoded(options: .formatMaximum, version: version), path))
         } catch {
             metrics.framesTooLarge += 1
         }

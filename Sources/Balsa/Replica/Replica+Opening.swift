@@ -414,6 +414,15 @@ extension ReplicaError {
         )
     }
 
+    /// The member's own log does not hold what the leader knows it to have acknowledged in this term.
+    init(lostThrough index: UInt64, holding last: UInt64) {
+        self.init(
+            .damaged,
+            "the log ends at entry \(last), though the member acknowledged the entries through \(index): its directory was set "
+                + "back. Put the latest one back, or leave the member stopped"
+        )
+    }
+
     init(_ error: LogError) {
         let code: Code =
             switch error.reason {

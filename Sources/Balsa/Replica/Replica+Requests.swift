@@ -44,7 +44,21 @@ extension Replica {
     /// Why a command must not enter the log. One that can never fit is too large.
     private func refusal(of command: Bytes) -> RequestError.Reason? {
         let limit = min(options.maxCommandBytes, options.maxWaitingBytes - RequestTable.overheadBytes)
-        return command.count > limit ? .tooLarge : machine.refusal(of: command)
+        if command.count > limit { return .tooLarge }
+        if let reason = machine.refusal(of: command) { return reason }
+        // A follower passes it on to the leader, which decides.
+        guard raft.role == .leader, machine.featureLevel(of: command) > clusterFeatureLevel else { return nil }
+        return .upgradeRequired
+    }
+
+    /// The feature level of the cluster: the lowest among the members. A peer that was not heard since this member was opened
+    /// counts as having the lowest of all.
+    ///
+    /// A member that does not know a command stops when it is committed, so that no leader proposes what one of them may not
+    /// know.
+    var clusterFeatureLevel: UInt32 {
+        let peers = raft.configuration.members.filter { $0 != member }
+        return peers.reduce(options.featureLevel) { min($0, agreements[$1].featureLevel) }
     }
 
     private func propose(_ submissions: [Submission]) {
@@ -96,7 +110,7 @@ extension Replica {
         } else if !handled.isFirst(forwarded.number, from: peer, in: term) {
             metrics.forwardedCopiesDropped += 1
         } else if let reason = refusal(of: forwarded.command) {
-            refuse(forwarded.number, reason == .tooLarge ? .tooLarge : .invalid, to: peer, &effects)
+            refuse(forwarded.number, ForwardResponse.Refusal(reason), to: peer, &effects)
         } else if !hasRoom(for: forwarded.command.count) {
             refuse(forwarded.number, .busy, to: peer, &effects)
         } else {
@@ -127,6 +141,7 @@ extension Replica {
         case .busy: reason = .busy
         case .tooLarge: reason = .tooLarge
         case .invalid: reason = .invalid
+        case .upgradeRequired: reason = .upgradeRequired
         case .notLeader, .closed, .failed: reason = .notLeader
         }
         let isGone = response.refusal == .closed || response.refusal == .failed
@@ -211,6 +226,17 @@ extension Replica {
         case .overloaded: .busy
         case .closed: .closed
         case .failed, .notSupported: .failed
+        }
+    }
+}
+
+extension ForwardResponse.Refusal {
+    /// Why a command must not enter the log, for the member that passed it on.
+    fileprivate init(_ reason: RequestError.Reason) {
+        switch reason {
+        case .tooLarge: self = .tooLarge
+        case .upgradeRequired: self = .upgradeRequired
+        default: self = .invalid
         }
     }
 }

@@ -8,8 +8,19 @@ import BalsaWire
 // it, and the core of the peer decides whether it is still wanted.
 
 extension Replica {
-    /// Begins to send the durable state to a peer that the log cannot serve.
-    func startTransfer(to peer: MemberID, _ effects: inout [ReplicaEffect]) {
+    /// Begins to send the durable state to a peer that the log cannot serve, or that asked for it.
+    ///
+    /// - Parameter index: what the checkpoint has to contain everything through. Where the durable state does not yet, the
+    ///   state is sealed as soon as it does, and the peer asks again.
+    func startTransfer(to peer: MemberID, atLeast index: LogIndex, _ effects: inout [ReplicaEffect]) {
+        if index > 0 {
+            let isUnderWay = senders.contains { $0.peer == peer && $0.source.state.position.index >= index }
+            guard !isUnderWay else { return }
+            guard machine.durable.position.index >= index else {
+                if sealed.index < index { stateSealDeadline = min(stateSealDeadline, now) }
+                return
+            }
+        }
         senders.removeAll { $0.peer == peer }
         lastTransfer += 1
         let transfer = TransferID(nonce: lastRead.nonce, number: lastTransfer)

@@ -48,6 +48,9 @@ public final class Replica {
     var generations: GenerationStore
     let lock: any FileLock
 
+    /// What was agreed on with the peers.
+    var agreements = WireAgreements()
+
     // What is on its way.
     var persists = PersistPipeline()
     var requests: RequestTable
@@ -200,6 +203,8 @@ public final class Replica {
             receive(frame, isFirstBootOnly: false, &effects)
         case .receivedFirstBoot(let frame):
             receive(frame, isFirstBootOnly: true, &effects)
+        case .agreed(let agreement, let peer):
+            agreements.note(agreement, with: peer)
         case .refused:
             // What follows from it is the member's to decide, which knows whom it can do without.
             break

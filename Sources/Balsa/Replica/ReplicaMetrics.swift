@@ -36,9 +36,12 @@ public struct ReplicaMetrics: Sendable {
     public internal(set) var generationsLeftBehind = 0
     /// Entries that were cut off because a leader had others.
     public internal(set) var entriesTruncated = 0
+    /// Members, this one or peers that it led, that were found to have lost entries that they had acknowledged.
+    public internal(set) var lossesFound = 0
     /// Frames that could not be decoded.
     public internal(set) var framesRefused = 0
-    /// Frames that were not sent because they were larger than a frame may be.
+    /// Frames that were not sent because they were larger than a frame may be, or are none of the version that was agreed on
+    /// with the peer.
     public internal(set) var framesTooLarge = 0
     /// Background tasks of the log that failed.
     public internal(set) var tasksFailed = 0

@@ -11,6 +11,9 @@ public struct ReplicaOptions: Sendable {
     /// The limits of what crosses the network.
     public var wire = WireOptions()
 
+    /// Which replicated features this release knows. Another number only in tests.
+    package var featureLevel = WireAgreement.ownFeatureLevel
+
     /// The largest command, in bytes; 2 MiB less the entry header.
     public var maxCommandBytes = (2 << 20) - EntryHeader.encodedByteCount
     /// How many bytes of commands may wait in all; 64 MiB. More are refused with *busy*.

@@ -74,6 +74,9 @@ public struct RequestError: Error, Equatable, Sendable, CustomStringConvertible 
         public static let tooLarge = Reason("too large")
         /// The command cannot be understood.
         public static let invalid = Reason("invalid")
+        /// The command needs a feature level that some member does not have, or was not heard to have: upgrade and start all
+        /// members first.
+        public static let upgradeRequired = Reason("upgrade required")
         /// Another leader put something else in the place of the command.
         public static let superseded = Reason("superseded by another leader")
         /// The deadline passed.

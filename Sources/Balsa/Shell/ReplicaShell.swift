@@ -326,6 +326,11 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         finishTurn()
     }
 
+    func agreed(_ agreement: WireAgreement, with peer: MemberID) {
+        step(.agreed(agreement, with: peer))
+        finishAtEndOfTurn()
+    }
+
     func disconnected(_ peer: MemberID, nonce: UInt64) { member?.disconnected(peer, nonce: nonce) }
 
     func received(_ frame: Bytes, from peer: MemberID) {

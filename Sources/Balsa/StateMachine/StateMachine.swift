@@ -73,6 +73,9 @@ public protocol StateMachine: AnyObject {
     /// Why a command should not enter the log; nil where it may. Looked at by the leader, before it proposes.
     func refusal(of command: Bytes) -> RequestError.Reason?
 
+    /// The feature level of a command: every member has to have it before one of them may propose the command.
+    func featureLevel(of command: Bytes) -> UInt32
+
     /// Whether nothing more should be applied until ``work(budget:)`` has got on.
     var isOverloaded: Bool { get }
 
@@ -96,6 +99,11 @@ public protocol StateMachine: AnyObject {
 
     /// Gives up files and locks. Nothing is called afterwards. What is not durable is lost, as in a crash.
     func close()
+}
+
+extension StateMachine {
+    /// The lowest level, which every release has.
+    public func featureLevel(of command: Bytes) -> UInt32 { 0 }
 }
 
 /// A checkpoint, as files that do not change while this exists.

@@ -7,25 +7,44 @@ extension Message {
         guard term <= largestNumber else { return false }
         switch body {
         case .preVoteRequest(let request), .voteRequest(let request):
-            return request.last.isWithin(term: term)
+            return request.last.isWithin(term: term) && request.flags == 0
         case .append(let append):
             guard append.previous.isWithin(term: term), append.commit <= largestNumber else { return false }
             return append.matches(entries, term: term)
-        case .appendResponse(.accepted(let index)):
-            return index <= largestNumber
-        case .appendResponse(.rejected(let previous, let hint)):
-            return previous <= largestNumber && hint.index <= previous && hint.term <= largestNumber
+        case .appendResponse(let response):
+            return response.answer.isWithinBounds && (response.digest?.isWithinBounds ?? true)
         case .heartbeat(let heartbeat):
             return heartbeat.commit <= largestNumber
         case .readResponse(_, .index(let index)):
             return index <= largestNumber
         case .snapshot(let offer):
             return offer.position.isWithin(term: term) && offer.position.index > 0
-        case .preVoteResponse, .voteResponse, .appendResponse(.stale), .heartbeatResponse, .readRequest,
-            .readResponse(_, .refused):
+        case .checkpointRequest(let request):
+            return request.index <= largestNumber
+        case .notice(.acknowledgedEntriesLost(let position)):
+            return position.isWithin(term: term) && position.index > 0
+        case .notice(.diverged(let digest)):
+            return digest.isWithinBounds
+        case .preVoteResponse, .voteResponse, .heartbeatResponse, .readRequest, .readResponse(_, .refused):
             return true
         }
     }
+}
+
+extension AppendAnswer {
+    fileprivate var isWithinBounds: Bool {
+        switch self {
+        case .accepted(let index): index <= largestNumber
+        case .rejected(let previous, let hint):
+            previous <= largestNumber && hint.index <= previous && hint.term <= largestNumber
+        case .stale: true
+        }
+    }
+}
+
+extension StateDigest {
+    /// Whether it is the digest of an entry: 0 stands for none.
+    fileprivate var isWithinBounds: Bool { (1...largestNumber).contains(index) }
 }
 
 extension LogPosition {

@@ -43,6 +43,10 @@ public struct Message: Equatable, Sendable {
         case readResponse(ReadID, ReadAnswer)
         /// A checkpoint has arrived whole and waits to be installed. The shell carries its contents.
         case snapshot(SnapshotOffer)
+        /// A follower asks its leader for a checkpoint.
+        case checkpointRequest(CheckpointRequest)
+        /// A leader tells a follower what is wrong with it.
+        case notice(LeaderNotice)
     }
 }
 
@@ -52,11 +56,14 @@ public struct VoteRequest: Equatable, Sendable {
     public var last: LogPosition
     /// Which of the sender's campaigns asks. Answers to others are not counted.
     public var campaign: UInt64
+    /// What is special about the campaign. No flag is defined: 0.
+    public var flags: UInt8
 
     /// A question for a vote.
-    public init(last: LogPosition, campaign: UInt64) {
+    public init(last: LogPosition, campaign: UInt64, flags: UInt8 = 0) {
         self.last = last
         self.campaign = campaign
+        self.flags = flags
     }
 }
 
@@ -82,20 +89,76 @@ public struct Append: Equatable, Sendable {
     public var entries: EntryRange?
     /// The leader's commit index.
     public var commit: LogIndex
+    /// Counts the appends that this leader sends this follower in this term, from 1; the answer repeats it. 0 for none.
+    public var round: UInt64
+    /// When the leader sent it, on the leader's own clock; the answer repeats it.
+    public var sentAt: Instant
 
     /// Entries for a follower.
-    public init(previous: LogPosition, entries: EntryRange?, commit: LogIndex) {
+    public init(
+        previous: LogPosition,
+        entries: EntryRange?,
+        commit: LogIndex,
+        round: UInt64 = 0,
+        sentAt: Instant = .zero
+    ) {
         self.previous = previous
         self.entries = entries
         self.commit = commit
+        self.round = round
+        self.sentAt = sentAt
     }
 
     /// The index of the last entry that the message is about: all that an acceptance may cover.
     public var lastIndex: LogIndex { entries?.last.index ?? previous.index }
 }
 
+/// The answer to an append.
+public struct AppendResponse: Equatable, Sendable {
+    /// What became of the entries.
+    public var answer: AppendAnswer
+    /// The round of the append that is answered; 0 where no append is.
+    public var round: UInt64 = 0
+    /// When the leader sent that append, on the leader's own clock.
+    public var sentAt = Instant.zero
+    /// How long the follower's disk took for the newest write that was durable when the answer was made; zero for none.
+    public var syncTime = TimeSpan.zero
+    /// The newest digest that the follower has recorded of its state; nil before it has any.
+    public var digest: StateDigest?
+
+    /// An answer to no append in particular.
+    public init(_ answer: AppendAnswer) { self.answer = answer }
+
+    /// The logs agree through this index.
+    public static func accepted(through index: LogIndex) -> AppendResponse {
+        AppendResponse(.accepted(through: index))
+    }
+
+    /// The follower does not hold the position that came before the entries.
+    public static func rejected(previous: LogIndex, hint: LogPosition) -> AppendResponse {
+        AppendResponse(.rejected(previous: previous, hint: hint))
+    }
+
+    /// The append came from a leader of the past.
+    public static let stale = AppendResponse(.stale)
+}
+
+/// A digest of a member's state, as of an entry.
+public struct StateDigest: Hashable, Sendable {
+    /// The last entry that the state contains.
+    public var index: LogIndex
+    /// The digest: equal on two members whose states are.
+    public var value: UInt64
+
+    /// A digest.
+    public init(index: LogIndex, value: UInt64) {
+        self.index = index
+        self.value = value
+    }
+}
+
 /// What became of entries.
-public enum AppendResponse: Equatable, Sendable {
+public enum AppendAnswer: Equatable, Sendable {
     /// The logs agree through this index, and the follower's copy is durable that far.
     case accepted(through: LogIndex)
     /// The follower does not hold the position that came before the entries. Nothing at or before `previous` whose term is
@@ -177,4 +240,32 @@ public struct SnapshotOffer: Equatable, Sendable {
     public init(position: LogPosition) {
         self.position = position
     }
+}
+
+/// A follower asks for a checkpoint, although its log may hold all that it needs.
+public struct CheckpointRequest: Equatable, Sendable {
+    /// Why. The numbers are those of the encoding; 0 is none of them.
+    public enum Reason: UInt8, Equatable, Sendable {
+        /// The follower's state differs from that of the majority.
+        case diverged = 1
+    }
+
+    /// Why.
+    public var reason: Reason
+    /// The lowest index that the checkpoint has to contain everything through.
+    public var index: LogIndex
+
+    /// A request for a checkpoint.
+    public init(_ reason: Reason, atLeast index: LogIndex) {
+        self.reason = reason
+        self.index = index
+    }
+}
+
+/// What a leader has found out about a follower.
+public enum LeaderNotice: Equatable, Sendable {
+    /// The follower acknowledged the entry of this position in this term, and does not hold it any more. It must stop.
+    case acknowledgedEntriesLost(through: LogPosition)
+    /// A majority has this digest, and the follower another one of the same index. It must be rebuilt.
+    case diverged(StateDigest)
 }

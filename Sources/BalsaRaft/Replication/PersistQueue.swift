@@ -9,6 +9,7 @@ struct PersistQueue: Sendable {
         var issuedAt: Instant
         var hardState: HardState?
         var lastIndex: LogIndex
+        var isWrite: Bool
     }
 
     private var pending: [Pending] = []
@@ -20,6 +21,9 @@ struct PersistQueue: Sendable {
 
     /// The index through which the present log is durable.
     private(set) var durableIndex: LogIndex
+
+    /// How long the newest persist took that wrote something and is durable; zero before there is one.
+    private(set) var syncTime = TimeSpan.zero
 
     /// Whether a term or vote is on its way to the disk.
     private(set) var isStatePending = false
@@ -36,10 +40,12 @@ struct PersistQueue: Sendable {
     var oldestIssue: Instant? { isEmpty ? nil : pending[oldest].issuedAt }
 
     /// Numbers a new persist.
-    mutating func issue(hardState: HardState?, lastIndex: LogIndex, at now: Instant) -> PersistID {
+    ///
+    /// - Parameter isWrite: whether anything is to be written, or only earlier writes waited for.
+    mutating func issue(hardState: HardState?, lastIndex: LogIndex, isWrite: Bool, at now: Instant) -> PersistID {
         let id = PersistID(number: nextNumber)
         nextNumber += 1
-        pending.append(Pending(id: id, issuedAt: now, hardState: hardState, lastIndex: lastIndex))
+        pending.append(Pending(id: id, issuedAt: now, hardState: hardState, lastIndex: lastIndex, isWrite: isWrite))
         if hardState != nil { isStatePending = true }
         return id
     }
@@ -63,8 +69,9 @@ struct PersistQueue: Sendable {
     }
 
     /// Notes that the persists through `id` are durable. Numbers that were never issued or are done already are ignored.
-    mutating func completed(through id: PersistID) {
+    mutating func completed(through id: PersistID, at now: Instant) {
         while !isEmpty, pending[oldest].id <= id {
+            if pending[oldest].isWrite { syncTime = now - pending[oldest].issuedAt }
             if let state = pending[oldest].hardState { durableState = state }
             durableIndex = max(durableIndex, pending[oldest].lastIndex)
             oldest += 1

@@ -12,12 +12,23 @@ struct Progress: Sendable {
         case streaming
         /// Nothing, until the shell has handed over a checkpoint.
         case snapshot
+        /// Nothing in this term: the peer has lost entries that it acknowledged.
+        case refused
     }
 
     let member: MemberID
 
     /// The highest index at which the peer's log is known to agree, and be durable.
     private(set) var match: LogIndex = 0
+
+    /// What of that counts for a quorum: nothing of a peer that has lost some of it.
+    var held: LogIndex { mode == .refused ? 0 : match }
+
+    /// The round of the newest append that was sent to the peer.
+    private(set) var round: UInt64 = 0
+
+    /// The value of ``round`` when ``match`` last grew: appends of later rounds were sent after that.
+    private var roundAtMatch: UInt64 = 0
 
     /// The index of the next entry to send.
     private(set) var next: LogIndex
@@ -34,7 +45,7 @@ struct Progress: Sendable {
     /// answer, is what makes a peer's silence visible no later than the peer itself turns to another leader.
     private(set) var heardAt: Instant
 
-    /// When a checkpoint was last asked for.
+    /// When a checkpoint was last asked for, by this leader or by the peer.
     private var lastSnapshotAt: Instant?
 
     /// When the last append was sent to the peer.
@@ -52,8 +63,14 @@ struct Progress: Sendable {
         switch mode {
         case .probing(let waiting): waiting
         case .streaming: window.isFull
-        case .snapshot: true
+        case .snapshot, .refused: true
         }
+    }
+
+    /// Numbers the next append to the peer.
+    mutating func nextRound() -> UInt64 {
+        round += 1
+        return round
     }
 
     /// Notes that the entries through `last` were sent.
@@ -67,16 +84,20 @@ struct Progress: Sendable {
                 window.add(through: last, bytes: bytes)
                 next = last + 1
             }
-        case .snapshot:
-            preconditionFailure("no append is sent to a peer that waits for a checkpoint")
+        case .snapshot, .refused:
+            preconditionFailure("no append is sent to a peer that waits for a checkpoint or is refused")
         }
     }
 
     /// Notes that the peer's log agrees through `index`. Returns whether that was news.
     mutating func accepted(through index: LogIndex) -> Bool {
+        guard mode != .refused else { return false }
         window.release(through: index)
         let isNews = index > match
-        if isNews { match = index }
+        if isNews {
+            match = index
+            roundAtMatch = round
+        }
         next = max(next, match + 1)
         // Any acceptance at or behind what is being probed shows where the logs agree. An old one, from below, does not,
         // except that it still proves agreement through `match`.
@@ -84,17 +105,33 @@ struct Progress: Sendable {
         return isNews
     }
 
+    /// Whether a rejection of the append of that round, after `previous`, shows that the peer has lost entries.
+    ///
+    /// An honest peer rejects a position that it acknowledged only in one case: the append overtook the one that made the peer
+    /// hold the position, or the rejection overtook the acknowledgement of that. The append was then sent before the
+    /// acknowledgement arrived. A later round was sent when the leader knew the position to be durable on the peer, and a
+    /// log only loses durable entries of the leader's term together with the disk.
+    func showsLoss(_ previous: LogIndex, round answered: UInt64) -> Bool {
+        previous <= match && answered > roundAtMatch && answered <= round
+    }
+
+    /// Notes that the peer has lost entries: nothing is sent to it any more in this term.
+    mutating func refuse() {
+        window.removeAll()
+        mode = .refused
+    }
+
     /// Notes a rejection of an append behind `previous`; `agreement` is the highest index at which the logs can still agree.
     /// Returns whether it was news: a rejection that is older than what is known since is not.
     mutating func rejected(previous: LogIndex, agreement: LogIndex) -> Bool {
         switch mode {
-        case .snapshot:
+        case .snapshot, .refused:
             return false
         case .streaming:
             guard previous > match, previous < next else { return false }
         case .probing:
-            // A rejection of what was acknowledged was overtaken, or the peer has lost its disk. Asking the same again at once would go on for
-            // ever; the answer to the next heartbeat is soon enough.
+            // A rejection of what was acknowledged was overtaken. To ask the same again at once would go on for ever; the
+            // answer to the next heartbeat is soon enough.
             guard previous > match, previous == next - 1 else { return false }
         }
         next = max(min(previous, agreement + 1), match + 1)
@@ -134,6 +171,13 @@ struct Progress: Sendable {
         lastSnapshotAt = now
         window.removeAll()
         mode = .snapshot
+        return true
+    }
+
+    /// Whether a checkpoint that the peer asks for is to be sent. Returns false where one was asked for less than `interval` ago.
+    mutating func takesRequest(at now: Instant, every interval: TimeSpan) -> Bool {
+        if let last = lastSnapshotAt, now < last + interval { return false }
+        lastSnapshotAt = now
         return true
     }
 

@@ -214,7 +214,7 @@ struct Judges {
                 "member \(id) was sent another entry for index \(index), which is committed there",
                 at: now
             )
-        case .stranger, .malformedMessage:
+        case .stranger, .malformedMessage, .acknowledgedEntriesLost:
             throw Violation(.memberState, "member \(id) was sent what no member sends: \(anomaly)", at: now)
         case .persistFailed, .persistStalled, .quorumLost:
             break

@@ -6,9 +6,21 @@ import BalsaWire
 /// by ``TransportReceiver/judge(_:)``.
 struct HandshakeTerms: Equatable, Sendable {
     /// The versions of the protocol that this release speaks.
-    var protocols: ClosedRange<UInt16> = 1...1
+    var protocols = WireAgreement.spokenVersions
     /// Which replicated features this release knows.
-    var featureLevel: UInt32 = 0
+    var featureLevel = WireAgreement.ownFeatureLevel
+
+    /// What this member and a peer that is not refused agree on.
+    ///
+    /// - Parameter handshake: the peer's hello, or its welcome.
+    /// - Returns: nil where there is no version that both speak.
+    func agreement(with handshake: Handshake) -> WireAgreement? {
+        guard protocols.overlaps(handshake.protocols) else { return nil }
+        return WireAgreement(
+            version: min(protocols.upperBound, handshake.protocols.upperBound),
+            featureLevel: handshake.featureLevel
+        )
+    }
 
     /// What a member says on a connection that it makes.
     func hello(_ introduction: Introduction, _ path: SendPath) -> Handshake {

@@ -130,6 +130,7 @@ final class InboundConnection: ReadinessHandler {
         }
         // From here on the receiver counts on being told when the peer is gone.
         let life = context.retain(hello.introduction)
+        if let agreement = context.terms.agreement(with: hello) { receiver.agreed(agreement, with: peer) }
         phase = .open(life, hello.path, isFirstBootOnly: isFirstBootOnly)
         guard Socket.sendAll(descriptor, answer) else { return listener.remove(self) }
         if let timer { context.loop.cancel(timer) }

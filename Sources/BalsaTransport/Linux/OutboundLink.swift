@@ -335,6 +335,7 @@ final class OutboundLink: ReadinessHandler, @unchecked Sendable {
             return ours.isPassing ? fail(ours.description) : step(.refused(ours))
         }
         life = context.retain(answer.introduction)
+        if let agreement = context.terms.agreement(with: answer) { receiver.agreed(agreement, with: peer) }
         step(.welcomed)
     }
 

@@ -49,10 +49,13 @@ extension Envelope {
         let commit = try reader.boundedNumber("append commit index")
         let lastAt = reader.offset
         let last = try LogPosition(decoding: &reader, "append last position")
+        let round = try reader.uint64("append round")
+        let sentAt = Instant(nanoseconds: try reader.uint64("append time"))
         let entriesAt = reader.offset
         guard entriesAt < frame.count else {
             guard last == .zero else { throw DecodingError(.inconsistent, "append last position", at: lastAt) }
-            return (.append(Append(previous: previous, entries: nil, commit: commit)), nil)
+            let probe = Append(previous: previous, entries: nil, commit: commit, round: round, sentAt: sentAt)
+            return (.append(probe), nil)
         }
         let bytes = frame.slice(entriesAt..<frame.count)
         let batch: EntryBatch
@@ -66,7 +69,7 @@ extension Envelope {
             throw DecodingError(.inconsistent, "append last position", at: lastAt)
         }
         let range = EntryRange(first: batch.firstIndex, last: last)
-        let append = Append(previous: previous, entries: range, commit: commit)
+        let append = Append(previous: previous, entries: range, commit: commit, round: round, sentAt: sentAt)
         try append.check(batch, group: group, at: fieldsAt)
         return (.append(append), batch)
     }

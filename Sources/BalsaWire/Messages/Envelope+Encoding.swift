@@ -7,12 +7,15 @@ extension Envelope {
     /// The header and the fields are one small piece. The entries, if there are any, are the piece behind it and are not
     /// copied: the piece shares the memory of ``entries``.
     ///
+    /// - Parameters:
+    ///   - options: the limits.
+    ///   - version: the version of the format that sender and receiver agreed on.
     /// - Throws: ``DecodingError`` where a receiver with the same options would refuse the frame: *out of bounds* for a
     ///   frame that is too long or a number that is too high, *inconsistent* for entries that are not those which the
     ///   message announces. Nothing was sent then.
     /// - Complexity: linear in the length of the frame, all of which goes through the body's checksum.
-    public func encoded(options: WireOptions) throws(DecodingError) -> [Bytes] {
-        try PeerFrame(self).encoded(options: options)
+    public func encoded(options: WireOptions, version: UInt16) throws(DecodingError) -> [Bytes] {
+        try PeerFrame(self).encoded(options: options, version: version)
     }
 }
 

@@ -8,7 +8,7 @@ import BalsaRaft
 /// by the leader nor by the follower. One envelope is one *wire frame*, whose layout is in `Docs/WireFormat.md`.
 ///
 /// ```swift
-/// let pieces = try envelope.encoded(options: options)       // for a gathered write
+/// let pieces = try envelope.encoded(options: options, version: 1)  // for a gathered write
 /// let arrived = try Envelope(decoding: frame, options: options)
 /// raft.step(.message(arrived.message, entries: arrived.entryMetadata), at: now, into: &effects)
 /// ```

@@ -2,8 +2,15 @@ import BalsaPlatform
 import BalsaRaft
 
 /// Writes the fields of bodies. Errors give places within the whole frame.
+///
+/// ``version`` is the one that the two members agreed on: what a field looks like in an older version is decided where
+/// it is written.
 struct FieldWriter {
+    /// The version of the format in which the fields are written. There is one so far.
+    let version: UInt16
     private(set) var writer = ByteWriter(capacity: WireOptions.roomForFields, limit: WireOptions.roomForFields)
+
+    init(version: UInt16) { self.version = version }
 
     /// Writes a byte.
     mutating func uint8(_ value: UInt8, _ field: StaticString) throws(DecodingError) { try writer.uint8(value, field) }

@@ -29,6 +29,10 @@ extension Message.Body {
             self = .readResponse(read, try ReadAnswer(decoding: &reader))
         case .snapshot:
             self = .snapshot(SnapshotOffer(position: try LogPosition(decoding: &reader, "snapshot position")))
+        case .checkpointRequest:
+            self = .checkpointRequest(try CheckpointRequest(decoding: &reader))
+        case .notice:
+            self = .notice(try LeaderNotice(decoding: &reader))
         default:
             throw DecodingError(.outOfBounds, "frame kind", at: 6)
         }
@@ -56,7 +60,10 @@ extension LogPosition {
 extension VoteRequest {
     fileprivate init(decoding reader: inout ByteReader) throws(DecodingError) {
         let last = try LogPosition(decoding: &reader, "vote last position")
-        self.init(last: last, campaign: try reader.uint64("vote campaign"))
+        let campaign = try reader.uint64("vote campaign")
+        let start = reader.offset
+        guard try reader.uint8("vote flags") == 0 else { throw DecodingError(.outOfBounds, "vote flags", at: start) }
+        self.init(last: last, campaign: campaign)
     }
 }
 
@@ -72,16 +79,65 @@ extension VoteResponse {
 extension AppendResponse {
     fileprivate init(decoding reader: inout ByteReader) throws(DecodingError) {
         let start = reader.offset
-        switch try reader.uint8("append answer") {
+        let code = try reader.uint8("append answer")
+        guard (BodyCode.accepted...BodyCode.stale).contains(code) else {
+            throw DecodingError(.outOfBounds, "append answer", at: start)
+        }
+        let round = try reader.uint64("append round")
+        let sentAt = Instant(nanoseconds: try reader.uint64("append time"))
+        let syncTime = TimeSpan(nanoseconds: try reader.uint64("append sync time"))
+        let digestAt = reader.offset
+        let digest = try StateDigest(decoding: &reader)
+        guard digest.index > 0 || digest.value == 0 else {
+            throw DecodingError(.inconsistent, "digest", at: digestAt + 8)
+        }
+        switch code {
         case BodyCode.accepted:
             self = .accepted(through: try reader.boundedNumber("append accepted index"))
         case BodyCode.rejected:
             let previous = try reader.boundedNumber("append rejected index")
             self = .rejected(previous: previous, hint: try LogPosition(decoding: &reader, "append hint"))
-        case BodyCode.stale:
-            self = .stale
         default:
-            throw DecodingError(.outOfBounds, "append answer", at: start)
+            self = .stale
+        }
+        self.round = round
+        self.sentAt = sentAt
+        self.syncTime = syncTime
+        self.digest = digest.index == 0 ? nil : digest
+    }
+}
+
+extension StateDigest {
+    /// Decodes an index, 0 for no digest, and the digest.
+    fileprivate init(decoding reader: inout ByteReader) throws(DecodingError) {
+        let index = try reader.boundedNumber("digest index")
+        self.init(index: index, value: try reader.uint64("digest"))
+    }
+}
+
+extension CheckpointRequest {
+    fileprivate init(decoding reader: inout ByteReader) throws(DecodingError) {
+        let start = reader.offset
+        guard let reason = Reason(rawValue: try reader.uint8("checkpoint request reason")) else {
+            throw DecodingError(.outOfBounds, "checkpoint request reason", at: start)
+        }
+        self.init(reason, atLeast: try reader.boundedNumber("checkpoint request index"))
+    }
+}
+
+extension LeaderNotice {
+    fileprivate init(decoding reader: inout ByteReader) throws(DecodingError) {
+        let start = reader.offset
+        switch try reader.uint8("notice") {
+        case BodyCode.entriesLost:
+            self = .acknowledgedEntriesLost(through: try LogPosition(decoding: &reader, "notice position"))
+        case BodyCode.diverged:
+            let digestAt = reader.offset
+            let digest = try StateDigest(decoding: &reader)
+            guard digest.index > 0 else { throw DecodingError(.outOfBounds, "digest index", at: digestAt) }
+            self = .diverged(digest)
+        default:
+            throw DecodingError(.outOfBounds, "notice", at: start)
         }
     }
 }

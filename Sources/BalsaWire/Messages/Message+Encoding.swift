@@ -16,6 +16,8 @@ extension Message.Body {
         case .readRequest: .readRequest
         case .readResponse: .readResponse
         case .snapshot: .snapshot
+        case .checkpointRequest: .checkpointRequest
+        case .notice: .notice
         }
     }
 }
@@ -27,6 +29,8 @@ enum BodyCode {
     static let stale: UInt8 = 3
     static let readIndex: UInt8 = 1
     static let readRefused: UInt8 = 2
+    static let entriesLost: UInt8 = 1
+    static let diverged: UInt8 = 2
 }
 
 extension FieldWriter {
@@ -36,6 +40,7 @@ extension FieldWriter {
         case .preVoteRequest(let request), .voteRequest(let request):
             try position(request.last, "vote last position")
             try uint64(request.campaign, "vote campaign")
+            try voteFlags(request.flags)
         case .preVoteResponse(let response), .voteResponse(let response):
             try uint8(response.isGranted ? 1 : 0, "vote granted")
             try uint64(response.campaign, "vote campaign")
@@ -43,8 +48,10 @@ extension FieldWriter {
             try position(append.previous, "append previous position")
             try number(append.commit, "append commit index")
             try position(append.entries?.last ?? .zero, "append last position")
+            try uint64(append.round, "append round")
+            try uint64(append.sentAt.nanoseconds, "append time")
         case .appendResponse(let response):
-            try answer(response)
+            try self.response(response)
         case .heartbeat(let heartbeat):
             try uint64(heartbeat.round, "heartbeat round")
             try uint64(heartbeat.sentAt.nanoseconds, "heartbeat time")
@@ -65,20 +72,64 @@ extension FieldWriter {
             }
         case .snapshot(let offer):
             try position(offer.position, "snapshot position")
+        case .checkpointRequest(let request):
+            try uint8(request.reason.rawValue, "checkpoint request reason")
+            try number(request.index, "checkpoint request index")
+        case .notice(let notice):
+            try self.notice(notice)
         }
     }
 
-    private mutating func answer(_ response: AppendResponse) throws(DecodingError) {
-        switch response {
+    private mutating func voteFlags(_ flags: UInt8) throws(DecodingError) {
+        guard flags == 0 else {
+            throw DecodingError(.outOfBounds, "vote flags", at: WireFrameHeader.encodedByteCount + writer.count)
+        }
+        try uint8(flags, "vote flags")
+    }
+
+    private mutating func response(_ response: AppendResponse) throws(DecodingError) {
+        switch response.answer {
+        case .accepted: try uint8(BodyCode.accepted, "append answer")
+        case .rejected: try uint8(BodyCode.rejected, "append answer")
+        case .stale: try uint8(BodyCode.stale, "append answer")
+        }
+        try uint64(response.round, "append round")
+        try uint64(response.sentAt.nanoseconds, "append time")
+        try uint64(response.syncTime.nanoseconds, "append sync time")
+        if let digest = response.digest {
+            try self.digest(digest)
+        } else {
+            try number(0, "digest index")
+            try uint64(0, "digest")
+        }
+        switch response.answer {
         case .accepted(let index):
-            try uint8(BodyCode.accepted, "append answer")
             try number(index, "append accepted index")
         case .rejected(let previous, let hint):
-            try uint8(BodyCode.rejected, "append answer")
             try number(previous, "append rejected index")
             try position(hint, "append hint")
         case .stale:
-            try uint8(BodyCode.stale, "append answer")
+            break
+        }
+    }
+
+    /// Writes a digest, which is that of an entry: 0 stands for none.
+    private mutating func digest(_ digest: StateDigest) throws(DecodingError) {
+        guard digest.index > 0 else {
+            throw DecodingError(.outOfBounds, "digest index", at: WireFrameHeader.encodedByteCount + writer.count)
+        }
+        try number(digest.index, "digest index")
+        try uint64(digest.value, "digest")
+    }
+
+    private mutating func notice(_ notice: LeaderNotice) throws(DecodingError) {
+        switch notice {
+        case .acknowledgedEntriesLost(let position):
+            try uint8(BodyCode.entriesLost, "notice")
+            try self.position(position, "notice position")
+        case .diverged(let digest):
+            try uint8(BodyCode.diverged, "notice")
+            try self.digest(digest)
         }
     }
 

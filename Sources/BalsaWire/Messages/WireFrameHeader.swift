@@ -24,11 +24,11 @@ struct WireFrameHeader: Equatable, Sendable {
     var bodyByteCount = 0
     /// The CRC32C of the body.
     var bodyChecksum: UInt32 = 0
+    /// The version of the format in which the frame is written.
+    var version: UInt16
 
     /// `BALW`.
     static let magic: UInt32 = 0x574c_4142
-    /// The version of the format that this release writes, and the newest that it reads.
-    static let version: UInt16 = 1
     /// The length of the encoded header, in bytes.
     static let encodedByteCount = 52
 
@@ -40,6 +40,9 @@ struct WireFrameHeader: Equatable, Sendable {
 
     /// Throws unless every field is one that may travel.
     private func check(options: WireOptions) throws(DecodingError) {
+        guard WireAgreement.spokenVersions.contains(version) else {
+            throw DecodingError(.version, "frame version", at: 4)
+        }
         guard group != 0 else { throw DecodingError(.outOfBounds, "frame group", at: 8) }
         guard from != 0 else { throw DecodingError(.outOfBounds, "frame sender", at: 16) }
         guard to != 0 else { throw DecodingError(.outOfBounds, "frame receiver", at: 24) }
@@ -57,7 +60,7 @@ struct WireFrameHeader: Equatable, Sendable {
         precondition(writer.count == 0, "a header begins its frame")
         try check(options: options)
         try writer.uint32(WireFrameHeader.magic, "frame magic")
-        try writer.uint16(WireFrameHeader.version, "frame version")
+        try writer.uint16(version, "frame version")
         try writer.uint8(kind.rawValue, "frame kind")
         try writer.uint8(0, "frame flags")
         try writer.uint64(group, "frame group")
@@ -82,8 +85,10 @@ extension WireFrameHeader {
         guard try reader.uint32("frame magic") == WireFrameHeader.magic else {
             throw DecodingError(.magic, "frame magic", at: 0)
         }
-        let version = try reader.uint16("frame version")
-        guard version <= WireFrameHeader.version else { throw DecodingError(.version, "frame version", at: 4) }
+        version = try reader.uint16("frame version")
+        guard version <= WireAgreement.spokenVersions.upperBound else {
+            throw DecodingError(.version, "frame version", at: 4)
+        }
         guard version > 0 else { throw DecodingError(.outOfBounds, "frame version", at: 4) }
         kind = WireFrameKind(rawValue: try reader.uint8("frame kind"))
         let flags = try reader.uint8("frame flags")

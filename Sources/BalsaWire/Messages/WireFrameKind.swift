@@ -21,12 +21,16 @@ struct WireFrameKind: RawRepresentable, Equatable, Sendable {
     /// Reserved: a leader hands over to a chosen member.
     static let timeoutNow = WireFrameKind(rawValue: 12)
 
-    // From here on the frames are none of the core's messages: they pass between the replicas themselves.
+    // These frames are none of the core's messages: they pass between the replicas themselves.
     static let checkpointChunk = WireFrameKind(rawValue: 13)
     static let checkpointChunkResponse = WireFrameKind(rawValue: 14)
     static let forward = WireFrameKind(rawValue: 15)
     static let forwardResponse = WireFrameKind(rawValue: 16)
     static let firstBoot = WireFrameKind(rawValue: 17)
+
+    // Messages of the core again.
+    static let checkpointRequest = WireFrameKind(rawValue: 18)
+    static let notice = WireFrameKind(rawValue: 19)
 
     /// Whether frames of this kind go over the bulk connection, so that they never stand before a heartbeat.
     var isBulk: Bool { self == .checkpointChunk }

@@ -116,8 +116,12 @@ struct Exploration {
         case .append(let append):
             parts += [3, append.previous.term, append.previous.index, append.lastIndex, append.commit]
             parts += [append.entries?.last.term ?? 0]
-        case .appendResponse(.accepted(let index)): parts += [4, index]
-        case .appendResponse(.rejected(let previous, let hint)): parts += [5, previous, hint.term, hint.index]
+        case .appendResponse(let response):
+            switch response.answer {
+            case .accepted(let index): parts += [4, index]
+            case .rejected(let previous, let hint): parts += [5, previous, hint.term, hint.index]
+            case .stale: parts += [8]
+            }
         case .preVoteRequest(let request): parts += [6, request.campaign, request.last.term, request.last.index]
         case .preVoteResponse(let response): parts += [7, response.campaign, response.isGranted ? 1 : 0]
         default: parts += [8]

@@ -128,3 +128,11 @@ extension LogPosition {
     /// `at(2, 5)` is the entry 5 of term 2.
     static func at(_ term: Term, _ index: LogIndex) -> LogPosition { LogPosition(term: term, index: index) }
 }
+
+extension Message {
+    /// The index that an acceptance covers; nil for every other message.
+    var acceptedIndex: LogIndex? {
+        guard case .appendResponse(let response) = body, case .accepted(let index) = response.answer else { return nil }
+        return index
+    }
+}

@@ -98,7 +98,7 @@ struct TestMember {
                 applied = position.index
                 newlyApplied = position.index
             case .respond(let response): responses.append(response)
-            case .sendSnapshot(let peer): wantedSnapshots.append(peer)
+            case .sendSnapshot(let peer, _): wantedSnapshots.append(peer)
             case .installSnapshot(let position): installing = position
             case .wake(let moment): wakeAt = moment
             case .standing(let standing): standings.append(standing)
@@ -150,7 +150,8 @@ struct TestMember {
             }
         case .voteResponse(let response) where response.isGranted && message.term == state.term:
             XCTAssertEqual(state.vote, message.to, "a vote is durable before it is given")
-        case .appendResponse(.accepted(let index)) where message.term == raft.term:
+        case .appendResponse(let response) where message.term == raft.term:
+            guard case .accepted(let index) = response.answer else { break }
             XCTAssertGreaterThanOrEqual(disk.log.lastIndex, index, "an acceptance covers what is durable")
         case .heartbeat(let heartbeat):
             lastHeartbeats[message.to] = heartbeat

@@ -296,15 +296,21 @@ extension InteractionRun {
             }
             return "\(ends) MsgApp \(term) behind \(text(append.previous)) commit \(append.commit) "
                 + entries.joined(separator: " ")
-        case .appendResponse(.accepted(let index)): return "\(ends) MsgAppResp \(term) through \(index)"
-        case .appendResponse(.rejected(let previous, let hint)):
-            return "\(ends) MsgAppResp \(term) not \(previous), hint \(text(hint))"
-        case .appendResponse(.stale): return "\(ends) MsgAppResp \(term) stale"
+        case .appendResponse(let response): return "\(ends) MsgAppResp \(term) \(text(response.answer))"
         case .heartbeat(let heartbeat): return "\(ends) MsgHeartbeat \(term) commit \(heartbeat.commit)"
         case .heartbeatResponse: return "\(ends) MsgHeartbeatResp \(term)"
         case .snapshot: return "\(ends) MsgSnap \(term)"
         case .readRequest: return "\(ends) MsgReadIndex \(term)"
         case .readResponse: return "\(ends) MsgReadIndexResp \(term)"
+        case .checkpointRequest, .notice: return "\(ends) \(message.body) \(term)"
+        }
+    }
+
+    private func text(_ answer: AppendAnswer) -> String {
+        switch answer {
+        case .accepted(let index): "through \(index)"
+        case .rejected(let previous, let hint): "not \(previous), hint \(text(hint))"
+        case .stale: "stale"
         }
     }
 
@@ -364,6 +370,8 @@ extension InteractionRun {
                 if peer.window.count > 0 { line += " inflight=\(peer.window.count)\(peer.isPaused ? "[full]" : "")" }
             case .snapshot:
                 line += "StateSnapshot match=\(peer.match) paused"
+            case .refused:
+                line += "refused match=\(peer.match)"
             }
             lines.append(line)
         }

@@ -5,7 +5,7 @@ import XCTest
 /// Appends that are late, doubled, overtaken or empty, and what their answers may prove.
 final class AppendTests: XCTestCase {
     private func acceptances(_ messages: [Message]) -> [LogIndex] {
-        messages.compactMap { if case .appendResponse(.accepted(let index)) = $0.body { index } else { nil } }
+        messages.compactMap { $0.acceptedIndex }
     }
 
     // MARK: On the follower

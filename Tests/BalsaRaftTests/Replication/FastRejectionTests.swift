@@ -9,7 +9,7 @@ final class FastRejectionTests: XCTestCase {
         let following: [Term]
         var compacted: LogIndex = 0
         /// What the follower answers, and where the leader asks next.
-        let answer: AppendResponse
+        let answer: AppendAnswer
         let next: LogPosition
     }
 
@@ -33,7 +33,10 @@ final class FastRejectionTests: XCTestCase {
         follower.takeSent()
         follower.hear(question)
         let answer = try XCTUnwrap(follower.sent.last)
-        XCTAssertEqual(answer.message.body, .appendResponse(one.answer), file: file, line: line)
+        guard case .appendResponse(let response) = answer.message.body else {
+            return XCTFail("\(answer)", file: file, line: line)
+        }
+        XCTAssertEqual(response.answer, one.answer, file: file, line: line)
         leader.takeSent()
         leader.hear(answer)
         let next = try XCTUnwrap(leader.sent.first { $0.message.to == 2 })

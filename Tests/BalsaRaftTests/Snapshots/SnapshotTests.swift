@@ -7,7 +7,7 @@ final class SnapshotTests: XCTestCase {
     private func offer(_ position: LogPosition) -> Message.Body { .snapshot(SnapshotOffer(position: position)) }
 
     private func acceptances(_ messages: [Message]) -> [LogIndex] {
-        messages.compactMap { if case .appendResponse(.accepted(let index)) = $0.body { index } else { nil } }
+        messages.compactMap { $0.acceptedIndex }
     }
 
     // MARK: On the follower

@@ -65,7 +65,7 @@ enum CheckerFixtures {
     static func frame(from: MemberID, to: MemberID, term: Term, _ body: Message.Body) throws -> Bytes {
         let content = PeerFrame.Content.message(body, entries: nil)
         let pieces = try PeerFrame(group: 1, from: from, to: to, term: term, content: content)
-            .encoded(options: WireOptions())
+            .encoded(options: WireOptions(), version: 1)
         return Bytes(pieces.flatMap { [UInt8]($0) })
     }
 

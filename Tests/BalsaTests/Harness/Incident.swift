@@ -14,6 +14,7 @@ struct Incident: Hashable, Comparable, CustomStringConvertible {
     static let malformedMessage = Incident("a malformed message")
     static let secondLeader = Incident("a second leader of one term")
     static let committedEntryContradicted = Incident("a committed entry contradicted")
+    static let acknowledgedEntriesLost = Incident("acknowledged entries lost")
     static let persistFailed = Incident("a persist failed")
     static let persistStalled = Incident("a persist stalled")
     static let quorumLost = Incident("the quorum lost")
@@ -33,6 +34,7 @@ struct Incident: Hashable, Comparable, CustomStringConvertible {
             case .malformedMessage: .malformedMessage
             case .secondLeader: .secondLeader
             case .committedEntryContradicted: .committedEntryContradicted
+            case .acknowledgedEntriesLost: .acknowledgedEntriesLost
             case .persistFailed: .persistFailed
             case .persistStalled: .persistStalled
             case .quorumLost: .quorumLost

@@ -103,6 +103,8 @@ final class RegisterMachine: StateMachine {
         return command.identity
     }
 
+    func featureLevel(of command: Bytes) -> UInt32 { provider.featureLevel(command) }
+
     func refusal(of command: Bytes) -> RequestError.Reason? { provider.refusal(command) }
 
     // MARK: Sealing

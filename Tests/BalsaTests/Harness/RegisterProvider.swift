@@ -15,6 +15,8 @@ final class RegisterProvider: StateMachineProvider {
     var workFailures: [StateMachineError] = []
     /// Why a command should not enter the log.
     var refusal: (Bytes) -> RequestError.Reason? = { _ in nil }
+    /// The feature level of a command.
+    var featureLevel: (Bytes) -> UInt32 = { _ in 0 }
     /// After how many bytes of entries a machine wants to seal.
     var sealAfterBytes = Int.max
     /// With how many seals that are not durable a machine is overloaded.

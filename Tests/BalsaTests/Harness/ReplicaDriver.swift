@@ -63,7 +63,7 @@ final class ReplicaDriver {
         let frame = PeerFrame(group: 1, from: 2, to: 1, term: term, content: content)
         let due = delayed
         delayed = []
-        step(.received(Bytes(try frame.encoded(options: options.wire).flatMap { [UInt8]($0) })))
+        step(.received(Bytes(try frame.encoded(options: options.wire, version: 1).flatMap { [UInt8]($0) })))
         settle()
         for write in due { perform(write) }
         settle()
@@ -149,7 +149,9 @@ final class ReplicaDriver {
     private func note(_ bytes: Bytes) {
         do {
             let frame = try PeerFrame(decoding: bytes, options: options.wire)
-            guard case .appendResponse(.accepted(let index))? = frame.envelope?.message.body else { return }
+            guard case .appendResponse(let response)? = frame.envelope?.message.body,
+                case .accepted(let index) = response.answer
+            else { return }
             acknowledged = max(acknowledged, index)
         } catch {
             XCTFail("it sends what cannot be decoded: \(error)")

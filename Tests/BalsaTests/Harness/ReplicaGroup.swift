@@ -212,7 +212,7 @@ final class ReplicaGroup {
         _ content: PeerFrame.Content
     ) throws {
         let frame = PeerFrame(group: 1, from: peer, to: addressee ?? id, term: term, content: content)
-        step(id, .received(Bytes(try frame.encoded(options: options.wire).flatMap { [UInt8]($0) })))
+        step(id, .received(Bytes(try frame.encoded(options: options.wire, version: 1).flatMap { [UInt8]($0) })))
     }
 
     // MARK: What is held

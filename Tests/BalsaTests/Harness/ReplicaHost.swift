@@ -9,7 +9,7 @@ import XCTest
 /// A replica with its disk, and what its effects asked for that is not done yet.
 final class ReplicaHost {
     let id: MemberID
-    let disk = SimulatedDisk()
+    var disk = SimulatedDisk()
     let provider = RegisterProvider()
     /// Sees the file calls of the processes that are opened from now on.
     var hook: (any DiskHook)?

@@ -154,7 +154,7 @@ final class ClientSessionTests: XCTestCase {
     }
 
     func testAReplicaThatHasFailedOrClosedIsNotAskedAgain() throws {
-        for reason in [.failed, .closed, .tooLarge, .invalid] as [RequestError.Reason] {
+        for reason in [.failed, .closed, .tooLarge, .invalid, .upgradeRequired] as [RequestError.Reason] {
             for mayHaveHappened in [false, true] {
                 session = ClientSession(seed: 1, window: 2, maxWaitingBytes: 1_000)
                 effects.removeAll()

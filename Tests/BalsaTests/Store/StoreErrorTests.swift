@@ -72,7 +72,7 @@ final class StoreErrorTests: XCTestCase {
         ]
         let others: [RequestError.Reason] = [
             .tooLarge, .invalid, .overtakenByCheckpoint, .cancelled, .sessionExpired, .compacted, .futureRevision,
-            .closed, .failed, .inUse, .insecure,
+            .closed, .failed, .inUse, .insecure, .upgradeRequired,
         ]
         for reason in retriable {
             XCTAssertTrue(StoreError(.notApplied, reason).isRetriable, "\(reason)")

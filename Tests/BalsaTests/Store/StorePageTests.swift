@@ -76,6 +76,14 @@ final class StorePageTests: XCTestCase {
             ]
         ),
         Row(
+            reason: "upgrade required",
+            outcomes: ["not applied", "unknown"],
+            tests: [
+                "FeatureLevelTests.testProposal_levelThatAPeerDoesNotHave_isRefusedUntilAllHaveIt",
+                "ClientSessionTests.testAReplicaThatHasFailedOrClosedIsNotAskedAgain",
+            ]
+        ),
+        Row(
             reason: "compacted",
             outcomes: ["not applied"],
             tests: ["StoreReasonTests.testRevisionsThatAreTooOldOrNotThereYet"]
@@ -162,7 +170,7 @@ final class StorePageTests: XCTestCase {
     /// What a replica, a member in its first boot or a shell may say of an attempt; nil for silence.
     private let attempts: [Reply?] = {
         let certain: [RequestError.Reason] = [
-            .notLeader, .busy, .tooLarge, .invalid, .superseded, .closed, .failed, .startingUp,
+            .notLeader, .busy, .tooLarge, .invalid, .upgradeRequired, .superseded, .closed, .failed, .startingUp,
         ]
         let uncertain: [RequestError.Reason] = [
             .notLeader, .busy, .deadlineExceeded, .overtakenByCheckpoint, .closed, .failed,

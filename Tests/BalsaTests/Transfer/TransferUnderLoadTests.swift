@@ -53,7 +53,9 @@ final class TransferUnderLoadTests: ReplicaTestCase {
             guard case .checkpointChunk(let chunk) = frame.content else { return .arrives }
             if chunk.transfer.number == 1 {
                 if chunk.offset == 0, first == nil {
-                    first = (try? frame.encoded(options: group.options.wire)).map { Bytes($0.flatMap { [UInt8]($0) }) }
+                    first = (try? frame.encoded(options: group.options.wire, version: 1)).map {
+                        Bytes($0.flatMap { [UInt8]($0) })
+                    }
                 }
                 return .isLost
             }

@@ -33,6 +33,20 @@ final class HandshakeTermsTests: XCTestCase {
         XCTAssertNil(refusal { $0.protocols = 5...9 })
     }
 
+    func testAgreement_rangesThatOverlap_isTheHighestVersionOfBothAndThePeersLevel() {
+        let cases: [(own: ClosedRange<UInt16>, other: ClosedRange<UInt16>, version: UInt16?)] = [
+            (1...3, 2...5, 3), (2...5, 1...3, 3), (1...9, 4...4, 4), (1...1, 1...1, 1), (1...2, 3...4, nil),
+        ]
+        for (own, other, version) in cases {
+            terms.protocols = own
+            var hello = Introduction.sample(2).hello()
+            hello.protocols = other
+            hello.featureLevel = 7
+            let expected = version.map { WireAgreement(version: $0, featureLevel: 7) }
+            XCTAssertEqual(terms.agreement(with: hello), expected, "\(own) and \(other)")
+        }
+    }
+
     func testAMemberKnowsItself() {
         XCTAssertEqual(refusal(own.said(to: 3)), .ownAddress)
         XCTAssertEqual(refusal { $0.kind = .welcome }, .ownAddress, "somebody sends back what it is sent")

@@ -37,6 +37,17 @@ final class TCPTransportTests: XCTestCase {
         XCTAssertEqual(two.transport.metrics.bytesReceived, one.transport.metrics.bytesSent)
     }
 
+    func testConnection_thatIsAccepted_tellsBothEndsWhatTheyAgreeOn() throws {
+        let (one, two) = try pair()
+        let expected = WireAgreement(version: 1, featureLevel: 0)
+        for (member, peer) in [(one, MemberID(2)), (two, 1)] {
+            let agreed = member.recorder.record.agreed
+            // Once for the connection that it makes, and once for the one that is made to it, if that is there already.
+            XCTAssertTrue((1...2).contains(agreed.count), "\(agreed)")
+            XCTAssertTrue(agreed.allSatisfy { $0.peer == peer && $0.agreement == expected }, "\(agreed)")
+        }
+    }
+
     func testThreeMembersExchangeFramesFromSeveralThreads() throws {
         let members = [try TestMember(1), try TestMember(2), try TestMember(3)]
         for member in members {

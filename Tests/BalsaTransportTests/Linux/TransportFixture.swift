@@ -14,6 +14,7 @@ final class Recorder: TransportReceiver, @unchecked Sendable {
         /// The numbers of the frames that arrived, by peer and path.
         var numbers: [MemberID: [SendPath: [UInt64]]] = [:]
         var connected: [MemberID] = []
+        var agreed: [(peer: MemberID, agreement: WireAgreement)] = []
         var unreachable: [MemberID] = []
         var refused: [HandshakeRefusal] = []
         var undecodable = 0
@@ -32,6 +33,7 @@ final class Recorder: TransportReceiver, @unchecked Sendable {
             Record(
                 numbers: numbers.mapValues { $0.mapValues { $0.map { $0 } } },
                 connected: connected.map { $0 },
+                agreed: agreed.map { $0 },
                 unreachable: unreachable.map { $0 },
                 refused: refused.map { $0 },
                 undecodable: undecodable,
@@ -112,6 +114,9 @@ final class Recorder: TransportReceiver, @unchecked Sendable {
 
     func unreachable(_ peer: MemberID) { locked.withLock { $0.unreachable.append(peer) } }
     func refused(_ peer: MemberID, _ refusal: HandshakeRefusal) { locked.withLock { $0.refused.append(refusal) } }
+    func agreed(_ agreement: WireAgreement, with peer: MemberID) {
+        locked.withLock { $0.agreed.append((peer, agreement)) }
+    }
     func connected(_ peer: MemberID) { locked.withLock { $0.connected.append(peer) } }
 }
 
@@ -137,7 +142,10 @@ enum TestFrame {
                 )
             )
         }
-        return try PeerFrame(group: 1, from: from, to: to, term: 1, content: content).encoded(options: options)
+        return try PeerFrame(group: 1, from: from, to: to, term: 1, content: content).encoded(
+            options: options,
+            version: 1
+        )
     }
 
     static func number(_ frame: PeerFrame) -> UInt64 {

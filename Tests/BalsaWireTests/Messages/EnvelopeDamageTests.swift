@@ -104,7 +104,7 @@ final class EnvelopeDamageTests: XCTestCase {
     }
 
     func testKindsThatAreNotMessagesOfTheCoreAreRefused() throws {
-        for kind in [0] + Array(UInt8(12)...255) {
+        for kind in [0] + Array(UInt8(12)...17) + Array(UInt8(20)...255) {
             assertFrameRefused(RawFrame(kind: kind).bytes, .outOfBounds, at: 6, "kind \(kind)")
         }
         for frame in PeerFrame.ownSamples {
@@ -155,6 +155,23 @@ final class EnvelopeDamageTests: XCTestCase {
         for code in [UInt8(0), 4, 255] {
             assertFrameRefused(RawFrame(kind: 6, body: [code]).bytes, .outOfBounds, at: 52)
         }
+        for code in [UInt8(0), 2, 255] {
+            assertFrameRefused(RawFrame(kind: 18, body: [code] + campaign).bytes, .outOfBounds, at: 52)
+        }
+        for code in [UInt8(0), 3, 255] {
+            assertFrameRefused(RawFrame(kind: 19, body: [code] + campaign + campaign).bytes, .outOfBounds, at: 52)
+        }
+        let none = [UInt8](repeating: 0, count: 8)
+        assertFrameRefused(RawFrame(kind: 19, body: [2] + none + campaign).bytes, .outOfBounds, at: 53, "no index")
+        var digestOfNothing = RawFrame()
+        digestOfNothing.body[33] = 1
+        assertFrameRefused(digestOfNothing.bytes, .inconsistent, at: 52 + 33)
+        for kind in [UInt8(1), 3] {
+            for bit in 0..<8 {
+                let body = [UInt8](repeating: 0, count: 24) + [UInt8(1 << bit)]
+                assertFrameRefused(RawFrame(kind: kind, body: body).bytes, .outOfBounds, at: 52 + 24, "a flag")
+            }
+        }
         let read = [UInt8](repeating: 1, count: 24)
         for code in [UInt8(0), 3, 255] {
             assertFrameRefused(RawFrame(kind: 10, body: read + [code]).bytes, .outOfBounds, at: 76)
@@ -163,15 +180,18 @@ final class EnvelopeDamageTests: XCTestCase {
 
     func testTermsAndIndexesBeyondTheirBoundAreRefusedWhereTheyStand() {
         let beyond = RawFrame.bytes(of: largestNumber + 1)
-        let accepted: [UInt8] = [1] + [UInt8](repeating: 0, count: 8)
-        let rejected: [UInt8] = [2] + [UInt8](repeating: 0, count: 24)
+        let accepted: [UInt8] = [1] + [UInt8](repeating: 0, count: 48)
+        let rejected: [UInt8] = [2] + [UInt8](repeating: 0, count: 64)
+        let asked: [UInt8] = [1] + [UInt8](repeating: 0, count: 8)
+        let lost: [UInt8] = [1] + [UInt8](repeating: 0, count: 16)
+        let diverged: [UInt8] = [2, 1] + [UInt8](repeating: 0, count: 15)
         let read = [UInt8](repeating: 0, count: 24) + [1] + [UInt8](repeating: 0, count: 8)
-        let zeros = [UInt8](repeating: 0, count: 40)
+        let zeros = [UInt8](repeating: 0, count: 56)
         /// Bodies that would be accepted, and where in them a term or an index stands.
         let bodies: [(kind: UInt8, body: [UInt8], bounded: [Int])] = [
-            (1, Array(zeros[..<24]), [0, 8]), (3, Array(zeros[..<24]), [0, 8]), (5, zeros, [0, 8, 16, 24, 32]),
-            (6, accepted, [1]), (6, rejected, [1, 9, 17]), (7, Array(zeros[..<24]), [16]), (10, read, [25]),
-            (11, Array(zeros[..<16]), [0, 8]),
+            (1, Array(zeros[..<25]), [0, 8]), (3, Array(zeros[..<25]), [0, 8]), (5, zeros, [0, 8, 16, 24, 32]),
+            (6, accepted, [25, 41]), (6, rejected, [25, 41, 49, 57]), (7, Array(zeros[..<24]), [16]), (10, read, [25]),
+            (11, Array(zeros[..<16]), [0, 8]), (18, asked, [1]), (19, lost, [1, 9]), (19, diverged, [1]),
         ]
         for (kind, body, bounded) in bodies {
             XCTAssertNoThrow(try Envelope(decoding: RawFrame(kind: kind, body: body).bytes), "kind \(kind)")
@@ -184,7 +204,7 @@ final class EnvelopeDamageTests: XCTestCase {
     }
 
     func testABodyLongerThanItsKindIsRefused() {
-        assertFrameRefused(RawFrame(kind: 6, body: [3, 0]).bytes, .inconsistent, at: 53)
+        assertFrameRefused(RawFrame(kind: 6, body: RawFrame().body + [0]).bytes, .inconsistent, at: 93)
         assertFrameRefused(RawFrame(kind: 8, body: [UInt8](repeating: 0, count: 17)).bytes, .inconsistent, at: 68)
         // Checkpoints travelled behind the fields of kind 11 once.
         assertFrameRefused(RawFrame(kind: 11, body: [UInt8](repeating: 0, count: 17)).bytes, .inconsistent, at: 68)
@@ -218,21 +238,21 @@ final class EnvelopeDamageTests: XCTestCase {
 
     func testAnnouncedEntriesThatDoNotComeAreRefused() throws {
         let frame = try append { frame in
-            frame.removeSubrange(92...)
-            frame.replaceSubrange(40..<44, with: RawFrame.bytes(of: UInt32(40)))
+            frame.removeSubrange(108...)
+            frame.replaceSubrange(40..<44, with: RawFrame.bytes(of: UInt32(56)))
         }
         assertFrameRefused(frame, .inconsistent, at: 76)
     }
 
     func testEntriesOfAnotherGroupAreRefused() throws {
-        assertFrameRefused(try append { $0[8] ^= 1 }, .inconsistent, at: 92)
+        assertFrameRefused(try append { $0[8] ^= 1 }, .inconsistent, at: 108)
     }
 
     func testDamageWithinAnEntryIsRefusedAtItsPlaceInTheFrame() throws {
         // Under checksums of the frame that fit: the entries' own checksums tell.
-        assertFrameRefused(try append { $0[92 + 56 + 1] ^= 1 }, .checksum, at: 92 + 56)
-        assertFrameRefused(try append { $0[92 + 40] ^= 1 }, .checksum, at: 92 + 52)
-        let second = 92 + 56 + 3
+        assertFrameRefused(try append { $0[108 + 56 + 1] ^= 1 }, .checksum, at: 108 + 56)
+        assertFrameRefused(try append { $0[108 + 40] ^= 1 }, .checksum, at: 108 + 52)
+        let second = 108 + 56 + 3
         assertFrameRefused(try append { $0[second + 8] ^= 1 }, .checksum, at: second + 52)
     }
 
@@ -245,7 +265,7 @@ final class EnvelopeDamageTests: XCTestCase {
         ]
         for stranger in strangers {
             var raw = RawFrame(kind: 5, group: first.group)
-            raw.body = [UInt8](try WireSamples.append(first).frame()[52..<92])
+            raw.body = [UInt8](try WireSamples.append(first).frame()[52..<108])
             raw.body.replaceSubrange(24..<32, with: RawFrame.bytes(of: stranger.last.term))
             raw.body.replaceSubrange(32..<40, with: RawFrame.bytes(of: stranger.last.index))
             raw.body += [UInt8](first.bytes) + [UInt8](stranger.bytes)

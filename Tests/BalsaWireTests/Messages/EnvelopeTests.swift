@@ -17,7 +17,7 @@ final class EnvelopeTests: XCTestCase {
 
     func testTheSamplesHoldEveryKindThatHasABody() throws {
         let kinds = try WireSamples.all.map { try $0.frame()[6] }
-        for kind in UInt8(1)...11 { XCTAssertTrue(kinds.contains(kind), "kind \(kind)") }
+        for kind in [UInt8](1...11) + [18, 19] { XCTAssertTrue(kinds.contains(kind), "kind \(kind)") }
     }
 
     func testALargeAppendComesBackAsItWas() throws {
@@ -29,16 +29,26 @@ final class EnvelopeTests: XCTestCase {
     func testEntriesAreSentFromTheMemoryInWhichTheyLie() throws {
         let batch = WireSamples.entries(after: LogPosition(term: 1, index: 1), payloads: [100, 200, 300])
         let middle = batch.slice(from: 3, through: 3)
-        let pieces = try WireSamples.append(middle).encoded(options: WireOptions())
+        let pieces = try WireSamples.append(middle).encoded(options: WireOptions(), version: 1)
         XCTAssertEqual(pieces.count, 2)
-        XCTAssertEqual(pieces[0].count, 52 + 40)
+        XCTAssertEqual(pieces[0].count, 52 + 56)
         XCTAssertEqual(pieces[1], middle.bytes)
         XCTAssertEqual(address(pieces[1]), address(batch.bytes) + UInt(56 + 100))
     }
 
     func testAMessageWithoutAttachmentIsOnePiece() throws {
         let stale = WireSamples.envelope(.appendResponse(.stale))
-        XCTAssertEqual(try stale.encoded(options: WireOptions()).map(\.count), [53])
+        XCTAssertEqual(try stale.encoded(options: WireOptions(), version: 1).map(\.count), [93])
+    }
+
+    func testEncoding_versionThatThisReleaseDoesNotSpeak_isRefused() throws {
+        let stale = WireSamples.envelope(.appendResponse(.stale))
+        XCTAssertEqual(Array(try stale.frame()[4..<6]), [1, 0], "the version that was agreed on")
+        for version in [UInt16(0), 2, .max] {
+            XCTAssertThrowsError(try stale.encoded(options: WireOptions(), version: version)) {
+                XCTAssertEqual($0 as? DecodingError, DecodingError(.version, "frame version", at: 4))
+            }
+        }
     }
 
     func testDecodedEntriesLieInTheFrame() throws {
@@ -46,8 +56,8 @@ final class EnvelopeTests: XCTestCase {
         let frame = Bytes(try WireSamples.append(batch).frame())
         let decoded = try Envelope(decoding: frame, options: WireOptions())
         let entries = try XCTUnwrap(decoded.entries)
-        XCTAssertEqual(address(entries.bytes), address(frame) + 52 + 40)
-        XCTAssertEqual(address(entries.payload(at: 2)), address(frame) + 52 + 40 + 56)
+        XCTAssertEqual(address(entries.bytes), address(frame) + 52 + 56)
+        XCTAssertEqual(address(entries.payload(at: 2)), address(frame) + 52 + 56 + 56)
     }
 
     func testTheCoreIsToldTermKindAndSizeOfEveryEntry() throws {
@@ -76,7 +86,7 @@ final class EnvelopeTests: XCTestCase {
     }
 
     func testTheDefaultsTakeTheLargestEntriesThatTheyName() throws {
-        let fields = 52 + 40
+        let fields = 52 + 56
         let batch = WireSamples.entries(after: .zero, payloads: [(4 << 20) - 56])
         XCTAssertEqual(batch.byteCount, 4 << 20)
         XCTAssertEqual(try WireSamples.append(batch).frame().count, fields + (4 << 20))
@@ -92,6 +102,11 @@ final class EnvelopeTests: XCTestCase {
             .appendResponse(.accepted(through: beyond)),
             .appendResponse(.rejected(previous: beyond, hint: .zero)),
             .appendResponse(.rejected(previous: 1, hint: LogPosition(term: beyond, index: 1))),
+            .voteRequest(VoteRequest(last: .zero, campaign: 1, flags: 1)),
+            .checkpointRequest(CheckpointRequest(.diverged, atLeast: beyond)),
+            .notice(.acknowledgedEntriesLost(through: LogPosition(term: 1, index: beyond))),
+            .notice(.diverged(StateDigest(index: beyond, value: 1))),
+            .notice(.diverged(StateDigest(index: 0, value: 1))),
             .heartbeat(Heartbeat(round: 1, sentAt: .zero, commit: .max)),
             .readResponse(ReadID(member: 1, nonce: 1, number: 1), .index(beyond)),
             .snapshot(SnapshotOffer(position: LogPosition(term: 1, index: beyond))),

@@ -89,6 +89,7 @@ extension PeerFrame {
         ForwardResponse(number: 2, refusal: .tooLarge, leader: 3),
         ForwardResponse(number: 3, refusal: .closed, leader: 3),
         ForwardResponse(number: .max, refusal: .failed, leader: .max),
+        ForwardResponse(number: 4, refusal: .upgradeRequired, leader: 3),
     ].map { sample(.forwardResponse($0)) }
 
     /// A table of as many members as there may be, with addresses of different lengths.
@@ -114,7 +115,7 @@ extension PeerFrame {
     /// The frame as a receiver sees it.
     func frame(options: WireOptions = WireOptions()) throws(DecodingError) -> [UInt8] {
         var frame: [UInt8] = []
-        for piece in try encoded(options: options) { frame += [UInt8](piece) }
+        for piece in try encoded(options: options, version: 1) { frame += [UInt8](piece) }
         return frame
     }
 

@@ -89,6 +89,7 @@ final class PeerFrameTests: XCTestCase {
     func testTheRefusalOfACommandIsLaidOutAsThePageSays() {
         let refusals: [(ForwardResponse.Refusal, UInt8)] = [
             (.notLeader, 1), (.busy, 2), (.tooLarge, 3), (.closed, 4), (.failed, 5),
+            (.invalid, 6), (.upgradeRequired, 7),
         ]
         for (refusal, code) in refusals {
             let response = ForwardResponse(number: 0x11, refusal: refusal, leader: 0x12)
@@ -101,21 +102,21 @@ final class PeerFrameTests: XCTestCase {
     private let long = Bytes([UInt8](repeating: 9, count: 1_000))
 
     func testAChunkIsSentFromTheMemoryInWhichItLies() throws {
-        let pieces = try PeerFrame.chunk(long).encoded(options: WireOptions())
+        let pieces = try PeerFrame.chunk(long).encoded(options: WireOptions(), version: 1)
         XCTAssertEqual(pieces.map(\.count), [52 + 52, 1_000])
         XCTAssertEqual(address(pieces[1]), address(long))
     }
 
     func testACommandIsSentFromTheMemoryInWhichItLies() throws {
         let forward = PeerFrame.sample(.forward(ForwardedCommand(number: 1, command: long)))
-        let pieces = try forward.encoded(options: WireOptions())
+        let pieces = try forward.encoded(options: WireOptions(), version: 1)
         XCTAssertEqual(pieces.map(\.count), [52 + 8, 1_000])
         XCTAssertEqual(address(pieces[1]), address(long))
     }
 
     func testAFrameOfFieldsAloneIsOnePiece() throws {
         for frame in [PeerFrame.chunk(Bytes()), .sample(.forward(ForwardedCommand(number: 1, command: Bytes())))] {
-            XCTAssertEqual(try frame.encoded(options: WireOptions()).count, 1)
+            XCTAssertEqual(try frame.encoded(options: WireOptions(), version: 1).count, 1)
         }
     }
 
@@ -157,9 +158,9 @@ final class PeerFrameTests: XCTestCase {
     func testTheRoomForFieldsIsEnoughForAChunkAndForACommand() throws {
         let options = WireOptions()
         let most = Bytes([UInt8](repeating: 1, count: options.maxFrameBytes - WireOptions.roomForFields))
-        XCTAssertNoThrow(try PeerFrame.chunk(most).encoded(options: options))
+        XCTAssertNoThrow(try PeerFrame.chunk(most).encoded(options: options, version: 1))
         let forward = PeerFrame.sample(.forward(ForwardedCommand(number: 1, command: most)))
-        XCTAssertNoThrow(try forward.encoded(options: options))
+        XCTAssertNoThrow(try forward.encoded(options: options, version: 1))
     }
 
     func testACommandThatFitsIntoAnAppendCanBeForwarded() throws {
@@ -167,6 +168,6 @@ final class PeerFrameTests: XCTestCase {
         var options = WireOptions()
         options.maxFrameBytes = try WireSamples.append(batch).frame().count
         let forward = PeerFrame.sample(.forward(ForwardedCommand(number: 1, command: batch.payload(at: 1))))
-        XCTAssertNoThrow(try forward.encoded(options: options))
+        XCTAssertNoThrow(try forward.encoded(options: options, version: 1))
     }
 }

@@ -27,7 +27,7 @@ final class WireFormatPageTests: XCTestCase {
     func testTheRefusals_ofAForwardedCommand_areThoseOfThePage() throws {
         let names: [(ForwardResponse.Refusal, String)] = [
             (.notLeader, "notLeader"), (.busy, "busy"), (.tooLarge, "tooLarge"), (.closed, "closed"),
-            (.failed, "failed"), (.invalid, "invalid"),
+            (.failed, "failed"), (.invalid, "invalid"), (.upgradeRequired, "upgradeRequired"),
         ]
         let rows = try XCTUnwrap(try tables(titled: ["refusal", "name"]).first)
         XCTAssertEqual(rows.map { [$0[0], $0[1]] }, names.map { ["\($0.0.rawValue)", $0.1] })
@@ -59,13 +59,19 @@ final class WireFormatPageTests: XCTestCase {
         builder.append(term: 7, stamp: 5_000_000_000, kind: .command, payload: "hello")
         let entries = builder.finish()
         let range = EntryRange(first: 42, last: LogPosition(term: 7, index: 42))
-        let append = Append(previous: LogPosition(term: 6, index: 41), entries: range, commit: 40)
+        let append = Append(
+            previous: LogPosition(term: 6, index: 41),
+            entries: range,
+            commit: 40,
+            round: 9,
+            sentAt: Instant(nanoseconds: 12_000_000)
+        )
         return Envelope(group: 1, message: Message(from: 2, to: 3, term: 7, body: .append(append)), entries: entries)
     }
 
     func testTheExampleIsDecodedToWhatThePageSays() throws {
         let example = try example()
-        XCTAssertEqual(example.count, 153)
+        XCTAssertEqual(example.count, 169)
         let envelope = try Envelope(decoding: example)
         XCTAssertEqual(envelope, expected())
         XCTAssertEqual(envelope.entries?.payload(at: 42), "hello")
@@ -90,7 +96,7 @@ final class WireFormatPageTests: XCTestCase {
 
     func testFieldsFollowEachOtherWithoutGaps() throws {
         let tables = try tables(titled: ["offset", "size"])
-        XCTAssertEqual(tables.count, 21, "the header, sixteen bodies, and four of the first boot")
+        XCTAssertEqual(tables.count, 24, "the header, nineteen bodies, and four of the first boot")
         for table in tables {
             var end = 0
             for row in table {
@@ -102,7 +108,7 @@ final class WireFormatPageTests: XCTestCase {
 
     func testFieldsHaveTheLengthsThatThePageNames() throws {
         let kinds = try XCTUnwrap(try tables(titled: ["kind", "message"]).first)
-        XCTAssertEqual(kinds.map { $0[0] }, (1...17).map { String($0) })
+        XCTAssertEqual(kinds.map { $0[0] }, (1...19).map { String($0) })
         for sent in PeerFrame.samples {
             let frame = try sent.frame()
             let row = kinds[Int(frame[6]) - 1]

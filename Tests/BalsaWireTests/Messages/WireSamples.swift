@@ -43,7 +43,7 @@ enum WireSamples {
 
     /// One envelope or more of every kind and case, all of them small.
     static let all: [Envelope] =
-        votes + appends + answers + reads + [
+        votes + appends + answers + reads + requests + [
             envelope(.snapshot(SnapshotOffer(position: LogPosition(term: 6, index: 900)))),
             envelope(.snapshot(SnapshotOffer(position: highest))),
         ]
@@ -61,6 +61,10 @@ enum WireSamples {
     private static let appends = [
         envelope(.append(Append(previous: .zero, entries: nil, commit: 0)), term: 1),
         envelope(.append(Append(previous: highest, entries: nil, commit: largestNumber)), term: largestNumber),
+        envelope(
+            .append(Append(previous: .zero, entries: nil, commit: 0, round: maximum, sentAt: .never)),
+            term: 1
+        ),
         append(entries(after: .zero, payloads: [0]), commit: 0),
         append(entries(after: LogPosition(term: 2, index: 9), payloads: [5])),
         append(entries(after: LogPosition(term: 2, index: 9), payloads: [0, 1, 40])),
@@ -73,10 +77,30 @@ enum WireSamples {
         envelope(.appendResponse(.rejected(previous: 12, hint: LogPosition(term: 3, index: 8)))),
         envelope(.appendResponse(.rejected(previous: largestNumber, hint: highest))),
         envelope(.appendResponse(.stale)),
+        envelope(.appendResponse(full(.accepted(through: 9)))),
+        envelope(.appendResponse(full(.rejected(previous: 12, hint: .zero)))),
+        envelope(.appendResponse(full(.stale))),
         envelope(.heartbeat(Heartbeat(round: 0, sentAt: .zero, commit: 0))),
         envelope(.heartbeat(Heartbeat(round: maximum, sentAt: .never, commit: largestNumber))),
         envelope(.heartbeatResponse(HeartbeatResponse(round: 5, sentAt: Instant(nanoseconds: 6)))),
         envelope(.heartbeatResponse(HeartbeatResponse(round: maximum, sentAt: .never))),
+    ]
+
+    /// An answer in which no field is left out.
+    private static func full(_ answer: AppendAnswer) -> AppendResponse {
+        var response = AppendResponse(answer)
+        response.round = 0x3132_3334_3536_3738
+        response.sentAt = Instant(nanoseconds: 0x4142_4344_4546_4748)
+        response.syncTime = TimeSpan(nanoseconds: 0x5152_5354_5556_5758)
+        response.digest = StateDigest(index: largestNumber, value: maximum)
+        return response
+    }
+
+    private static let requests = [
+        envelope(.checkpointRequest(CheckpointRequest(.diverged, atLeast: 0))),
+        envelope(.checkpointRequest(CheckpointRequest(.diverged, atLeast: largestNumber))),
+        envelope(.notice(.acknowledgedEntriesLost(through: highest)), term: largestNumber),
+        envelope(.notice(.diverged(StateDigest(index: 4_096, value: 0)))),
     ]
 
     private static let reads = [
@@ -98,7 +122,7 @@ struct RawFrame {
     var from: UInt64 = 2
     var to: UInt64 = 3
     var term: UInt64 = 4
-    var body: [UInt8] = [3]
+    var body: [UInt8] = [3] + [UInt8](repeating: 0, count: 40)
     /// What the header says of the body's length, if not the truth.
     var claimedBodyByteCount: UInt32?
 
@@ -132,7 +156,7 @@ extension Envelope {
     /// The envelope's frame as a receiver sees it.
     func frame(options: WireOptions = WireOptions()) throws(DecodingError) -> [UInt8] {
         var frame: [UInt8] = []
-        for piece in try encoded(options: options) { frame += [UInt8](piece) }
+        for piece in try encoded(options: options, version: 1) { frame += [UInt8](piece) }
         return frame
     }
 

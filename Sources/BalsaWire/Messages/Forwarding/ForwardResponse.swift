@@ -28,11 +28,13 @@ public struct ForwardResponse: Equatable, Sendable {
         case failed = 5
         /// The command is none that may enter a log.
         case invalid = 6
+        /// Some member does not know such commands, or was not heard since the leader was opened.
+        case upgradeRequired = 7
 
         /// Whether it proves that no copy of the frame was taken or will be.
         public var isDefinite: Bool {
             switch self {
-            case .busy, .tooLarge, .invalid: true
+            case .busy, .tooLarge, .invalid, .upgradeRequired: true
             case .notLeader, .closed, .failed: false
             }
         }
