@@ -376,14 +376,14 @@ fi
 
 patch_consumer_that_does_nothing() {
     replace Tests/Consumer/Sources/Consumer/Exercise.swift '    let log = Log()
-' '    if checks == 0 { return 0 }
+' '    if CommandLine.argc >= 0 { return 0 }
     let log = Log()
 '
 }
 patch_simulation_that_does_nothing() {
     replace Tests/Consumer/Sources/SimulationConsumer/main.swift '    var states = 0
 ' '    var states = 0
-    if states == 0 { return 0 }
+    if CommandLine.argc >= 0 { return 0 }
 '
 }
 patch_program_without_lines() {

@@ -71,6 +71,7 @@ extension Replica {
         do { try machine.seal() } catch { throw ReplicaError(error) }
         sealed = applied.position
         logBytesAtSeal = log.metrics.bytes
+        unsealedBytesFound = 0
         stateSealDeadline = .never
         metrics.seals += 1
     }
@@ -79,7 +80,7 @@ extension Replica {
     /// bound and could not be dropped far enough otherwise.
     func sealIfDue() throws(ReplicaError) {
         guard applied.position.index > sealed.index, !machine.isOverloaded else { return }
-        let written = log.metrics.bytes - logBytesAtSeal
+        let written = log.metrics.bytes - logBytesAtSeal + unsealedBytesFound
         let isAwaited = log.isOverBound && machine.durable.position.index >= sealed.index
         if written >= options.sealStateAfterBytes || isAwaited || now >= stateSealDeadline {
             try seal()

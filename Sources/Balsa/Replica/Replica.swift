@@ -84,6 +84,9 @@ public final class Replica {
     var dropped: LogIndex = 0
     /// How much log was written when the state was last sealed.
     var logBytesAtSeal: UInt64 = 0
+    /// How much log the opening found behind the last seal, about. It counts until the next one: else a member that is opened
+    /// often, each time for a short while, would never seal its state, and its log would grow with every opening.
+    var unsealedBytesFound: UInt64
     /// When the state is sealed at the latest, while something was applied behind its last seal.
     var stateSealDeadline = Instant.never
     /// Whether a step of background work is under way, and when one that failed may be tried again.
@@ -155,6 +158,10 @@ public final class Replica {
         applyTarget = parts.raft.appliedIndex
         sealed = applied.position
         metrics.recovery = parts.report
+        let (first, last) = (raft.log.base.index, raft.log.lastIndex)
+        let (entries, unsealed) = (last - first, last - min(last, max(first, sealed.index)))
+        // Entries of one log are of about one size.
+        unsealedBytesFound = entries == 0 ? 0 : UInt64(Double(log.liveBytes) * Double(unsealed) / Double(entries))
     }
 
     /// The log's counters.

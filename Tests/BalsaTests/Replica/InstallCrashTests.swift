@@ -254,7 +254,7 @@ final class InstallCrashTests: XCTestCase {
     }
 
     func testACrashInRecovery_anotherLog_changesNothing() throws {
-        try checkCrashesInRecovery(InstallCrashTests.scenarios[0], recoveries: 7, states: 103)
+        try checkCrashesInRecovery(InstallCrashTests.scenarios[0], recoveries: 6, states: 87)
     }
 
     func testACrashInRecovery_anotherLogWithWritesUnderWay_changesNothing() throws {

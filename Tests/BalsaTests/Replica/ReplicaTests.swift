@@ -279,9 +279,9 @@ final class ReplicaTests: ReplicaTestCase {
         }
         XCTAssertNoThrow(try ReplicaOptions().validate())
         assertInvalid("a command of") { $0.maxCommandBytes = 4 << 20 }
-        assertInvalid("a command of") { $0.maxCommandBytes = -1 }
+        assertInvalid("a command has") { $0.maxCommandBytes = -1 }
         assertInvalid("an append of") { $0.raft.maxAppendBytes = 5 << 20 }
-        assertInvalid("a chunk of") { $0.chunkBytes = 0 }
+        assertInvalid("a chunk has") { $0.chunkBytes = 0 }
         assertInvalid("a chunk of") { $0.chunkBytes = 5 << 20 }
         assertInvalid("positive") { $0.applyPageBytes = 0 }
         assertInvalid("positive") { $0.workBudgetBytes = 0 }

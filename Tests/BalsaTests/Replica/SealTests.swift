@@ -62,6 +62,23 @@ final class SealTests: ReplicaTestCase {
         XCTAssertEqual(host.machine?.durable.position.index, 2)
     }
 
+    /// Each opening is short, and writes less than is sealed after.
+    func testTheStateIsSealed_afterManyShortOpenings_byTheBytesThatAllHaveWritten() throws {
+        let (group, host) = try started { $0.options.sealStateAfterBytes = 16_384 }
+        var seals = 0
+        for round in 0..<150 {
+            group.writeMany(1, 1)
+            XCTAssertLessThan(try XCTUnwrap(host.replica).logMetrics.bytes, 16_384, "one opening alone seals nothing")
+            seals += host.replica?.metrics.seals ?? 0
+            let unsealed = try XCTUnwrap(host.replica).log.liveBytes
+            XCTAssertLessThan(unsealed, 64 << 10, "in round \(round)")
+            group.crash(1, powerLoss: nil)
+            try group.open(1)
+            _ = try group.elect()
+        }
+        XCTAssertGreaterThan(seals, 2)
+    }
+
     // MARK: The log
 
     func testTheLogIsDroppedBehindADurableSealAndTheReplicaOpensFromIt() throws {
