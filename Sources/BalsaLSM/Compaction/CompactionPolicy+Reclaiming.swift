@@ -23,7 +23,7 @@ extension CompactionPolicy {
     }
 
     private func isDue(_ table: TableHandle) -> Bool {
-        table.table.deadSequence > 0 && table.table.deadSequence <= protected
+        table.metadata.deadSequence > 0 && table.metadata.deadSequence <= protected
     }
 
     /// A table of the first level goes down with all others that it overlaps.
@@ -69,7 +69,7 @@ extension CompactionPolicy {
     private func gain(of table: TableHandle, level: Int) -> UInt64 {
         // A table of nothing but tombstones is all dead.
         if table.metadata.entryCount == 0, !hasAnythingBelow(table, level) { return table.metadata.byteCount }
-        var gain = min(table.table.deadBytes, table.metadata.byteCount)
+        var gain = min(table.metadata.deadBytes, table.metadata.byteCount)
         for below in level + 1..<max(version.levelCount, level + 1) {
             gain += deletedBytes(of: below, by: table)
         }

@@ -6,9 +6,6 @@ import BalsaPlatform
 /// entries, or what a reader sees: ``TableCursor`` says how.
 struct LevelCursor {
     private let tables: UnsafeBufferPointer<TableSlot>
-    private let fillsCache: Bool
-    private let waiting: Waiting
-    private let sequence: SequenceNumber?
     private var index = 0
     private var cursor: TableCursor
     /// Whether the cursor is in one of the tables, and not before or behind all of them.
@@ -23,9 +20,6 @@ struct LevelCursor {
     ) {
         precondition(!tables.isEmpty, "a level without tables is left out")
         self.tables = tables
-        self.fillsCache = fillsCache
-        self.waiting = waiting
-        self.sequence = sequence
         cursor = tables[0].table.takeUnretainedValue().makeCursor(fillsCache: fillsCache, visibleAt: sequence)
         cursor.waiting = waiting
     }
@@ -117,8 +111,7 @@ struct LevelCursor {
         isInside = tables.indices.contains(newIndex)
         guard isInside, index != newIndex else { return }
         index = newIndex
-        cursor = tables[index].table.takeUnretainedValue().makeCursor(fillsCache: fillsCache, visibleAt: sequence)
-        cursor.waiting = waiting
+        cursor.enter(tables[index].table.takeUnretainedValue())
     }
 
     /// Goes on to later tables until the cursor is at an entry; a table may hold nothing but range tombstones.

@@ -26,6 +26,14 @@ public struct EngineMetrics: Equatable, Sendable {
     public var cacheHits: UInt64 = 0
     /// How many did not.
     public var cacheMisses: UInt64 = 0
+    /// How many files of tables are open.
+    public var openTables = 0
+    /// How many files of tables have been opened since the engine was opened.
+    public var tableOpenings: UInt64 = 0
+    /// How much memory the indexes and filters of tables take, in bytes.
+    public var tableMemoryBytes = 0
+    /// How often an index and a filter have been read since the engine was opened.
+    public var tableReads: UInt64 = 0
     /// How many memtables have been flushed since the engine was opened.
     public var flushes: UInt64 = 0
     /// How many bytes of tables these flushes wrote.

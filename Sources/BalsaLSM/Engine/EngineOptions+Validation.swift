@@ -10,6 +10,8 @@ extension EngineOptions {
         try check((0...64).contains(filterBitsPerKey), "filterBitsPerKey")
         try check((0...64).contains(filterBitsPerKeyInLastLevel), "filterBitsPerKeyInLastLevel")
         try check(cacheBytes >= 0, "cacheBytes")
+        try check(maxOpenTables > 0, "maxOpenTables")
+        try check(tableMemoryBytes >= 0, "tableMemoryBytes")
         try check(levelZeroTables > 0, "levelZeroTables")
         try check(levelZeroTablesToPause > levelZeroTables, "levelZeroTablesToPause")
         try check(levelBaseBytes > 0, "levelBaseBytes")

@@ -21,6 +21,11 @@ public struct EngineOptions: Sendable {
     public var filterBitsPerKeyInLastLevel = 10
     /// How much of the tables' blocks is kept in memory, in bytes; 64 MiB.
     public var cacheBytes = 64 << 20
+    /// How many files of tables are kept open; 512. At least 1. Readers hold a few more for moments.
+    public var maxOpenTables = 512
+    /// How much memory the indexes and filters of tables take, in bytes; 256 MiB. Those of one table may take more.
+    /// With small values they take a fortieth of the tables; with less memory, some reads have to read them again.
+    public var tableMemoryBytes = 256 << 20
 
     /// With how many tables the first level is compacted; 4.
     public var levelZeroTables = 4

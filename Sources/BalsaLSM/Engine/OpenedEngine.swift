@@ -9,6 +9,7 @@ struct OpenedEngine {
     let lock: any FileLock
     let epochs: Epochs
     let cache: BlockCache
+    let tables: TableCache
     let removals: FileRemovals
     let manifest: Manifest
     let state: ManifestState

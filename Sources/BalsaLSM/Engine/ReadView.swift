@@ -34,32 +34,57 @@ final class ReadView: @unchecked Sendable {
     ///
     /// Nothing here is generic: a call across modules would make the types of its results at run time.
     ///
-    /// - Parameter body: gets the value and the sequence number of a put; not called for a key without a value.
+    /// Nothing is read from the disk. The caller is pinned.
+    ///
+    /// - Parameters:
+    ///   - loaded: what the caller has read because an earlier call missed it.
+    ///   - body: gets the value and the sequence number of a put; not called for a key without a value, or if something
+    ///     is missing.
+    /// - Returns: what has to be read first; nil if the answer was found.
     func find(
         _ key: UnsafeRawBufferPointer,
         at sequence: SequenceNumber,
-        waiting: Waiting,
+        _ loaded: LoadedParts?,
         _ body: (UnsafeRawBufferPointer, SequenceNumber) -> Void
-    ) throws(EngineError) {
+    ) throws(EngineError) -> TableMiss? {
         for memtable in memtables {
             let (hit, tombstone) = memtable._withUnsafeGuaranteedRef {
                 ($0.find(key, at: sequence), $0.covering(key, at: sequence))
             }
             if let hit, hit.trailer.sequence >= tombstone {
                 if hit.trailer.kind == .put { body(hit.value, hit.trailer.sequence) }
-                return
+                return nil
             }
-            if tombstone > 0 { return }
+            if tombstone > 0 { return nil }
         }
         let hash = Table.hash(key)
         for slot in version.slots(of: 0) where slot.concerns(key) {
-            if try slot.find(key, at: sequence, hash: hash, waiting: waiting, body) { return }
+            switch try slot.find(key, at: sequence, hash: hash, loaded, body) {
+            case .said: return nil
+            case .silent: continue
+            case .missing(let block): return TableMiss(table: slot.table.takeUnretainedValue(), block: block)
+            }
         }
         for level in 1..<max(1, version.levelCount) {
             guard let slot = version.slots(of: level).slot(for: key) else { continue }
-            if try slot.pointee.find(key, at: sequence, hash: hash, waiting: waiting, body) { return }
+            switch try slot.pointee.find(key, at: sequence, hash: hash, loaded, body) {
+            case .said: return nil
+            case .silent: continue
+            case .missing(let block): return TableMiss(table: slot.pointee.table.takeUnretainedValue(), block: block)
+            }
         }
+        return nil
     }
+}
+
+/// What a table has to say of a key.
+enum TableAnswer {
+    /// A value or its deletion: older sources are not asked.
+    case said
+    /// Nothing.
+    case silent
+    /// The block of this number has to be read first; nil for the table's body.
+    case missing(Int?)
 }
 
 extension TableSlot {
@@ -72,36 +97,30 @@ extension TableSlot {
     /// Finds what the table says of `key` at `sequence`, and calls `body` if that is a value.
     ///
     /// The filter knows of entries and not of tombstones, which are asked first.
-    ///
-    /// - Returns: whether the table says anything of the key.
     @inline(__always)
     func find(
         _ key: UnsafeRawBufferPointer,
         at sequence: SequenceNumber,
         hash: UInt64,
-        waiting: Waiting,
+        _ loaded: LoadedParts?,
         _ body: (UnsafeRawBufferPointer, SequenceNumber) -> Void
-    ) throws(EngineError) -> Bool {
+    ) throws(EngineError) -> TableAnswer {
         let tombstone = covering(key, at: sequence)
-        guard hasEntries else { return tombstone > 0 }
-        // The standard library's call does not pass on what kind of error is thrown.
-        let outcome: Result<Bool?, EngineError> = table._withUnsafeGuaranteedRef { table in
-            do throws(EngineError) {
-                let isSaid: Bool? = try table.find(key, at: sequence, hash: hash, waiting: waiting) {
-                    trailer,
-                    value throws(EngineError) -> Bool in
-                    guard trailer.sequence >= tombstone else { return true }
-                    switch trailer.kind {
-                    case .put: body(value, trailer.sequence)
-                    case .deletion: break
-                    case .rangeDeletion, nil:
-                        throw EngineError(.damaged, "\(table.metadata.fileName) holds an entry of no known kind")
-                    }
-                    return true
-                }
-                return .success(isSaid)
-            } catch { return .failure(error) }
+        guard hasEntries else { return tombstone > 0 ? .said : .silent }
+        let lookup = table._withUnsafeGuaranteedRef { $0.lookUp(key, at: sequence, hash: hash, loaded) }
+        switch lookup {
+        case .miss(let block): return .missing(block)
+        case .absent: return tombstone > 0 ? .said : .silent
+        case .entry(let trailer, let value):
+            guard trailer.sequence >= tombstone else { return .said }
+            switch trailer.kind {
+            case .put: body(value, trailer.sequence)
+            case .deletion: break
+            case .rangeDeletion, nil:
+                let name = table._withUnsafeGuaranteedRef { $0.metadata.fileName }
+                throw EngineError(.damaged, "\(name) holds an entry of no known kind")
+            }
+            return .said
         }
-        return try outcome.get() ?? (tombstone > 0)
     }
 }

@@ -25,6 +25,10 @@ extension StorageEngine {
         metrics.cacheBytes = cache.byteCount
         metrics.cacheHits = cache.hits
         metrics.cacheMisses = cache.misses
+        metrics.openTables = tables.fileCount
+        metrics.tableOpenings = tables.fileOpenings
+        metrics.tableMemoryBytes = tables.byteCount
+        metrics.tableReads = tables.bodyReads
         metrics.filesToRemove = removals.count
         return metrics
     }

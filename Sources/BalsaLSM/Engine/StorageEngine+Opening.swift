@@ -3,9 +3,10 @@ import BalsaPlatform
 extension StorageEngine {
     /// Opens the engine in `directory`, which is created where it does not exist.
     ///
-    /// When it returns, everything up to ``durableSeal`` is there, verified as far as indexes, filters and range tombstones
-    /// go, and durable under the names that it has; a manifest of this opening's own is the live one. Files that a crash left
-    /// half made are removed only because all others have been found whole: manifests at once, tables by background work.
+    /// When it returns, everything up to ``durableSeal`` is there and durable under the names that it has, and a
+    /// manifest of this opening's own is the live one. The manifest and all range tombstones are verified, and no table
+    /// is missing. The rest of a table is verified when it is read; ``verifyAll()`` reads it all. Files that a crash
+    /// left half made are removed only because all others were found: manifests at once, tables by background work.
     ///
     /// - Parameters:
     ///   - directory: where the engine's files are. Other files there are left alone.
@@ -74,7 +75,14 @@ extension StorageEngine {
         let epochs = Epochs()
         let cache = BlockCache(capacityBytes: options.cacheBytes, epochs: epochs)
         let removals = FileRemovals(directory: directory, fileSystem: fileSystem)
-        let version = try openTables(of: state, directory, fileSystem, options, cache, removals)
+        let tables = TableCache(
+            directory: directory,
+            fileSystem: fileSystem,
+            maxFiles: options.maxOpenTables,
+            capacityBytes: options.tableMemoryBytes,
+            blocks: cache
+        )
+        let version = try openTables(of: state, names, directory, options, tables, removals)
         guard isAccepted(state.seal) else {
             throw EngineError(.invalid, "the state in \(directory) is not what its owner expects")
         }
@@ -93,6 +101,7 @@ extension StorageEngine {
             lock: lock,
             epochs: epochs,
             cache: cache,
+            tables: tables,
             removals: removals,
             manifest: manifest,
             state: state,
@@ -152,48 +161,40 @@ extension StorageEngine {
         try filed { () throws(FileError) in try fileSystem.remove(directory + "/" + name) }
     }
 
-    /// Opens every table of `state`, and with that verifies it.
+    /// Makes every table of `state` readable.
+    ///
+    /// Their files are there; of those with range tombstones these are read and verified. The rest of a table is read
+    /// when it is used: an opening that read it all would take as long as the store is large.
     private static func openTables(
         of state: ManifestState,
+        _ names: [String],
         _ directory: String,
-        _ fileSystem: any FileSystem,
         _ options: EngineOptions,
-        _ cache: BlockCache,
+        _ tables: TableCache,
         _ removals: FileRemovals
     ) throws(EngineError) -> Version {
+        let found = names.compactMap { name in
+            if case .table(let number) = EngineFileName(name) { number } else { nil }
+        }.sorted()
         var levels: [[TableHandle]] = []
-        for tables in state.levels {
-            var handles: [TableHandle] = []
-            for metadata in tables {
-                handles.append(try openTable(metadata, directory, fileSystem, cache, removals))
-            }
-            levels.append(handles)
+        for metadata in state.levels {
+            levels.append(
+                try metadata.map { metadata throws(EngineError) in
+                    guard found.containsSorted(metadata.number) else {
+                        throw EngineError(.damaged, "\(directory)/\(metadata.fileName) is missing")
+                    }
+                    return TableHandle(try Table.known(metadata, in: tables), removals: removals)
+                }
+            )
         }
         // Tables below the last level of the options are read as before; compactions go no deeper.
         while levels.count < options.levels { levels.append([]) }
         return Version(levels: levels, floor: state.floor)
     }
 
-    /// Opens a table that the manifest names, or is about to.
-    static func openTable(
-        _ metadata: TableMetadata,
-        _ directory: String,
-        _ fileSystem: any FileSystem,
-        _ cache: BlockCache,
-        _ removals: FileRemovals
-    ) throws(EngineError) -> TableHandle {
-        do throws(EngineError) {
-            let table = try Table.open(
-                directory: directory,
-                metadata: metadata,
-                fileSystem: fileSystem,
-                cache: cache
-            )
-            return TableHandle(table, removals: removals)
-        } catch {
-            guard error.cause?.number == .notFound else { throw error }
-            throw EngineError(.damaged, "\(directory)/\(metadata.fileName) is missing", cause: error.cause)
-        }
+    /// Opens a table that was just written, and verifies all of it but its blocks.
+    func openNewTable(_ metadata: TableMetadata) throws(EngineError) -> TableHandle {
+        TableHandle(try Table.open(metadata, in: tables), removals: removals)
     }
 
     /// Notes the files of this engine that nothing names any more, now that another manifest is the live one.

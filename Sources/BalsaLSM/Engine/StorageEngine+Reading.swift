@@ -87,18 +87,57 @@ extension StorageEngine {
     ) throws(EngineError) {
         try checkOpen()
         let pin = epochs.pin()
-        defer { epochs.unpin(pin) }
+        let first: Result<(view: ReadView, sequence: SequenceNumber, miss: TableMiss)?, EngineError>
+        do throws(EngineError) {
+            first = .success(try findInMemory(key, at: sequence, in: snapshot, body))
+        } catch { first = .failure(error) }
+        epochs.unpin(pin)
+        guard let missing = try first.get() else { return }
+        try findWithReads(key, missing.view, at: missing.sequence, missing.miss, waiting, body)
+    }
+
+    /// Looks for the key in what is in memory. Called with a pin.
+    ///
+    /// - Returns: nil if the answer was found; else what has to be read first, and where and at which sequence to go
+    ///   on.
+    @inline(__always)
+    private func findInMemory(
+        _ key: UnsafeRawBufferPointer,
+        at sequence: SequenceNumber?,
+        in snapshot: EngineSnapshot?,
+        _ body: (UnsafeRawBufferPointer, SequenceNumber) -> Void
+    ) throws(EngineError) -> (view: ReadView, sequence: SequenceNumber, miss: TableMiss)? {
         let (view, last) = currentMoment()
         if let sequence { try checkReadable(sequence, view) }
         try snapshot?.check(snapshots)
         let readSequence = snapshot?.sequence ?? min(sequence ?? last, last)
         // The standard library's call does not pass on what kind of error is thrown.
-        let outcome: Result<Void, EngineError> = view._withUnsafeGuaranteedRef { view in
+        let outcome: Result<TableMiss?, EngineError> = view._withUnsafeGuaranteedRef { view in
             do throws(EngineError) {
-                return .success(try view.find(key, at: readSequence, waiting: waiting, body))
+                return .success(try view.find(key, at: readSequence, nil, body))
             } catch { return .failure(error) }
         }
-        try outcome.get()
+        guard let miss = try outcome.get() else { return nil }
+        return (view.takeUnretainedValue(), readSequence, miss)
+    }
+
+    /// Reads what is missing, and looks again, until the answer is found. The view is held and nothing is pinned while
+    /// the disk is waited for: what is evicted or replaced meanwhile does not have to wait.
+    @inline(never)
+    private func findWithReads(
+        _ key: UnsafeRawBufferPointer,
+        _ view: ReadView,
+        at sequence: SequenceNumber,
+        _ miss: TableMiss,
+        _ waiting: Waiting,
+        _ body: (UnsafeRawBufferPointer, SequenceNumber) -> Void
+    ) throws(EngineError) {
+        let loaded = LoadedParts()
+        var missing: TableMiss? = miss
+        while let next = missing {
+            try loaded.load(next, waiting)
+            missing = try epochs.withPin { () throws(EngineError) in try view.find(key, at: sequence, loaded, body) }
+        }
     }
 
     /// A view and the last sequence that was visible while it was the current one. Called with a pin.

@@ -193,7 +193,7 @@ extension StorageEngine {
         var handles: [TableHandle] = []
         do throws(EngineError) {
             guard let table = try job.step(budget: budget) else { return false }
-            handles = [try StorageEngine.openTable(table, directory, fileSystem, cache, removals)]
+            handles = [try openNewTable(table)]
             edit.added = [VersionEdit.Placed(level: 0, table: table)]
         } catch {
             job.abandon()
@@ -244,7 +244,7 @@ extension StorageEngine {
             guard let finished = try job.step(budget: budget) else { return true }
             tables = finished
             for table in tables {
-                handles.append(try StorageEngine.openTable(table, directory, fileSystem, cache, removals))
+                handles.append(try openNewTable(table))
             }
         } catch {
             job.abandon()

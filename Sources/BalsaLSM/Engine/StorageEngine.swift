@@ -71,6 +71,7 @@ public final class StorageEngine: @unchecked Sendable {
     let engineID: UInt64
     let epochs: Epochs
     let cache: BlockCache
+    let tables: TableCache
     let removals: FileRemovals
     let snapshots = SnapshotRegistry()
     private let fileLock: any FileLock
@@ -91,6 +92,7 @@ public final class StorageEngine: @unchecked Sendable {
         engineID = parts.engineID
         epochs = parts.epochs
         cache = parts.cache
+        tables = parts.tables
         removals = parts.removals
         fileLock = parts.lock
         worker = Worker(manifest: parts.manifest, state: parts.state)
@@ -155,14 +157,16 @@ public final class StorageEngine: @unchecked Sendable {
         }
     }
 
-    /// Gives the directory back. Cursors may still be used; everything else throws *closed*, reads of a snapshot as well. Without
-    /// a write-ahead log, memtables that have not been flushed are lost, as in a crash. Closing twice has no effect.
+    /// Gives the directory back. Everything else throws *closed* from then on. Cursors may still be used, and throw it
+    /// where they need a table that is not open. Without a write-ahead log, memtables that have not been flushed are
+    /// lost, as in a crash. Closing twice has no effect.
     ///
     /// Neither the writer nor the worker may be in a call.
     public func close() {
         guard balsa_fetch_add_64(cells + Cell.isClosed, 1) == 0 else { return }
         worker.abandon()
         closeLog()
+        tables.close()
         fileLock.release()
         epochs.collect()
     }

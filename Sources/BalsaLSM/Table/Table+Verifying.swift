@@ -22,9 +22,10 @@ extension Table {
     func verify() throws(EngineError) {
         let sections = try readSections()
         var findings = Findings()
-        for number in 0..<index.count {
-            let block = try read(number, .allowed)
-            let offset = index.place(number).offset
+        for number in 0..<sections.index.count {
+            let place = sections.index.place(number)
+            let block = try read(place, .allowed)
+            let offset = place.offset
             guard block.view.isOrdered() else { throw damage("the block at byte \(offset) is not in order") }
             if let fault = walk(block, number, sections, &findings) {
                 throw damage("the block at byte \(offset) \(fault)")

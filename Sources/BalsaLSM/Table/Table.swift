@@ -1,81 +1,121 @@
 import BalsaPlatform
 import CBalsaPlatform
 
-/// An open table: index, filter and range tombstones in memory, blocks through the cache.
+/// A table that can be read: range tombstones in memory, everything else through caches.
 ///
 /// Any thread may read. Nothing of a table ever changes. Whoever holds the last reference, or calls ``close()``, has seen
 /// to it that no reader is left.
 final class Table: @unchecked Sendable {
+    /// What readers load and note without a lock.
+    private enum Cell {
+        static let body = 0
+        static let isBodyUsed = 8
+        static let byteCount = 64
+    }
+
     /// What the manifest says of the table, which the file agrees with.
     let metadata: TableMetadata
     /// The range tombstones, which also concern keys that have no entry in the table and that the filter denies.
     let tombstones: TombstoneList
-
-    let index: TableIndex
-    let slots: BlockSlots
     let cache: BlockCache
-    /// The highest sequence number of an entry, tombstones left out; 0 without entries.
-    let largestEntrySequence: SequenceNumber
-    /// How many bytes of entries can be dropped, as far as the table itself shows, from ``deadSequence`` on.
-    let deadBytes: UInt64
-    /// From which retention mark on everything dead in the table, and every tombstone over nothing, can be dropped; 0
-    /// if there is nothing dead.
-    let deadSequence: SequenceNumber
-    /// Whether some key has several entries.
-    let hasVersions: Bool
-    private let filter: TableFilter?
-    private let file: any File
-    /// How much memory index and filter take, in bytes.
-    let pinnedBytes: Int
+    /// What of the table is in memory. The lock of ``TableCache`` guards it.
+    var residency = TableCache.Residency()
+    private let tables: TableCache
+    /// The body's address or 0, and a byte that says whether it was used, in a line that slots know, too.
+    private let cells: UnsafeMutableRawPointer
 
-    private init(_ metadata: TableMetadata, _ file: any File, _ sections: TableSections, _ cache: BlockCache) {
+    private init(_ metadata: TableMetadata, _ tombstones: TombstoneList, _ tables: TableCache) {
         self.metadata = metadata
-        self.file = file
-        self.cache = cache
-        index = sections.index
-        filter = sections.filter
-        largestEntrySequence = sections.properties.largestEntrySequence
-        deadBytes = sections.properties.deadBytes
-        deadSequence = sections.properties.deadSequence
-        hasVersions = sections.properties.keyCount < sections.properties.entryCount
-        tombstones = sections.tombstones
-        slots = BlockSlots(count: sections.index.count)
-        pinnedBytes = sections.memoryBytes + 8 * sections.index.count
+        self.tombstones = tombstones
+        self.tables = tables
+        cache = tables.blocks
+        cells = .allocate(byteCount: Cell.byteCount, alignment: 64)
+        cells.initializeMemory(as: UInt8.self, repeating: 0, count: Cell.byteCount)
     }
 
-    deinit { close() }
+    deinit {
+        close()
+        cells.deallocate()
+    }
 
-    /// Opens the table that `metadata` describes.
+    /// The table that `metadata` describes. Only range tombstones are read, if there are any.
+    ///
+    /// Its body is verified when it is read, blocks are when they are.
+    ///
+    /// - Throws: *damaged* where the tombstones are not as they were written, *upgrade required* for a newer format, or
+    ///   the error of the file, which may be missing.
+    static func known(_ metadata: TableMetadata, in tables: TableCache) throws(EngineError) -> Table {
+        guard metadata.rangeDeletionCount > 0 else { return Table(metadata, .empty, tables) }
+        // Its file belongs to no table yet, and is closed again.
+        let probe = Table(metadata, .empty, tables)
+        let file = try tables.file(of: probe)
+        return Table(metadata, try TableSections.tombstones(reading: file.file, metadata), tables)
+    }
+
+    /// The table that `metadata` describes, with its body in memory.
     ///
     /// Header, footer, index, filter, tombstones and properties are verified and held against `metadata`; blocks are
     /// verified when they are read.
     ///
     /// - Throws: *damaged* where anything is not as it was written, *upgrade required* for a newer format, or the error of
     ///   the file, which may be missing.
-    static func open(
-        directory: String,
-        metadata: TableMetadata,
-        fileSystem: any FileSystem,
-        cache: BlockCache
-    ) throws(EngineError) -> Table {
-        let file: any File
-        do throws(FileError) {
-            file = try fileSystem.open("\(directory)/\(metadata.fileName)", .read)
-        } catch {
-            throw EngineError(error)
-        }
-        do throws(EngineError) {
-            return Table(metadata, file, try TableSections(reading: file, metadata), cache)
-        } catch {
-            file.close()
-            throw error
-        }
+    static func open(_ metadata: TableMetadata, in tables: TableCache) throws(EngineError) -> Table {
+        let table = try known(metadata, in: tables)
+        _ = try table.body(.allowed)
+        return table
     }
 
-    /// Drops the table's blocks from the cache and closes the file. Blocks that a cursor holds stay valid for it.
-    func close() {
-        cache.close(slots)
-        file.close()
+    /// Drops the table's body and blocks from memory and closes the file. Blocks that a cursor holds stay valid for it.
+    func close() { tables.close(self) }
+
+    /// How much memory index and filter take at the moment, in bytes.
+    var residentBytes: Int {
+        cache.epochs.withPin { residentBody?._withUnsafeGuaranteedRef { $0.memoryBytes } ?? 0 }
+    }
+
+    // MARK: The body
+
+    /// The body, if it is in memory. It stays valid for as long as the caller is pinned, or has the lock of
+    /// ``TableCache``.
+    @inline(__always)
+    var residentBody: Unmanaged<TableBody>? {
+        guard let address = UnsafeRawPointer(bitPattern: UInt(balsa_load_acquire_64(cells + Cell.body))) else {
+            return nil
+        }
+        return Unmanaged.fromOpaque(address)
+    }
+
+    /// Publishes a body, or takes it back. Called with the lock of ``TableCache``.
+    ///
+    /// In one order with the pins of the readers: one that pins after a body was taken back does not find it.
+    func setBody(_ body: Unmanaged<TableBody>?) {
+        balsa_store_64(cells + Cell.body, body.map { UInt64(UInt(bitPattern: $0.toOpaque())) } ?? 0)
+        _ = takeBodyUsed()
+    }
+
+    /// Notes that a reader has used the body. Tested first, because a store would take the line from other readers.
+    @inline(__always)
+    private func noteBodyUse() {
+        if balsa_load_relaxed_8(cells + Cell.isBodyUsed) == 0 { balsa_store_relaxed_8(cells + Cell.isBodyUsed, 1) }
+    }
+
+    /// Whether a reader has used the body since the last call.
+    func takeBodyUsed() -> Bool {
+        guard balsa_load_relaxed_8(cells + Cell.isBodyUsed) != 0 else { return false }
+        balsa_store_relaxed_8(cells + Cell.isBodyUsed, 0)
+        return true
+    }
+
+    /// The body, from memory or the disk, with a reference of its own.
+    func body(_ waiting: Waiting) throws(EngineError) -> TableBody {
+        let pin = cache.epochs.pin()
+        let resident = residentBody?.takeUnretainedValue()
+        cache.epochs.unpin(pin)
+        if let resident {
+            noteBodyUse()
+            return resident
+        }
+        return try tables.body(of: self, waiting)
     }
 
     // MARK: Point reads
@@ -84,51 +124,56 @@ final class Table: @unchecked Sendable {
     @inline(__always)
     static func hash(_ key: UnsafeRawBufferPointer) -> UInt64 { KeyHash.hash(key) }
 
-    /// Whether the table may have an entry of the key with `hash`. Says nothing about range tombstones.
-    @inline(__always)
-    func mayContain(hash: UInt64) -> Bool {
-        guard let filter else { return true }
-        return filter.mayContain(hash)
-    }
-
-    /// Asks the processor for what ``mayContain(hash:)`` will look at.
-    @inline(__always)
-    func prefetchFilter(hash: UInt64) { filter?.prefetch(hash) }
-
-    /// Finds the newest entry of `key` with a sequence number of at most `sequence`.
+    /// Finds the newest entry of `key` with a sequence number of at most `sequence`, in what is in memory.
     ///
-    /// The caller is pinned in the epochs of the cache: that is what keeps a cached block alive while `body` looks at it.
+    /// The caller is pinned in the epochs of the cache: that is what keeps body and block alive.
     ///
     /// - Parameters:
     ///   - hash: the hash of `key`.
-    ///   - waiting: whether a block may be read from the disk.
-    ///   - body: gets the entry's trailer and value, which are valid until it returns.
-    /// - Returns: what `body` returns; nil if the table has no such entry.
-    func find<Result>(
+    ///   - loaded: what the caller has read because an earlier call missed it.
+    @inline(__always)
+    func lookUp(
         _ key: UnsafeRawBufferPointer,
         at sequence: SequenceNumber,
         hash: UInt64,
-        waiting: Waiting,
-        _ body: (Trailer, UnsafeRawBufferPointer) throws(EngineError) -> Result
-    ) throws(EngineError) -> Result? {
-        guard mayContain(hash: hash) else { return nil }
+        _ loaded: LoadedParts?
+    ) -> TableLookup {
+        if let loaded, let body = loaded.body(of: self) {
+            // That it was read for this look-up is no use of it yet.
+            return lookUp(key, at: sequence, hash: hash, in: body, loaded)
+        }
+        guard let body = residentBody else { return .miss(nil) }
+        noteBodyUse()
+        return body._withUnsafeGuaranteedRef { lookUp(key, at: sequence, hash: hash, in: $0, loaded) }
+    }
+
+    @inline(__always)
+    private func lookUp(
+        _ key: UnsafeRawBufferPointer,
+        at sequence: SequenceNumber,
+        hash: UInt64,
+        in body: TableBody,
+        _ loaded: LoadedParts?
+    ) -> TableLookup {
+        guard body.mayContain(hash: hash) else { return .absent }
         let trailer = Trailer.seek(min(sequence, largestSequenceNumber))
-        let number = index.find(key, trailer)
-        guard number < index.count else { return nil }
-        if let cached = slots.load(number) {
+        let number = body.index.find(key, trailer)
+        guard number < body.index.count else { return .absent }
+        let view: BlockView
+        if let loaded, let block = loaded.block(number, of: self) {
+            // The caller holds what it has read.
+            view = block.view
+        } else {
+            guard let cached = body.slots.load(number) else { return .miss(number) }
             cache.noteHit()
-            let view = cached._withUnsafeGuaranteedRef { block in
+            view = cached._withUnsafeGuaranteedRef { block in
                 BlockView.prefetch(block.base)
                 block.markVisited()
                 return block.view
             }
-            guard let entry = view.find(key, trailer) else { return nil }
-            return try body(entry.trailer, entry.value)
         }
-        let block = try load(number, waiting, fillsCache: true)
-        defer { withExtendedLifetime(block) {} }
-        guard let entry = block.view.find(key, trailer) else { return nil }
-        return try body(entry.trailer, entry.value)
+        guard let entry = view.find(key, trailer) else { return .absent }
+        return .entry(entry.trailer, entry.value)
     }
 
     /// A cursor over all entries, or over what a reader at `sequence` sees, which is nowhere yet.
@@ -141,9 +186,14 @@ final class Table: @unchecked Sendable {
     // MARK: Blocks
 
     /// The block with this number, from the cache or the disk, with a reference of its own.
-    func block(_ number: Int, _ waiting: Waiting, fillsCache: Bool) throws(EngineError) -> Block {
+    func block(
+        _ number: Int,
+        of body: TableBody,
+        _ waiting: Waiting,
+        fillsCache: Bool
+    ) throws(EngineError) -> Block {
         let pin = cache.epochs.pin()
-        let cached = slots.load(number)?.takeUnretainedValue()
+        let cached = body.slots.load(number)?.takeUnretainedValue()
         cache.epochs.unpin(pin)
         if let cached {
             BlockView.prefetch(cached.base)
@@ -151,40 +201,30 @@ final class Table: @unchecked Sendable {
             if fillsCache { cached.markVisited() }
             return cached
         }
-        return try load(number, waiting, fillsCache: fillsCache)
-    }
-
-    /// Asks the processor for the beginning of a block, if there is one of that number and the cache has it: a scan needs it soon.
-    @inline(__always)
-    func prefetchBlock(_ number: Int) {
-        // The address alone is used, so that it does not matter whether the block is still there.
-        guard number < index.count, let block = slots.load(number) else { return }
-        balsa_prefetch(block.toOpaque())
-        balsa_prefetch(block.toOpaque() + 64)
+        cache.noteMiss()
+        let block = try read(body.index.place(number), waiting)
+        if fillsCache { cache.insert(block, body.slots, at: number) }
+        return block
     }
 
     /// Puts the blocks of a table that was just written into the cache, so that its first readers do not have to.
     ///
     /// - Parameter blocks: all of them, as ``TableWriter/takeBlocks()`` gave them.
-    func fillCache(_ blocks: [Block]) {
-        precondition(blocks.count == index.count, "the blocks are those of another table")
+    func fillCache(_ blocks: [Block]) throws(EngineError) {
+        let body = try body(.allowed)
+        precondition(blocks.count == body.index.count, "the blocks are those of another table")
         for (number, block) in blocks.enumerated() {
-            precondition(UInt64(block.byteCount) == index.place(number).byteCount, "the block is that of another place")
-            cache.insert(block, slots, at: number)
+            let byteCount = body.index.place(number).byteCount
+            precondition(UInt64(block.byteCount) == byteCount, "the block is that of another place")
+            cache.insert(block, body.slots, at: number)
         }
     }
 
-    /// Reads the block with this number from the disk.
-    private func load(_ number: Int, _ waiting: Waiting, fillsCache: Bool) throws(EngineError) -> Block {
-        cache.noteMiss()
-        let block = try read(number, waiting)
-        if fillsCache { cache.insert(block, slots, at: number) }
-        return block
-    }
-
-    /// Reads and verifies the block with this number, and leaves the cache alone.
-    func read(_ number: Int, _ waiting: Waiting) throws(EngineError) -> Block {
-        let place = index.place(number)
+    /// Reads and verifies the block at `place`, and leaves the cache alone.
+    func read(_ place: TablePlace, _ waiting: Waiting) throws(EngineError) -> Block {
+        guard let open = waiting == .allowed ? try tables.file(of: self) : tables.openFile(of: self) else {
+            throw EngineError(.wouldWait, "\(tables.path(of: self)) is not open")
+        }
         // The index has been verified: the length is at most that of the file.
         let byteCount = Int(place.byteCount)
         let block = Block.make(byteCount: byteCount + TableLayout.checksumBytes)
@@ -192,22 +232,24 @@ final class Table: @unchecked Sendable {
         let count: Int?
         do throws(FileError) {
             switch waiting {
-            case .allowed: count = try file.read(into: buffer, at: place.offset)
-            case .forbidden: count = try file.readWithoutWaiting(into: buffer, at: place.offset)
+            case .allowed: count = try open.file.read(into: buffer, at: place.offset)
+            case .forbidden: count = try open.file.readWithoutWaiting(into: buffer, at: place.offset)
             }
         } catch {
             throw EngineError(error)
         }
         guard waiting == .allowed || count == buffer.count else {
             // What the page cache has of the block may be a part of it, which serves nobody.
-            throw EngineError(.wouldWait, "\(file.path): the block at byte \(place.offset) is not in memory")
+            throw EngineError(.wouldWait, "\(path): the block at byte \(place.offset) is not in memory")
         }
         guard count == buffer.count else {
-            throw EngineError(.damaged, "\(file.path): ends within the block at byte \(place.offset)")
+            throw EngineError(.damaged, "\(path): ends within the block at byte \(place.offset)")
         }
         try verify(block, place)
         return block
     }
+
+    private var path: String { tables.path(of: self) }
 
     private func verify(_ block: Block, _ place: TablePlace) throws(EngineError) {
         let bytes = UnsafeRawBufferPointer(start: block.base, count: Int(place.byteCount))
@@ -215,15 +257,17 @@ final class Table: @unchecked Sendable {
         guard TableLayout.checksum(bytes, id: metadata.id, offset: place.offset) == UInt32(littleEndian: stored) else {
             throw EngineError(
                 .damaged,
-                "\(file.path): the checksum of the block at byte \(place.offset) is wrong"
+                "\(path): the checksum of the block at byte \(place.offset) is wrong"
             )
         }
         guard let maxKeyBytes = BlockView.check(bytes) else {
-            throw EngineError(.damaged, "\(file.path): the block at byte \(place.offset) does not have a block's shape")
+            throw EngineError(.damaged, "\(path): the block at byte \(place.offset) does not have a block's shape")
         }
         block.seal(byteCount: bytes.count, maxKeyBytes: maxKeyBytes)
     }
 
     /// Reads the rest of the file again and verifies it.
-    func readSections() throws(EngineError) -> TableSections { try TableSections(reading: file, metadata) }
+    func readSections() throws(EngineError) -> TableSections {
+        try TableSections(reading: try tables.file(of: self).file, metadata)
+    }
 }

@@ -3,9 +3,9 @@ import CBalsaPlatform
 
 /// Walks over the entries of a table in their order, all versions of all keys, in both directions.
 ///
-/// Key and value are lent until the cursor moves. The cursor holds the block that it is in; it needs no pin, and the
-/// block stays valid when the cache drops it and when the table is closed. Moving costs no allocation but for a block that
-/// is read, or a key longer than all before.
+/// Key and value are lent until the cursor moves. The cursor holds the table's body from its first seek on, and the
+/// block that it is in; it needs no pin, and both stay valid when a cache drops them and when the table is closed.
+/// Moving costs no allocation but for a block that is read, or a key longer than all before.
 ///
 /// A cursor for a reader shows, of every key, the newest entry that the reader sees. It may also show entries that the
 /// reader does not see, which the caller ignores, but never a second one that it sees. A key with many versions costs a
@@ -19,11 +19,15 @@ struct TableCursor {
     /// After how many versions of a key a search takes the place of steps.
     private static let maxSteps = 4
 
-    private let table: Table
+    private var table: Table
+    /// The table's index, from the first seek on.
+    private var body: TableBody?
     private let fillsCache: Bool
+    /// Up to where the reader sees; nil if all entries are visited.
+    private let sequence: SequenceNumber?
     /// The trailer before all that the reader sees; nil if all entries are visited, or if the reader sees all of them
     /// and no key has two.
-    private let ceiling: Trailer?
+    private var ceiling: Trailer?
     /// The block that the cursor is in. It may keep one when it is invalid, to find the way back without the cache.
     private var block: Block?
     private var view: BlockView?
@@ -46,12 +50,38 @@ struct TableCursor {
     init(_ table: Table, fillsCache: Bool, visibleAt sequence: SequenceNumber? = nil) {
         self.table = table
         self.fillsCache = fillsCache
-        if let sequence, table.hasVersions || table.largestEntrySequence > sequence {
-            ceiling = .seek(min(sequence, largestSequenceNumber))
-        } else {
-            ceiling = nil
-        }
+        self.sequence = sequence
+        ceiling = TableCursor.ceiling(of: table, sequence)
         keyMemory = RawMemory(count: 64)
+    }
+
+    private static func ceiling(of table: Table, _ sequence: SequenceNumber?) -> Trailer? {
+        guard let sequence, table.metadata.hasVersions || table.metadata.largestEntrySequence > sequence else {
+            return nil
+        }
+        return .seek(min(sequence, largestSequenceNumber))
+    }
+
+    /// Goes over to another table, in which the cursor is nowhere yet.
+    mutating func enter(_ table: Table) {
+        self.table = table
+        ceiling = TableCursor.ceiling(of: table, sequence)
+        body = nil
+        block = nil
+        view = nil
+        number = -1
+        position = -1
+        count = 0
+    }
+
+    /// The table's body; nil for a table without entries, which is not opened.
+    private mutating func opened() throws(EngineError) -> TableBody? {
+        if let body { return body }
+        position = -1
+        guard table.metadata.entryCount > 0 else { return nil }
+        let body = try table.body(waiting)
+        self.body = body
+        return body
     }
 
     /// Whether the cursor is at an entry.
@@ -66,19 +96,22 @@ struct TableCursor {
 
     /// Moves to the first entry; invalid where there is none.
     mutating func seekToFirst() throws(EngineError) {
+        guard try opened() != nil else { return }
         try settle(at: 0) { _ in 0 }
         if let ceiling { try showVisible(ceiling) }
     }
 
     /// Moves to the last entry; invalid where there is none.
     mutating func seekToLast() throws(EngineError) {
-        try settle(at: table.index.count - 1) { view in view.count - 1 }
+        guard let body = try opened() else { return }
+        try settle(at: body.index.count - 1) { view in view.count - 1 }
         if let ceiling { try showNewestVisible(ceiling) }
     }
 
     /// Moves to the first entry that is not before (`key`, `trailer`); invalid where there is none.
     mutating func seek(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(EngineError) {
-        let number = table.index.find(key, trailer)
+        guard let body = try opened() else { return }
+        let number = body.index.find(key, trailer)
         try settle(at: number) { view in view.lowerBound(key, trailer) }
         if let ceiling { try showVisible(ceiling) }
     }
@@ -87,8 +120,9 @@ struct TableCursor {
     mutating func seekBefore(_ key: UnsafeRawBufferPointer) throws(EngineError) {
         // The entry behind it is the first of `key` or of what follows, the trailer being the one before all others.
         let newest = Trailer(rawValue: .max)
-        let number = table.index.find(key, newest)
-        guard number < table.index.count else { return try seekToLast() }
+        guard let body = try opened() else { return }
+        let number = body.index.find(key, newest)
+        guard number < body.index.count else { return try seekToLast() }
         try settle(at: number) { view in view.lowerBound(key, newest) - 1 }
         if let ceiling { try showNewestVisible(ceiling) }
     }
@@ -123,7 +157,7 @@ struct TableCursor {
         isForward: Bool,
         olderThan sequence: SequenceNumber
     ) throws(EngineError) {
-        guard position >= 0, table.largestEntrySequence < sequence else { return }
+        guard position >= 0, table.metadata.largestEntrySequence < sequence else { return }
         let order = KeyOrder.compare(self.key, key)
         guard isForward ? order < 0 : order >= 0 else { return }
         if isForward { try seek(key, Trailer(rawValue: .max)) } else { try seekBefore(key) }
@@ -158,7 +192,7 @@ struct TableCursor {
     }
 
     private mutating func findVisible(_ ceiling: Trailer) throws(EngineError) {
-        guard let view else { return }
+        guard let view, let body else { return }
         for _ in 0..<TableCursor.maxSteps {
             guard position + 1 < count else { break }
             guard isSameKey(view, position, position + 1) else { return show() }
@@ -167,12 +201,12 @@ struct TableCursor {
         }
         show()
         let key = rememberKey()
-        try settle(at: table.index.find(key, ceiling)) { view in view.lowerBound(key, ceiling) }
+        try settle(at: body.index.find(key, ceiling)) { view in view.lowerBound(key, ceiling) }
     }
 
     /// From the oldest entry of a key, goes back to the newest one that the reader sees.
     private mutating func showNewestVisible(_ ceiling: Trailer) throws(EngineError) {
-        guard position >= 0, trailer <= ceiling, let view else { return }
+        guard position >= 0, trailer <= ceiling, let view, let body else { return }
         let start = position
         while position > 0, start - position < TableCursor.maxSteps {
             guard isSameKey(view, start, position - 1), view.entry(position - 1).trailer <= ceiling else {
@@ -184,12 +218,12 @@ struct TableCursor {
         // The versions may go on in the block before.
         show()
         let key = rememberKey()
-        try settle(at: table.index.find(key, ceiling)) { view in view.lowerBound(key, ceiling) }
+        try settle(at: body.index.find(key, ceiling)) { view in view.lowerBound(key, ceiling) }
     }
 
     /// Goes forward to the first entry of the next key.
     private mutating func leaveForward() throws(EngineError) {
-        guard let view else { return }
+        guard let view, let body else { return }
         let start = position
         while position + 1 < count, position - start < TableCursor.maxSteps {
             position += 1
@@ -203,12 +237,12 @@ struct TableCursor {
         }
         // Below all versions, whose sequence numbers begin at 1.
         let last = Trailer(rawValue: 0)
-        try settle(at: table.index.find(key, last)) { view in view.lowerBound(key, last) }
+        try settle(at: body.index.find(key, last)) { view in view.lowerBound(key, last) }
     }
 
     /// Goes back to the oldest entry of the key before.
     private mutating func leaveBackward() throws(EngineError) {
-        guard let view else { return }
+        guard let view, let body else { return }
         let start = position
         while position > 0, start - position < TableCursor.maxSteps {
             position -= 1
@@ -221,7 +255,7 @@ struct TableCursor {
             guard position >= 0, KeyOrder.isEqual(self.key, key) else { return }
         }
         let newest = Trailer(rawValue: .max)
-        try settle(at: table.index.find(key, newest)) { view in view.lowerBound(key, newest) - 1 }
+        try settle(at: body.index.find(key, newest)) { view in view.lowerBound(key, newest) - 1 }
     }
 
     /// Whether two entries of the block have the same key.
@@ -251,8 +285,8 @@ struct TableCursor {
     /// just outside of the block.
     private mutating func settle(at number: Int, _ choose: (BlockView) -> Int) throws(EngineError) {
         position = -1
-        guard number >= 0, number < table.index.count else { return }
-        let block = try load(number)
+        guard let body, number >= 0, number < body.index.count else { return }
+        let block = try load(number, of: body)
         // Chosen before anything is taken: the key that is looked for may be the one that this cursor has lent.
         let chosen = choose(block.view)
         if chosen < 0 {
@@ -268,21 +302,21 @@ struct TableCursor {
 
     /// Goes into the block with this number, if there is one, and to the position that `choose` says.
     private mutating func step(to number: Int, _ choose: (BlockView) -> Int) throws(EngineError) {
-        guard number >= 0, number < table.index.count else {
+        guard let body, number >= 0, number < body.index.count else {
             position = -1
             return
         }
-        let block = try load(number)
+        let block = try load(number, of: body)
         take(block, number)
-        table.prefetchBlock(number + 1)
+        body.prefetchBlock(number + 1)
         position = choose(block.view)
         show()
     }
 
     /// The block with this number. The cursor stays as it is.
-    private func load(_ number: Int) throws(EngineError) -> Block {
+    private func load(_ number: Int, of body: TableBody) throws(EngineError) -> Block {
         if number == self.number, let block { return block }
-        return try table.block(number, waiting, fillsCache: fillsCache)
+        return try table.block(number, of: body, waiting, fillsCache: fillsCache)
     }
 
     /// Goes over to a block.

@@ -25,6 +25,18 @@ struct TableMetadata: Equatable, Sendable {
     var deletionCount: UInt64
     /// How many range tombstones there are: one for every fragment and sequence number, as they are stored.
     var rangeDeletionCount: UInt64
+    /// How many different keys the entries have.
+    var keyCount: UInt64
+    /// The highest sequence number of an entry, tombstones left out; 0 without entries.
+    var largestEntrySequence: SequenceNumber
+    /// How many bytes of entries can be dropped, as far as the table itself shows, from ``deadSequence`` on.
+    var deadBytes: UInt64
+    /// From which retention mark on everything dead in the table, and every tombstone over nothing, can be dropped; 0
+    /// if there is nothing dead.
+    var deadSequence: SequenceNumber
+
+    /// Whether some key has several entries.
+    var hasVersions: Bool { keyCount < entryCount }
 
     /// The name of the file of the table with `number`.
     static func fileName(_ number: UInt64) -> String { "table-\(number)" }

@@ -38,7 +38,11 @@ struct TableProperties: Equatable {
             largestSequence: largestSequence,
             entryCount: entryCount,
             deletionCount: deletionCount,
-            rangeDeletionCount: rangeDeletionCount
+            rangeDeletionCount: rangeDeletionCount,
+            keyCount: keyCount,
+            largestEntrySequence: largestEntrySequence,
+            deadBytes: deadBytes,
+            deadSequence: deadSequence
         )
     }
 

@@ -15,24 +15,7 @@ struct TableSections {
     /// No length is believed before the checksum over it is verified, and nothing larger than the file is allocated.
     init(reading file: any File, _ metadata: TableMetadata) throws(EngineError) {
         let path = file.path
-        let size: UInt64
-        do throws(FileError) { size = try file.size() } catch { throw EngineError(error) }
-        guard size == metadata.byteCount, size <= UInt64(Int64.max) else {
-            throw EngineError(.damaged, "\(path): has \(size) bytes and not \(metadata.byteCount)")
-        }
-        guard size >= UInt64(TableLayout.headerBytes + TableLayout.footerBytes) else {
-            throw EngineError(.damaged, "\(path): is too short for a table")
-        }
-        let header = try TableSections.read(file, 0, TableLayout.headerBytes)
-        let end = size - UInt64(TableLayout.footerBytes)
-        let footerBytes = try TableSections.read(file, end, TableLayout.footerBytes)
-        let footer: TableFooter
-        do throws(DecodingError) {
-            try TableLayout.checkHeader(header.bytes, id: metadata.id)
-            footer = try TableFooter(decoding: footerBytes.bytes, id: metadata.id, fileBytes: size)
-        } catch {
-            throw EngineError(error, in: path)
-        }
+        let footer = try TableSections.footer(of: file, metadata)
         let filter = try TableSections.section(file, footer.filter, "filter", metadata.id)
         let index = try TableSections.section(file, footer.index, "index", metadata.id)
         let tombstones = try TableSections.section(file, footer.tombstones, "range tombstones", metadata.id)
@@ -46,7 +29,11 @@ struct TableSections {
             let deletions = try TombstoneSection.decode(TableSections.content(tombstones))
             self.tombstones = deletions.isEmpty ? .empty : TombstoneList(deletions)
             self.properties = try TableProperties(decoding: TableSections.content(properties))
-            let expected = self.properties.metadata(number: metadata.number, id: metadata.id, byteCount: size)
+            let expected = self.properties.metadata(
+                number: metadata.number,
+                id: metadata.id,
+                byteCount: footer.fileBytes
+            )
             guard expected == metadata, self.properties.blockCount == UInt64(self.index.count),
                 self.properties.rangeDeletionCount == UInt64(deletions.count),
                 (self.properties.entryCount == 0) == (self.index.count == 0)
@@ -63,6 +50,42 @@ struct TableSections {
             throw EngineError(error, in: path)
         }
         memoryBytes = filter.count + self.index.memoryBytes
+    }
+
+    /// Reads the range tombstones alone from an open file.
+    static func tombstones(reading file: any File, _ metadata: TableMetadata) throws(EngineError) -> TombstoneList {
+        let footer = try footer(of: file, metadata)
+        let section = try section(file, footer.tombstones, "range tombstones", metadata.id)
+        do throws(DecodingError) {
+            let deletions = try TombstoneSection.decode(content(section))
+            guard UInt64(deletions.count) == metadata.rangeDeletionCount else {
+                throw DecodingError(.inconsistent, "range tombstones", at: Int(footer.tombstones.offset))
+            }
+            return TombstoneList(deletions)
+        } catch {
+            throw EngineError(error, in: file.path)
+        }
+    }
+
+    /// Reads header and footer from an open file, and holds them against what the manifest says.
+    private static func footer(of file: any File, _ metadata: TableMetadata) throws(EngineError) -> TableFooter {
+        let path = file.path
+        let size: UInt64
+        do throws(FileError) { size = try file.size() } catch { throw EngineError(error) }
+        guard size == metadata.byteCount, size <= UInt64(Int64.max) else {
+            throw EngineError(.damaged, "\(path): has \(size) bytes and not \(metadata.byteCount)")
+        }
+        guard size >= UInt64(TableLayout.headerBytes + TableLayout.footerBytes) else {
+            throw EngineError(.damaged, "\(path): is too short for a table")
+        }
+        let header = try read(file, 0, TableLayout.headerBytes)
+        let footer = try read(file, size - UInt64(TableLayout.footerBytes), TableLayout.footerBytes)
+        do throws(DecodingError) {
+            try TableLayout.checkHeader(header.bytes, id: metadata.id)
+            return try TableFooter(decoding: footer.bytes, id: metadata.id, fileBytes: size)
+        } catch {
+            throw EngineError(error, in: path)
+        }
     }
 
     /// Whether a key with `hash` may be among the entries.

@@ -45,7 +45,7 @@ final class TableHandle: @unchecked Sendable {
             largestIsExclusive: metadata.largestIsExclusive,
             hasEntries: metadata.entryCount > 0,
             hasTombstones: !table.tombstones.isEmpty,
-            largestEntrySequence: table.largestEntrySequence,
+            largestEntrySequence: metadata.largestEntrySequence,
             table: Unmanaged.passUnretained(table),
             tombstones: Unmanaged.passUnretained(table.tombstones)
         )

@@ -25,7 +25,7 @@ final class Version: @unchecked Sendable {
         self.levels = levels
         self.floor = floor
         deadSequence = levels.joined().reduce(.max) { lowest, table in
-            table.table.deadSequence > 0 ? min(lowest, table.table.deadSequence) : lowest
+            table.metadata.deadSequence > 0 ? min(lowest, table.metadata.deadSequence) : lowest
         }
         levelsWithTombstones = levels.map { $0.contains { !$0.table.tombstones.isEmpty } }
         slots = .allocate(capacity: max(1, levels.reduce(0) { $0 + $1.count }))

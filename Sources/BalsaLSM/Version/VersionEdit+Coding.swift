@@ -105,9 +105,10 @@ extension ByteReader {
 extension TableMetadata {
     fileprivate func encode(to writer: inout ByteWriter) throws(DecodingError) {
         for number in [number, id, byteCount] { try writer.uint64(number, "table") }
-        for number in [smallestSequence, largestSequence, entryCount, deletionCount, rangeDeletionCount] {
-            try writer.uint64(number, "table")
-        }
+        for number in [
+            smallestSequence, largestSequence, entryCount, deletionCount, rangeDeletionCount, keyCount,
+            largestEntrySequence, deadBytes, deadSequence,
+        ] { try writer.uint64(number, "table") }
         try writer.uint8(largestIsExclusive ? 1 : 0, "largest is exclusive")
         try writer.counted(smallest, "smallest")
         try writer.counted(largest, "largest")
@@ -122,10 +123,17 @@ extension TableMetadata {
         let entryCount = try reader.uint64("entry count")
         let deletionCount = try reader.uint64("deletion count")
         let rangeDeletionCount = try reader.uint64("range deletion count")
+        let keyCount = try reader.uint64("key count")
+        let largestEntrySequence = try reader.sequence("largest entry sequence")
+        let deadBytes = try reader.uint64("dead bytes")
+        let deadSequence = try reader.sequence("dead sequence")
         // Each of them takes bytes. The manifest may come from another member, and its counts are added up everywhere.
         guard entryCount <= byteCount, deletionCount <= entryCount, rangeDeletionCount <= byteCount else {
             throw DecodingError(.inconsistent, "counts of a table", at: reader.offset)
         }
+        guard keyCount <= entryCount, (keyCount == 0) == (entryCount == 0), largestEntrySequence <= largestSequence,
+            deadSequence <= largestSequence
+        else { throw DecodingError(.inconsistent, "counts of a table", at: reader.offset) }
         let place = reader.offset
         let flag = try reader.uint8("largest is exclusive")
         guard flag <= 1 else { throw DecodingError(.outOfBounds, "largest is exclusive", at: place) }
@@ -140,7 +148,11 @@ extension TableMetadata {
             largestSequence: largestSequence,
             entryCount: entryCount,
             deletionCount: deletionCount,
-            rangeDeletionCount: rangeDeletionCount
+            rangeDeletionCount: rangeDeletionCount,
+            keyCount: keyCount,
+            largestEntrySequence: largestEntrySequence,
+            deadBytes: deadBytes,
+            deadSequence: deadSequence
         )
     }
 }

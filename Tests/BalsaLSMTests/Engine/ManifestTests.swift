@@ -20,7 +20,11 @@ final class ManifestTests: XCTestCase {
             largestSequence: sequences.upperBound,
             entryCount: 5,
             deletionCount: 2,
-            rangeDeletionCount: 1
+            rangeDeletionCount: 1,
+            keyCount: 4,
+            largestEntrySequence: sequences.upperBound,
+            deadBytes: 31,
+            deadSequence: sequences.lowerBound
         )
     }
 

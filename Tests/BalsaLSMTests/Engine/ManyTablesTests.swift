@@ -24,7 +24,11 @@ final class ManyTablesTests: XCTestCase {
             largestSequence: sequences.upperBound,
             entryCount: 1,
             deletionCount: 0,
-            rangeDeletionCount: 0
+            rangeDeletionCount: 0,
+            keyCount: 1,
+            largestEntrySequence: sequences.upperBound,
+            deadBytes: 0,
+            deadSequence: 0
         )
     }
 

@@ -103,7 +103,9 @@ final class TableCursorTests: XCTestCase {
         XCTAssertEqual(cursor.entry, entries[0])
         try cursor.next()
         XCTAssertEqual(cursor.entry, entries[1], "the block is the cursor's")
-        assertFails(.file, .read, .closed, "another block would need the file") { try cursor.seekToLast() }
+        XCTAssertThrowsError(try cursor.seekToLast(), "another block would need the file") {
+            XCTAssertEqual(($0 as? EngineError)?.code, .closed)
+        }
         XCTAssertEqual(fixture.cache.byteCount, 0)
     }
 

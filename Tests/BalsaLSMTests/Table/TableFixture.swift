@@ -95,6 +95,55 @@ extension TableWriter {
 }
 
 extension Table {
+    /// A table with its body in memory, in a cache of tables of its own that has room for all that is opened.
+    static func open(
+        directory: String,
+        metadata: TableMetadata,
+        fileSystem: any FileSystem,
+        cache: BlockCache
+    ) throws(EngineError) -> Table {
+        let tables = TableCache(
+            directory: directory,
+            fileSystem: fileSystem,
+            maxFiles: 64,
+            capacityBytes: .max,
+            blocks: cache
+        )
+        return try open(metadata, in: tables)
+    }
+
+    /// The index, which is in memory.
+    var index: TableIndex { presentBody.index }
+
+    /// Whether the filter lets a hash pass.
+    func mayContain(hash: UInt64) -> Bool { presentBody.mayContain(hash: hash) }
+
+    private var presentBody: TableBody {
+        do throws(EngineError) { return try body(.allowed) } catch {
+            preconditionFailure("a table of a test has no body: \(error)")
+        }
+    }
+
+    /// Finds an entry in what is in memory, reads what is missing, and looks again.
+    func find<Result>(
+        _ key: UnsafeRawBufferPointer,
+        at sequence: SequenceNumber,
+        hash: UInt64,
+        waiting: Waiting,
+        _ body: (Trailer, UnsafeRawBufferPointer) throws(EngineError) -> Result
+    ) throws(EngineError) -> Result? {
+        let loaded = LoadedParts()
+        while true {
+            let pin = cache.epochs.pin()
+            defer { cache.epochs.unpin(pin) }
+            switch lookUp(key, at: sequence, hash: hash, loaded) {
+            case .absent: return nil
+            case .entry(let trailer, let value): return try body(trailer, value)
+            case .miss(let block): try loaded.load(TableMiss(table: self, block: block), waiting)
+            }
+        }
+    }
+
     /// What a point read finds, copied.
     func get(
         _ key: [UInt8],
