@@ -21,7 +21,12 @@ final class MeasuredEngine: @unchecked Sendable {
 
     init(directory: String, options: EngineOptions) throws(BenchmarkError) {
         let engine = try measured { () throws(EngineError) in
-            try StorageEngine.open(directory, fileSystem: LinuxFileSystem(), options: options)
+            try StorageEngine.open(
+                directory,
+                fileSystem: LinuxFileSystem(),
+                options: options,
+                seed: .random(in: 0 ... .max)
+            )
         }
         let progress = WorkProgress()
         do throws(BackgroundThread.StartError) {

@@ -16,7 +16,12 @@ func checkEngine() throws {
     options.cacheBytes = 128 << 10
     options.levelBaseBytes = 256 << 10
     options.writeAheadLogBytes = 1 << 20
-    let engine = try StorageEngine.open(folder.path + "/engine", fileSystem: LinuxFileSystem(), options: options)
+    let engine = try StorageEngine.open(
+        folder.path + "/engine",
+        fileSystem: LinuxFileSystem(),
+        options: options,
+        seed: .random(in: 0 ... .max)
+    )
     let run = EngineRun(engine)
     var threads = [try BackgroundThread { run.work() }]
     for number in 0..<3 { threads.append(try BackgroundThread { run.read(UInt64(number)) }) }

@@ -7,9 +7,18 @@ import BalsaWire
 /// Opens key-value machines for replicas.
 public final class KeyValueProvider: StateMachineProvider {
     private let options: KeyValueOptions
+    /// Where the identities of files come from.
+    private let random: Locked<RandomSource>
 
-    /// A provider of machines with these limits.
-    public init(options: KeyValueOptions = KeyValueOptions()) { self.options = options }
+    /// A provider of machines.
+    ///
+    /// - Parameters:
+    ///   - options: the machines' limits.
+    ///   - seed: a random number, different for each member and each opening.
+    public init(options: KeyValueOptions = KeyValueOptions(), seed: UInt64) {
+        self.options = options
+        random = Locked(RandomSource(seed: seed))
+    }
 
     /// Throws where the limits are outside of their bounds, or contradict each other.
     public func validate() throws(StateMachineError) {
@@ -28,6 +37,7 @@ public final class KeyValueProvider: StateMachineProvider {
                 directory: directory,
                 fileSystem: fileSystem,
                 options: options,
+                seed: random.withLock { $0.next() },
                 isReceived: isReceived,
                 isAccepted: { isAccepted(StatePosition($0)) }
             )

@@ -168,7 +168,7 @@ extension ReplicatedStore {
         )
         setup.options = options.replica
         var effects: [ReplicaEffect] = []
-        let provider = KeyValueProvider(options: options.keyValue)
+        let provider = KeyValueProvider(options: options.keyValue, seed: SystemRandom.seed())
         do {
             // First: what cannot work must not leave a directory behind.
             try Member.validate(setup, provider)

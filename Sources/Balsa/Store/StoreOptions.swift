@@ -35,7 +35,7 @@ public struct StoreOptions: Sendable {
             if !condition { throw StoreError(.notApplied, .invalid, sentence) }
         }
         // First: the next sentence takes the window for granted.
-        do throws(StateMachineError) { try KeyValueProvider(options: keyValue).validate() } catch {
+        do throws(StateMachineError) { try KeyValueProvider(options: keyValue, seed: 0).validate() } catch {
             throw StoreError(ReplicaError(.invalid, error))
         }
         try require(

@@ -62,12 +62,13 @@ public final class KeyValueMachine: @unchecked Sendable {
         directory: String,
         fileSystem: any FileSystem,
         options: KeyValueOptions,
+        seed: UInt64,
         isReceived: Bool = false,
         isAccepted: (KeyValuePosition) -> Bool = { _ in true }
     ) throws(KeyValueError) -> KeyValueMachine {
         try validate(options)
         var state = ReplicatedState(limits: options.limits)
-        let engine = try openEngine(directory, fileSystem, options) { seal throws(KeyValueError) in
+        let engine = try openEngine(directory, fileSystem, options, seed) { seal throws(KeyValueError) in
             if let seal { state = try decode(seal, of: directory, options: options) }
             guard isAccepted(durable(as: seal, options)) else {
                 throw KeyValueError(.invalid, "the state in \(directory) is not what its owner expects")
@@ -96,11 +97,17 @@ public final class KeyValueMachine: @unchecked Sendable {
         _ directory: String,
         _ fileSystem: any FileSystem,
         _ options: KeyValueOptions,
+        _ seed: UInt64,
         check: (SealRecord?) throws(KeyValueError) -> Void
     ) throws(KeyValueError) -> StorageEngine {
         var refusal: KeyValueError?
         do throws(EngineError) {
-            return try StorageEngine.open(directory, fileSystem: fileSystem, options: options.engine) { seal in
+            return try StorageEngine.open(
+                directory,
+                fileSystem: fileSystem,
+                options: options.engine,
+                seed: seed
+            ) { seal in
                 do throws(KeyValueError) { try check(seal) } catch { refusal = error }
                 return refusal == nil
             }

@@ -5,9 +5,10 @@ struct TableFactory {
     let directory: String
     let fileSystem: any FileSystem
     let options: EngineOptions
-    let engineID: UInt64
     /// A number that no file has had.
     let takeNumber: () -> UInt64
+    /// An identity that no table has had: a number is used again where a crash has undone it, and by other engines.
+    let takeID: () -> UInt64
 
     /// Creates the file of a table.
     ///
@@ -19,7 +20,7 @@ struct TableFactory {
         return try TableWriter(
             directory: directory,
             number: number,
-            id: RandomSource.mix(engineID &+ RandomSource.mix(number)),
+            id: takeID(),
             fileSystem: fileSystem,
             options: options,
             filterBitsPerKey: isLastLevel ? options.filterBitsPerKeyInLastLevel : options.filterBitsPerKey

@@ -6,6 +6,7 @@ struct OpenedEngine {
     let fileSystem: any FileSystem
     let options: EngineOptions
     let engineID: UInt64
+    let identities: RandomSource
     let lock: any FileLock
     let epochs: Epochs
     let cache: BlockCache

@@ -12,6 +12,8 @@ extension StorageEngine {
     ///   - directory: where the engine's files are. Other files there are left alone.
     ///   - fileSystem: the files.
     ///   - options: the limits.
+    ///   - seed: a random number, another one at each opening of any engine. The identities of the engine and of its tables are
+    ///     made of it; two tables with one identity would pass for each other.
     ///   - isAccepted: asked once, with the durable seal, when everything was read and verified and nothing was changed yet.
     ///     Where it says no, the opening ends, and every byte of the directory is as it was.
     /// - Throws: *locked*, *damaged* with the name of the file, *upgrade required*, *invalid* for options outside of their
@@ -21,12 +23,13 @@ extension StorageEngine {
         _ directory: String,
         fileSystem: any FileSystem,
         options: EngineOptions = EngineOptions(),
+        seed: UInt64,
         isAccepted: (SealRecord?) -> Bool = { _ in true }
     ) throws(EngineError) -> StorageEngine {
         try options.validate()
         let lock = try prepare(directory, fileSystem)
         do throws(EngineError) {
-            let engine = StorageEngine(try open(directory, fileSystem, options, lock, isAccepted))
+            let engine = StorageEngine(try open(directory, fileSystem, options, lock, seed, isAccepted))
             if options.hasWriteAheadLog { try engine.openLog() }
             return engine
         } catch {
@@ -55,6 +58,7 @@ extension StorageEngine {
         _ fileSystem: any FileSystem,
         _ options: EngineOptions,
         _ lock: any FileLock,
+        _ seed: UInt64,
         _ isAccepted: (SealRecord?) -> Bool
     ) throws(EngineError) -> OpenedEngine {
         let names = try filed { () throws(FileError) in try fileSystem.list(directory) }
@@ -64,7 +68,9 @@ extension StorageEngine {
         }
         let found = try ManifestReader.read(directory: directory, names: names, fileSystem: fileSystem)
         var state = found?.state ?? ManifestState()
-        let engineID = found?.engineID ?? newEngineID(directory)
+        var identities = RandomSource(seed: seed)
+        let newEngineID = identities.next()
+        let engineID = found?.engineID ?? newEngineID
         // A name of a file may have become durable without the edit that would have said that the number is taken.
         for case let number? in names.map({ EngineFileName($0).number }) {
             guard number < ManifestState.maxFileNumber else {
@@ -98,6 +104,7 @@ extension StorageEngine {
             fileSystem: fileSystem,
             options: options,
             engineID: engineID,
+            identities: identities,
             lock: lock,
             epochs: epochs,
             cache: cache,
@@ -209,11 +216,5 @@ extension StorageEngine {
         for name in names {
             if case .table(let number) = EngineFileName(name), !live.containsSorted(number) { removals.add(name) }
         }
-    }
-
-    /// A number for an engine that is created in `directory`.
-    private static func newEngineID(_ directory: String) -> UInt64 {
-        // It keeps apart the files of engines that lie beside each other, for which their names are enough.
-        directory.utf8.reduce(RandomSource.mix(1)) { RandomSource.mix($0 ^ UInt64($1)) }
     }
 }

@@ -171,8 +171,8 @@ extension StorageEngine {
             directory: directory,
             fileSystem: fileSystem,
             options: options,
-            engineID: engineID,
-            takeNumber: { [unowned self] in takeFileNumber() }
+            takeNumber: { [unowned self] in takeFileNumber() },
+            takeID: { [unowned self] in worker.takeTableID() }
         )
     }
 

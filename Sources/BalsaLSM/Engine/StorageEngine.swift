@@ -67,7 +67,7 @@ public final class StorageEngine: @unchecked Sendable {
     public let directory: String
     let fileSystem: any FileSystem
     let options: EngineOptions
-    /// A number of the engine's own, which never changes.
+    /// A random number of the engine's own, which never changes. Checkpoints have that of the engine that they are of.
     let engineID: UInt64
     let epochs: Epochs
     let cache: BlockCache
@@ -95,7 +95,7 @@ public final class StorageEngine: @unchecked Sendable {
         tables = parts.tables
         removals = parts.removals
         fileLock = parts.lock
-        worker = Worker(manifest: parts.manifest, state: parts.state)
+        worker = Worker(manifest: parts.manifest, state: parts.state, identities: parts.identities)
         shared = Shared()
         shared.durableSeal = parts.state.seal
         shared.nextFileNumber = parts.state.nextFileNumber

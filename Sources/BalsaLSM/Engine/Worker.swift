@@ -6,6 +6,8 @@ struct Worker {
     var manifest: Manifest
     /// What it says.
     var state: ManifestState
+    /// Where the identities of new tables come from.
+    private var identities: RandomSource
     /// Whether it is unknown what the live manifest says, because a write to it or its replacement failed. Nothing is
     /// written to it then, and nothing is removed that either outcome needs, until a new one has taken its place.
     var isManifestUncertain = false
@@ -27,9 +29,10 @@ struct Worker {
     /// For each level the highest key that its last compaction has reached.
     var compactionCursors: [Bytes?] = []
 
-    init(manifest: Manifest, state: ManifestState) {
+    init(manifest: Manifest, state: ManifestState, identities: RandomSource) {
         self.manifest = manifest
         self.state = state
+        self.identities = identities
     }
 
     /// Whether the edits behind the image have become too long.
@@ -38,6 +41,9 @@ struct Worker {
         // An image that is longer than the limit alone would have the manifest written anew at every edit.
         return edits >= max(UInt64(options.manifestBytes), manifest.imageByteCount)
     }
+
+    /// An identity for a table that is begun.
+    mutating func takeTableID() -> UInt64 { identities.next() }
 
     /// Gives up everything that is under way. What has been written of it is removed at the next opening.
     mutating func abandon() {

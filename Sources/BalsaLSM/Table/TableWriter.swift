@@ -44,7 +44,7 @@ final class TableWriter {
     /// - Parameters:
     ///   - directory: the engine's directory.
     ///   - number: the number in the file's name.
-    ///   - id: the identity of the table, never used before in this engine.
+    ///   - id: the identity of the table, which no other table of any engine has.
     ///   - filterBitsPerKey: how many filter bits a key has; 0 for no filter.
     ///   - keepsBlocks: whether the blocks are kept in memory for ``takeBlocks()``, which costs the table's size.
     init(

@@ -27,7 +27,10 @@ extension World {
             let instance = try Member.open(
                 setup(of: member),
                 fileSystem: process.files,
-                provider: KeyValueProvider(options: scenario.keyValueOptions(bugs)),
+                provider: KeyValueProvider(
+                    options: scenario.keyValueOptions(bugs),
+                    seed: RandomSource.mix(setup(of: member).seed)
+                ),
                 at: process.clock(at: now),
                 into: &effects
             )

@@ -22,6 +22,7 @@ final class CheckpointTests: XCTestCase {
             directory: "peer",
             fileSystem: files,
             options: store.options,
+            seed: 1,
             isReceived: true
         )
     }

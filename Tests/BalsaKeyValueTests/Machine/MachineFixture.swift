@@ -26,7 +26,7 @@ final class MachineFixture {
 
     init(_ options: KeyValueOptions = KeyValueOptions()) throws {
         self.options = options
-        machine = try KeyValueMachine.open(directory: "kv", fileSystem: disk.mount(), options: options)
+        machine = try KeyValueMachine.open(directory: "kv", fileSystem: disk.mount(), options: options, seed: 1)
     }
 
     /// Applies a command and keeps it in the log.
@@ -83,6 +83,7 @@ final class MachineFixture {
             directory: "kv",
             fileSystem: disk.mount(),
             options: options,
+            seed: 1,
             isReceived: isReceived
         )
         return try replay(into: machine)

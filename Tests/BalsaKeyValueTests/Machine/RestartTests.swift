@@ -115,7 +115,7 @@ final class RestartTests: XCTestCase {
         options.limits.maxSessions = 5
         _ = store.disk.powerLoss(salt: 1)
         let error = errorOf {
-            _ = try KeyValueMachine.open(directory: "kv", fileSystem: store.disk.mount(), options: options)
+            _ = try KeyValueMachine.open(directory: "kv", fileSystem: store.disk.mount(), options: options, seed: 1)
         }
         XCTAssertEqual(error?.code, .invalid)
         XCTAssertNoThrow(try store.restart(), "the refused opening has let go of the directory")

@@ -29,7 +29,7 @@ final class OpenDescriptorTests: XCTestCase {
         var options = EngineOptions.tiny
         options.memtableBytes = 1 << 10
         options.maxOpenTables = 8
-        let engine = try StorageEngine.open(directory, fileSystem: LinuxFileSystem(), options: options)
+        let engine = try StorageEngine.open(directory, fileSystem: LinuxFileSystem(), options: options, seed: 1)
         for number in 0..<600 {
             var batch = WriteBatch()
             batch.put(Bytes("key\(1_000 + number)"), Bytes([UInt8](repeating: 7, count: 120)))

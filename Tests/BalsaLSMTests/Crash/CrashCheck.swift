@@ -94,7 +94,7 @@ final class CrashCheck {
         recoveredTwice[leftDigest] = second
         guard nestedOneIn > 0, recovered.count % nestedOneIn == 0 else { return }
         try SimulatedDisk(image).forEachCrashPoint { files in
-            let engine = try StorageEngine.open(CrashDriver.directory, fileSystem: files, options: options)
+            let engine = try StorageEngine.open(CrashDriver.directory, fileSystem: files, options: options, seed: 1)
             while try engine.work(budget: 1_000) != .idle {}
         } check: { crashed, point in
             for image in crashed.crashStates(limit: 4) where recovered[image.contentDigest] == nil {
@@ -112,7 +112,7 @@ final class CrashCheck {
         let files = disk.mount()
         let engine: StorageEngine
         do {
-            engine = try StorageEngine.open(CrashDriver.directory, fileSystem: files, options: options)
+            engine = try StorageEngine.open(CrashDriver.directory, fileSystem: files, options: options, seed: 1)
         } catch {
             XCTFail("\(place): \(error)")
             throw error

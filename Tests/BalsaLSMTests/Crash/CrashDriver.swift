@@ -39,7 +39,7 @@ final class CrashDriver {
     /// Opens an engine, which holds what an earlier driver wrote, up to the seal that it finds.
     init(_ files: SimulatedFileSystem, options: EngineOptions = .cramped, after earlier: CrashDriver? = nil) throws {
         self.files = files
-        engine = try StorageEngine.open(CrashDriver.directory, fileSystem: files, options: options)
+        engine = try StorageEngine.open(CrashDriver.directory, fileSystem: files, options: options, seed: 1)
         acknowledged = engine.durableSeal
         lastSequence = engine.lastSequence
         mark = engine.durableSeal?.retentionMark ?? 0

@@ -130,7 +130,7 @@ final class ManifestCrashTests: XCTestCase {
             hook.fault = { _ in nil }
             for image in disk.crashStates() {
                 let files = SimulatedDisk(image).mount()
-                let engine = try StorageEngine.open("engine", fileSystem: files, options: .cramped)
+                let engine = try StorageEngine.open("engine", fileSystem: files, options: .cramped, seed: 1)
                 let sequence = engine.durableSeal?.sequence ?? 0
                 XCTAssertTrue([0, 8].contains(sequence))
                 XCTAssertEqual(try engine.pairs(), driver.model.pairs(at: sequence))
@@ -139,7 +139,7 @@ final class ManifestCrashTests: XCTestCase {
             XCTAssertEqual(driver.acknowledged?.sequence, 8)
             disk.processCrash()
             let files = SimulatedDisk(disk.image()).mount()
-            let engine = try StorageEngine.open("engine", fileSystem: files, options: .cramped)
+            let engine = try StorageEngine.open("engine", fileSystem: files, options: .cramped, seed: 1)
             XCTAssertEqual(try engine.pairs(), driver.model.pairs(at: 8))
         }
     }

@@ -37,7 +37,7 @@ final class StandaloneCrashTests: XCTestCase {
         var found: [UInt64: SequenceNumber] = [:]
         let calls = try CrashCheck.makeDisk().forEachCrashPoint { files in
             knowledge = Knowledge()
-            let engine = try StorageEngine.open("engine", fileSystem: files, options: options)
+            let engine = try StorageEngine.open("engine", fileSystem: files, options: options, seed: 1)
             for number in 0..<14 {
                 let value = Bytes([UInt8](repeating: UInt8(number), count: 20 + 7 * number))
                 var writes: [ModelWrite] = [.put(Bytes("key\(number % 5)"), value)]
@@ -54,14 +54,14 @@ final class StandaloneCrashTests: XCTestCase {
                     continue
                 }
                 let disk = SimulatedDisk(image)
-                let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options)
+                let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options, seed: 1)
                 let last = engine.lastSequence
                 XCTAssertTrue((knowledge.durable...max(knowledge.durable, knowledge.last)).contains(last), "\(point)")
                 XCTAssertEqual(try engine.pairs(), knowledge.model.pairs(at: last), "\(point)")
                 found[digest] = last
                 // What has been found stays, whatever is lost behind the opening, and the engine goes on.
                 let again = SimulatedDisk(disk.image())
-                let second = try StorageEngine.open("engine", fileSystem: again.mount(), options: options)
+                let second = try StorageEngine.open("engine", fileSystem: again.mount(), options: options, seed: 1)
                 XCTAssertEqual(second.lastSequence, last, "\(point)")
                 XCTAssertEqual(try second.pairs(), knowledge.model.pairs(at: last), "\(point)")
                 try second.waitForCommit(of: second.write(WriteBatch([.put("more", "x")]), syncing: true))

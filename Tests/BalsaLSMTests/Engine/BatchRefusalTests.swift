@@ -39,7 +39,7 @@ final class BatchRefusalTests: XCTestCase {
 
     func testABatch_thatRepeatsAKey_isInvalidAndLeavesNothingInTheLog() throws {
         let disk = SimulatedDisk()
-        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: logged)
+        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: logged, seed: 1)
         _ = try engine.write(batch { $0.put("before", "1") }, syncing: false)
         for batch in repeating {
             assertFails(.invalid, naming: "the key again twice") { try engine.write(batch, syncing: true) }
@@ -47,7 +47,7 @@ final class BatchRefusalTests: XCTestCase {
         _ = try engine.write(batch { $0.put("behind", "2") }, syncing: false)
         XCTAssertEqual(engine.lastSequence, 2)
         disk.processCrash()
-        let again = try StorageEngine.open("engine", fileSystem: disk.mount(), options: logged)
+        let again = try StorageEngine.open("engine", fileSystem: disk.mount(), options: logged, seed: 1)
         XCTAssertEqual(try again.pairs().map { "\($0)" }, ["before=1@1", "behind=2@2"])
     }
 
@@ -63,13 +63,13 @@ final class BatchRefusalTests: XCTestCase {
 
     func testABatchOfTheLog_thatRepeatsAKey_isDamaged() throws {
         let disk = SimulatedDisk()
-        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: logged)
+        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: logged, seed: 1)
         let log = try XCTUnwrap(engine.commitLog)
         // An earlier release wrote such batches.
         _ = try repeating[0].withEncoded { try log.append($0, sequence: 1, syncing: false) }
         disk.processCrash()
         assertFails(.damaged, naming: "repeated key") {
-            try StorageEngine.open("engine", fileSystem: disk.mount(), options: logged)
+            try StorageEngine.open("engine", fileSystem: disk.mount(), options: logged, seed: 1)
         }
     }
 
@@ -155,7 +155,7 @@ final class BatchRefusalTests: XCTestCase {
         let disk = SimulatedDisk()
         var generous = logged
         generous.maxRangeDeletionsPerBatch = 20_000
-        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: generous)
+        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: generous, seed: 1)
         _ = try engine.write(batch { $0.put("k5", "v") }, syncing: false)
         let deletions = batch { batch in
             for number in 100_000..<120_000 { batch.deleteRange(from: "k\(number)".bytes, to: "k\(number)x".bytes) }
@@ -163,7 +163,7 @@ final class BatchRefusalTests: XCTestCase {
         _ = try engine.write(deletions, syncing: false)
         disk.processCrash()
         // A limit that has been lowered since does not make the log unreadable.
-        let again = try StorageEngine.open("engine", fileSystem: disk.mount(), options: logged)
+        let again = try StorageEngine.open("engine", fileSystem: disk.mount(), options: logged, seed: 1)
         XCTAssertEqual(again.lastSequence, 2)
         XCTAssertLessThan(again.metrics.memtableBytes, 20_000 * 100)
         XCTAssertEqual(try again.get("k5")?.value, "v")

@@ -26,7 +26,7 @@ final class EngineCheckpointTests: XCTestCase {
     func testACheckpointOpensWithTheStateOfTheDurableSeal() throws {
         let fixture = try filled()
         try fixture.engine.checkpoint(to: "checkpoint")
-        let copy = try StorageEngine.open("checkpoint", fileSystem: fixture.disk.mount(), options: .tiny)
+        let copy = try StorageEngine.open("checkpoint", fileSystem: fixture.disk.mount(), options: .tiny, seed: 1)
         XCTAssertEqual(copy.durableSeal, fixture.engine.durableSeal)
         XCTAssertEqual(copy.lastSequence, fixture.sequence - 1)
         XCTAssertEqual(copy.floor, fixture.engine.floor)
@@ -48,7 +48,12 @@ final class EngineCheckpointTests: XCTestCase {
         let fixture = try filled()
         try fixture.engine.checkpoint(to: "checkpoint")
         for image in fixture.disk.crashStates(limit: 50) {
-            let copy = try StorageEngine.open("checkpoint", fileSystem: SimulatedDisk(image).mount(), options: .tiny)
+            let copy = try StorageEngine.open(
+                "checkpoint",
+                fileSystem: SimulatedDisk(image).mount(),
+                options: .tiny,
+                seed: 1
+            )
             XCTAssertEqual(try pairs(copy).count, 15)
         }
     }
@@ -58,17 +63,17 @@ final class EngineCheckpointTests: XCTestCase {
         start.disk.processCrash()
         var states = 0
         try start.disk.forEachCrashPoint { files in
-            let engine = try StorageEngine.open("engine", fileSystem: files, options: .tiny)
+            let engine = try StorageEngine.open("engine", fileSystem: files, options: .tiny, seed: 1)
             try engine.checkpoint(to: "checkpoint")
         } check: { crashed, point in
             for image in crashed.crashStates(limit: 8) {
                 states += 1
                 let disk = SimulatedDisk(image)
-                let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: .tiny)
+                let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: .tiny, seed: 1)
                 XCTAssertEqual(try pairs(engine).count, 15)
                 guard try disk.mount().exists("checkpoint"), try disk.mount().list("checkpoint") != [] else { continue }
                 do throws(EngineError) {
-                    let copy = try StorageEngine.open("checkpoint", fileSystem: disk.mount(), options: .tiny)
+                    let copy = try StorageEngine.open("checkpoint", fileSystem: disk.mount(), options: .tiny, seed: 1)
                     XCTAssertEqual(copy.durableSeal, engine.durableSeal, "\(point)")
                 } catch { XCTAssertEqual(error.code, .damaged, "\(point)") }
             }
@@ -101,7 +106,7 @@ final class EngineCheckpointTests: XCTestCase {
             try source.read(file: 0, offset: source.files[0].byteCount + 1, count: 10)
         }
         assertFails(.invalid, naming: "no such place") { try source.read(file: 99, offset: 0, count: 10) }
-        let copy = try StorageEngine.open("received", fileSystem: files, options: .tiny)
+        let copy = try StorageEngine.open("received", fileSystem: files, options: .tiny, seed: 1)
         XCTAssertEqual(try pairs(copy).count, 15)
         try copy.verifyAll()
     }
@@ -122,7 +127,7 @@ final class EngineCheckpointTests: XCTestCase {
     func testAReceivedCheckpointIsVerifiedRightBehindItsOpeningAndTheCacheStaysEmpty() throws {
         let disk = try received(filled().engine)
         let hook = FailingCalls()
-        let engine = try StorageEngine.open("received", fileSystem: disk.mount(hook), options: .tiny)
+        let engine = try StorageEngine.open("received", fileSystem: disk.mount(hook), options: .tiny, seed: 1)
         let tables = engine.retainedView().version.levels.joined().map(\.table)
         let blocks = tables.reduce(0) { $0 + $1.index.count }
         XCTAssertGreaterThan(blocks, 3)
@@ -149,7 +154,7 @@ final class EngineCheckpointTests: XCTestCase {
     func testARottenBlockOfAReceivedCheckpointIsFoundWhereverItIs() throws {
         let disk = try received(filled().engine)
         let image = disk.snapshot()
-        let engine = try StorageEngine.open("received", fileSystem: disk.mount(), options: .tiny)
+        let engine = try StorageEngine.open("received", fileSystem: disk.mount(), options: .tiny, seed: 1)
         var blocks = 0
         for table in engine.retainedView().version.levels.joined().map(\.table) {
             for number in 0..<table.index.count {
@@ -158,7 +163,7 @@ final class EngineCheckpointTests: XCTestCase {
                 let place = table.index.place(number)
                 rotten.corrupt("received/" + table.metadata.fileName, at: place.offset + place.byteCount / 2, mask: 1)
                 // Blocks are not read by the opening, which therefore does not see it.
-                let copy = try StorageEngine.open("received", fileSystem: rotten.mount(), options: .tiny)
+                let copy = try StorageEngine.open("received", fileSystem: rotten.mount(), options: .tiny, seed: 1)
                 XCTAssertThrowsError(try copy.verifyAll()) {
                     XCTAssertEqual(($0 as? EngineError)?.code, .damaged)
                     XCTAssertTrue("\($0)".contains(table.metadata.fileName), "\($0)")

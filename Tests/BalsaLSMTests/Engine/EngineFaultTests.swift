@@ -113,7 +113,7 @@ final class EngineFaultTests: XCTestCase {
             XCTAssertGreaterThan(during.count, before.count)
             for image in fixture.disk.crashStates(limit: 100) {
                 let crashed = SimulatedDisk(image)
-                let engine = try StorageEngine.open("engine", fileSystem: crashed.mount(), options: .tiny)
+                let engine = try StorageEngine.open("engine", fileSystem: crashed.mount(), options: .tiny, seed: 1)
                 XCTAssertEqual(try engine.get("k105")?.value, "v2")
                 XCTAssertEqual(engine.durableSeal?.sequence, 30)
             }
@@ -167,7 +167,7 @@ final class EngineFaultTests: XCTestCase {
     private func live(_ files: SimulatedFileSystem, _ noting: (StorageEngine) -> Void) throws(EngineError) {
         var options = EngineOptions.tiny
         options.manifestBytes = 700
-        let engine = try StorageEngine.open("engine", fileSystem: files, options: options)
+        let engine = try StorageEngine.open("engine", fileSystem: files, options: options, seed: 1)
         noting(engine)
         var sequence = engine.lastSequence
         for round in 0..<3 {
@@ -214,7 +214,7 @@ final class EngineFaultTests: XCTestCase {
                 }
                 let disk = SimulatedDisk(image)
                 for _ in 0..<2 {
-                    let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: .tiny)
+                    let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: .tiny, seed: 1)
                     let found = engine.durableSeal
                     XCTAssertGreaterThanOrEqual(found?.sequence ?? 0, durable ?? 0, "\(point)")
                     recovered[digest] = found?.sequence ?? 0
@@ -239,7 +239,7 @@ final class EngineFaultTests: XCTestCase {
         options.plantedBugs = bug
         var lost = false
         try SimulatedDisk().forEachCrashPoint { files in
-            let engine = try StorageEngine.open("engine", fileSystem: files, options: options)
+            let engine = try StorageEngine.open("engine", fileSystem: files, options: options, seed: 1)
             var batch = WriteBatch()
             batch.put("k", "v")
             try engine.apply(batch, sequence: 1)
@@ -251,7 +251,8 @@ final class EngineFaultTests: XCTestCase {
                     let engine = try StorageEngine.open(
                         "engine",
                         fileSystem: SimulatedDisk(image).mount(),
-                        options: .tiny
+                        options: .tiny,
+                        seed: 1
                     )
                     let value = try engine.get("k")?.value
                     if engine.durableSeal != nil, value != "v" { lost = true }

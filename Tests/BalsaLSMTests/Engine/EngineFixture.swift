@@ -36,14 +36,19 @@ final class EngineFixture {
     ) throws(EngineError) {
         self.disk = disk
         self.options = options
-        engine = try StorageEngine.open("engine", fileSystem: disk.mount(hook), options: options)
+        engine = try StorageEngine.open("engine", fileSystem: disk.mount(hook), options: options, seed: 1)
         sequence = engine.lastSequence
     }
 
     /// Ends the process and opens the engine again.
     func reopen(hook: (any DiskHook)? = nil, options: EngineOptions? = nil) throws(EngineError) {
         disk.processCrash()
-        engine = try StorageEngine.open("engine", fileSystem: disk.mount(hook), options: options ?? self.options)
+        engine = try StorageEngine.open(
+            "engine",
+            fileSystem: disk.mount(hook),
+            options: options ?? self.options,
+            seed: 1
+        )
         sequence = engine.lastSequence
     }
 

@@ -25,7 +25,7 @@ final class EngineLogTests: XCTestCase {
 
     func testAnUnsyncedBatchSurvivesTheEndOfTheProcessAndASyncedOneAPowerLoss() throws {
         let disk = SimulatedDisk()
-        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options)
+        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options, seed: 1)
         let first = try engine.write(batch("a", "1"), syncing: true)
         XCTAssertEqual(engine.commitState(of: first), .pending)
         try engine.waitForCommit(of: first)
@@ -34,25 +34,30 @@ final class EngineLogTests: XCTestCase {
         XCTAssertEqual(engine.commitState(of: second), .pending)
         XCTAssertEqual(try pairs(engine), ["a=1", "b=2"])
         for image in disk.crashStates(limit: 100) {
-            let again = try StorageEngine.open("engine", fileSystem: SimulatedDisk(image).mount(), options: options)
+            let again = try StorageEngine.open(
+                "engine",
+                fileSystem: SimulatedDisk(image).mount(),
+                options: options,
+                seed: 1
+            )
             XCTAssertTrue([["a=1"], ["a=1", "b=2"]].contains(try pairs(again)))
         }
         disk.processCrash()
-        let again = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options)
+        let again = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options, seed: 1)
         XCTAssertEqual(try pairs(again), ["a=1", "b=2"])
         XCTAssertEqual(again.lastSequence, 2)
     }
 
     func testALongLogBecomesSeveralMemtablesAndIsRemovedWhenTheyAreFlushed() throws {
         let disk = SimulatedDisk()
-        var engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options)
+        var engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options, seed: 1)
         for number in 100..<300 {
             _ = try engine.write(batch("k\(number)", String(repeating: "-", count: 100)), syncing: false)
         }
         XCTAssertGreaterThan(engine.metrics.sealsWaiting, 2)
         XCTAssertEqual(engine.pressure, .stopped)
         engine.close()
-        engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options)
+        engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options, seed: 1)
         XCTAssertGreaterThan(engine.metrics.sealsWaiting, 2)
         XCTAssertEqual(try pairs(engine).count, 200)
         while try engine.work(budget: 1 << 20) != .idle {}
@@ -61,7 +66,7 @@ final class EngineLogTests: XCTestCase {
         let logs = try disk.mount().list("engine").filter { $0.hasPrefix("wal-") }
         XCTAssertLessThanOrEqual(logs.count, 2, "\(logs)")
         engine.close()
-        engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options)
+        engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options, seed: 1)
         XCTAssertEqual(try pairs(engine).count, 200)
         XCTAssertEqual(engine.lastSequence, 200)
         _ = try engine.write(batch("k", "v"), syncing: true)
@@ -77,7 +82,7 @@ final class EngineLogTests: XCTestCase {
         }
         let hook = Failing()
         let disk = SimulatedDisk()
-        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(hook), options: options)
+        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(hook), options: options, seed: 1)
         try engine.waitForCommit(of: try engine.write(batch("a", "1"), syncing: true))
         hook.isArmed = true
         let ticket = try engine.write(batch("b", "2"), syncing: true)
@@ -88,14 +93,14 @@ final class EngineLogTests: XCTestCase {
         XCTAssertEqual(try engine.get("a")?.value, "1")
         XCTAssertNil(try engine.get("c"))
         disk.processCrash()
-        let again = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options)
+        let again = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options, seed: 1)
         XCTAssertEqual(try again.get("a")?.value, "1")
     }
 
     func testACommitStep_performsOneSyncForAllThatWait_andNoneWhereNobodyDoes() throws {
         let hook = FailingCalls()
         let disk = SimulatedDisk()
-        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(hook), options: options)
+        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(hook), options: options, seed: 1)
         XCTAssertFalse(try engine.commitStep(), "nothing was written")
         let unwanted = try engine.write(batch("a", "1"), syncing: false)
         XCTAssertFalse(try engine.commitStep(), "nobody wants it to be durable")
@@ -109,14 +114,14 @@ final class EngineLogTests: XCTestCase {
         for ticket in [unwanted] + tickets { XCTAssertEqual(engine.commitState(of: ticket), .durable) }
         XCTAssertFalse(try engine.commitStep(), "all is durable")
         let lost = SimulatedDisk(disk.image())
-        let again = try StorageEngine.open("engine", fileSystem: lost.mount(), options: options)
+        let again = try StorageEngine.open("engine", fileSystem: lost.mount(), options: options, seed: 1)
         XCTAssertEqual(try pairs(again), ["a=1", "b=2", "c=3"])
     }
 
     func testACommitStep_whoseSyncFails_isTheLast() throws {
         let hook = FailingCalls()
         let disk = SimulatedDisk()
-        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(hook), options: options)
+        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(hook), options: options, seed: 1)
         let ticket = try engine.write(batch("a", "1"), syncing: true)
         hook.fault = { $0.operation == .sync ? .fail(.inputOutput) : nil }
         assertFails(.file, .sync, .inputOutput, naming: "wal-") { try engine.commitStep() }
@@ -129,16 +134,16 @@ final class EngineLogTests: XCTestCase {
 
     func testTheTwoKindsOfEngineAreNotMixed() throws {
         let disk = SimulatedDisk()
-        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options)
+        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options, seed: 1)
         XCTAssertThrowsError(try engine.apply(batch("a", "1"), sequence: 1)) {
             XCTAssertEqual(($0 as? EngineError)?.code, .invalid)
         }
         _ = try engine.write(batch("a", "1"), syncing: true)
         engine.close()
-        XCTAssertThrowsError(try StorageEngine.open("engine", fileSystem: disk.mount(), options: .tiny)) {
+        XCTAssertThrowsError(try StorageEngine.open("engine", fileSystem: disk.mount(), options: .tiny, seed: 1)) {
             XCTAssertEqual(($0 as? EngineError)?.code, .invalid)
         }
-        let other = try StorageEngine.open("other", fileSystem: disk.mount(), options: .tiny)
+        let other = try StorageEngine.open("other", fileSystem: disk.mount(), options: .tiny, seed: 1)
         XCTAssertThrowsError(try other.write(batch("a", "1"), syncing: true)) {
             XCTAssertEqual(($0 as? EngineError)?.code, .invalid)
         }
@@ -152,7 +157,7 @@ final class EngineLogTests: XCTestCase {
         var states = 0
         try SimulatedDisk().forEachCrashPoint { files in
             (durable, written) = (0, 0)
-            let engine = try StorageEngine.open("engine", fileSystem: files, options: small)
+            let engine = try StorageEngine.open("engine", fileSystem: files, options: small, seed: 1)
             for number in 1...5 as ClosedRange<UInt64> {
                 written = number
                 let ticket = try engine.write(batch("k\(number)", "v"), syncing: true)
@@ -165,7 +170,12 @@ final class EngineLogTests: XCTestCase {
         } check: { crashed, point in
             for image in crashed.crashStates(limit: 10) {
                 states += 1
-                let engine = try StorageEngine.open("engine", fileSystem: SimulatedDisk(image).mount(), options: small)
+                let engine = try StorageEngine.open(
+                    "engine",
+                    fileSystem: SimulatedDisk(image).mount(),
+                    options: small,
+                    seed: 1
+                )
                 let found = try pairs(engine)
                 XCTAssertTrue((durable...max(durable, written)).contains(UInt64(found.count)), "\(point): \(found)")
                 XCTAssertEqual(found, (1..<found.count + 1).map { "k\($0)=v" }, "\(point)")

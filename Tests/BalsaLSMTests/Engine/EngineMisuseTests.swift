@@ -104,9 +104,9 @@ final class EngineMisuseTests: XCTestCase {
 
     func testATicket_ofAnotherEngineOrAnEarlierOpening_isInvalid() throws {
         let disk = SimulatedDisk()
-        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: logged)
-        let other = try StorageEngine.open("other", fileSystem: disk.mount(), options: logged)
-        let plain = try StorageEngine.open("plain", fileSystem: disk.mount(), options: .tiny)
+        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: logged, seed: 1)
+        let other = try StorageEngine.open("other", fileSystem: disk.mount(), options: logged, seed: 2)
+        let plain = try StorageEngine.open("plain", fileSystem: disk.mount(), options: .tiny, seed: 3)
         let early = try other.write(batch("a", "1"), syncing: false)
         let late = try other.write(batch("b", "1"), syncing: true)
         // The number of the first ticket is that of a durable batch here, that of the second is of none.
@@ -125,7 +125,7 @@ final class EngineMisuseTests: XCTestCase {
         try other.waitForCommit(of: late)
         XCTAssertEqual(other.commitState(of: early), .durable)
         other.close()
-        let again = try StorageEngine.open("other", fileSystem: disk.mount(), options: logged)
+        let again = try StorageEngine.open("other", fileSystem: disk.mount(), options: logged, seed: 4)
         assertFails(.invalid, naming: "from before it was opened again") { try again.waitForCommit(of: late) }
     }
 
@@ -154,10 +154,10 @@ final class EngineMisuseTests: XCTestCase {
         for name in ["wal-18446744073709551615.preparing", "wal-18446744073709551615", "wal-\(1 << 62)"] {
             let disk = SimulatedDisk()
             let files = disk.mount()
-            try StorageEngine.open("engine", fileSystem: files, options: logged).close()
+            try StorageEngine.open("engine", fileSystem: files, options: logged, seed: 1).close()
             try files.open("engine/" + name, .create).close()
             assertFails(.damaged, naming: "none is left") {
-                try StorageEngine.open("engine", fileSystem: files, options: logged)
+                try StorageEngine.open("engine", fileSystem: files, options: logged, seed: 1)
             }
         }
     }

@@ -68,10 +68,10 @@ final class EngineRecoveryTests: XCTestCase {
 
     func testAnEngineIsOpenOnce() throws {
         let disk = SimulatedDisk()
-        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: .tiny)
-        XCTAssertEqual(code { _ = try StorageEngine.open("engine", fileSystem: disk.mount()) }, .locked)
+        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: .tiny, seed: 1)
+        XCTAssertEqual(code { _ = try StorageEngine.open("engine", fileSystem: disk.mount(), seed: 1) }, .locked)
         engine.close()
-        XCTAssertNoThrow(try StorageEngine.open("engine", fileSystem: disk.mount(), options: .tiny))
+        XCTAssertNoThrow(try StorageEngine.open("engine", fileSystem: disk.mount(), options: .tiny, seed: 1))
     }
 
     func testEveryOpeningBeginsAManifestAndRemovesTheOld() throws {
@@ -129,7 +129,7 @@ final class EngineRecoveryTests: XCTestCase {
         try files.rename("engine/" + table, to: "engine/elsewhere")
         let before = try names(fixture.disk)
         do {
-            _ = try StorageEngine.open("engine", fileSystem: fixture.disk.mount(), options: .tiny)
+            _ = try StorageEngine.open("engine", fileSystem: fixture.disk.mount(), options: .tiny, seed: 1)
             XCTFail("a missing table was not missed")
         } catch {
             XCTAssertEqual(error.code, .damaged)
@@ -157,10 +157,15 @@ final class EngineRecoveryTests: XCTestCase {
     func testACreationThatACrashEndedIsBegunAnew() throws {
         let disk = SimulatedDisk()
         try disk.forEachCrashPoint { files in
-            _ = try StorageEngine.open("engine", fileSystem: files, options: .tiny)
+            _ = try StorageEngine.open("engine", fileSystem: files, options: .tiny, seed: 1)
         } check: { crashed, point in
             for image in crashed.crashStates(limit: 20) {
-                let engine = try StorageEngine.open("engine", fileSystem: SimulatedDisk(image).mount(), options: .tiny)
+                let engine = try StorageEngine.open(
+                    "engine",
+                    fileSystem: SimulatedDisk(image).mount(),
+                    options: .tiny,
+                    seed: 1
+                )
                 XCTAssertNil(engine.durableSeal, "\(point)")
             }
         }
@@ -211,7 +216,9 @@ final class EngineRecoveryTests: XCTestCase {
             var options = EngineOptions()
             change(&options)
             XCTAssertEqual(
-                code { _ = try StorageEngine.open("e", fileSystem: SimulatedDisk().mount(), options: options) },
+                code {
+                    _ = try StorageEngine.open("e", fileSystem: SimulatedDisk().mount(), options: options, seed: 1)
+                },
                 .invalid
             )
         }

@@ -105,7 +105,12 @@ final class EngineThreadTests: XCTestCase {
         options.memtableBytes = 32 << 10
         options.tableBytes = 8 << 10
         options.levelBaseBytes = 16 << 10
-        let engine = try StorageEngine.open(directory + "/engine", fileSystem: LinuxFileSystem(), options: options)
+        let engine = try StorageEngine.open(
+            directory + "/engine",
+            fileSystem: LinuxFileSystem(),
+            options: options,
+            seed: 1
+        )
         let progress = Progress()
         for seed in 1...3 as ClosedRange<UInt64> {
             progress.start {

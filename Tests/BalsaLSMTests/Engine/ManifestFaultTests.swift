@@ -62,11 +62,11 @@ final class ManifestFaultTests: XCTestCase {
         hook.fault = { Self.syncsManifest($0) ? .failAfter(.noSpace) : nil }
         for _ in 0..<20 {
             assertFails(.file, .sync, .noSpace, naming: "MANIFEST-") {
-                try StorageEngine.open("engine", fileSystem: disk.mount(hook), options: .tiny)
+                try StorageEngine.open("engine", fileSystem: disk.mount(hook), options: .tiny, seed: 1)
             }
             XCTAssertEqual(try disk.mount().list("engine"), ["LOCK"])
         }
-        XCTAssertNoThrow(try StorageEngine.open("engine", fileSystem: disk.mount(), options: .tiny))
+        XCTAssertNoThrow(try StorageEngine.open("engine", fileSystem: disk.mount(), options: .tiny, seed: 1))
     }
 
     /// An engine with a manifest of 50 kB on a disk of 400 kB, the rest of which a file of somebody else's fills.
@@ -207,7 +207,8 @@ final class ManifestFaultTests: XCTestCase {
                     let engine = try StorageEngine.open(
                         "engine",
                         fileSystem: SimulatedDisk(image).mount(),
-                        options: .tiny
+                        options: .tiny,
+                        seed: 1
                     )
                     XCTAssertEqual(engine.durableSeal, durable)
                 }
@@ -216,7 +217,7 @@ final class ManifestFaultTests: XCTestCase {
                 XCTAssertEqual(fixture.engine.durableSeal?.sequence, 6)
                 XCTAssertEqual(try fixture.files("MANIFEST-").count, 1)
                 let lost = SimulatedDisk(fixture.disk.image())
-                let engine = try StorageEngine.open("engine", fileSystem: lost.mount(), options: .tiny)
+                let engine = try StorageEngine.open("engine", fileSystem: lost.mount(), options: .tiny, seed: 1)
                 XCTAssertEqual(engine.durableSeal?.sequence, 6)
                 XCTAssertEqual(try engine.get("a")?.value, "new")
             }
@@ -238,13 +239,13 @@ final class ManifestFaultTests: XCTestCase {
                 XCTAssertEqual(try fixture.files("MANIFEST-").count, 2)
                 fixture.disk.processCrash()
                 try fixture.disk.forEachCrashPoint { files in
-                    let engine = try StorageEngine.open("engine", fileSystem: files, options: .tiny)
+                    let engine = try StorageEngine.open("engine", fileSystem: files, options: .tiny, seed: 1)
                     while try engine.work(budget: 1 << 20) != .idle {}
                 } check: { crashed, point in
                     for image in crashed.crashStates(limit: 40) {
                         states += 1
                         let disk = SimulatedDisk(image)
-                        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: .tiny)
+                        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: .tiny, seed: 1)
                         XCTAssertEqual(try engine.get("a")?.value, "b", "\(point)")
                         XCTAssertEqual(engine.durableSeal?.sequence, 1, "\(point)")
                         try engine.verifyAll()
@@ -257,14 +258,14 @@ final class ManifestFaultTests: XCTestCase {
 
     /// Opens the engine, which has to find everything and to tidy up, and once more behind a power loss.
     private func checkOpening(of disk: SimulatedDisk, _ place: String) throws {
-        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: .tiny)
+        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: .tiny, seed: 1)
         XCTAssertEqual(try engine.get("a")?.value, "b", place)
         XCTAssertEqual(engine.durableSeal?.sequence, 1, place)
         while try engine.work(budget: 1 << 20) != .idle {}
         let names = try disk.mount().list("engine")
         XCTAssertEqual(names.count { $0.hasPrefix("MANIFEST-") }, 1, "\(place): \(names)")
         let lost = SimulatedDisk(disk.image())
-        let again = try StorageEngine.open("engine", fileSystem: lost.mount(), options: .tiny)
+        let again = try StorageEngine.open("engine", fileSystem: lost.mount(), options: .tiny, seed: 1)
         XCTAssertEqual(try again.get("a")?.value, "b", "\(place), and a power loss")
     }
 
@@ -290,7 +291,7 @@ final class ManifestFaultTests: XCTestCase {
                     return answer
                 }
                 do throws(EngineError) {
-                    let engine = try StorageEngine.open("engine", fileSystem: disk.mount(hook), options: .tiny)
+                    let engine = try StorageEngine.open("engine", fileSystem: disk.mount(hook), options: .tiny, seed: 1)
                     opened += 1
                     // Reading is no part of the opening.
                     hook.fault = { _ in nil }

@@ -170,7 +170,7 @@ final class ManifestTests: XCTestCase {
         var options = EngineOptions.tiny
         options.levelZeroTables = 8
         options.levelZeroTablesToPause = 16
-        return try StorageEngine.open("engine", fileSystem: disk.mount(), options: options)
+        return try StorageEngine.open("engine", fileSystem: disk.mount(), options: options, seed: 1)
     }
 
     /// Where the header and the records of a manifest are; zeros lie between them.
@@ -267,7 +267,7 @@ final class ManifestTests: XCTestCase {
         let (disk, manifest) = try written()
         let other = try EngineFixture(disk: disk, options: .tiny)
         other.engine.close()
-        let stranger = try StorageEngine.open("other", fileSystem: disk.mount(), options: .tiny)
+        let stranger = try StorageEngine.open("other", fileSystem: disk.mount(), options: .tiny, seed: 1)
         stranger.close()
         let strange = try XCTUnwrap(disk.contents(of: "other/MANIFEST-1"))
         let files = disk.mount()

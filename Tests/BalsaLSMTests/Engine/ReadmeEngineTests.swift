@@ -15,7 +15,8 @@ final class ReadmeEngineTests: XCTestCase {
 
         var options = EngineOptions()
         options.hasWriteAheadLog = true
-        let engine = try StorageEngine.open(directory, fileSystem: LinuxFileSystem(), options: options)
+        let seed = UInt64.random(in: 0 ... .max)
+        let engine = try StorageEngine.open(directory, fileSystem: LinuxFileSystem(), options: options, seed: seed)
 
         var batch = WriteBatch()
         batch.put("user/ada", "Ada Lovelace")

@@ -34,7 +34,8 @@ final class StorageEnginePageTests: XCTestCase {
 
         var options = EngineOptions()
         options.hasWriteAheadLog = true
-        let engine = try StorageEngine.open(directory, fileSystem: LinuxFileSystem(), options: options)
+        let seed = UInt64.random(in: 0 ... .max)
+        let engine = try StorageEngine.open(directory, fileSystem: LinuxFileSystem(), options: options, seed: seed)
 
         var batch = WriteBatch()
         batch.put("user/ada", "Ada Lovelace")
@@ -94,7 +95,8 @@ final class StorageEnginePageTests: XCTestCase {
         engine.close()
 
         for place in [directory, directory + "-copy"] {
-            let again = try StorageEngine.open(place, fileSystem: LinuxFileSystem(), options: options)
+            let seed = UInt64.random(in: 0 ... .max)
+            let again = try StorageEngine.open(place, fileSystem: LinuxFileSystem(), options: options, seed: seed)
             XCTAssertEqual(try again.get("user/grace")?.value, "Grace Hopper", place)
             XCTAssertNil(try again.get("user/ada"), place)
             again.close()
@@ -103,7 +105,8 @@ final class StorageEnginePageTests: XCTestCase {
 
     /// One life of a process that applies a log, and the sequence number behind which it began.
     private func apply(_ log: [Entry], _ options: EngineOptions) throws -> (engine: StorageEngine, sealed: UInt64) {
-        let engine = try StorageEngine.open(directory, fileSystem: LinuxFileSystem(), options: options)
+        let seed = UInt64.random(in: 0 ... .max)
+        let engine = try StorageEngine.open(directory, fileSystem: LinuxFileSystem(), options: options, seed: seed)
         let sealed = engine.durableSeal?.sequence ?? 0
         for entry in log where entry.index > sealed {
             var batch = WriteBatch()

@@ -69,7 +69,8 @@ final class ModelRun {
         engine = try StorageEngine.open(
             ModelRun.directory,
             fileSystem: disk.mount(faults),
-            options: settings.options
+            options: settings.options,
+            seed: 1
         )
     }
 
@@ -225,7 +226,8 @@ final class ModelRun {
         engine = try StorageEngine.open(
             ModelRun.directory,
             fileSystem: disk.mount(faults),
-            options: settings.options
+            options: settings.options,
+            seed: 1
         )
         let found = engine.durableSeal
         expect(found?.sequence ?? 0 >= durable?.sequence ?? 0, "a durable seal is lost")
@@ -261,7 +263,7 @@ final class ModelRun {
         }
         try engine.checkpoint(to: directory)
         let files = disk.mount()
-        let copy = try StorageEngine.open(directory, fileSystem: files, options: settings.options)
+        let copy = try StorageEngine.open(directory, fileSystem: files, options: settings.options, seed: 1)
         expect(copy.durableSeal, seal, "the seal of a checkpoint")
         expect(try copy.pairs(), model.pairs(at: seal.sequence), "a checkpoint")
         expect(copy.checkInvariants(), nil, "invariants of a checkpoint")
@@ -373,7 +375,12 @@ final class ModelRun {
             snapshot.close()
             refuse(key, in: snapshot, "a closed snapshot")
         case .foreignSnapshot(let key):
-            let other = try StorageEngine.open("other", fileSystem: SimulatedDisk().mount(), options: settings.options)
+            let other = try StorageEngine.open(
+                "other",
+                fileSystem: SimulatedDisk().mount(),
+                options: settings.options,
+                seed: 1
+            )
             refuse(key, in: other.snapshot(), "a snapshot of another engine")
         case .markAhead(let distance):
             let mark = engine.retentionMark

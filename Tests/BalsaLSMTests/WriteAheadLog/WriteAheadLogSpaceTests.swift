@@ -22,7 +22,7 @@ final class WriteAheadLogSpaceTests: XCTestCase {
         var options = EngineOptions.tiny
         options.hasWriteAheadLog = true
         options.writeAheadLogBytes = 8_192
-        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(hook), options: options)
+        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(hook), options: options, seed: 1)
         hook.fault = { Self.writesHeader($0) ? .fail(.noSpace) : nil }
         let value = Bytes([UInt8](repeating: 1, count: 100))
         var written: [Int] = []
@@ -42,7 +42,7 @@ final class WriteAheadLogSpaceTests: XCTestCase {
         batch.put("k600", value)
         try engine.waitForCommit(of: engine.write(batch, syncing: true))
         let lost = SimulatedDisk(disk.image())
-        let again = try StorageEngine.open("engine", fileSystem: lost.mount(), options: options)
+        let again = try StorageEngine.open("engine", fileSystem: lost.mount(), options: options, seed: 1)
         for number in written + [600] { XCTAssertEqual(try again.get("k\(number)".bytes)?.value, value) }
     }
 
@@ -51,7 +51,7 @@ final class WriteAheadLogSpaceTests: XCTestCase {
         options.hasWriteAheadLog = true
         options.memtableBytes = 1 << 20
         options.writeAheadLogBytes = 32 << 10
-        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options)
+        let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: options, seed: 1)
         func write(_ count: Int) throws {
             for number in 0..<count {
                 var batch = WriteBatch()

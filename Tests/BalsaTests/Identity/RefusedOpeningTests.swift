@@ -41,7 +41,7 @@ final class RefusedOpeningTests: XCTestCase {
         return try Member.open(
             setup,
             fileSystem: disk.mount(),
-            provider: KeyValueProvider(options: options),
+            provider: KeyValueProvider(options: options, seed: 1),
             at: .zero,
             into: &effects
         )

@@ -20,7 +20,9 @@ final class ApplyingTests: XCTestCase {
     private func machine(_ options: KeyValueOptions) throws -> KeyValueStateMachine {
         let files = SimulatedDisk().mount()
         try files.createDirectory("kv")
-        let opened = try KeyValueProvider(options: options).open("kv", in: files, isReceived: false) { _ in true }
+        let opened = try KeyValueProvider(options: options, seed: 1).open("kv", in: files, isReceived: false) { _ in
+            true
+        }
         return try XCTUnwrap(opened as? KeyValueStateMachine)
     }
 

@@ -11,7 +11,7 @@ func exerciseEngine(_ directory: String) throws {
     var options = EngineOptions()
     options.hasWriteAheadLog = true
     options.memtableBytes = 64 << 10
-    let engine = try StorageEngine.open(directory, fileSystem: files, options: options)
+    let engine = try StorageEngine.open(directory, fileSystem: files, options: options, seed: 1)
     let worker = try BackgroundThread { (try? engine.work(budget: 1 << 20)) == .idle ? .wait : .again }
 
     var batch = WriteBatch()

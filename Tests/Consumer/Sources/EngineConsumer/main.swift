@@ -5,7 +5,8 @@ let directory = CommandLine.arguments[1]
 // What the README shows of the engine. A test compares the two.
 var options = EngineOptions()
 options.hasWriteAheadLog = true
-let engine = try StorageEngine.open(directory, fileSystem: LinuxFileSystem(), options: options)
+let seed = UInt64.random(in: 0 ... .max)
+let engine = try StorageEngine.open(directory, fileSystem: LinuxFileSystem(), options: options, seed: seed)
 
 var batch = WriteBatch()
 batch.put("user/ada", "Ada Lovelace")
