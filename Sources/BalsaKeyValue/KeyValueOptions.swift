@@ -26,4 +26,6 @@ package struct KeyValuePlantedBugs: OptionSet, Sendable {
     package static let sessionsLostInCheckpoint = KeyValuePlantedBugs(rawValue: 1 << 1)
     /// A machine that is opened says that it contains one entry more than it does.
     package static let replaysBehindTheWrongEntry = KeyValuePlantedBugs(rawValue: 1 << 2)
+    /// A machine whose state did not come from a peer writes other values than the commands say, now and then.
+    package static let writesOtherValues = KeyValuePlantedBugs(rawValue: 1 << 3)
 }

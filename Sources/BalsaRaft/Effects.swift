@@ -104,6 +104,8 @@ public enum Refusal: Equatable, Sendable {
     case closed
     /// The member cannot persist and serves no more until it is opened anew.
     case failed
+    /// The member's state differs from that of the majority, and is being replaced by a checkpoint.
+    case diverged
     /// This release cannot do that.
     case notSupported
 }
@@ -148,6 +150,13 @@ public enum Anomaly: Equatable, Sendable {
     /// A member does not hold entries any more that it acknowledged in this term, through this index: its log was set back.
     /// The leader sends it nothing more, and the member stops. Told by both.
     case acknowledgedEntriesLost(by: MemberID, through: LogIndex)
+    /// The state of a member differs from that of the majority: at the index of `majority` its digest is `own`. The
+    /// member applies nothing more until a checkpoint has replaced its state. Told by the leader and by the member.
+    case stateDiverged(MemberID, own: UInt64, majority: StateDigest)
+    /// A checkpoint through this index has replaced the state of this member, which differed.
+    case stateRebuilt(through: LogIndex)
+    /// The members' states differ at this index, and no majority has the same.
+    case digestsDisagree(at: LogIndex)
     /// A leader sent another entry for an index that is committed here. The member stops: one of the two has lost data.
     case committedEntryContradicted(LogIndex)
     /// A persist failed. The member serves no more.

@@ -45,6 +45,9 @@ public enum Input: Sendable {
     /// The checkpoint could not be installed; state and log are what they were.
     case snapshotFailed(LogPosition)
 
+    /// The shell has recorded the digest of its state, as of the entry of that index, which is applied.
+    case digest(StateDigest)
+
     /// The transport lost what it had for a peer, or cannot reach it.
     case peerUnreachable(MemberID)
 

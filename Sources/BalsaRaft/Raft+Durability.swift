@@ -8,7 +8,7 @@ extension Raft {
     }
 
     /// A checkpoint is in the place of the state, durably, and the shell's log begins behind it.
-    mutating func snapshotInstalled(_ position: LogPosition) {
+    mutating func snapshotInstalled(_ position: LogPosition, _ effects: inout Effects) {
         guard installing == position else { return }
         installing = nil
         if log.contains(position) {
@@ -23,6 +23,10 @@ extension Raft {
         commitIndex = max(commitIndex, position.index)
         applyIndex = max(applyIndex, position.index)
         appliedIndex = max(appliedIndex, position.index)
+        // It is another state.
+        digests.removeAll()
+        if divergence != nil { effects.append(.report(.stateRebuilt(through: position.index))) }
+        divergence = nil
         guard halt == nil else { return }
         if leader != 0, leader != member { answer(.accepted(through: position.index), to: leader) }
     }

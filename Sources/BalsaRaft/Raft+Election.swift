@@ -37,7 +37,7 @@ extension Raft {
             if now >= leadership.nextHeartbeat { startRound(&effects) }
         } else if now >= electionDeadline {
             restartElectionTimer()
-            if canCampaign { startPreVote(&effects) }
+            if canCampaign, campaignsNow() { startPreVote(&effects) }
         }
     }
 
@@ -147,6 +147,7 @@ extension Raft {
         replicateToAll(&effects)
         startRound(&effects)
         advanceCommit(&effects)
+        reportOwnDigests(&effects)
     }
 
     /// Follows in `newTerm`, which may be the present one. The vote of the present term is kept: a member that gave up a

@@ -103,6 +103,7 @@ extension Raft {
         response.round = append?.round ?? 0
         response.sentAt = append?.sentAt ?? .zero
         response.syncTime = persists.syncTime
+        response.digest = digests.newest
         return response
     }
 
@@ -110,6 +111,7 @@ extension Raft {
         if installing == nil { advanceCommit(to: min(heartbeat.commit, log.lastIndex)) }
         let response = HeartbeatResponse(round: heartbeat.round, sentAt: heartbeat.sentAt)
         send(.heartbeatResponse(response), to: leader)
+        requestCheckpoint(from: leader)
     }
 
     /// A checkpoint is there, whole.
@@ -117,7 +119,7 @@ extension Raft {
         guard installing == nil else { return }
         // A checkpoint must not be in place before the term of its entries is: it is offered again.
         guard !staged.isStateChanged, !persists.isStatePending else { return }
-        guard offer.position.index > commitIndex else {
+        guard wants(checkpoint: offer.position) else {
             // An older one than what is here, sent twice or overtaken. What is committed here it can only repeat.
             acknowledge(through: offer.position.index, to: leader)
             return
@@ -145,8 +147,8 @@ extension Raft {
             }
             effects.append(.report(.acknowledgedEntriesLost(by: member, through: position.index)))
             halt = .failed
-        case .diverged:
-            break
+        case .diverged(let majority):
+            hearMajority(majority, &effects)
         }
     }
 }

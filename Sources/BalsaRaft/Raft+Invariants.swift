@@ -13,6 +13,7 @@ extension Raft {
         if durableIndex > log.lastIndex { return "more of the log is durable than there is" }
         if applyIndex > durableIndex { return "asked to apply what is not durable" }
         if durableState.term > term { return "a term that was never reached is durable" }
+        if divergence != nil, leadership?.reads.count ?? 0 > 0 { return "a member whose state differs answers reads" }
         if !staged.isEmpty || !outbox.isEmpty { return "a step left work behind" }
         for peer in leadership?.peers ?? [] {
             if peer.match >= peer.next { return "peer \(peer.member) is sent what it holds" }

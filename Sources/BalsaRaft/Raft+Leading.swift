@@ -10,6 +10,8 @@ struct Leadership: Sendable {
     var nextHeartbeat: Instant
     /// The reads that wait.
     var reads = ReadQueue()
+    /// What the members report of their states.
+    var digests = DigestReports()
 
     init(peers: [Progress], firstIndex: LogIndex, nextHeartbeat: Instant) {
         self.peers = peers
@@ -42,6 +44,8 @@ extension Raft {
     private var proposalRefusal: Refusal? {
         if let halt { return halt }
         guard leadership != nil else { return .notLeader(leader: leader) }
+        // It hands over as soon as it can.
+        guard divergence == nil else { return .notLeader(leader: 0) }
         // Measured, not counted along, so that it can never drift from what the log holds.
         let uncommitted = log.byteCount(from: commitIndex + 1, through: log.lastIndex)
         guard uncommitted < options.maxUncommittedBytes, log.lastIndex < largestNumber else { return .overloaded }
@@ -95,6 +99,8 @@ extension Raft {
 
     mutating func handleAppendResponse(_ response: AppendResponse, from peer: MemberID, _ effects: inout Effects) {
         guard let slot = leadership?.slot(of: peer) else { return }
+        if let digest = response.digest { compare(digest, of: peer, &effects) }
+        guard leadership != nil else { return }
         switch response.answer {
         case .accepted(let index):
             guard index <= log.lastIndex else {
@@ -105,6 +111,7 @@ extension Raft {
             if index >= log.base.index { leadership?.peers[slot].leaveSnapshot() }
             if isNews { advanceCommit(&effects) }
             replicate(to: slot, evenIfEmpty: false, &effects)
+            handOver(&effects)
         case .rejected(let previous, _) where leadership?.peers[slot].showsLoss(previous, round: response.round) == true:
             refuse(slot, &effects)
         case .rejected(let previous, let hint):
@@ -176,7 +183,9 @@ extension Raft {
         _ effects: inout Effects
     ) {
         guard let slot = leadership?.slot(of: peer), leadership?.peers[slot].mode != .refused else { return }
-        guard leadership?.peers[slot].takesRequest(at: now, every: options.minElectionTimeout) == true else { return }
+        leadership?.peers[slot].untoldDigest = nil
+        guard !isDiverged, leadership?.peers[slot].takesRequest(at: now, every: options.minElectionTimeout) == true
+        else { return }
         effects.append(.sendSnapshot(to: peer, atLeast: request.index))
     }
 }

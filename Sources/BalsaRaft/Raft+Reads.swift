@@ -23,6 +23,7 @@ extension Raft {
         guard let slot = leadership?.slot(of: peer), response.round <= leadership?.round ?? 0 else { return }
         leadership?.peers[slot].answered(round: response.round, sentAt: min(response.sentAt, now))
         tellRefused(slot)
+        tellDiverged(slot)
         // The peer can be reached. What it has not acknowledged may be lost; an append, empty if need be, finds out.
         if let progress = leadership?.peers[slot], progress.match < log.lastIndex || progress.mode != .streaming,
             leadership?.peers[slot].asksAgain(at: now, after: options.heartbeatInterval) == true
@@ -36,6 +37,8 @@ extension Raft {
     mutating func read(_ id: ReadID, _ effects: inout Effects) {
         if let halt {
             effects.append(.respond(.readRefused(id, halt)))
+        } else if isDiverged {
+            effects.append(.respond(.readRefused(id, .diverged)))
         } else if leadership != nil {
             admit(id, from: member, &effects)
         } else if leader != 0 {
@@ -46,7 +49,7 @@ extension Raft {
     }
 
     mutating func handleReadRequest(_ id: ReadID, from peer: MemberID, _ effects: inout Effects) {
-        if leadership != nil {
+        if leadership != nil, !isDiverged {
             admit(id, from: peer, &effects)
         } else {
             send(.readResponse(id, .refused), to: peer)
@@ -100,7 +103,7 @@ extension Raft {
     /// Tells whoever waits for a read that it will not be answered here.
     mutating func refuse(_ read: ReadQueue.Read, _ effects: inout Effects) {
         if read.requester == member {
-            effects.append(.respond(.readRefused(read.id, .notLeader(leader: leader))))
+            effects.append(.respond(.readRefused(read.id, isDiverged ? .diverged : .notLeader(leader: leader))))
         } else {
             send(.readResponse(read.id, .refused), to: read.requester)
         }

@@ -15,6 +15,7 @@
 /// - `Raft+Following`: appends, heartbeats and checkpoints from a leader;
 /// - `Raft+Leading`: proposals, replication, commit;
 /// - `Raft+Reads`: rounds of confirmation, for reads and for the leader itself;
+/// - `Raft+Digests`: whether the members' states are equal;
 /// - `Raft+Durability`: what the shell reports of disk and checkpoints;
 /// - `Raft+Invariants`: what must hold between any two steps.
 ///
@@ -46,6 +47,10 @@ public struct Raft: Sendable {
     var installing: LogPosition?
     /// Why the member takes no more part, if it does not.
     var halt: Refusal?
+    /// The digests of the member's state.
+    var digests = DigestHistory()
+    /// That the member's state differs from that of the majority, if it does.
+    var divergence: Divergence?
 
     // The office that the member holds or runs for; at most one of the two.
     var leadership: Leadership?
@@ -169,7 +174,9 @@ public struct Raft: Sendable {
         case .snapshotSent(let peer, let position, let succeeded):
             snapshotSent(to: peer, position, succeeded: succeeded, &effects)
         case .snapshotInstalled(let position):
-            snapshotInstalled(position)
+            snapshotInstalled(position, &effects)
+        case .digest(let digest):
+            recorded(digest, &effects)
         case .snapshotFailed(let position):
             if installing == position { installing = nil }
         case .peerUnreachable(let peer):
@@ -221,7 +228,7 @@ public struct Raft: Sendable {
     /// Asks for what is committed and durable here to be applied. Applying more than is durable would let a crash take back
     /// what readers have seen of this member.
     private mutating func applyCommitted(_ effects: inout Effects) {
-        guard installing == nil, halt != .failed else { return }
+        guard installing == nil, divergence == nil, halt != .failed else { return }
         let isBroken = options.plantedBugs.contains(.appliesBeyondDurable)
         let index = isBroken ? commitIndex : min(commitIndex, ownDurableIndex)
         guard index > applyIndex, let term = log.term(at: index) else { return }

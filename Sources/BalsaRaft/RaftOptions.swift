@@ -71,4 +71,6 @@ package struct RaftPlantedBugs: OptionSet, Sendable {
     package static let leadsWithoutQuorum = RaftPlantedBugs(rawValue: 1 << 6)
     /// Entries are applied as soon as they are committed, durable here or not.
     package static let appliesBeyondDurable = RaftPlantedBugs(rawValue: 1 << 7)
+    /// A member whose state differs from that of the majority goes on as if it did not.
+    package static let ignoresDivergence = RaftPlantedBugs(rawValue: 1 << 8)
 }

@@ -179,6 +179,13 @@ public final class Member {
         }
     }
 
+    /// This member and a peer have introduced themselves to each other, and agree on this. May be called at any time outside
+    /// of a step; nothing follows from it.
+    public func agreed(_ agreement: WireAgreement, with peer: MemberID) {
+        agreements.note(agreement, with: peer)
+        replica?.agreed(agreement, with: peer)
+    }
+
     /// Notes that a peer listens to this member.
     public func welcomed(by peer: MemberID) { misaddressed.removeAll { $0 == peer } }
 
@@ -225,7 +232,6 @@ public final class Member {
             refused(refusal, &effects)
             return
         }
-        if case .agreed(let agreement, let peer) = input { agreements.note(agreement, with: peer) }
         guard firstBoot != nil else {
             replica?.step(input, at: now, into: &effects)
             return
@@ -383,8 +389,6 @@ public final class Member {
             at: now,
             into: &effects
         )
-        for (peer, agreement) in agreements.all {
-            replica?.step(.agreed(agreement, with: peer), at: now, into: &effects)
-        }
+        for (peer, agreement) in agreements.all { replica?.agreed(agreement, with: peer) }
     }
 }

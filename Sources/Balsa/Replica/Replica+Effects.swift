@@ -31,10 +31,25 @@ extension Replica {
             if case .committedEntryContradicted(let index) = anomaly {
                 throw ReplicaError(.contradiction, "entry \(index) is committed here and another one on the leader")
             }
+            noteDivergence(anomaly, &effects)
             if case .acknowledgedEntriesLost(let loser, let index) = anomaly {
                 metrics.lossesFound += 1
                 if loser == member { throw ReplicaError(lostThrough: index, holding: raft.log.lastIndex) }
             }
+        }
+    }
+
+    /// Counts what is found of states that differ. Where it is this member's, nobody who waits to read is answered from
+    /// it.
+    private func noteDivergence(_ anomaly: Anomaly, _ effects: inout [ReplicaEffect]) {
+        switch anomaly {
+        case .stateDiverged(let diverged, _, _):
+            metrics.divergencesFound += 1
+            if diverged == member { reads.failAll(.diverged, &effects) }
+        case .stateRebuilt:
+            metrics.statesRebuilt += 1
+        default:
+            break
         }
     }
 

@@ -119,7 +119,12 @@ extension Replica {
         let machine = try openMachine(&generations, provider, in: fileSystem) {
             durable,
             generations throws(ReplicaError) in
-            let outline = try reconcile(recovered, with: durable, generations, in: directory)
+            var outline = try reconcile(recovered, with: durable, generations, in: directory)
+            if options.plantedBugs.contains(.lastEntryForgotten), let recovered,
+                outline.lastIndex > max(recovered.commit, durable.position.index, outline.base.index)
+            {
+                outline.truncate(after: outline.lastIndex - 1)
+            }
             let state = RecoveredState(
                 hardState: hardState,
                 log: outline,
@@ -139,6 +144,9 @@ extension Replica {
             let opened = try openLog(recovery)
             if raft.log.base != recovered?.base ?? .zero {
                 opened.log.reset(group, to: raft.log.base, stamp: machine.durable.stamp)
+            }
+            if raft.log.lastIndex < opened.log.last(group).index {
+                opened.log.truncate(group, after: raft.log.lastIndex)
             }
             try generations.removeOrphans()
             return OpenedParts(

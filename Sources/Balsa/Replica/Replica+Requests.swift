@@ -21,8 +21,8 @@ extension Replica {
             }
         }
         guard !taken.isEmpty else { return }
-        if isClosed {
-            let error = RequestError(.notApplied, .closed)
+        if isClosed || raft.isDiverged {
+            let error = RequestError(.notApplied, isClosed ? .closed : .diverged)
             for submission in taken { effects.append(.reply(submission.id, .failure(error))) }
         } else if raft.role != .leader, leader != 0 {
             for submission in taken { forward(submission, &effects) }
@@ -161,6 +161,10 @@ extension Replica {
             effects.append(.reply(id, .failure(RequestError(.notApplied, isClosed ? .closed : .busy))))
             return
         }
+        guard !raft.isDiverged else {
+            effects.append(.reply(id, .failure(RequestError(.notApplied, .diverged))))
+            return
+        }
         switch consistency {
         case .linearizable where !options.plantedBugs.contains(.localReadsAsLinearizable):
             reads.add(id, deadline: deadline)
@@ -216,6 +220,7 @@ extension Replica {
         case .notLeader(let leader): RequestError(.notApplied, .notLeader, leader: leader)
         case .overloaded: RequestError(.notApplied, .busy)
         case .closed: RequestError(.notApplied, .closed)
+        case .diverged: RequestError(.notApplied, .diverged)
         case .failed, .notSupported: RequestError(.notApplied, .failed)
         }
     }
@@ -225,6 +230,8 @@ extension Replica {
         case .notLeader: .notLeader
         case .overloaded: .busy
         case .closed: .closed
+        // Another member will lead.
+        case .diverged: .notLeader
         case .failed, .notSupported: .failed
         }
     }

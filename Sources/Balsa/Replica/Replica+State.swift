@@ -8,14 +8,30 @@ extension Replica {
     /// the state on the way where it is full.
     func applyPages(_ effects: inout [ReplicaEffect]) throws(ReplicaError) {
         let appliedBefore = applied.position.index
-        while applied.position.index < applyTarget, !machine.isOverloaded {
+        while applied.position.index < applyTarget, !machine.isOverloaded, !raft.isDiverged {
             let batch = try page(from: applied.position.index + 1, through: applyTarget)
-            while applied.position.index < batch.lastIndex, !machine.isOverloaded {
-                try apply(batch.slice(from: applied.position.index + 1, through: batch.lastIndex), &effects)
+            while applied.position.index < batch.lastIndex, !machine.isOverloaded, !raft.isDiverged {
+                let first = applied.position.index + 1
+                try apply(batch.slice(from: first, through: min(batch.lastIndex, digestIndex(from: first))), &effects)
                 if machine.wantsSeal { try seal() }
+                recordDigest()
             }
         }
         if applied.position.index > appliedBefore { tell(.applied(through: applied.position.index)) }
+    }
+
+    /// The first index from `first` on at which the digest of the state is recorded.
+    private func digestIndex(from first: LogIndex) -> LogIndex {
+        let interval = options.digestInterval
+        return (first - 1) / interval * interval + interval
+    }
+
+    /// Records the digest of the state where it is due: at the same indexes on every member.
+    private func recordDigest() {
+        let index = applied.position.index
+        guard index % options.digestInterval == 0 else { return }
+        tell(.applied(through: index))
+        tell(.digest(StateDigest(index: index, value: machine.digest)))
     }
 
     private func apply(_ batch: EntryBatch, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
@@ -79,7 +95,8 @@ extension Replica {
     /// Seals the state when enough log was written since the last time, when it is long ago, or when the log is over its
     /// bound and could not be dropped far enough otherwise.
     func sealIfDue() throws(ReplicaError) {
-        guard applied.position.index > sealed.index, !machine.isOverloaded else { return }
+        // What differs from the others' is not made durable: applied again, it may come out right.
+        guard applied.position.index > sealed.index, !machine.isOverloaded, !raft.isDiverged else { return }
         let written = log.metrics.bytes - logBytesAtSeal + unsealedBytesFound
         let isAwaited = log.isOverBound && machine.durable.position.index >= sealed.index
         if written >= options.sealStateAfterBytes || isAwaited || now >= stateSealDeadline {

@@ -26,6 +26,7 @@ extension Replica {
         let transfer = TransferID(nonce: lastRead.nonce, number: lastTransfer)
         let giveUpAt = now + options.giveUpTransferAfter
         do {
+            guard !raft.isDiverged else { throw StateMachineError("the state differs from that of the majority") }
             let source = try machine.checkpoint()
             guard source.state.position.index >= raft.log.base.index else {
                 throw StateMachineError("the durable state ends before the log begins")
@@ -116,7 +117,7 @@ extension Replica {
         var status = CheckpointChunkResponse.Status.receiving
         if term < raft.term || term < incoming?.term ?? 0 {
             status = .refused
-        } else if chunk.position.index <= raft.commitIndex || incoming?.isComplete(at: chunk.position) == true {
+        } else if !raft.wants(checkpoint: chunk.position) || incoming?.isComplete(at: chunk.position) == true {
             // It is here already, or not needed any more. The offer that follows finds out which.
             status = .complete
         } else {
@@ -172,7 +173,7 @@ extension Replica {
 
     /// Gives up a checkpoint that the log has overtaken meanwhile.
     func discardIncomingIfOvertaken() {
-        if let incoming, incoming.position.index <= raft.commitIndex { discardIncoming() }
+        if let incoming, !raft.wants(checkpoint: incoming.position) { discardIncoming() }
     }
 
     // MARK: Installation

@@ -170,6 +170,8 @@ public final class Replica {
     public var commitIndex: LogIndex { raft.commitIndex }
     /// The index through which the state contains everything.
     public var appliedIndex: LogIndex { raft.appliedIndex }
+    /// Whether the state was found to differ from that of the majority, and waits for a checkpoint.
+    public var isDiverged: Bool { raft.isDiverged }
     /// What must hold between any two steps; nil where it does, else a sentence about what does not.
     public func brokenInvariant() -> String? { raft.brokenInvariant() }
 
@@ -179,6 +181,9 @@ public final class Replica {
         raft.start(at: now, into: &raftEffects)
         finishStep(&effects)
     }
+
+    /// This member and a peer have introduced themselves to each other, and agree on this. No step: nothing follows from it.
+    public func agreed(_ agreement: WireAgreement, with peer: MemberID) { agreements.note(agreement, with: peer) }
 
     /// Takes one input and appends what follows from it to `effects`.
     public func step(_ input: ReplicaInput, at moment: Instant, into effects: inout [ReplicaEffect]) {
@@ -210,8 +215,6 @@ public final class Replica {
             receive(frame, isFirstBootOnly: false, &effects)
         case .receivedFirstBoot(let frame):
             receive(frame, isFirstBootOnly: true, &effects)
-        case .agreed(let agreement, let peer):
-            agreements.note(agreement, with: peer)
         case .refused:
             // What follows from it is the member's to decide, which knows whom it can do without.
             break

@@ -9,8 +9,6 @@ public enum ReplicaInput {
     case received(Bytes)
     /// Bytes of one frame arrived over a connection on which only messages of the first boot count.
     case receivedFirstBoot(Bytes)
-    /// This member and a peer have introduced themselves to each other, and agree on this. Before any frame of the peer.
-    case agreed(WireAgreement, with: MemberID)
     /// A peer does not listen to this member, and says why. For a ``Member``; a replica by itself does nothing.
     case refused(IdentityRefusal)
     /// Callers want commands applied. Each is answered once by ``ReplicaEffect/reply(_:_:)``.

@@ -38,6 +38,10 @@ public struct ReplicaMetrics: Sendable {
     public internal(set) var entriesTruncated = 0
     /// Members, this one or peers that it led, that were found to have lost entries that they had acknowledged.
     public internal(set) var lossesFound = 0
+    /// Members, this one or peers that it led, whose state was found to differ from that of the majority.
+    public internal(set) var divergencesFound = 0
+    /// How often a checkpoint took the place of this member's state because that differed.
+    public internal(set) var statesRebuilt = 0
     /// Frames that could not be decoded.
     public internal(set) var framesRefused = 0
     /// Frames that were not sent because they were larger than a frame may be, or are none of the version that was agreed on

@@ -11,6 +11,9 @@ public struct ReplicaOptions: Sendable {
     /// The limits of what crosses the network.
     public var wire = WireOptions()
 
+    /// Every how many entries a member records the digest of its state and reports it; 4,096. All members need the
+    /// same.
+    package var digestInterval: UInt64 = 4_096
     /// Which replicated features this release knows. Another number only in tests.
     package var featureLevel = WireAgreement.ownFeatureLevel
 
@@ -81,7 +84,9 @@ public struct ReplicaOptions: Sendable {
         guard chunkBytes <= frame else {
             throw ReplicaError(.invalid, "a chunk of \(chunkBytes) bytes does not fit into a wire frame")
         }
-        guard applyPageBytes > 0, workBudgetBytes > 0, maxReadQuestions > 0, resendChunkAfter > .zero else {
+        guard digestInterval > 0, applyPageBytes > 0, workBudgetBytes > 0, maxReadQuestions > 0,
+            resendChunkAfter > .zero
+        else {
             throw ReplicaError(.invalid, "pages, budgets, questions and pauses must be positive")
         }
         guard deadlineGranularity > .zero, maxWaitingBytes > 0 else {
@@ -101,4 +106,6 @@ package struct ReplicaPlantedBugs: OptionSet, Sendable {
     package static let wipedMemberAccepted = ReplicaPlantedBugs(rawValue: 1 << 1)
     /// A member takes part as soon as it has noted a proposal.
     package static let firstBootVotesEarly = ReplicaPlantedBugs(rawValue: 1 << 2)
+    /// A member that starts again has lost the last entry of its log, unless it knew it to be committed.
+    package static let lastEntryForgotten = ReplicaPlantedBugs(rawValue: 1 << 3)
 }

@@ -74,6 +74,8 @@ public struct RequestError: Error, Equatable, Sendable, CustomStringConvertible 
         public static let tooLarge = Reason("too large")
         /// The command cannot be understood.
         public static let invalid = Reason("invalid")
+        /// The member's state was found to differ from that of the majority, and is being replaced by a checkpoint.
+        public static let diverged = Reason("diverged")
         /// The command needs a feature level that some member does not have, or was not heard to have: upgrade and start all
         /// members first.
         public static let upgradeRequired = Reason("upgrade required")

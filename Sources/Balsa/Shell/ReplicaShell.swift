@@ -326,10 +326,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         finishTurn()
     }
 
-    func agreed(_ agreement: WireAgreement, with peer: MemberID) {
-        step(.agreed(agreement, with: peer))
-        finishAtEndOfTurn()
-    }
+    func agreed(_ agreement: WireAgreement, with peer: MemberID) { member?.agreed(agreement, with: peer) }
 
     func disconnected(_ peer: MemberID, nonce: UInt64) { member?.disconnected(peer, nonce: nonce) }
 

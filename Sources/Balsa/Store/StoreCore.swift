@@ -295,7 +295,8 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
             setState(currentState)
             return
         }
-        let machine = (replica.machine as? KeyValueStateMachine)?.machine
+        // A state that differs from the others' is not read: the replica says when it has been replaced.
+        let machine = replica.isDiverged ? nil : (replica.machine as? KeyValueStateMachine)?.machine
         published.withLock { published in
             if published.machine !== machine { published.machine = machine }
         }

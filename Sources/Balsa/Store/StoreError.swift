@@ -82,7 +82,7 @@ public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Whether the same call may succeed a little later, without having had an effect.
     public var isRetriable: Bool {
         let passing: [RequestError.Reason] = [
-            .busy, .notLeader, .noQuorum, .superseded, .startingUp, .deadlineExceeded,
+            .busy, .notLeader, .noQuorum, .superseded, .startingUp, .diverged, .deadlineExceeded,
         ]
         return outcome == .notApplied && passing.contains(reason)
     }

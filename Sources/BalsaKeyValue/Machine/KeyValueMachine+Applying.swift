@@ -145,7 +145,13 @@ extension KeyValueMachine {
         _ value: UnsafeRawBufferPointer,
         at index: UInt64
     ) throws(KeyValueError) {
-        stage(key, value, at: index)
+        if writesOtherValues, index % 16 == 0, !value.isEmpty {
+            var other = [UInt8](value)
+            other[0] ^= 1
+            other.withUnsafeBytes { stage(key, $0, at: index) }
+        } else {
+            stage(key, value, at: index)
+        }
         try write(at: index)
     }
 

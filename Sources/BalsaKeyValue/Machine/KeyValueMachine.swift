@@ -30,6 +30,8 @@ public final class KeyValueMachine: @unchecked Sendable {
     // Touched by the owner only.
     var state: ReplicatedState
     var batch = WriteBatch()
+    /// Whether the planted error is in force that changes values.
+    let writesOtherValues: Bool
     /// Room for the values that are made of others.
     var scratch: [UInt8] = []
     /// The index of the last entry that was sealed, durably or not.
@@ -39,7 +41,8 @@ public final class KeyValueMachine: @unchecked Sendable {
 
     let published: Locked<Published>
 
-    private init(engine: StorageEngine, options: KeyValueOptions, state: ReplicatedState) {
+    private init(engine: StorageEngine, options: KeyValueOptions, state: ReplicatedState, isReceived: Bool) {
+        writesOtherValues = options.plantedBugs.contains(.writesOtherValues) && !isReceived
         self.engine = engine
         self.options = options
         self.state = state
@@ -83,7 +86,7 @@ public final class KeyValueMachine: @unchecked Sendable {
             if engine.durableSeal != nil, options.plantedBugs.contains(.replaysBehindTheWrongEntry) {
                 state.position.index += 1
             }
-            let machine = KeyValueMachine(engine: engine, options: options, state: state)
+            let machine = KeyValueMachine(engine: engine, options: options, state: state, isReceived: isReceived)
             try machine.advanceEngineMark()
             return machine
         } catch {
@@ -267,6 +270,12 @@ public final class KeyValueMachine: @unchecked Sendable {
             failure = error
             throw error
         }
+    }
+
+    /// Makes the digest that of another state, as an error in apply would. A fault of the simulation.
+    package func falsifyDigest() {
+        state.digest = MutationDigest(value: ~state.digest.value)
+        published.withLock { $0.digest = state.digest.value }
     }
 
     private func checkUsable() throws(KeyValueError) {

@@ -45,6 +45,13 @@ struct Progress: Sendable {
     /// answer, is what makes a peer's silence visible no later than the peer itself turns to another leader.
     private(set) var heardAt: Instant
 
+    /// The digest of the majority at the index at which the peer's state was found to differ, until the peer knows of
+    /// it.
+    var untoldDigest: StateDigest?
+
+    /// The highest index at which the peer's state was found to differ.
+    private var divergedAt: LogIndex = 0
+
     /// When a checkpoint was last asked for, by this leader or by the peer.
     private var lastSnapshotAt: Instant?
 
@@ -172,6 +179,20 @@ struct Progress: Sendable {
         window.removeAll()
         mode = .snapshot
         return true
+    }
+
+    /// Notes the peer's digest at an index, and that of the majority. Returns whether the two differ, which is news.
+    mutating func noteDigest(_ own: UInt64, _ majority: StateDigest) -> Bool {
+        guard majority.index > divergedAt else { return false }
+        guard own != majority.value else {
+            // It has been rebuilt since.
+            untoldDigest = nil
+            return false
+        }
+        divergedAt = majority.index
+        let isNews = untoldDigest == nil
+        untoldDigest = majority
+        return isNews
     }
 
     /// Whether a checkpoint that the peer asks for is to be sent. Returns false where one was asked for less than `interval` ago.

@@ -52,6 +52,11 @@ struct Judges {
     private var votes = LookupTable<TermAndMember, MemberID>()
     private var identities = LookupTable<LogPosition, EntryIdentity>()
     private var digests = LookupTable<LogIndex, UInt64>()
+    /// Whether a fault has altered the digest of a state. From then on digests may differ, and may be passed on in
+    /// checkpoints.
+    private var isDigestAltered = false
+    /// The member whose digest was altered, until it is rebuilt, and the highest index that it may apply until then.
+    private var alteration: (member: MemberID, foundBy: LogIndex)?
 
     /// What became of every command.
     private(set) var requests: RequestLedger
@@ -114,7 +119,14 @@ struct Judges {
         }
         records[Int(id)].commit = commit
         let applied = view.appliedIndex
-        guard let digest = view.digest, applied > 0 else { return }
+        if let alteration, alteration.member == id, applied > alteration.foundBy {
+            throw Violation(
+                .equalStates,
+                "member \(id) has another state than the others, and applies \(applied) after \(alteration.foundBy)",
+                at: now
+            )
+        }
+        guard let digest = view.digest, applied > 0, !isDigestAltered else { return }
         if let known = digests[applied] {
             if known != digest {
                 throw Violation(.equalStates, "member \(id) has another state at index \(applied)", at: now)
@@ -122,6 +134,15 @@ struct Judges {
         } else {
             digests.insert(digest, for: applied)
         }
+    }
+
+    /// A fault has altered the digest of a member's state.
+    ///
+    /// - Parameter index: the highest that the member may apply before that is found; nil where other faults may delay
+    ///   it.
+    mutating func altered(_ id: MemberID, foundBy index: LogIndex?) {
+        isDigestAltered = true
+        if let index { alteration = (id, index) }
     }
 
     // MARK: What members say
@@ -204,7 +225,7 @@ struct Judges {
     }
 
     /// A member reports what no correct member does.
-    func reported(_ anomaly: Anomaly, by id: MemberID, at now: TimeSpan) throws(Violation) {
+    mutating func reported(_ anomaly: Anomaly, by id: MemberID, at now: TimeSpan) throws(Violation) {
         switch anomaly {
         case .secondLeader(let other, let term):
             throw Violation(.electionSafety, "member \(id) sees \(other) lead term \(term) beside another", at: now)
@@ -216,6 +237,11 @@ struct Judges {
             )
         case .stranger, .malformedMessage, .acknowledgedEntriesLost:
             throw Violation(.memberState, "member \(id) was sent what no member sends: \(anomaly)", at: now)
+        case .stateDiverged, .stateRebuilt, .digestsDisagree:
+            guard isDigestAltered else {
+                throw Violation(.equalStates, "member \(id) finds states that differ: \(anomaly)", at: now)
+            }
+            if case .stateRebuilt = anomaly, alteration?.member == id { alteration = nil }
         case .persistFailed, .persistStalled, .quorumLost:
             break
         }

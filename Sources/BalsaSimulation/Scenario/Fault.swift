@@ -61,9 +61,16 @@ public struct Fault: Equatable, Sendable {
         case clone
         /// A member is started and ended `rate` times, one right after the other, while the peer is down.
         case restarts
+        /// The digest of a member's state becomes another one, as if it had applied an entry differently.
+        case alteredDigest = "altered-digest"
 
         /// Whether it is drawn apart from the others, at most once in a run.
-        var isRare: Bool { self == .wipe || self == .rollBack || self == .clone || self == .restarts }
+        var isRare: Bool {
+            switch self {
+            case .wipe, .rollBack, .clone, .restarts, .alteredDigest: true
+            default: false
+            }
+        }
 
         /// Whether it hits the one member that it names.
         var hitsOne: Bool {

@@ -22,6 +22,8 @@ public struct PlantedBug: Sendable {
             case smallState = "small state"
             /// Faults hit the first boot alone (``Scenario/disturbFirstBoot()``).
             case firstBootDisturbed = "first boot disturbed"
+            /// The digest of one member's state is altered, and nothing else goes wrong.
+            case oneDigestAltered = "one digest altered"
         }
 
         /// How many members there are.
@@ -50,6 +52,7 @@ public struct PlantedBug: Sendable {
             case .smallLog: scenario.recycleSegments()
             case .smallState: scenario.compactOften()
             case .firstBootDisturbed: scenario.disturbFirstBoot()
+            case .oneDigestAltered: scenario.alterOneDigest()
             }
             return scenario
         }
@@ -130,7 +133,7 @@ public struct PlantedRecord: Equatable, Sendable {
 
 extension PlantedBugs {
     /// The errors, in the order of their bits.
-    public static let catalogue: [PlantedBug] = core + state + files
+    public static let catalogue: [PlantedBug] = core + state + files + divergence
 
     /// The error of that name.
     public init?(name: String) {
@@ -167,10 +170,9 @@ extension PlantedBugs {
             "truncate-without-conflict",
             .truncateWithoutConflict,
             "A follower cuts its log off after an append's previous entry whenever entries arrive, also where they agree. "
-                + "An old append that arrives late removes entries that were acknowledged since.",
-            .acknowledgedPresent,
-            .leaderCompleteness,
-            reason: "one check, which names an entry by whether a client was told of it"
+                + "An old append that arrives late removes entries that were acknowledged since, which the leader finds when it "
+                + "sends the next one.",
+            .memberState
         ),
         PlantedBug(
             "acknowledge-beyond-sent",
@@ -283,6 +285,30 @@ extension PlantedBugs {
             "A member opens its replica when it has noted a proposal, before it is established.",
             .identity,
             setting: .init(seconds: 5, change: .firstBootDisturbed)
+        ),
+    ]
+
+    private static let divergence = [
+        PlantedBug(
+            "other-values-on-one-member",
+            .otherValuesOnOneMember,
+            "One member writes another value than the command says, for one in sixteen, until its state comes from a "
+                + "peer.",
+            .equalStates
+        ),
+        PlantedBug(
+            "divergence-ignored",
+            .divergenceIgnored,
+            "A member that is told that its state differs from that of the majority goes on applying and answering.",
+            .equalStates,
+            setting: .init(change: .oneDigestAltered)
+        ),
+        PlantedBug(
+            "last-entry-forgotten",
+            .lastEntryForgotten,
+            "A member that starts again has lost the last entry of its log, which it may have acknowledged, unless it "
+                + "knew it to be committed.",
+            .memberState
         ),
     ]
 }

@@ -35,11 +35,15 @@ public struct PlantedBugs: OptionSet, Sendable {
     static let directorySyncLeftOut = PlantedBugs(rawValue: 1 << 16)
     static let wipedMemberAccepted = PlantedBugs(rawValue: 1 << 17)
     static let firstBootVotesEarly = PlantedBugs(rawValue: 1 << 18)
+    static let otherValuesOnOneMember = PlantedBugs(rawValue: 1 << 19)
+    static let divergenceIgnored = PlantedBugs(rawValue: 1 << 20)
+    static let lastEntryForgotten = PlantedBugs(rawValue: 1 << 21)
 
     /// Those that lie in the core; the bits of the first seven are the same.
     var raft: RaftPlantedBugs {
         var bugs = RaftPlantedBugs(rawValue: rawValue & 0x7f)
         if contains(.applyBeyondPersisted) { bugs.insert(.appliesBeyondDurable) }
+        if contains(.divergenceIgnored) { bugs.insert(.ignoresDivergence) }
         return bugs
     }
 
@@ -52,6 +56,7 @@ public struct PlantedBugs: OptionSet, Sendable {
         if contains(.localReadAsLinearizable) { bugs.insert(.localReadsAsLinearizable) }
         if contains(.wipedMemberAccepted) { bugs.insert(.wipedMemberAccepted) }
         if contains(.firstBootVotesEarly) { bugs.insert(.firstBootVotesEarly) }
+        if contains(.lastEntryForgotten) { bugs.insert(.lastEntryForgotten) }
         return bugs
     }
 
@@ -61,6 +66,7 @@ public struct PlantedBugs: OptionSet, Sendable {
         if contains(.deduplicationOff) { bugs.insert(.deduplicationOff) }
         if contains(.sessionsLostInCheckpoint) { bugs.insert(.sessionsLostInCheckpoint) }
         if contains(.replayFromWrongIndex) { bugs.insert(.replaysBehindTheWrongEntry) }
+        if contains(.otherValuesOnOneMember) { bugs.insert(.writesOtherValues) }
         return bugs
     }
 

@@ -5,8 +5,7 @@ extension PlantedRecord {
         PlantedRecord("vote-not-persisted", .monotoneTerm, leastHits: 4, seed: 33),
         PlantedRecord("ack-before-own-sync", .memberState, leastHits: 28, seed: 36),
         PlantedRecord("commit-old-term-by-counting", .leaderCompleteness, leastHits: 5, seed: 11),
-        PlantedRecord("truncate-without-conflict", .acknowledgedPresent, leastHits: 4, seed: 66),
-        PlantedRecord("truncate-without-conflict", .leaderCompleteness, leastHits: 4, seed: 66),
+        PlantedRecord("truncate-without-conflict", .memberState, leastHits: 4, seed: 66),
         PlantedRecord("acknowledge-beyond-sent", .memberState, leastHits: 7, seed: 74),
         PlantedRecord("read-before-first-commit", .certificate, leastHits: 10, seed: 7),
         PlantedRecord("read-before-first-commit", .linearizability, leastHits: 4, seed: 66),
@@ -24,5 +23,8 @@ extension PlantedRecord {
         PlantedRecord("directory-sync-left-out", .recovery, leastHits: 28, seed: 66),
         PlantedRecord("wiped-member-accepted", .identity, leastHits: 9, seed: 73),
         PlantedRecord("first-boot-votes-early", .identity, leastHits: 4, seed: 88),
+        PlantedRecord("other-values-on-one-member", .equalStates, leastHits: 55, seed: 75),
+        PlantedRecord("divergence-ignored", .equalStates, leastHits: 60, seed: 54),
+        PlantedRecord("last-entry-forgotten", .memberState, leastHits: 22, seed: 13),
     ]
 }

@@ -28,6 +28,7 @@ extension Scenario {
         drawFaults(&faults)
         var identity = root.fork()
         drawIdentityFaults(&identity)
+        drawAlteredDigest()
     }
 
     private mutating func drawWorld(_ random: inout RandomSource) {
@@ -110,6 +111,29 @@ extension Scenario {
     private mutating func drawReignOfCoups(_ kinds: [Fault.Kind], _ random: inout RandomSource) {
         guard kinds.contains(.coups), random.chance(1, in: 3), duration > .seconds(3) else { return }
         isolateLeaders(salt: random.next() >> 16, milliseconds: UInt64(random.pick([200, 400, 700])))
+    }
+
+    /// Sometimes the state of one member is not that of the others any more. From a source of its own, so that nothing
+    /// else is drawn differently.
+    private mutating func drawAlteredDigest() {
+        var random = RandomSource(seed: RandomSource.mix(seed ^ 0x6469_6765_7374))
+        guard members > 2, duration > .seconds(2), random.chance(1, in: 3) else { return }
+        alterDigest(of: random.pick(memberIDs), at: 1_000_000_000 + random.below(duration.nanoseconds / 2))
+    }
+
+    /// Alters the digest of a member's state at a moment, in nanoseconds.
+    private mutating func alterDigest(of member: MemberID, at nanoseconds: UInt64) {
+        var fault = Fault(at: TimeSpan(nanoseconds: nanoseconds), kind: .alteredDigest)
+        fault.member = member
+        faults.append(fault)
+        sortFaults()
+    }
+
+    /// Alters the digest of one member's state after a second, in place of all faults.
+    mutating func alterOneDigest() {
+        faults = []
+        core = memberIDs.reduce(0) { $0 | Scenario.bit($1) }
+        alterDigest(of: 1 + seed % members, at: 1_000_000_000)
     }
 
     /// Isolates each leader a moment after its election, for the whole run, and lets entries travel one by one: what is
@@ -254,7 +278,7 @@ extension Scenario {
         case .slowDisk:
             fault.rate = UInt64(random.pick([3, 10, 100]))
         case .pause, .deaf, .mute, .stalledSync, .failedSync, .failedWrite, .failedRead, .noSpace, .wipe, .rollBack,
-            .clone, .restarts:
+            .clone, .restarts, .alteredDigest:
             break
         }
         return fault

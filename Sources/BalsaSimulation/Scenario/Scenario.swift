@@ -122,6 +122,9 @@ public struct Scenario: Equatable, Sendable {
     /// All member ids.
     public var memberIDs: [MemberID] { members == 0 ? [] : Array(1...members) }
 
+    /// Every how many entries the members record the digests of their states.
+    static let digestInterval: UInt64 = 64
+
     /// The limits of the members.
     func replicaOptions(_ bugs: PlantedBugs) -> ReplicaOptions {
         var options = ReplicaOptions()
@@ -141,6 +144,7 @@ public struct Scenario: Equatable, Sendable {
         options.resendChunkAfter = .milliseconds(200)
         options.giveUpTransferAfter = .seconds(3)
         options.plantedBugs = bugs.replica
+        options.digestInterval = Scenario.digestInterval
         options.raft.maxAppendBytes = maxAppendBytes
         options.raft.maxInflightMessages = Int(maxInflightMessages)
         options.raft.maxInflightBytes = maxInflightBytes
@@ -151,8 +155,10 @@ public struct Scenario: Equatable, Sendable {
 }
 
 extension Scenario {
-    /// The limits of the members' key-value machines.
-    func keyValueOptions(_ bugs: PlantedBugs) -> KeyValueOptions {
+    /// The limits of a member's key-value machine.
+    ///
+    /// - Parameter member: which one, where it matters: an error may be planted in one of them alone.
+    func keyValueOptions(_ bugs: PlantedBugs, of member: MemberID = 0) -> KeyValueOptions {
         var options = KeyValueOptions()
         options.limits.maxSessions = Int(maxSessions)
         options.limits.sessionIdleNanoseconds = sessionIdle.nanoseconds
@@ -174,6 +180,7 @@ extension Scenario {
         options.engine.manifestBytes = Int(manifestBytes)
         options.engine.plantedBugs = bugs.engine
         options.plantedBugs = bugs.keyValue
+        if member != 1 + seed % max(members, 1) { options.plantedBugs.remove(.writesOtherValues) }
         return options
     }
 }

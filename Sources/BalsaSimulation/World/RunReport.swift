@@ -91,6 +91,10 @@ public struct RunCounters: Equatable, Sendable {
     public internal(set) var chunksRepeated = 0
     /// Checkpoints that were installed in the place of a state that was too old.
     public internal(set) var checkpointsInstalled = 0
+    /// How often a member, itself or as the leader, found a state that differs from the majority's.
+    public internal(set) var statesDiverged = 0
+    /// States that differed and were replaced by a checkpoint.
+    public internal(set) var statesRebuilt = 0
     /// Members that became established in their first boot.
     public internal(set) var firstBoots = 0
     /// Processes that ended before their member was established.
@@ -142,6 +146,7 @@ public struct RunCounters: Equatable, Sendable {
             ("first-boots", firstBoots), ("crashes-in-first-boot", crashesInFirstBoot),
             ("frames-refused", framesRefused), ("members-refused", membersRefused),
             ("openings-asked-for", openingsAskedFor), ("windows-exceeded", windowsExceeded),
+            ("states-diverged", statesDiverged), ("rebuilt", statesRebuilt),
         ]
         return list
     }
@@ -184,6 +189,8 @@ public struct RunCounters: Equatable, Sendable {
         chunksRepeated += other.chunksRepeated
         checkpointsInstalled += other.checkpointsInstalled
         segmentsRecycled += other.segmentsRecycled
+        statesDiverged += other.statesDiverged
+        statesRebuilt += other.statesRebuilt
         undecided += other.undecided
     }
 }

@@ -1,4 +1,5 @@
 import Balsa
+import BalsaKeyValue
 import BalsaPlatform
 import BalsaRaft
 
@@ -50,7 +51,25 @@ extension World {
             clone(fault)
         case .restarts:
             restart(fault)
+        case .alteredDigest:
+            alterDigest(fault)
         }
+    }
+
+    /// The digest of a member's state becomes that of another one. What is read stays what it is, so that all other
+    /// rules hold.
+    private func alterDigest(_ fault: Fault) {
+        let member = member(fault.member)
+        guard member.directory == .whole, let replica = member.process?.replica, replica.failure == nil,
+            let machine = (replica.machine as? KeyValueStateMachine)?.machine
+        else { return }
+        counters[.alteredDigest] += 1
+        machine.falsifyDigest()
+        // Where nothing else goes wrong, the first digest that is recorded after it tells, and the next is the last
+        // one.
+        let isAlone = scenario.faults.allSatisfy { $0.kind == .alteredDigest }
+        let bound = machine.applied.index + 2 * Scenario.digestInterval
+        judges.altered(member.id, foundBy: isAlone ? bound : nil)
     }
 
     /// A fault of the scenario ends.

@@ -28,7 +28,7 @@ extension World {
                 setup(of: member),
                 fileSystem: process.files,
                 provider: KeyValueProvider(
-                    options: scenario.keyValueOptions(bugs),
+                    options: scenario.keyValueOptions(bugs, of: member.name),
                     seed: RandomSource.mix(setup(of: member).seed)
                 ),
                 at: process.clock(at: now),
@@ -178,6 +178,8 @@ extension World {
         counters.checkpointsInstalled += replica.metrics.checkpointsInstalled
         counters.chunksRepeated += replica.metrics.chunksRepeated
         counters.commandsForwarded += replica.metrics.commandsForwarded
+        counters.statesDiverged += replica.metrics.divergencesFound
+        counters.statesRebuilt += replica.metrics.statesRebuilt
         counters.segmentsRecycled += Int(clamping: replica.logMetrics.segmentsRecycled)
         guard let machine = (replica.machine as? KeyValueStateMachine)?.machine else { return }
         counters.add(machine.metrics)

@@ -45,7 +45,18 @@ extension InvariantCase {
         for view in views { try judges.stepped(1, view, at: Fix.now) }
     }
 
-    private static func report(_ anomaly: Anomaly) throws { try Fix.judges().reported(anomaly, by: 1, at: Fix.now) }
+    private static func report(_ anomaly: Anomaly, altered id: MemberID? = nil) throws {
+        var judges = Fix.judges()
+        if let id { judges.altered(id, foundBy: nil) }
+        try judges.reported(anomaly, by: 1, at: Fix.now)
+    }
+
+    private static func apply(_ index: LogIndex, altered id: MemberID, isRebuilt: Bool = false) throws {
+        var judges = Fix.judges()
+        judges.altered(id, foundBy: 9)
+        if isRebuilt { try judges.reported(.stateRebuilt(through: 9), by: 1, at: Fix.now) }
+        try judges.stepped(1, Fix.view(applied: index), at: Fix.now)
+    }
 
     static var ofElections: [InvariantCase] {
         [
@@ -99,6 +110,24 @@ extension InvariantCase {
                 try comeBack(9, durable: [2, 1])
                 // The second write counts only along with the first.
                 try comeBack(0, durable: [2])
+            },
+        ]
+    }
+
+    static var ofDigests: [InvariantCase] {
+        [
+            InvariantCase(.equalStates, "a member that finds states that differ") {
+                try report(.stateDiverged(2, own: 1, majority: StateDigest(index: 64, value: 2)))
+            } legal: {
+                try report(.stateDiverged(2, own: 1, majority: StateDigest(index: 64, value: 2)), altered: 2)
+                try report(.digestsDisagree(at: 64), altered: 2)
+            },
+            InvariantCase(.equalStates, "a member that applies although its state differs") {
+                try apply(10, altered: 1)
+            } legal: {
+                try apply(9, altered: 1)
+                try apply(10, altered: 2)
+                try apply(10, altered: 1, isRebuilt: true)
             },
         ]
     }

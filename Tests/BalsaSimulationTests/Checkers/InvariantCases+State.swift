@@ -67,9 +67,11 @@ extension InvariantCase {
                 try leadWell(isAcknowledged: false)
             },
             InvariantCase(.leaderCompleteness, "a report that a committed entry is contradicted") {
-                try Fix.judges().reported(.committedEntryContradicted(4), by: 1, at: Fix.now)
+                var judges = Fix.judges()
+                try judges.reported(.committedEntryContradicted(4), by: 1, at: Fix.now)
             } legal: {
-                try Fix.judges().reported(.persistStalled, by: 1, at: Fix.now)
+                var judges = Fix.judges()
+                try judges.reported(.persistStalled, by: 1, at: Fix.now)
             },
             InvariantCase(.acknowledgedPresent, "a leader with another entry than an acknowledged one") {
                 try lead(3, Fix.log([2]), afterAcknowledged: true)

@@ -33,6 +33,7 @@ struct InvariantCase {
 final class InvariantTests: XCTestCase {
     private let cases =
         InvariantCase.ofElections + InvariantCase.ofLogs + InvariantCase.ofStates + InvariantCase.ofMembers
+        + InvariantCase.ofDigests
         + InvariantCase.ofClients + InvariantCase.ofIdentity + InvariantCase.ofLiveness
 
     func testContradiction_isReportedAsExactlyItsInvariant() throws {

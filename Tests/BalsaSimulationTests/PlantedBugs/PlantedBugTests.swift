@@ -95,6 +95,18 @@ final class PlantedBugTests: XCTestCase {
         try check("first-boot-votes-early")
     }
 
+    func testOtherValuesOnOneMember_recordedSeed_violatesItsInvariant() throws {
+        try check("other-values-on-one-member")
+    }
+
+    func testDivergenceIgnored_recordedSeed_violatesItsInvariant() throws {
+        try check("divergence-ignored")
+    }
+
+    func testLastEntryForgotten_recordedSeed_violatesItsInvariant() throws {
+        try check("last-entry-forgotten")
+    }
+
     func testPlantedBugTests_catalogue_hasATestForEachError() throws {
         let source = try String(contentsOfFile: #filePath, encoding: .utf8)
         let checked = source.split(separator: "try check(\"").dropFirst().compactMap { $0.split(separator: "\"").first }

@@ -15,6 +15,9 @@ struct Incident: Hashable, Comparable, CustomStringConvertible {
     static let secondLeader = Incident("a second leader of one term")
     static let committedEntryContradicted = Incident("a committed entry contradicted")
     static let acknowledgedEntriesLost = Incident("acknowledged entries lost")
+    static let stateDiverged = Incident("a state that differs")
+    static let stateRebuilt = Incident("a state that was rebuilt")
+    static let digestsDisagree = Incident("digests without a majority")
     static let persistFailed = Incident("a persist failed")
     static let persistStalled = Incident("a persist stalled")
     static let quorumLost = Incident("the quorum lost")
@@ -35,6 +38,9 @@ struct Incident: Hashable, Comparable, CustomStringConvertible {
             case .secondLeader: .secondLeader
             case .committedEntryContradicted: .committedEntryContradicted
             case .acknowledgedEntriesLost: .acknowledgedEntriesLost
+            case .stateDiverged: .stateDiverged
+            case .stateRebuilt: .stateRebuilt
+            case .digestsDisagree: .digestsDisagree
             case .persistFailed: .persistFailed
             case .persistStalled: .persistStalled
             case .quorumLost: .quorumLost

@@ -20,6 +20,7 @@ final class RegisterMachine: StateMachine {
     private let directory: String
     private let fileSystem: any FileSystem
     private let provider: RegisterProvider
+    private let isReceived: Bool
     private var bytesSinceSeal = 0
 
     /// Opens what an earlier machine, or a checkpoint, has left in a directory.
@@ -33,6 +34,7 @@ final class RegisterMachine: StateMachine {
         self.directory = directory
         self.fileSystem = fileSystem
         self.provider = provider
+        self.isReceived = isReceived
         do {
             // Whoever renamed the last seal may have died before its name was durable.
             try fileSystem.syncDirectory(directory)
@@ -69,7 +71,9 @@ final class RegisterMachine: StateMachine {
     func value(of key: Bytes) -> Bytes? { state.value(of: key) }
 
     var digest: UInt64 {
-        do { return try state.digest } catch { preconditionFailure("a state cannot be encoded: \(error)") }
+        do { return try state.digest ^ (isReceived ? 0 : provider.digestMask) } catch {
+            preconditionFailure("a state cannot be encoded: \(error)")
+        }
     }
 
     // MARK: Applying

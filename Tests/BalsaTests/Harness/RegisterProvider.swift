@@ -15,6 +15,8 @@ final class RegisterProvider: StateMachineProvider {
     var workFailures: [StateMachineError] = []
     /// Why a command should not enter the log.
     var refusal: (Bytes) -> RequestError.Reason? = { _ in nil }
+    /// By which bits the digest of a machine whose state did not come from a peer differs from the true one.
+    var digestMask: UInt64 = 0
     /// The feature level of a command.
     var featureLevel: (Bytes) -> UInt32 = { _ in 0 }
     /// After how many bytes of entries a machine wants to seal.

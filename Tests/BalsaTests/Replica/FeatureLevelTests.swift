@@ -21,7 +21,7 @@ final class FeatureLevelTests: ReplicaTestCase {
     }
 
     private func agree(_ group: ReplicaGroup, _ id: MemberID, with peer: MemberID, level: UInt32) {
-        group.step(id, .agreed(WireAgreement(version: 1, featureLevel: level), with: peer))
+        group.host(id).replica?.agreed(WireAgreement(version: 1, featureLevel: level), with: peer)
     }
 
     func testProposal_levelThatAPeerDoesNotHave_isRefusedUntilAllHaveIt() throws {
@@ -74,14 +74,14 @@ final class FeatureLevelTests: ReplicaTestCase {
         let group = ReplicaGroup(members: 3)
         let leader = try group.start()
         let (one, other) = (leader % 3 + 1, (leader + 1) % 3 + 1)
-        group.step(leader, .agreed(WireAgreement(version: 2, featureLevel: 0), with: one))
+        group.host(leader).replica?.agreed(WireAgreement(version: 2, featureLevel: 0), with: one)
         group.host(leader).sent.removeAll()
         group.write(leader, "k", "v")
         group.advance(by: .milliseconds(100))
         XCTAssertTrue(group.host(leader).sent.allSatisfy { $0.to == other })
         XCTAssertFalse(group.host(leader).sent.isEmpty)
         XCTAssertGreaterThan(group.host(leader).replica?.metrics.framesTooLarge ?? 0, 0)
-        group.step(leader, .agreed(WireAgreement(version: 1, featureLevel: 0), with: one))
+        group.host(leader).replica?.agreed(WireAgreement(version: 1, featureLevel: 0), with: one)
         group.advance(by: .milliseconds(100))
         XCTAssertTrue(group.host(leader).sent.contains { $0.to == one })
     }

@@ -68,7 +68,7 @@ final class StoreErrorTests: XCTestCase {
 
     func testOnlyWhatCertainlyDidNotHappenAndMayYetSucceedIsRetriable() {
         let retriable: [RequestError.Reason] = [
-            .busy, .notLeader, .noQuorum, .superseded, .startingUp, .deadlineExceeded,
+            .busy, .notLeader, .noQuorum, .superseded, .startingUp, .diverged, .deadlineExceeded,
         ]
         let others: [RequestError.Reason] = [
             .tooLarge, .invalid, .overtakenByCheckpoint, .cancelled, .sessionExpired, .compacted, .futureRevision,

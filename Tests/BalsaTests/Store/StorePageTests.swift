@@ -84,6 +84,11 @@ final class StorePageTests: XCTestCase {
             ]
         ),
         Row(
+            reason: "diverged",
+            outcomes: ["not applied"],
+            tests: ["DivergenceTests.testFollower_whoseStateDiffers_acknowledgesButServesNothing"]
+        ),
+        Row(
             reason: "compacted",
             outcomes: ["not applied"],
             tests: ["StoreReasonTests.testRevisionsThatAreTooOldOrNotThereYet"]
@@ -171,6 +176,7 @@ final class StorePageTests: XCTestCase {
     private let attempts: [Reply?] = {
         let certain: [RequestError.Reason] = [
             .notLeader, .busy, .tooLarge, .invalid, .upgradeRequired, .superseded, .closed, .failed, .startingUp,
+            .diverged,
         ]
         let uncertain: [RequestError.Reason] = [
             .notLeader, .busy, .deadlineExceeded, .overtakenByCheckpoint, .closed, .failed,
