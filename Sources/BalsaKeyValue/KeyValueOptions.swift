@@ -1,14 +1,17 @@
 import BalsaLSM
 
-/// How a key-value machine is set up.
+/// How this member's key-value machine is set up. All options are local: they decide no reply, and may differ from
+/// member to member and from opening to opening.
 public struct KeyValueOptions: Sendable {
-    /// The limits by which commands are decided: the same on every member of a group.
-    public var limits = KeyValueLimits()
-    /// The limits of the engine, which may differ from member to member.
+    /// The limits of the engine. ``EngineOptions/maxKeyBytes``, ``EngineOptions/maxValueBytes`` and
+    /// ``EngineOptions/maxBatchBytes`` have no effect here: the machine sets them so that no replicated option can
+    /// exceed them.
     public var engine = EngineOptions()
 
     /// Errors built in on purpose, by which the simulation proves that its judges see what they should.
     package var plantedBugs: KeyValuePlantedBugs = []
+    /// The value that ``KeyValuePlantedBugs/localLimits`` puts in the place of the replicated one.
+    package var plantedMaxValueBytes: Int?
 
     /// The defaults.
     public init() {}
@@ -28,4 +31,6 @@ package struct KeyValuePlantedBugs: OptionSet, Sendable {
     package static let replaysBehindTheWrongEntry = KeyValuePlantedBugs(rawValue: 1 << 2)
     /// A machine whose state did not come from a peer writes other values than the commands say, now and then.
     package static let writesOtherValues = KeyValuePlantedBugs(rawValue: 1 << 3)
+    /// Apply compares values with the limit that the member was opened with.
+    package static let localLimits = KeyValuePlantedBugs(rawValue: 1 << 4)
 }

@@ -62,6 +62,8 @@ public struct Simulation {
         report.counters.sessionsExpired += world.judges.requests.expired
         report.counters.requestsTooOld += world.judges.requests.tooOld
         report.counters.windowsExceeded += world.judges.requests.beyondWindow
+        report.counters.optionsChanged += world.judges.requests.optionsChanged
+        report.counters.optionConflicts += world.judges.requests.optionConflicts
         report.history = world.history
         return report
     }

@@ -36,8 +36,9 @@ final class FormatPageTests: XCTestCase {
         let examples = try examples("SystemStateFormat.md")
         XCTAssertEqual(examples.count, 1)
         let second: UInt64 = 1_000_000_000
-        var state = ReplicatedState(limits: KeyValueLimits())
+        var state = ReplicatedState(options: ReplicatedOptions())
         state.advance(to: 1, term: 1, stamp: second)
+        state.change(ReplicatedOptions())
         state.advance(to: 2, term: 2, stamp: second)
         state.sessions.open(index: 2, stamp: second)
         state.advance(to: 3, term: 2, stamp: 2 * second)

@@ -219,7 +219,7 @@ final class ReservedBytesTests: XCTestCase {
     }
 
     private func stateFormats() throws -> [Format] {
-        let state = [UInt8](try ReplicatedState(limits: KeyValueLimits()).encoded())
+        let state = [UInt8](try ReplicatedState(options: ReplicatedOptions()).encoded())
         let command = Command(
             identity: RequestIdentity(session: .none, number: 1),
             operation: .delete(key: "k")

@@ -36,9 +36,11 @@ extension Replica {
         case .noOp:
             // The first entry of a leader: its logical time begins here, behind the last stamp in its log.
             clock.begin(at: now, after: try stamp(before: range.first))
-            // The very first entry says who the members are, each with the life of its directory.
+            // The very first entry says who the members are, each with the incarnation of its directory, and under
+            // which options the state begins.
             if range.first == 1, let identity {
-                batch = build(range, kind: .configuration, payloads: [identity.table.encoded])
+                let founding = FoundingEntry(table: identity.table, options: provider.foundingOptions)
+                batch = build(range, kind: .configuration, payloads: [founding.encoded])
             } else {
                 batch = build(range, kind: .noOp, payloads: [Bytes()])
             }

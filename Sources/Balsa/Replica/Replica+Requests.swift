@@ -35,20 +35,22 @@ extension Replica {
     private var leader: MemberID { raft.currentStanding.leader }
 
     private func hasRoom(for byteCount: Int) -> Bool {
-        guard requests.waitingBytes + byteCount + RequestTable.overheadBytes <= options.maxWaitingBytes else {
-            return false
-        }
+        // A command that the replicated options allow has room on every member, whatever its own options are.
+        let limit = max(options.maxWaitingBytes, machine.maxCommandBytes + RequestTable.overheadBytes)
+        guard requests.waitingBytes + byteCount + RequestTable.overheadBytes <= limit else { return false }
         return raft.role != .leader || !isBacklogged
     }
 
-    /// Why a command must not enter the log. One that can never fit is too large.
+    /// Why a command must not enter the log; nil where the leader or apply decides.
+    ///
+    /// Only the leader looks at the limits, since others may not have applied what raises one. Where it has not applied
+    /// all that is committed, it may not have either: then apply decides.
     private func refusal(of command: Bytes) -> RequestError.Reason? {
-        let limit = min(options.maxCommandBytes, options.maxWaitingBytes - RequestTable.overheadBytes)
-        if command.count > limit { return .tooLarge }
-        if let reason = machine.refusal(of: command) { return reason }
-        // A follower passes it on to the leader, which decides.
-        guard raft.role == .leader, machine.featureLevel(of: command) > clusterFeatureLevel else { return nil }
-        return .upgradeRequired
+        guard command.count <= Replica.largestCommandBytes else { return .tooLarge }
+        guard raft.role == .leader else { return nil }
+        let isBehind = applied.position.index < raft.commitIndex
+        if let reason = machine.refusal(of: command), reason != .tooLarge || !isBehind { return reason }
+        return machine.featureLevel(of: command) > clusterFeatureLevel ? .upgradeRequired : nil
     }
 
     /// The feature level of the cluster: the lowest among the members. A peer that was not heard since this member was opened
@@ -60,6 +62,10 @@ extension Replica {
         let peers = raft.configuration.members.filter { $0 != member }
         return peers.reduce(options.featureLevel) { min($0, agreements[$1].featureLevel) }
     }
+
+    /// What the formats of log and network have room for.
+    static let largestCommandBytes =
+        WireOptions.formatMaximum.maxFrameBytes - WireOptions.roomForFields - EntryHeader.encodedByteCount
 
     private func propose(_ submissions: [Submission]) {
         lastProposal += 1
@@ -243,6 +249,7 @@ extension ForwardResponse.Refusal {
         switch reason {
         case .tooLarge: self = .tooLarge
         case .upgradeRequired: self = .upgradeRequired
+        case .busy: self = .busy
         default: self = .invalid
         }
     }

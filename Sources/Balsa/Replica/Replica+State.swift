@@ -34,6 +34,17 @@ extension Replica {
         tell(.digest(StateDigest(index: index, value: machine.digest)))
     }
 
+    /// Tells once that the member was opened with other replicated options than are in force: as soon as it follows or
+    /// leads, and has applied what it knows to be committed.
+    func compareOptions(_ effects: inout [ReplicaEffect]) {
+        guard !hasComparedOptions, raft.currentStanding.leader != 0, applied.position.term == raft.term,
+            applied.position.index == raft.commitIndex
+        else { return }
+        hasComparedOptions = true
+        let differences = machine.optionDifferences
+        if !differences.isEmpty { effects.append(.optionsDiffer(differences)) }
+    }
+
     private func apply(_ batch: EntryBatch, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
         if batch.firstIndex == 1 { try checkFounders(batch) }
         // Moved out while the state machine calls back, so that two do not change the same list.
@@ -65,7 +76,8 @@ extension Replica {
     /// the log is that of another cluster.
     private func checkFounders(_ batch: EntryBatch) throws(ReplicaError) {
         guard let identity else { return }
-        guard batch.header(at: 1).kind == .configuration, batch.payload(at: 1) == identity.table.encoded else {
+        let founding = try? FoundingEntry(decoding: batch.payload(at: 1))
+        guard batch.header(at: 1).kind == .configuration, founding?.table == identity.table else {
             throw ReplicaError(
                 .refused,
                 "entry 1 of the log names other members than IDENTITY does, so that the two are of different clusters: put "

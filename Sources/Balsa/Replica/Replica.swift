@@ -78,6 +78,8 @@ public final class Replica {
     public internal(set) var applied: StatePosition
     /// How far the core allows to apply.
     var applyTarget: LogIndex
+    /// Whether the options that the member was opened with were compared with those in force.
+    var hasComparedOptions = false
     /// The last position that was sealed, durably or not.
     var sealed: LogPosition
     /// The durable seal by which the log was last dropped.
@@ -348,6 +350,7 @@ public final class Replica {
         stagePersists()
         if let id = try releasePersists(&effects) { tell(.persisted(id)) }
         try applyPages(&effects)
+        compareOptions(&effects)
         askForReads()
         reads.applied(raft.appliedIndex, &effects)
         try sealIfDue()

@@ -64,6 +64,9 @@ public enum ReplicaEffect {
     /// One of the two copies of a file is damaged: the other one is used, and the file is written again. The text names
     /// it.
     case damagedCopy(String)
+    /// The member was opened with other replicated options than are in force, which its own do not change. Told once an
+    /// opening.
+    case optionsDiffer([OptionDifference])
     /// A frame from a peer could not be decoded and was dropped.
     case undecodable(DecodingError)
     /// The replica has failed. It answers every request with *failed* until it is opened anew.

@@ -2,7 +2,8 @@ import BalsaLog
 import BalsaRaft
 import BalsaWire
 
-/// The limits of a replica. Every one of them is a field, so that a simulation can make it tiny.
+/// The local options of a replica, which may differ from member to member and from opening to opening: they decide no
+/// reply and no state. Every one of them is a field, so that a simulation can make it tiny.
 public struct ReplicaOptions: Sendable {
     /// The times and limits of consensus.
     public var raft = RaftOptions()
@@ -17,9 +18,8 @@ public struct ReplicaOptions: Sendable {
     /// Which replicated features this release knows. Another number only in tests.
     package var featureLevel = WireAgreement.ownFeatureLevel
 
-    /// The largest command, in bytes; 2 MiB less the entry header.
-    public var maxCommandBytes = (2 << 20) - EntryHeader.encodedByteCount
-    /// How many bytes of commands may wait in all; 64 MiB. More are refused with *busy*.
+    /// How many bytes of commands may wait in all; 64 MiB, but never less than the longest command that the replicated
+    /// options allow. More are refused with *busy*.
     public var maxWaitingBytes = 64 << 20
     /// How much log is written before the state is sealed, in bytes; 64 MiB. The log behind a durable seal can be dropped.
     public var sealStateAfterBytes: UInt64 = 64 << 20
@@ -72,12 +72,7 @@ public struct ReplicaOptions: Sendable {
         do throws(LogError) { try log.validate() } catch { throw ReplicaError(.invalid, error.description) }
         // What does not fit into any frame would never reach another member, and nothing behind it.
         let frame = max(0, min(wire.maxFrameBytes, WireOptions.formatMaximum.maxFrameBytes)) - WireOptions.roomForFields
-        guard maxCommandBytes >= 0, chunkBytes >= 1 else {
-            throw ReplicaError(.invalid, "a command has 0 bytes or more, and a chunk has at least 1")
-        }
-        guard maxCommandBytes + EntryHeader.encodedByteCount <= frame else {
-            throw ReplicaError(.invalid, "a command of \(maxCommandBytes) bytes does not fit into a wire frame")
-        }
+        guard chunkBytes >= 1 else { throw ReplicaError(.invalid, "a chunk has at least 1 byte") }
         guard raft.maxAppendBytes <= UInt64(max(0, frame)) else {
             throw ReplicaError(.invalid, "an append of \(raft.maxAppendBytes) bytes does not fit into a wire frame")
         }

@@ -79,6 +79,8 @@ public struct RequestError: Error, Equatable, Sendable, CustomStringConvertible 
         /// The command needs a feature level that some member does not have, or was not heard to have: upgrade and start all
         /// members first.
         public static let upgradeRequired = Reason("upgrade required")
+        /// The options in force are of another revision than was expected.
+        public static let conflict = Reason("conflict")
         /// Another leader put something else in the place of the command.
         public static let superseded = Reason("superseded by another leader")
         /// The deadline passed.

@@ -7,23 +7,40 @@ import BalsaWire
 /// Opens key-value machines for replicas.
 public final class KeyValueProvider: StateMachineProvider {
     private let options: KeyValueOptions
+    private let proposal: ReplicatedOptions
     /// Where the identities of files come from.
     private let random: Locked<RandomSource>
 
     /// A provider of machines.
     ///
     /// - Parameters:
-    ///   - options: the machines' limits.
+    ///   - options: how this member's machines are set up.
+    ///   - proposal: the replicated options that this member proposes for a new cluster.
     ///   - seed: a random number, different for each member and each opening.
-    public init(options: KeyValueOptions = KeyValueOptions(), seed: UInt64) {
+    public init(
+        options: KeyValueOptions = KeyValueOptions(),
+        proposal: ReplicatedOptions = ReplicatedOptions(),
+        seed: UInt64
+    ) {
+        var options = options
+        options.plantedMaxValueBytes = proposal.maxValueBytes
         self.options = options
+        self.proposal = proposal
         random = Locked(RandomSource(seed: seed))
     }
 
-    /// Throws where the limits are outside of their bounds, or contradict each other.
+    /// Throws where options are outside of their bounds, or contradict each other.
     public func validate() throws(StateMachineError) {
-        do throws(KeyValueError) { try KeyValueMachine.validate(options) } catch { throw StateMachineError(error) }
+        do throws(KeyValueError) {
+            try KeyValueMachine.validate(options)
+            try proposal.validate()
+        } catch {
+            throw StateMachineError(error)
+        }
     }
+
+    /// The proposal.
+    public var foundingOptions: Bytes { proposal.encoded }
 
     /// Opens a key-value machine in a directory.
     public func open(
@@ -41,7 +58,7 @@ public final class KeyValueProvider: StateMachineProvider {
                 isReceived: isReceived,
                 isAccepted: { isAccepted(StatePosition($0)) }
             )
-            return KeyValueStateMachine(machine, limits: options.limits)
+            return KeyValueStateMachine(machine, proposal: proposal)
         } catch {
             throw StateMachineError(error)
         }
@@ -52,11 +69,11 @@ public final class KeyValueProvider: StateMachineProvider {
 public final class KeyValueStateMachine: StateMachine {
     /// The machine, which callers read.
     public let machine: KeyValueMachine
-    private let limits: KeyValueLimits
+    private let proposal: ReplicatedOptions
 
-    init(_ machine: KeyValueMachine, limits: KeyValueLimits) {
+    init(_ machine: KeyValueMachine, proposal: ReplicatedOptions) {
         self.machine = machine
-        self.limits = limits
+        self.proposal = proposal
     }
 
     /// What a crash would leave.
@@ -64,6 +81,18 @@ public final class KeyValueStateMachine: StateMachine {
 
     /// The sum over all mutations that were applied.
     public var digest: UInt64 { machine.digest }
+
+    /// How long a command may be under the options in force.
+    public var maxCommandBytes: Int { machine.replicatedOptions.options.maxCommandBytes }
+
+    /// What the member proposed and is not in force.
+    public var optionDifferences: [OptionDifference] {
+        let inForce = machine.replicatedOptions.options
+        return ReplicatedOptions.fields.compactMap { field in
+            let (one, other) = (proposal[name: field.name], inForce[name: field.name])
+            return one == other ? nil : OptionDifference(name: field.name, proposed: one, inForce: other)
+        }
+    }
 
     /// Applies committed entries, until the memtable is full.
     public func apply(
@@ -74,6 +103,8 @@ public final class KeyValueStateMachine: StateMachine {
             let header = entries.header(at: index)
             do throws(KeyValueError) {
                 switch header.kind {
+                case .configuration where index == 1:
+                    try found(entries.payload(at: index), header)
                 case .noOp, .configuration:
                     try machine.skip(index: index, term: header.term, stamp: header.stamp)
                 case .command:
@@ -95,6 +126,16 @@ public final class KeyValueStateMachine: StateMachine {
         return entries.lastIndex
     }
 
+    private func found(_ payload: Bytes, _ header: EntryHeader) throws(KeyValueError) {
+        let founding: FoundingEntry
+        do throws(BalsaPlatform.DecodingError) {
+            founding = try FoundingEntry(decoding: payload)
+        } catch {
+            throw KeyValueError(error.reason == .version ? .upgradeRequired : .damaged, "entry 1: \(error)")
+        }
+        try machine.found(founding.options, index: header.index, term: header.term, stamp: header.stamp)
+    }
+
     /// The request that a command is, for requests of a session and for those that open one: a second copy of them does no
     /// harm.
     public func identity(of command: Bytes) -> CommandIdentity? {
@@ -111,8 +152,10 @@ public final class KeyValueStateMachine: StateMachine {
 
     /// Why a command should not enter the log.
     public func refusal(of command: Bytes) -> RequestError.Reason? {
+        // Until entry 1 is applied there are no options to decide by. It soon is, or another member leads.
+        guard machine.replicatedOptions.revision > 0 else { return .busy }
         do throws(CommandError) {
-            switch try limits.refusal(ofEncoded: command) {
+            switch try machine.replicatedOptions.options.refusal(ofEncoded: command) {
             case nil: return nil
             case .keyTooLarge, .valueTooLarge: return .tooLarge
             default: return .invalid

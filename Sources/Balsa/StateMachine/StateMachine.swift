@@ -54,13 +54,22 @@ public protocol StateMachine: AnyObject {
     /// A number that is equal on two members exactly when their states are, as far as 64 bits can tell.
     var digest: UInt64 { get }
 
+    /// How long a command may be under the options that are in force, in bytes. It only decides how much a member keeps
+    /// waiting: an entry that is longer, because it was allowed when it was written, is applied all the same.
+    var maxCommandBytes: Int { get }
+
+    /// The options that this member was opened with and that differ from those in force; empty where none does, or
+    /// where the state machine has no replicated options.
+    var optionDifferences: [OptionDifference] { get }
+
     /// Applies committed entries in order, without gaps, beginning behind what is applied already.
     ///
     /// What an entry adds to the state may be much more than the entry, so that a few of them can fill what a seal would have
     /// to empty: after each entry the state machine may stop, and is given the rest again later.
     ///
     /// - Parameters:
-    ///   - entries: the entries; those that are not commands change nothing.
+    ///   - entries: the entries; those that are not commands change nothing, but for entry 1, a configuration, behind
+    ///     whose table of members ``StateMachineProvider/foundingOptions`` stand.
     ///   - reply: to be called once for each *command* that is applied, in order, with its index and what its caller is told.
     /// - Returns: the index of the last entry that was applied: at least the first, and fewer than all only where
     ///   ``wantsSeal`` is true now.
@@ -104,6 +113,29 @@ public protocol StateMachine: AnyObject {
 extension StateMachine {
     /// The lowest level, which every release has.
     public func featureLevel(of command: Bytes) -> UInt32 { 0 }
+
+    /// None.
+    public var optionDifferences: [OptionDifference] { [] }
+}
+
+/// A replicated option that a member was opened with another value of. Its own value has no effect.
+public struct OptionDifference: Equatable, Sendable, CustomStringConvertible {
+    /// The name of the option.
+    public let name: String
+    /// The value that the member was opened with.
+    public let proposed: UInt64
+    /// The value in force.
+    public let inForce: UInt64
+
+    /// A difference.
+    public init(name: String, proposed: UInt64, inForce: UInt64) {
+        self.name = name
+        self.proposed = proposed
+        self.inForce = inForce
+    }
+
+    /// The difference in a few words.
+    public var description: String { "\(name): \(proposed) proposed, \(inForce) in force" }
 }
 
 /// A checkpoint, as files that do not change while this exists.
@@ -122,6 +154,10 @@ public protocol StateMachineProvider: AnyObject {
     /// before anything is created.
     func validate() throws(StateMachineError)
 
+    /// The first options of a new cluster's state machines, as this member proposes them. The first leader's are the
+    /// end of entry 1; those of all others are never used.
+    var foundingOptions: Bytes { get }
+
     /// Opens the state machine in a directory that exists.
     ///
     /// - Parameters:
@@ -138,6 +174,11 @@ public protocol StateMachineProvider: AnyObject {
         isReceived: Bool,
         isAccepted: (StatePosition) -> Bool
     ) throws(StateMachineError) -> any StateMachine
+}
+
+extension StateMachineProvider {
+    /// None.
+    public var foundingOptions: Bytes { Bytes() }
 }
 
 /// Why a state machine cannot go on.

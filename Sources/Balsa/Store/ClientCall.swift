@@ -95,7 +95,7 @@ extension Command.Operation {
     /// About how much memory the operation takes, in bytes.
     var byteCount: Int {
         switch self {
-        case .openSession, .closeSession: 64
+        case .openSession, .closeSession, .changeOptions: 64
         case .put(let key, let value), .append(let key, let value): 64 + key.count + value.count
         case .delete(let key), .add(let key, _): 64 + key.count
         case .deleteRange(let from, let to): 64 + from.count + (to?.count ?? 0)

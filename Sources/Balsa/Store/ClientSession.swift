@@ -22,7 +22,9 @@ struct ClientSession {
         var lastError = RequestError(.notApplied, .notLeader)
     }
 
-    private let window: Int
+    /// How many commands may be outstanding, and how far their numbers may run ahead in the present session.
+    private let maxOutstanding: Int
+    private var window: Int
     private let maxWaitingBytes: Int
     private let maxNumberedBytes: Int
     private let slowAfter: TimeSpan
@@ -53,7 +55,7 @@ struct ClientSession {
 
     /// - Parameters:
     ///   - seed: a random number.
-    ///   - window: how many commands of the session may be outstanding; not more than the machine's window.
+    ///   - window: how many commands of the session may be outstanding; fewer where its window is smaller.
     ///   - maxWaitingBytes: how many bytes of commands may wait for their turn or their answer. A quarter of it may have
     ///     been handed to the replica.
     ///   - slowAfter: from when on a command counts as slow.
@@ -64,6 +66,7 @@ struct ClientSession {
         slowAfter: TimeSpan = TimeSpan(nanoseconds: .max)
     ) {
         nonces = RandomSource(seed: seed)
+        maxOutstanding = window
         self.window = window
         self.maxWaitingBytes = maxWaitingBytes
         maxNumberedBytes = maxWaitingBytes / 4
@@ -239,6 +242,9 @@ struct ClientSession {
         case .success(let bytes, _):
             guard let reply = try? CommandReply(decoding: bytes), reply.outcome == .sessionOpened else { break }
             session = SessionID(rawValue: reply.revision)
+            // The machine refuses a number that is a window above the lowest outstanding one. The window of a session
+            // stays what it was when it was opened.
+            window = max(1, min(maxOutstanding, Int(clamping: reply.number ?? .max) - 1))
             opening = nil
             admit(at: now, into: &effects)
             return

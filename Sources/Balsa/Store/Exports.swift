@@ -3,9 +3,10 @@
 
 @_exported import struct BalsaKeyValue.Command
 @_exported import struct BalsaKeyValue.KeyValueEntry
-@_exported import struct BalsaKeyValue.KeyValueLimits
 @_exported import struct BalsaKeyValue.KeyValueOptions
 @_exported import struct BalsaKeyValue.KeyValuePair
+@_exported import struct BalsaKeyValue.ReplicatedOptions
+@_exported import struct BalsaKeyValue.ReplicatedOptionsEntry
 @_exported import enum BalsaKeyValue.ScanOrder
 @_exported import struct BalsaKeyValue.ScanPage
 @_exported import struct BalsaLSM.EngineMetrics

@@ -168,7 +168,11 @@ extension ReplicatedStore {
         )
         setup.options = options.replica
         var effects: [ReplicaEffect] = []
-        let provider = KeyValueProvider(options: options.keyValue, seed: SystemRandom.seed())
+        let provider = KeyValueProvider(
+            options: options.keyValue,
+            proposal: options.replicated,
+            seed: SystemRandom.seed()
+        )
         do {
             // First: what cannot work must not leave a directory behind.
             try Member.validate(setup, provider)

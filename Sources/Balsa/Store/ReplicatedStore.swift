@@ -25,7 +25,6 @@ public final class ReplicatedStore: Sendable {
     private let timeout: Duration
     private let drainLimit: Duration
     private let slowCall: TimeSpan
-    private let limits: KeyValueLimits
     private let lastCall = Locked<UInt64>(0)
     /// Through it go all calls. It is closed when the store begins to close.
     private let gate = Gate()
@@ -44,7 +43,6 @@ public final class ReplicatedStore: Sendable {
         timeout = options.timeout
         drainLimit = options.drainLimit
         slowCall = TimeSpan(options.slow.call)
-        limits = options.keyValue.limits
     }
 
     deinit {
@@ -94,7 +92,7 @@ public final class ReplicatedStore: Sendable {
         let operation = Command.Operation.compareAndSet(key: key, condition: condition, then: change)
         let reply = try await execute(operation, timeout)
         if reply.outcome == .conditionFailed { return nil }
-        return try StoreError.check(reply, limits).revision
+        return try StoreError.check(reply, of: operation, core.replicatedOptions).revision
     }
 
     /// Puts bytes behind the value of a key.
@@ -113,14 +111,14 @@ public final class ReplicatedStore: Sendable {
 
     private func applied(_ operation: Command.Operation, _ timeout: Duration?) async throws(StoreError) -> CommandReply
     {
-        try StoreError.check(try await execute(operation, timeout), limits)
+        try StoreError.check(try await execute(operation, timeout), of: operation, core.replicatedOptions)
     }
 
     private func execute(_ operation: Command.Operation, _ timeout: Duration?) async throws(StoreError) -> CommandReply
     {
         guard gate.enter() else { throw StoreError(.notApplied, .closed) }
         defer { gate.leave() }
-        try StoreError.check(operation, limits)
+        try StoreError.check(operation)
         let call = CallID(
             number: lastCall.withLock { last in
                 last += 1
@@ -144,8 +142,57 @@ public final class ReplicatedStore: Sendable {
         }
         switch result {
         case .success(let reply): return reply
-        case .failure(let error): throw core.storeError(error)
+        case .failure(let error): throw core.storeError(error, of: operation)
         }
+    }
+
+    // MARK: Options
+
+    /// The replicated options in force, with the revision that set them.
+    ///
+    /// - Parameters:
+    ///   - consistency: how recent the answer has to be.
+    ///   - timeout: how long the call may take.
+    public func options(
+        consistency: ReadConsistency = .linearizable,
+        timeout: Duration? = nil
+    ) async throws(StoreError) -> ReplicatedOptionsEntry {
+        try await read(consistency, timeout) { machine, _ throws(KeyValueError) in machine.replicatedOptions }
+    }
+
+    /// Replaces the replicated options of all members, if those in force are of the expected revision. Every entry
+    /// behind the change is decided by the new ones.
+    ///
+    /// ```swift
+    /// var entry = try await store.options()
+    /// entry.options.maxValueBytes = 4 << 20
+    /// try await store.changeOptions(entry.options, expecting: entry.revision)
+    /// ```
+    ///
+    /// - Parameters:
+    ///   - options: the new ones.
+    ///   - revision: that of the options in force, as ``options(consistency:timeout:)`` gives it.
+    ///   - timeout: how long the call may take.
+    /// - Returns: the revision of the new options.
+    /// - Throws: ``StoreError``: *conflict* where the options in force have another revision, which the message names;
+    ///   *invalid* where options are outside of their bounds or do not fit together, with the rule that is broken. In
+    ///   both cases nothing has changed.
+    @discardableResult
+    public func changeOptions(
+        _ options: ReplicatedOptions,
+        expecting revision: UInt64,
+        timeout: Duration? = nil
+    ) async throws(StoreError) -> UInt64 {
+        let operation = Command.Operation.changeOptions(options, expecting: revision)
+        let reply = try await execute(operation, timeout)
+        guard reply.outcome == .conditionFailed else {
+            return try StoreError.check(reply, of: operation, core.replicatedOptions).revision
+        }
+        throw StoreError(
+            .notApplied,
+            .conflict,
+            "the options in force are of revision \(reply.number ?? 0), and \(revision) was expected: read them again"
+        )
     }
 
     // MARK: Reads
@@ -161,7 +208,7 @@ public final class ReplicatedStore: Sendable {
         consistency: ReadConsistency = .linearizable,
         timeout: Duration? = nil
     ) async throws(StoreError) -> KeyValueEntry? {
-        try StoreError.check(key: key, limits)
+        try StoreError.check(key: key)
         return try await read(consistency, timeout) { machine, waiting throws(KeyValueError) in
             try machine.get(key, waiting: waiting)
         }
@@ -190,7 +237,7 @@ public final class ReplicatedStore: Sendable {
         consistency: ReadConsistency = .linearizable,
         timeout: Duration? = nil
     ) async throws(StoreError) -> ScanPage {
-        for bound in [from, to] { if let bound { try StoreError.check(key: bound, limits) } }
+        for bound in [from, to] { if let bound { try StoreError.check(key: bound) } }
         let deadline = core.shell.now + TimeSpan(timeout ?? self.timeout)
         var page = try await read(consistency, timeout) { machine, waiting throws(KeyValueError) in
             try machine.scan(from: from, to: to, limit: limit, order: order, at: revision, waiting: waiting)

@@ -39,7 +39,7 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
     private let inbox = Locked(Inbox())
     private let observer: (any StoreObserver)?
     private let member: MemberID
-    private let commandLimit: String
+    private let waitingLimit: Int
 
     // What follows belongs to the loop's thread.
     private var session: ClientSession
@@ -68,16 +68,14 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
     ) {
         self.shell = shell
         self.workerReads = workerReads
-        commandLimit =
-            "a command with its keys and values; `maxCommandBytes` is \(options.replica.maxCommandBytes), "
-            + "`StoreOptions.maxWaitingBytes` \(options.maxWaitingBytes)"
+        waitingLimit = options.maxWaitingBytes
         self.member = member
         observer = options.observer
         slow = SlowWatch(options.slow)
         damage = RepetitionWatch(interval: options.slow.reportInterval)
         session = ClientSession(
             seed: seed,
-            window: min(options.maxOutstandingCommands, options.keyValue.limits.sessionWindow - 1),
+            window: options.maxOutstandingCommands,
             maxWaitingBytes: options.maxWaitingBytes,
             slowAfter: TimeSpan(options.slow.call)
         )
@@ -105,12 +103,24 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
     }
 
     /// What a caller is told for the error of a request, with what there is to say beyond its reason.
-    func storeError(_ error: RequestError) -> StoreError {
+    func storeError(_ error: RequestError, of operation: Command.Operation? = nil) -> StoreError {
         switch error.reason {
-        case .failed: StoreError(error, published.withLock { $0.failure })
-        case .tooLarge: StoreError(error, commandLimit)
-        default: StoreError(error)
+        case .failed:
+            return StoreError(error, published.withLock { $0.failure })
+        case .tooLarge:
+            let limit = operation.flatMap { StoreError.excess(of: $0, replicatedOptions) }
+            return StoreError(
+                error,
+                limit ?? "a command with its keys and values; `StoreOptions.maxWaitingBytes` is \(waitingLimit)"
+            )
+        default:
+            return StoreError(error)
         }
+    }
+
+    /// The replicated options that this member has applied; the defaults before the first.
+    var replicatedOptions: ReplicatedOptions {
+        published.withLock { $0.machine }?.replicatedOptions.options ?? ReplicatedOptions()
     }
 
     private func enqueue(_ call: Call) {

@@ -2,47 +2,60 @@ import BalsaKeyValue
 import BalsaPlatform
 
 extension StoreError {
-    /// Throws where an operation has a key or a value that no command may have. The leader and apply decide by the same
-    /// limits.
-    static func check(_ operation: Command.Operation, _ limits: KeyValueLimits) throws(StoreError) {
-        switch operation {
-        case .openSession, .closeSession: break
-        case .put(let key, let value), .append(let key, let value):
-            try check(key: key, limits)
-            try check(value: value, limits)
-        case .delete(let key), .add(let key, _):
-            try check(key: key, limits)
-        case .deleteRange(let from, let to):
-            try check(key: from, limits)
-            if let to { try check(key: to, limits) }
-        case .compareAndSet(let key, let condition, let change):
-            try check(key: key, limits)
-            if case .value(let value) = condition { try check(value: value, limits) }
-            if case .put(let value) = change { try check(value: value, limits) }
+    /// Throws where an operation has a key or a value that no options can allow. The leader and apply compare the
+    /// others with the options in force, which this member may not have applied yet.
+    static func check(_ operation: Command.Operation) throws(StoreError) {
+        let (keys, values) = parts(of: operation)
+        for key in keys { try check(key: key) }
+        if let value = values.first(where: { $0.count > ReplicatedOptions.largestValueBytes }) {
+            let limit = ReplicatedOptions.largestValueBytes
+            let sentence = "a value of \(value.count) bytes; no options allow more than \(limit)"
+            throw StoreError(.notApplied, .tooLarge, sentence)
+        }
+        if case .changeOptions(let options, _) = operation {
+            do throws(KeyValueError) { try options.validate() } catch { throw StoreError(error) }
         }
     }
 
-    /// Throws where a key is longer than any may be.
-    static func check(key: Bytes, _ limits: KeyValueLimits) throws(StoreError) {
-        guard key.count > limits.maxKeyBytes else { return }
-        throw StoreError(
-            .notApplied,
-            .tooLarge,
-            "a key of \(key.count) bytes; `KeyValueLimits.maxKeyBytes` is \(limits.maxKeyBytes)"
-        )
+    /// Throws where a key is longer than any options can allow.
+    static func check(key: Bytes) throws(StoreError) {
+        guard key.count > ReplicatedOptions.largestKeyBytes else { return }
+        let limit = ReplicatedOptions.largestKeyBytes
+        throw StoreError(.notApplied, .tooLarge, "a key of \(key.count) bytes; no options allow more than \(limit)")
     }
 
-    private static func check(value: Bytes, _ limits: KeyValueLimits) throws(StoreError) {
-        guard value.count > limits.maxValueBytes else { return }
-        throw StoreError(
-            .notApplied,
-            .tooLarge,
-            "a value of \(value.count) bytes; `KeyValueLimits.maxValueBytes` is \(limits.maxValueBytes)"
-        )
+    /// What in an operation is longer than the options allow, in words; nil where nothing is.
+    static func excess(of operation: Command.Operation, _ options: ReplicatedOptions) -> String? {
+        let (keys, values) = parts(of: operation)
+        if let key = keys.first(where: { $0.count > options.maxKeyBytes }) {
+            return "a key of \(key.count) bytes; `ReplicatedOptions.maxKeyBytes` is \(options.maxKeyBytes)"
+        }
+        guard let value = values.first(where: { $0.count > options.maxValueBytes }) else { return nil }
+        return "a value of \(value.count) bytes; `ReplicatedOptions.maxValueBytes` is \(options.maxValueBytes)"
+    }
+
+    private static func parts(of operation: Command.Operation) -> (keys: [Bytes], values: [Bytes]) {
+        switch operation {
+        case .openSession, .closeSession, .changeOptions: return ([], [])
+        case .put(let key, let value), .append(let key, let value): return ([key], [value])
+        case .delete(let key), .add(let key, _): return ([key], [])
+        case .deleteRange(let from, let to): return ([from] + (to.map { [$0] } ?? []), [])
+        case .compareAndSet(let key, let condition, let change):
+            var values: [Bytes] = []
+            if case .value(let value) = condition { values.append(value) }
+            if case .put(let value) = change { values.append(value) }
+            return ([key], values)
+        }
     }
 
     /// Throws where a command was executed and refused.
-    static func check(_ reply: CommandReply, _ limits: KeyValueLimits) throws(StoreError) -> CommandReply {
+    ///
+    /// - Parameter options: those that this member has applied, for the sentence alone.
+    static func check(
+        _ reply: CommandReply,
+        of operation: Command.Operation,
+        _ options: ReplicatedOptions
+    ) throws(StoreError) -> CommandReply {
         switch reply.outcome {
         case .applied:
             return reply
@@ -50,8 +63,9 @@ extension StoreError {
             throw StoreError(
                 .notApplied,
                 .tooLarge,
-                "\(reply.outcome.description); `KeyValueLimits` has maxKeyBytes \(limits.maxKeyBytes), "
-                    + "maxValueBytes \(limits.maxValueBytes)"
+                excess(of: operation, options)
+                    ?? "\(reply.outcome.description); `ReplicatedOptions` has maxKeyBytes \(options.maxKeyBytes), "
+                    + "maxValueBytes \(options.maxValueBytes)"
             )
         default:
             throw StoreError(.notApplied, .invalid, reply.outcome.description)

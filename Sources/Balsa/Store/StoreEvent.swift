@@ -24,6 +24,10 @@ public enum StoreEvent: Sendable {
     case standing(Standing)
     /// Something happened that no correct member does, or that an operator should know.
     case anomaly(Anomaly)
+    /// The store was opened with other ``StoreOptions/replicated`` than the cluster has: for each option both values.
+    /// The cluster's are in force; ``ReplicatedStore/changeOptions(_:expecting:timeout:)`` changes them. Told once an
+    /// opening.
+    case optionsDiffer([OptionDifference])
     /// A frame from a peer could not be decoded and was dropped.
     case frameRefused(String)
     /// A peer refused this member's connection or was refused; the text says what to do.

@@ -3,19 +3,26 @@ import BalsaPlatform
 import BalsaRaft
 
 /// How a store is set up. The defaults suit a service with a few million small values.
+///
+/// All options but ``replicated`` are local: they decide no reply and no state, and may differ between members and from
+/// opening to opening.
 public struct StoreOptions: Sendable {
-    /// The limits of the replica.
+    /// The replicated options that this member proposes for a new cluster. Those of the first leader are written into
+    /// its first entry. A cluster that exists keeps its own, and ``StoreEvent/optionsDiffer(_:)`` tells where these are
+    /// others; ``ReplicatedStore/changeOptions(_:expecting:timeout:)`` changes them.
+    public var replicated = ReplicatedOptions()
+    /// The local options of the replica.
     public var replica = ReplicaOptions()
-    /// The limits of the state. Those in `limits` decide replies: they must be the same on all members, and at every opening, since a
-    /// state refuses others.
+    /// The local options of the state.
     public var keyValue = KeyValueOptions()
     /// Whether the directory must hold a store already; false. An opening then creates nothing where there is none:
     /// where a disk is not mounted, the empty directory of its mount point does not become a new store.
     public var mustExist = false
     /// How long a call may take that names no time of its own; 10 s.
     public var timeout: Duration = .seconds(10)
-    /// How many commands of this store may be outstanding; 1,000. At least 1, and fewer than a session's window. More wait, and
-    /// so do those with which more than a quarter of ``maxWaitingBytes`` were outstanding; one always may be.
+    /// How many commands of this store may be outstanding; 1,000. At least 1; less than the window of the store's
+    /// session, ``ReplicatedOptions/sessionWindow``, counts where it is smaller. More wait, and so do those with which
+    /// more than a quarter of ``maxWaitingBytes`` were outstanding; one always may be.
     public var maxOutstandingCommands = 1_000
     /// How many bytes of commands may wait for their turn or their answer; 32 MiB. More are refused with *busy*.
     public var maxWaitingBytes = 32 << 20
@@ -34,14 +41,12 @@ public struct StoreOptions: Sendable {
         func require(_ condition: Bool, _ sentence: String) throws(StoreError) {
             if !condition { throw StoreError(.notApplied, .invalid, sentence) }
         }
-        // First: the next sentence takes the window for granted.
-        do throws(StateMachineError) { try KeyValueProvider(options: keyValue, seed: 0).validate() } catch {
+        do throws(StateMachineError) {
+            try KeyValueProvider(options: keyValue, proposal: replicated, seed: 0).validate()
+        } catch {
             throw StoreError(ReplicaError(.invalid, error))
         }
-        try require(
-            maxOutstandingCommands >= 1 && maxOutstandingCommands < keyValue.limits.sessionWindow,
-            "maxOutstandingCommands must be from 1 to one less than the session's window of \(keyValue.limits.sessionWindow)"
-        )
+        try require(maxOutstandingCommands >= 1, "maxOutstandingCommands must be at least 1")
         try require(maxWaitingBytes > 0, "maxWaitingBytes must be positive")
         try require(timeout > .zero, "the timeout must be positive")
         try require(drainLimit >= .zero, "drainLimit must not be negative")

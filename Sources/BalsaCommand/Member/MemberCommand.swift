@@ -19,6 +19,10 @@ struct MemberCommand {
           ID add KEY NUMBER    add to a counter              -> ID ok SUM
           ID count             count what this member has    -> ID ok KEYS
           ID status            figures                       -> ID status NAME=VALUE…
+          ID options           the replicated options        -> ID options REVISION NAME=NUMBER…
+          ID change-options REVISION NAME=NUMBER…
+                               change some of them, if those in force are of REVISION
+                                                             -> ID ok REVISION
           ID close             end in order                  -> ID ok
 
         ID is any word and comes back with the reply; replies come in any order. Bytes of keys and values other than letters,

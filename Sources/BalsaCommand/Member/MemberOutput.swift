@@ -62,6 +62,8 @@ final class MemberOutput: StoreObserver {
             let missing = peers.isEmpty ? "nobody" : peers.map(\.description).joined(separator: "; ")
             write("* first-boot-misses \(missing)")
         case .slow(let operation): write("* slow \(operation)")
+        case .optionsDiffer(let differences):
+            write("* options-differ \(differences.map(\.description).joined(separator: "; "))")
         case .damaged(let sentence): write("* damaged \(sentence)")
         case .stalled(let reason): write("* stalled \(reason.rawValue)")
         case .resumed(let reason, let duration): write("* resumed \(reason.rawValue) after \(duration)")

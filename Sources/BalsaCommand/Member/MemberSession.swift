@@ -43,9 +43,14 @@ struct MemberSession {
     private func answer(_ words: [[UInt8]]) async -> [UInt8] {
         var reply = words[0] + [UInt8(ascii: " ")]
         let verb = String(decoding: words[1], as: UTF8.self)
-        let arguments = words.dropFirst(2).map { PercentEncoding.decode($0[...]) }
         do throws(StoreError) {
-            try await answer(verb, arguments, &reply)
+            if verb == "change-options", words.count > 3 {
+                // Names and numbers, which are not encoded.
+                let revision = try await changeOptions(words.dropFirst(2).map { String(decoding: $0, as: UTF8.self) })
+                reply += Array("ok \(revision)".utf8)
+            } else {
+                try await answer(verb, words.dropFirst(2).map { PercentEncoding.decode($0[...]) }, &reply)
+            }
         } catch {
             let outcome = error.outcome == .unknown ? "unknown" : "not-applied"
             let leader = error.leader == 0 ? "" : " (member \(error.leader) leads)"
@@ -76,6 +81,9 @@ struct MemberSession {
             reply += Array("ok \(try await keyCount())".utf8)
         case ("status", 0):
             reply += Array(await status().utf8)
+        case ("options", 0):
+            let entry = try await store.options()
+            reply += Array("options \(entry.revision) \(OptionWords.text(of: entry.options))".utf8)
         default:
             throw StoreError(.notApplied, .invalid, "there is no request '\(verb)' of \(arguments.count) words")
         }
@@ -84,6 +92,17 @@ struct MemberSession {
     private func bytes(_ argument: Bytes?) throws(StoreError) -> Bytes {
         guard let argument else { throw StoreError(.notApplied, .invalid, "a word is not percent-encoded") }
         return argument
+    }
+
+    /// Changes the options that the words name, and leaves the others as they are in force. The revision that the first
+    /// word expects is compared when the change is applied, so that nobody else's change is lost.
+    private func changeOptions(_ words: [String]) async throws(StoreError) -> UInt64 {
+        guard let revision = UInt64(words[0]) else {
+            throw StoreError(.notApplied, .invalid, "change-options takes the revision of the options in force first")
+        }
+        var options = try await store.options().options
+        try OptionWords.change(&options, by: words.dropFirst())
+        return try await store.changeOptions(options, expecting: revision)
     }
 
     private func append(_ entry: KeyValueEntry?, to reply: inout [UInt8]) {

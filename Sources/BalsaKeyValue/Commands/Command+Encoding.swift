@@ -3,7 +3,7 @@ import BalsaPlatform
 extension Command {
     /// The command as an entry's payload.
     ///
-    /// - Precondition: key and values have passed ``KeyValueLimits/refusal(of:)``; what has 4 GiB cannot be encoded.
+    /// - Precondition: key and values have passed ``ReplicatedOptions/refusal(of:)``; what has 4 GiB cannot be encoded.
     public func encoded() -> Bytes {
         let slab = Slab.filled(capacity: encodedByteCount) { buffer in
             var writer = CommandWriter(buffer: buffer)
@@ -40,6 +40,11 @@ extension Command {
         case .deleteRange: return .deleteRange(from: key, to: value.isEmpty ? nil : value)
         case .append: return .append(key: key, bytes: value)
         case .add: return .add(key: key, amount: layout.amount)
+        case .changeOptions:
+            guard let options = payload.withUnsafeBytes({ ReplicatedOptions(layout.value, of: $0) }) else {
+                preconditionFailure("the layout has read the options")
+            }
+            return .changeOptions(options, expecting: layout.expectedRevision)
         case .compareAndSet:
             let condition: Condition =
                 switch layout.condition {
@@ -62,6 +67,7 @@ extension Command {
         case .delete(let key): count += lengthByteCount + key.count
         case .deleteRange(let from, let to): count += lengthByteCount + from.count + lengthByteCount + (to?.count ?? 0)
         case .add(let key, _): count += lengthByteCount + key.count + 8
+        case .changeOptions: count += 8 + ReplicatedOptions.encodedByteCount
         case .compareAndSet(let key, let condition, let change):
             count += lengthByteCount + key.count + 2
             switch condition {
@@ -104,6 +110,10 @@ extension Command {
             writer.header(.add, of: self)
             writer.part(key)
             writer.number(UInt64(bitPattern: amount))
+        case .changeOptions(let options, let revision):
+            writer.header(.changeOptions, of: self)
+            writer.number(revision)
+            writer.bytes(options.encoded)
         }
     }
 }
@@ -121,6 +131,10 @@ private struct CommandWriter {
     mutating func part(_ bytes: Bytes) {
         precondition(bytes.count <= Int(UInt32.max), "a command is held against its limits before it is encoded")
         number(UInt32(bytes.count))
+        self.bytes(bytes)
+    }
+
+    mutating func bytes(_ bytes: Bytes) {
         bytes.withUnsafeBytes { UnsafeMutableRawBufferPointer(rebasing: buffer[offset...]).copyMemory(from: $0) }
         offset += bytes.count
     }

@@ -42,6 +42,9 @@ public struct Command: Equatable, Sendable {
         /// Adds to a key's value, which is a counter: eight bytes, little-endian, in two's complement. A key without a
         /// value counts as 0.
         case add(key: Bytes, amount: Int64)
+        /// Replaces the replicated options, if the revision of those in force is the expected one. All later entries
+        /// are decided by the new ones.
+        case changeOptions(ReplicatedOptions, expecting: UInt64)
     }
 
     /// What a key's state is compared with.

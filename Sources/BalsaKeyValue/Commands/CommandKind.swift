@@ -8,6 +8,7 @@ enum CommandKind: UInt8 {
     case compareAndSet = 6
     case append = 7
     case add = 8
+    case changeOptions = 9
 }
 
 /// The byte that says what a key's state is compared with.

@@ -14,7 +14,7 @@ struct CommandLayout {
     var lowestOutstanding: UInt64
     /// The key; the lower bound of a range.
     var key = 0..<0
-    /// The value to be put or appended; the upper bound of a range, empty for none.
+    /// The value to be put or appended; the upper bound of a range, empty for none; the encoded options.
     var value = 0..<0
     var condition = ConditionKind.absent
     /// The value that is expected.
@@ -76,6 +76,9 @@ struct CommandLayout {
         case .add:
             key = try CommandLayout.part(&reader, "key")
             amount = Int64(bitPattern: try CommandLayout.uint64(&reader, "amount"))
+        case .changeOptions:
+            expectedRevision = try CommandLayout.uint64(&reader, "expected revision")
+            value = try CommandLayout.options(&reader)
         }
         do { try reader.finish("command") } catch { throw .malformed(error) }
     }
@@ -93,6 +96,17 @@ struct CommandLayout {
         guard let change = ChangeKind(rawValue: try CommandLayout.uint8(&reader, "change")) else { throw .unknown }
         self.change = change
         if change == .put { value = try CommandLayout.part(&reader, "value") }
+    }
+
+    /// The range of encoded options. Those of a newer release are unknown like a newer command.
+    private static func options(_ reader: inout ByteReader) throws(LayoutError) -> Range<Int> {
+        let start = reader.offset
+        do {
+            _ = try ReplicatedOptions(decoding: &reader)
+        } catch {
+            throw error.reason == .version ? .unknown : .malformed(error)
+        }
+        return start..<reader.offset
     }
 
     private static func uint8(_ reader: inout ByteReader, _ field: StaticString) throws(LayoutError) -> UInt8 {

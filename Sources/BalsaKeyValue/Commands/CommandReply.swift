@@ -7,7 +7,8 @@ public struct CommandReply: Equatable, Sendable {
     /// The index of the entry that decided the outcome: the revision of what it wrote, if it wrote something. For an opened
     /// session it is the session's name.
     public var revision: UInt64
-    /// The new value of a counter; for a failed condition the revision of the key's value, 0 without one; else nil.
+    /// The new value of a counter; for a failed condition the revision of the key's value, 0 without one, or of the
+    /// options in force; for an opened session its window, as ``ReplicatedOptions/sessionWindow`` was; else nil.
     public var number: Int64?
 
     /// A reply.
@@ -29,7 +30,7 @@ public struct CommandReply: Equatable, Sendable {
         public static let applied = Outcome(rawValue: 1)
         /// The session is open.
         public static let sessionOpened = Outcome(rawValue: 2)
-        /// The key's state was not the expected one. Nothing has changed.
+        /// The key's state, or the revision of the options, was not the expected one. Nothing has changed.
         public static let conditionFailed = Outcome(rawValue: 3)
         /// The value to be added to has not eight bytes. Nothing has changed.
         public static let notACounter = Outcome(rawValue: 4)
@@ -48,10 +49,13 @@ public struct CommandReply: Equatable, Sendable {
         public static let requestTooOld = Outcome(rawValue: 10)
         /// The number is too far above the lowest outstanding one. This copy of the request was not executed.
         public static let windowExceeded = Outcome(rawValue: 11)
+        /// The options are outside of their bounds, or do not fit together. Nothing has changed.
+        public static let invalidOptions = Outcome(rawValue: 12)
 
         private static let names = [
             "applied", "session opened", "condition failed", "not a counter", "overflow", "key too large",
             "value too large", "invalid range", "session expired", "request too old", "window exceeded",
+            "invalid options",
         ]
 
         /// Whether this release has a meaning for the byte.

@@ -9,7 +9,7 @@ extension KeyValueMachine {
         switch command.kind {
         case .openSession:
             state.sessions.open(index: index, stamp: state.position.stamp)
-            return CommandReply(.sessionOpened, revision: index)
+            return CommandReply(.sessionOpened, revision: index, number: Int64(state.sessions.window))
         case .closeSession:
             let wasOpen = state.sessions.close(command.identity.session)
             return CommandReply(wasOpen ? .applied : .sessionExpired, revision: index)
@@ -48,7 +48,7 @@ extension KeyValueMachine {
         _ raw: UnsafeRawBufferPointer,
         at index: UInt64
     ) throws(KeyValueError) -> CommandReply {
-        if let refusal = options.limits.refusal(of: command, in: raw) { return CommandReply(refusal, revision: index) }
+        if let refusal = limits.refusal(of: command, in: raw) { return CommandReply(refusal, revision: index) }
         let key = UnsafeRawBufferPointer(rebasing: raw[command.key])
         let value = UnsafeRawBufferPointer(rebasing: raw[command.value])
         switch command.kind {
@@ -58,8 +58,32 @@ extension KeyValueMachine {
         case .compareAndSet: return try compareAndSet(command, raw, at: index)
         case .append: return try append(value, to: key, at: index)
         case .add: return try add(command.amount, to: key, at: index)
+        case .changeOptions: return changeOptions(command, raw, at: index)
         case .openSession, .closeSession: preconditionFailure("sessions are opened and closed before")
         }
+        return CommandReply(.applied, revision: index)
+    }
+
+    /// The options by which the present entry is decided.
+    private var limits: ReplicatedOptions {
+        var limits = state.options
+        if options.plantedBugs.contains(.localLimits), let local = options.plantedMaxValueBytes {
+            limits.maxValueBytes = local
+        }
+        return limits
+    }
+
+    /// Replaces the options. Bounds were looked at before.
+    private func changeOptions(_ command: CommandLayout, _ raw: UnsafeRawBufferPointer, at index: UInt64)
+        -> CommandReply
+    {
+        guard command.expectedRevision == state.optionsRevision else {
+            return CommandReply(.conditionFailed, revision: index, number: Int64(clamping: state.optionsRevision))
+        }
+        guard let changed = ReplicatedOptions(command.value, of: raw) else {
+            preconditionFailure("the layout has read the options")
+        }
+        state.change(changed)
         return CommandReply(.applied, revision: index)
     }
 
@@ -94,7 +118,7 @@ extension KeyValueMachine {
         to key: UnsafeRawBufferPointer,
         at index: UInt64
     ) throws(KeyValueError) -> CommandReply {
-        let limit = options.limits.maxValueBytes
+        let limit = limits.maxValueBytes
         let fits = try read(key) { value, _ in
             guard value.count <= limit - bytes.count else { return false }
             scratch.removeAll(keepingCapacity: true)

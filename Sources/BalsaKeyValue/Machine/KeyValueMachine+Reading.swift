@@ -31,7 +31,9 @@ extension KeyValueMachine {
         waiting: Waiting = .allowed,
         _ body: (UnsafeRawBufferPointer, UInt64) -> Result
     ) throws(KeyValueError) -> Result? {
-        guard key.count <= options.limits.maxKeyBytes else { throw KeyValueError(.invalid, "the key is too long") }
+        guard key.count <= ReplicatedOptions.largestKeyBytes else {
+            throw KeyValueError(.invalid, "the key is too long")
+        }
         let sequence: UInt64? = if let revision { try sequence(of: revision) } else { nil }
         return try KeyValueMachine.engineCall { () throws(EngineError) in
             try key.withUnsafeBytes { key throws(EngineError) in
@@ -70,7 +72,7 @@ extension KeyValueMachine {
         guard limit >= 1 else { throw KeyValueError(.invalid, "a page has at least one pair") }
         if let from, let to, to < from { throw KeyValueError(.invalid, "the range ends before it begins") }
         let longest = max(from?.count ?? 0, to?.count ?? 0)
-        guard longest <= options.limits.maxKeyBytes else { throw KeyValueError(.invalid, "a bound is too long") }
+        guard longest <= ReplicatedOptions.largestKeyBytes else { throw KeyValueError(.invalid, "a bound is too long") }
 
         let lower = (from ?? Bytes()).withUnsafeBytes { EngineKey.user($0) }
         let upper = to.map { to in to.withUnsafeBytes { EngineKey.user($0) } } ?? EngineKey.userEnd

@@ -21,6 +21,7 @@ public final class KeyValueMachine: @unchecked Sendable {
         var retentionMark: UInt64
         var digest: UInt64
         var sessionCount: Int
+        var options: ReplicatedOptionsEntry
     }
 
     /// The engine, which the judges of the simulation look into.
@@ -55,12 +56,12 @@ public final class KeyValueMachine: @unchecked Sendable {
     /// - Parameters:
     ///   - directory: the directory of the engine.
     ///   - fileSystem: where it is.
-    ///   - options: the limits.
+    ///   - options: how this member's machine is set up.
     ///   - isReceived: whether the directory was received from a peer and is opened for the first time.
     ///   - isAccepted: asked once, with the last entry of the state, when everything was read and nothing was changed yet. Where
     ///     it says no, the opening ends, and every byte of the directory is as it was.
-    /// - Throws: ``KeyValueError`` where the options are outside of their bounds or the limits are others than the state's,
-    ///   where the files are damaged or of a newer release, or where the engine cannot be opened.
+    /// - Throws: ``KeyValueError`` where the options are outside of their bounds, where the files are damaged or of a
+    ///   newer release, or where the engine cannot be opened.
     public static func open(
         directory: String,
         fileSystem: any FileSystem,
@@ -70,9 +71,9 @@ public final class KeyValueMachine: @unchecked Sendable {
         isAccepted: (KeyValuePosition) -> Bool = { _ in true }
     ) throws(KeyValueError) -> KeyValueMachine {
         try validate(options)
-        var state = ReplicatedState(limits: options.limits)
+        var state = ReplicatedState()
         let engine = try openEngine(directory, fileSystem, options, seed) { seal throws(KeyValueError) in
-            if let seal { state = try decode(seal, of: directory, options: options) }
+            if let seal { state = try decode(seal, of: directory) }
             guard isAccepted(durable(as: seal, options)) else {
                 throw KeyValueError(.invalid, "the state in \(directory) is not what its owner expects")
             }
@@ -81,7 +82,7 @@ public final class KeyValueMachine: @unchecked Sendable {
             // What a peer has sent is to take the place of a state that is well: nothing of it is believed unread.
             if isReceived { try engineCall { () throws(EngineError) in try engine.verifyAll() } }
             if isReceived, options.plantedBugs.contains(.sessionsLostInCheckpoint) {
-                state.sessions = SessionTable(limits: options.limits)
+                state.sessions = SessionTable(options: state.options)
             }
             if engine.durableSeal != nil, options.plantedBugs.contains(.replaysBehindTheWrongEntry) {
                 state.position.index += 1
@@ -108,7 +109,7 @@ public final class KeyValueMachine: @unchecked Sendable {
             return try StorageEngine.open(
                 directory,
                 fileSystem: fileSystem,
-                options: options.engine,
+                options: engineOptions(options),
                 seed: seed
             ) { seal in
                 do throws(KeyValueError) { try check(seal) } catch { refusal = error }
@@ -130,16 +131,8 @@ public final class KeyValueMachine: @unchecked Sendable {
     ///
     /// - Throws: ``KeyValueError``, *invalid*, with the rule that is broken.
     public static func validate(_ options: KeyValueOptions) throws(KeyValueError) {
-        try engineCall { () throws(EngineError) in try options.engine.validate() }
-        if let fault = options.limits.fault { throw KeyValueError(.invalid, fault) }
-        let engine = options.engine
-        let maxKeyBytes = options.limits.maxKeyBytes + EngineKey.prefixByteCount
-        // A range deletion has two keys; the batch itself has a few bytes beside what it holds.
-        guard engine.maxKeyBytes >= maxKeyBytes, engine.maxValueBytes >= options.limits.maxValueBytes,
-            engine.maxBatchBytes >= 2 * maxKeyBytes + options.limits.maxValueBytes + 64
-        else {
-            throw KeyValueError(.invalid, "the engine's limits must have room for the keys and values of commands")
-        }
+        let engine = engineOptions(options)
+        try engineCall { () throws(EngineError) in try engine.validate() }
         guard !engine.hasWriteAheadLog else {
             throw KeyValueError(
                 .invalid,
@@ -148,11 +141,18 @@ public final class KeyValueMachine: @unchecked Sendable {
         }
     }
 
-    private static func decode(
-        _ seal: SealRecord,
-        of directory: String,
-        options: KeyValueOptions
-    ) throws(KeyValueError) -> ReplicatedState {
+    /// The engine's options, with limits that no replicated options can exceed: an entry that raises one must not stop
+    /// a member whose engine is open.
+    static func engineOptions(_ options: KeyValueOptions) -> EngineOptions {
+        var engine = options.engine
+        engine.maxKeyBytes = ReplicatedOptions.largestKeyBytes + EngineKey.prefixByteCount
+        engine.maxValueBytes = ReplicatedOptions.largestValueBytes
+        // A range deletion has two keys; the batch itself has a few bytes beside what it holds.
+        engine.maxBatchBytes = 2 * engine.maxKeyBytes + engine.maxValueBytes + 64
+        return engine
+    }
+
+    private static func decode(_ seal: SealRecord, of directory: String) throws(KeyValueError) -> ReplicatedState {
         let manifest = "the manifest that \(directory)/CURRENT names"
         let state: ReplicatedState
         do {
@@ -168,9 +168,6 @@ public final class KeyValueMachine: @unchecked Sendable {
                 .damaged,
                 "\(manifest): the system state is of entry \(state.position.index), its flush point of \(seal.sequence)"
             )
-        }
-        guard state.limits == options.limits else {
-            throw KeyValueError(.invalid, "the state in \(directory) was made under other limits")
         }
         return state
     }
@@ -201,7 +198,39 @@ public final class KeyValueMachine: @unchecked Sendable {
     /// How many sessions are open.
     public var sessionCount: Int { published.withLock { $0.sessionCount } }
 
+    /// The options in force as of ``applied``. Their revision is 0 where entry 1 has not been applied.
+    public var replicatedOptions: ReplicatedOptionsEntry { published.withLock { $0.options } }
+
     // MARK: Applying
+
+    /// Applies the entry that puts the first options in force, which comes before every command.
+    ///
+    /// - Parameter payload: the encoded options.
+    /// - Throws: ``KeyValueError``: *damaged* or *upgrade required* where the payload is none, and where there are
+    ///   options already; *invalid* for an index that is not the next one.
+    public func found(_ payload: Bytes, index: UInt64, term: UInt64, stamp: UInt64) throws(KeyValueError) {
+        try checkUsable()
+        try checkNext(index)
+        do throws(KeyValueError) {
+            let options: ReplicatedOptions
+            do throws(BalsaPlatform.DecodingError) {
+                options = try ReplicatedOptions(decoding: payload)
+            } catch {
+                throw KeyValueError(error.reason == .version ? .upgradeRequired : .damaged, "entry \(index): \(error)")
+            }
+            guard state.optionsRevision == 0 else {
+                let first = state.optionsRevision
+                throw KeyValueError(.damaged, "entry \(index) founds a cluster that entry \(first) founded")
+            }
+            if let fault = options.fault { throw KeyValueError(.damaged, "entry \(index): \(fault)") }
+            state.advance(to: index, term: term, stamp: stamp)
+            state.change(options)
+            try publish()
+        } catch {
+            failure = error
+            throw error
+        }
+    }
 
     /// Applies a command.
     ///
@@ -222,8 +251,11 @@ public final class KeyValueMachine: @unchecked Sendable {
     ) throws(KeyValueError) -> CommandReply {
         try checkUsable()
         try checkNext(index)
-        state.advance(to: index, term: term, stamp: stamp)
         do throws(KeyValueError) {
+            guard state.optionsRevision > 0 else {
+                throw KeyValueError(.damaged, "entry \(index) is a command, and no options are in force yet")
+            }
+            state.advance(to: index, term: term, stamp: stamp)
             let reply = try payload.withUnsafeBytes { raw throws(KeyValueError) in try execute(raw, at: index) }
             state.digest.add(reply, index: index)
             try publish()
@@ -301,7 +333,8 @@ public final class KeyValueMachine: @unchecked Sendable {
             applied: state.position,
             retentionMark: state.retention.index,
             digest: state.digest.value,
-            sessionCount: state.sessions.count
+            sessionCount: state.sessions.count,
+            options: ReplicatedOptionsEntry(options: state.options, revision: state.optionsRevision)
         )
     }
 

@@ -17,6 +17,8 @@ struct SessionTable {
         var lastStamp: UInt64
         /// The lowest number whose reply the client still waits for.
         var lowest: UInt64 = 0
+        /// How far the numbers may run ahead of the lowest outstanding one: what the options said when it was opened.
+        var window: UInt64
         var replies = ReplyWindow()
     }
 
@@ -38,10 +40,14 @@ struct SessionTable {
 
     private static let none = -1
 
-    private let maxSessions: Int
-    private let window: UInt64
-    private let idle: UInt64
-    private let maxReplies: Int
+    /// The widest window that any options can allow.
+    static let largestWindow = 1 << 20
+
+    private var maxSessions: Int
+    /// That of sessions that are opened from now on.
+    private(set) var window: UInt64
+    private var idle: UInt64
+    private var maxReplies: Int
 
     private var slots: [Slot] = []
     private var freeSlots: [Int] = []
@@ -52,11 +58,29 @@ struct SessionTable {
     /// How many replies are stored, in all sessions.
     private(set) var replyCount = 0
 
-    init(limits: KeyValueLimits) {
-        maxSessions = limits.maxSessions
-        window = UInt64(limits.sessionWindow)
-        idle = limits.sessionIdleNanoseconds
-        maxReplies = limits.maxReplyBytes / ReplyWindow.replyByteCount
+    init(options: ReplicatedOptions) {
+        maxSessions = options.maxSessions
+        window = UInt64(options.sessionWindow)
+        idle = options.sessionIdleNanoseconds
+        maxReplies = options.maxReplyBytes / ReplyWindow.replyByteCount
+    }
+
+    /// Puts other options in force. Sessions end that they have no room for: those whose own window could hold more
+    /// replies than all may, then the least recently used.
+    ///
+    /// A session that has been idle too long by the new options ends with the next entry.
+    mutating func change(_ options: ReplicatedOptions) {
+        maxSessions = options.maxSessions
+        window = UInt64(options.sessionWindow)
+        idle = options.sessionIdleNanoseconds
+        maxReplies = options.maxReplyBytes / ReplyWindow.replyByteCount
+        var place = leastRecent
+        while place != SessionTable.none {
+            let next = slots[place].next
+            if slots[place].session.window > UInt64(maxReplies) { remove(place) }
+            place = next
+        }
+        while count > maxSessions || replyCount > maxReplies { remove(leastRecent) }
     }
 
     /// How many sessions are open.
@@ -65,7 +89,7 @@ struct SessionTable {
     /// Opens a session at the entry of that index and stamp, and ends the least recently used one where there are too many.
     mutating func open(index: UInt64, stamp: UInt64) {
         if count >= maxSessions { remove(leastRecent) }
-        insert(Session(id: index, lastIndex: index, lastStamp: stamp))
+        insert(Session(id: index, lastIndex: index, lastStamp: stamp, window: window))
     }
 
     /// Ends a session.
@@ -95,7 +119,9 @@ struct SessionTable {
         use(place, index: index, stamp: stamp)
         // Decided by what the request itself says, so that every copy of it is refused alike: one that were refused now and
         // executed later would contradict what its caller was told.
-        guard identity.number - min(lowest, identity.number) < window else { return .refused(.windowExceeded) }
+        guard identity.number - min(lowest, identity.number) < slots[place].session.window else {
+            return .refused(.windowExceeded)
+        }
         if lowest > slots[place].session.lowest {
             slots[place].session.lowest = lowest
             replyCount -= slots[place].session.replies.forget(below: lowest)

@@ -12,15 +12,18 @@ struct MutationDigest: Equatable {
         case delete = 2
         case deleteRange = 3
         case reply = 4
+        case options = 5
     }
 
-    private(set) var value: UInt64
+    /// 0 for a state to which nothing has happened.
+    private(set) var value: UInt64 = 0
 
-    init(value: UInt64) { self.value = value }
+    init(value: UInt64 = 0) { self.value = value }
 
-    /// The digest of a state to which nothing has happened: that of its limits.
-    init(limits: KeyValueLimits) {
-        value = limits.fields.reduce(0) { RandomSource.mix($0 &+ RandomSource.mix($1 &+ 1)) }
+    /// The options that the entry of that index has put in force.
+    mutating func add(_ options: ReplicatedOptions, index: UInt64) {
+        let content = options.values.reduce(0) { RandomSource.mix($0 &+ RandomSource.mix($1 &+ 1)) }
+        add(.options, revision: index, content: content)
     }
 
     mutating func add(_ kind: Kind, revision: UInt64, _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {

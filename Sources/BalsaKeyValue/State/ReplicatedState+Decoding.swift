@@ -36,23 +36,18 @@ extension ReplicatedState {
         )
         let digest = MutationDigest(value: try reader.uint64("digest"))
         let mark = try reader.uint64("retention mark")
+        let revision = try reader.uint64("options revision")
+        guard revision <= position.index else { throw DecodingError(.inconsistent, "options revision", at: 48) }
         let start = reader.offset
-        guard let limits = KeyValueLimits(fields: try ReplicatedState.fields(from: &reader)) else {
-            throw DecodingError(.outOfBounds, "limits", at: start)
-        }
-        self.init(limits: limits)
+        let options = try ReplicatedOptions(decoding: &reader)
+        guard options.fault == nil else { throw DecodingError(.outOfBounds, "options", at: start) }
+        self.init(options: options, revision: revision)
         self.position = position
         self.digest = digest
         retention = try ReplicatedState.retention(from: &reader, mark: mark, position: position)
         try readSessions(from: &reader)
         try reader.skip(4, "checksum")
         try reader.finish("state")
-    }
-
-    private static func fields(from reader: inout ByteReader) throws(BalsaPlatform.DecodingError) -> [UInt64] {
-        var fields: [UInt64] = []
-        for _ in 0..<KeyValueLimits.fieldCount { fields.append(try reader.uint64("limits")) }
-        return fields
     }
 
     private static func retention(
@@ -92,8 +87,8 @@ extension ReplicatedState {
             sessions.insert(session)
             last = session
         }
-        guard sessions.count <= limits.maxSessions,
-            sessions.replyCount <= limits.maxReplyBytes / ReplyWindow.replyByteCount
+        guard sessions.count <= options.maxSessions,
+            sessions.replyCount <= options.maxReplyBytes / ReplyWindow.replyByteCount
         else {
             throw DecodingError(.inconsistent, "sessions", at: reader.offset)
         }
@@ -105,9 +100,14 @@ extension ReplicatedState {
         var session = SessionTable.Session(
             id: try reader.uint64("session"),
             lastIndex: try reader.uint64("last index"),
-            lastStamp: try reader.uint64("last stamp")
+            lastStamp: try reader.uint64("last stamp"),
+            lowest: try reader.uint64("lowest number"),
+            window: UInt64(try reader.uint32("window"))
         )
-        session.lowest = try reader.uint64("lowest number")
+        // The replies of each session fit into what all may take.
+        guard session.window >= 1, session.window <= UInt64(options.maxReplyBytes / ReplyWindow.replyByteCount) else {
+            throw DecodingError(.outOfBounds, "window", at: reader.offset - 4)
+        }
         var lastNumber: UInt64?
         for _ in 0..<(try reader.uint32("replies")) {
             let offset = reader.offset
@@ -117,7 +117,7 @@ extension ReplicatedState {
             let revision = try reader.uint64("revision")
             let value = Int64(bitPattern: try reader.uint64("value"))
             let isInOrder = lastNumber.map { $0 < number } ?? true
-            guard isInOrder, number >= session.lowest, number - session.lowest < UInt64(limits.sessionWindow),
+            guard isInOrder, number >= session.lowest, number - session.lowest < session.window,
                 outcome.isKnown, flags <= 1, flags == 1 || value == 0, revision <= session.lastIndex
             else {
                 throw DecodingError(.inconsistent, "reply", at: offset)

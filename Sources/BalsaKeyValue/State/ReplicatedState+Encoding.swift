@@ -4,21 +4,22 @@ import BalsaPlatform
 extension ReplicatedState {
     static let magic: UInt32 = 0x5356_4b42  // "BKVS" on disk
     static let version: UInt16 = 1
-    /// The bytes before the samples: magic, version, reserved, position, digest, mark, limits.
-    static let headerByteCount = 8 + 5 * 8 + 9 * 8
+    /// The bytes before the samples: magic, version, reserved, position, digest, mark, revision of the options,
+    /// options.
+    static let headerByteCount = 8 + 6 * 8 + ReplicatedOptions.encodedByteCount
     static let sampleByteCount = 16
     /// The bytes of a session without its replies.
-    static let sessionByteCount = 36
+    static let sessionByteCount = 40
     /// The longest encoded state, in bytes: what the engine takes with a seal.
     static let maxEncodedBytes = SealRecord.maxSystemStateBytes
 
-    /// The longest encoded state under the limits, in bytes; nil where it would be longer than can be counted.
-    static func encodedByteCountBound(_ limits: KeyValueLimits) -> Int? {
-        let samples = Int(clamping: RetentionMark.maxSamples(limits)).multipliedReportingOverflow(by: sampleByteCount)
-        let sessions = limits.maxSessions.multipliedReportingOverflow(by: sessionByteCount)
+    /// The longest encoded state under the options, in bytes; nil where it would be longer than can be counted.
+    static func encodedByteCountBound(_ options: ReplicatedOptions) -> Int? {
+        let samples = Int(clamping: RetentionMark.maxSamples(options)).multipliedReportingOverflow(by: sampleByteCount)
+        let sessions = options.maxSessions.multipliedReportingOverflow(by: sessionByteCount)
         guard !samples.overflow, !sessions.overflow else { return nil }
         var sum = headerByteCount + 4 + 4 + 4
-        for part in [samples.partialValue, sessions.partialValue, limits.maxReplyBytes] {
+        for part in [samples.partialValue, sessions.partialValue, options.maxReplyBytes] {
             let (next, overflow) = sum.addingReportingOverflow(part)
             if overflow { return nil }
             sum = next
@@ -35,9 +36,11 @@ extension ReplicatedState {
         try writer.uint32(ReplicatedState.magic, "magic")
         try writer.uint16(ReplicatedState.version, "version")
         try writer.uint16(0, "reserved")
-        for field in [position.index, position.term, position.stamp, digest.value, retention.index] + limits.fields {
-            try writer.uint64(field, "header")
-        }
+        let header = [
+            position.index, position.term, position.stamp, digest.value, retention.index, optionsRevision,
+        ]
+        for field in header { try writer.uint64(field, "header") }
+        try writer.bytes(options.encoded, "options")
         try writer.uint32(UInt32(retention.samples.count), "samples")
         for sample in retention.samples {
             try writer.uint64(sample.stamp, "sample stamp")
@@ -59,6 +62,7 @@ extension ReplicatedState {
         try writer.uint64(session.lastIndex, "last index")
         try writer.uint64(session.lastStamp, "last stamp")
         try writer.uint64(session.lowest, "lowest number")
+        try writer.uint32(UInt32(session.window), "window")
         try writer.uint32(UInt32(session.replies.count), "replies")
         for stored in session.replies.replies {
             try writer.uint64(stored.number, "number")

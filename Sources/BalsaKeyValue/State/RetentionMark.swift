@@ -23,26 +23,43 @@ struct RetentionMark: Equatable {
     }
 
     /// How many samples there can be: those that are not old enough, the newest that is, and the one just taken.
-    static func maxSamples(_ limits: KeyValueLimits) -> UInt64 {
-        limits.retainedNanoseconds / max(limits.retentionSampleNanoseconds, 1) + 2
+    static func maxSamples(_ options: ReplicatedOptions) -> UInt64 {
+        options.retainedNanoseconds / max(options.retentionSampleNanoseconds, 1) + 2
     }
 
     /// Takes note of an entry.
-    mutating func advance(index: UInt64, stamp: UInt64, limits: KeyValueLimits) {
-        if let last = samples.last, stamp - last.stamp < limits.retentionSampleNanoseconds {
+    mutating func advance(index: UInt64, stamp: UInt64, options: ReplicatedOptions) {
+        if let last = samples.last, stamp - last.stamp < options.retentionSampleNanoseconds {
             // The last sample stands for this entry as well: it says a little less than is true.
         } else {
             samples.append(Sample(stamp: stamp, index: index))
         }
-        if stamp >= limits.retainedNanoseconds {
-            let cutoff = stamp - limits.retainedNanoseconds
-            let current = samples.partition(above: cutoff)
-            if current > 0 {
-                self.index = max(self.index, samples[current - 1].index)
-                samples.removeFirst(current - 1)
-            }
+        if let old = dropOldSamples(stamp, options) { self.index = max(self.index, old.index) }
+        if index > options.retainedRevisions { self.index = max(self.index, index - options.retainedRevisions) }
+    }
+
+    /// Drops what other options need no more, at the time `stamp`. The mark stays: it moves with the entries that
+    /// follow.
+    ///
+    /// A sample that is closer to the one before it than the new distance goes. The one before stands for its entries
+    /// too, and says a little less than is true.
+    mutating func change(_ options: ReplicatedOptions, stamp: UInt64) {
+        var kept: [Sample] = []
+        for sample in samples {
+            if let last = kept.last, sample.stamp - last.stamp < options.retentionSampleNanoseconds { continue }
+            kept.append(sample)
         }
-        if index > limits.retainedRevisions { self.index = max(self.index, index - limits.retainedRevisions) }
+        samples = kept
+        _ = dropOldSamples(stamp, options)
+    }
+
+    /// Drops all samples that are as old as the retained time, but for the newest of them, which is returned.
+    private mutating func dropOldSamples(_ stamp: UInt64, _ options: ReplicatedOptions) -> Sample? {
+        guard stamp >= options.retainedNanoseconds else { return nil }
+        let current = samples.partition(above: stamp - options.retainedNanoseconds)
+        guard current > 0 else { return nil }
+        samples.removeFirst(current - 1)
+        return samples[0]
     }
 }
 

@@ -66,8 +66,8 @@ struct Judges {
     var processes = ProcessCheck()
 
     /// - Parameter members: how many there are; one machine more may run on a copy of a member's disk.
-    init(members: Int, limits: KeyValueLimits) {
-        requests = RequestLedger(limits: limits)
+    init(members: Int) {
+        requests = RequestLedger()
         records = Array(repeating: Record(), count: members + 2)
     }
 
@@ -316,7 +316,12 @@ struct Judges {
             guard header.kind != .command else {
                 throw Violation(.equalReplies, "member \(id) did not reply to the command at \(index)", at: now)
             }
-            if index > requests.lastIndex { requests.skip(stamp: header.stamp) }
+            guard index > requests.lastIndex else { return }
+            if header.kind == .configuration, index == 1 {
+                try found(batch.payload(at: 1), stamp: header.stamp, by: id, at: now)
+            } else {
+                requests.skip(stamp: header.stamp)
+            }
             return
         }
         guard header.kind == .command else {
@@ -333,6 +338,21 @@ struct Judges {
         }
         if let (invariant, sentence) = requests.note(command, reply, stamp: header.stamp) {
             throw Violation(invariant, sentence, at: now)
+        }
+    }
+
+    /// The first entry was applied, which puts the first options in force.
+    private mutating func found(
+        _ payload: Bytes,
+        stamp: UInt64,
+        by id: MemberID,
+        at now: TimeSpan
+    ) throws(Violation) {
+        do throws(BalsaPlatform.DecodingError) {
+            let founding = try FoundingEntry(decoding: payload)
+            requests.found(try ReplicatedOptions(decoding: founding.options), stamp: stamp)
+        } catch {
+            throw Violation(.memberState, "member \(id) applied an entry 1 that cannot be decoded: \(error)", at: now)
         }
     }
 

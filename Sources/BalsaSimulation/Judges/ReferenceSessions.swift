@@ -23,19 +23,29 @@ struct ReferenceSessions {
         var lastStamp: UInt64
         /// The lowest number whose reply the client still waits for.
         var lowest: UInt64 = 0
+        /// The window of the options under which it was opened.
+        let window: UInt64
         var replies: [(number: UInt64, reply: CommandReply)] = []
     }
 
     /// The bytes that a stored reply counts, as `Docs/SystemStateFormat.md` says.
     private static let replyBytes = 26
 
-    private let limits: KeyValueLimits
+    private var options: ReplicatedOptions
     /// The logical time. It never falls.
     private var now: UInt64 = 0
     /// The least recently used first.
     private var sessions: [Session] = []
 
-    init(limits: KeyValueLimits) { self.limits = limits }
+    init(options: ReplicatedOptions) { self.options = options }
+
+    /// Other options are in force. Sessions end whose own replies may not fit any more, then the least recently used,
+    /// until all others and their replies fit.
+    mutating func change(_ options: ReplicatedOptions) {
+        self.options = options
+        sessions.removeAll { Int($0.window) * ReferenceSessions.replyBytes > options.maxReplyBytes }
+        while sessions.count > options.maxSessions || byteCount > options.maxReplyBytes { sessions.removeFirst() }
+    }
 
     /// The names of the open sessions, the least recently used first.
     var open: [UInt64] { sessions.map(\.name) }
@@ -43,7 +53,7 @@ struct ReferenceSessions {
     /// An entry of that stamp is next. It ends the sessions that have rested longer than they may.
     mutating func advance(to stamp: UInt64) {
         now = max(now, stamp)
-        sessions.removeAll { now - $0.lastStamp > limits.sessionIdleNanoseconds }
+        sessions.removeAll { now - $0.lastStamp > options.sessionIdleNanoseconds }
     }
 
     /// Decides what must become of the command of the entry `index`.
@@ -51,8 +61,8 @@ struct ReferenceSessions {
         let name = command.identity.session.rawValue
         let number = command.identity.number
         if command.operation == .openSession {
-            if sessions.count == limits.maxSessions { sessions.removeFirst() }
-            sessions.append(Session(name: index, lastStamp: now))
+            if sessions.count == options.maxSessions { sessions.removeFirst() }
+            sessions.append(Session(name: index, lastStamp: now, window: UInt64(options.sessionWindow)))
             return .execute
         }
         if name == 0, command.operation != .closeSession { return .execute }
@@ -64,7 +74,7 @@ struct ReferenceSessions {
         session.lastStamp = now
         defer { sessions.append(session) }
         let lowest = command.lowestOutstanding
-        if number >= lowest, number - lowest >= UInt64(limits.sessionWindow) { return .refused(.windowExceeded) }
+        if number >= lowest, number - lowest >= session.window { return .refused(.windowExceeded) }
         session.lowest = max(session.lowest, lowest)
         session.replies.removeAll { $0.number < session.lowest }
         if number < session.lowest { return .refused(.requestTooOld) }
@@ -77,10 +87,10 @@ struct ReferenceSessions {
     mutating func store(_ reply: CommandReply, to command: Command) {
         guard command.operation != .openSession, command.operation != .closeSession, command.identity.session != .none
         else { return }
-        let last = sessions.count - 1
-        precondition(sessions[last].name == command.identity.session.rawValue, "the session was used last")
+        // A change of the options may have ended the session that sent it.
+        guard let last = sessions.indices.last, sessions[last].name == command.identity.session.rawValue else { return }
         sessions[last].replies.append((command.identity.number, reply))
-        while sessions.count > 1, byteCount > limits.maxReplyBytes { sessions.removeFirst() }
+        while sessions.count > 1, byteCount > options.maxReplyBytes { sessions.removeFirst() }
     }
 
     private var byteCount: Int {

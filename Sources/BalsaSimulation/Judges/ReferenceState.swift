@@ -72,11 +72,13 @@ struct ReferenceState {
 
     /// Why a command is refused for what it says, whatever the state; nil where it is not. Of several reasons a key that is
     /// too long comes first.
-    static func refusal(of operation: Command.Operation, _ limits: KeyValueLimits) -> CommandReply.Outcome? {
+    static func refusal(of operation: Command.Operation, _ options: ReplicatedOptions) -> CommandReply.Outcome? {
         var keys: [Bytes] = []
         var values: [Bytes] = []
         switch operation {
         case .openSession, .closeSession: break
+        case .changeOptions(let options, _):
+            do throws(KeyValueError) { try options.validate() } catch { return .invalidOptions }
         case .put(let key, let value), .append(let key, let value): (keys, values) = ([key], [value])
         case .delete(let key), .add(let key, _): keys = [key]
         case .deleteRange(let from, let to): keys = [from] + (to.map { [$0] } ?? [])
@@ -85,25 +87,35 @@ struct ReferenceState {
             if case .value(let value) = condition { values.append(value) }
             if case .put(let value) = change { values.append(value) }
         }
-        if keys.contains(where: { $0.count > limits.maxKeyBytes }) { return .keyTooLarge }
-        if values.contains(where: { $0.count > limits.maxValueBytes }) { return .valueTooLarge }
+        if keys.contains(where: { $0.count > options.maxKeyBytes }) { return .keyTooLarge }
+        if values.contains(where: { $0.count > options.maxValueBytes }) { return .valueTooLarge }
         if case .deleteRange(let from, let to?) = operation, !to.isEmpty, to < from { return .invalidRange }
         return nil
     }
 
     /// Executes a command and returns what its caller must be told.
     ///
-    /// - Parameter revision: the index of its entry, above every one before.
-    mutating func execute(_ operation: Command.Operation, at revision: UInt64, _ limits: KeyValueLimits) -> CommandReply
-    {
-        if let refusal = ReferenceState.refusal(of: operation, limits) {
+    /// - Parameters:
+    ///   - revision: the index of its entry, above every one before.
+    ///   - entry: the options in force. The caller puts in force those of a change that is *applied*.
+    mutating func execute(
+        _ operation: Command.Operation,
+        at revision: UInt64,
+        _ entry: ReplicatedOptionsEntry
+    ) -> CommandReply {
+        let options = entry.options
+        if let refusal = ReferenceState.refusal(of: operation, options) {
             return CommandReply(refusal, revision: revision)
         }
         switch operation {
         case .openSession:
-            return CommandReply(.sessionOpened, revision: revision)
+            return CommandReply(.sessionOpened, revision: revision, number: Int64(options.sessionWindow))
         case .closeSession:
             break
+        case .changeOptions(_, let expected):
+            guard expected == entry.revision else {
+                return CommandReply(.conditionFailed, revision: revision, number: Int64(entry.revision))
+            }
         case .put(let key, let value):
             set(key, value, at: revision)
         case .delete(let key):
@@ -129,7 +141,7 @@ struct ReferenceState {
             }
         case .append(let key, let bytes):
             let value = [UInt8](value(of: key, at: revision)?.value ?? Bytes()) + [UInt8](bytes)
-            guard value.count <= limits.maxValueBytes else { return CommandReply(.valueTooLarge, revision: revision) }
+            guard value.count <= options.maxValueBytes else { return CommandReply(.valueTooLarge, revision: revision) }
             set(key, Bytes(value), at: revision)
         case .add(let key, let amount):
             return add(amount, to: key, at: revision)

@@ -11,7 +11,10 @@ struct RequestLedger {
     /// The state that follows from what was executed.
     private(set) var state = ReferenceState()
     private var sessions: ReferenceSessions
-    private let limits: KeyValueLimits
+    /// The options in force behind the last entry.
+    private(set) var options: ReplicatedOptionsEntry
+    /// All options that were ever in force.
+    private var history: [ReplicatedOptions]
     private struct Answered {
         var identity: RequestIdentity
         var reply: CommandReply
@@ -31,10 +34,19 @@ struct RequestLedger {
     private(set) var tooOld = 0
     /// How many requests were told that their number is too high.
     private(set) var beyondWindow = 0
+    /// How many changes of the options took effect.
+    private(set) var optionsChanged = 0
+    /// How many changes of the options expected another revision.
+    private(set) var optionConflicts = 0
 
-    init(limits: KeyValueLimits) {
-        self.limits = limits
-        sessions = ReferenceSessions(limits: limits)
+    /// The highest mark that each index may have. From index 1; it never falls.
+    private var marks: [UInt64] = []
+
+    /// - Parameter options: those in force before the first entry, which in a run no command meets.
+    init(options: ReplicatedOptions = ReplicatedOptions()) {
+        self.options = ReplicatedOptionsEntry(options: options, revision: 0)
+        history = [options]
+        sessions = ReferenceSessions(options: options)
     }
 
     /// The highest index that was noted.
@@ -42,23 +54,48 @@ struct RequestLedger {
 
     /// Notes that the next entry is no command.
     mutating func skip(stamp: UInt64) {
-        stamps.append(max(stamp, stamps.last ?? 0))
-        sessions.advance(to: stamp)
+        advance(stamp)
         replies.append(nil)
     }
 
-    /// The highest revision below which a member that has applied through `applied` may refuse reads: what lies further
-    /// back than the retained revisions or the retained time.
+    /// Notes that the next entry is the first, which puts options in force.
+    mutating func found(_ options: ReplicatedOptions, stamp: UInt64) {
+        skip(stamp: stamp)
+        change(options)
+    }
+
+    private mutating func advance(_ stamp: UInt64) {
+        stamps.append(max(stamp, stamps.last ?? 0))
+        marks.append(max(marks.last ?? 0, mark))
+        sessions.advance(to: stamp)
+    }
+
+    private mutating func change(_ changed: ReplicatedOptions) {
+        options = ReplicatedOptionsEntry(options: changed, revision: lastIndex)
+        if lastIndex == 1 { history = [] }
+        history.append(changed)
+        sessions.change(changed)
+    }
+
+    /// The highest revision below which a member that has applied through `applied` may refuse reads: what lay further
+    /// back than the retained revisions or the retained time at some entry, under the options in force before it.
     func highestRetentionMark(at applied: LogIndex) -> UInt64 {
         guard applied >= 1, applied <= lastIndex else { return 0 }
-        let byCount = applied > limits.retainedRevisions ? applied - limits.retainedRevisions : 0
-        let stamp = stamps[Int(applied) - 1]
-        guard stamp >= limits.retainedNanoseconds else { return byCount }
+        return marks[Int(applied) - 1]
+    }
+
+    /// What lies too far back at the last of ``stamps``, under the present options.
+    private var mark: UInt64 {
+        let (applied, options) = (stamps.count, options.options)
+        let retained = options.retainedRevisions
+        let byCount = UInt64(applied) > retained ? UInt64(applied) - retained : 0
+        let stamp = stamps[applied - 1]
+        guard stamp >= options.retainedNanoseconds else { return byCount }
         // How many indexes are older than the retained time.
-        var (low, high) = (0, Int(applied))
+        var (low, high) = (0, applied)
         while low < high {
             let middle = (low + high) / 2
-            if stamps[middle] <= stamp - limits.retainedNanoseconds { low = middle + 1 } else { high = middle }
+            if stamps[middle] <= stamp - options.retainedNanoseconds { low = middle + 1 } else { high = middle }
         }
         return max(byCount, UInt64(low))
     }
@@ -76,20 +113,22 @@ struct RequestLedger {
     }
 
     /// Whether a member may refuse the command before it enters the log, because of what the command itself says.
-    func isRefused(_ command: Command) -> Bool { ReferenceState.refusal(of: command.operation, limits) != nil }
+    /// A leader may not have applied the last options yet.
+    func isRefused(_ command: Command) -> Bool {
+        history.contains { ReferenceState.refusal(of: command.operation, $0) != nil }
+    }
 
     /// Notes the command at the next index and the first reply to it. Returns the invariant and a sentence where that
     /// reply is wrong.
     mutating func note(_ command: Command, _ reply: CommandReply, stamp: UInt64) -> (Invariant, String)? {
         let index = lastIndex + 1
         let name = command.identity
+        advance(stamp)
         replies.append(Answered(identity: name, reply: reply))
-        stamps.append(max(stamp, stamps.last ?? 0))
         let isRefused = RequestLedger.refusals.contains(reply.outcome)
         if name.session != .none, reply.revision == index, !isRefused, let first = executed[name] {
             return (.exactlyOnce, "\(name) was executed at index \(first.revision) and again at index \(index)")
         }
-        sessions.advance(to: stamp)
         switch sessions.admit(command, at: index) {
         case .refused(let outcome):
             count(outcome)
@@ -100,7 +139,15 @@ struct RequestLedger {
         case .execute:
             break
         }
-        let expected = state.execute(command.operation, at: index, limits)
+        let expected = state.execute(command.operation, at: index, options)
+        if case .changeOptions(let changed, _) = command.operation {
+            if expected.outcome == .applied {
+                change(changed)
+                optionsChanged += 1
+            } else if expected.outcome == .conditionFailed {
+                optionConflicts += 1
+            }
+        }
         sessions.store(expected, to: command)
         executed.insert(expected, for: name)
         guard reply.revision == index, !isRefused else {

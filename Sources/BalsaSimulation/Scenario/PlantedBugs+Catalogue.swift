@@ -24,6 +24,8 @@ public struct PlantedBug: Sendable {
             case firstBootDisturbed = "first boot disturbed"
             /// The digest of one member's state is altered, and nothing else goes wrong.
             case oneDigestAltered = "one digest altered"
+            /// Members are opened with different replicated options, and clients change them.
+            case optionsDiffer = "options differ"
         }
 
         /// How many members there are.
@@ -53,7 +55,11 @@ public struct PlantedBug: Sendable {
             case .smallState: scenario.compactOften()
             case .firstBootDisturbed: scenario.disturbFirstBoot()
             case .oneDigestAltered: scenario.alterOneDigest()
+            case .optionsDiffer: break
             }
+            // Each of the other errors is looked for under options that stay, so that what hits it is its own setting.
+            scenario.proposals = change == .optionsDiffer ? 1 + seed : 0
+            scenario.optionChanges = change == .optionsDiffer ? 5 : 0
             return scenario
         }
     }
@@ -133,7 +139,7 @@ public struct PlantedRecord: Equatable, Sendable {
 
 extension PlantedBugs {
     /// The errors, in the order of their bits.
-    public static let catalogue: [PlantedBug] = core + state + files + divergence
+    public static let catalogue: [PlantedBug] = core + state + files + divergence + options
 
     /// The error of that name.
     public init?(name: String) {
@@ -243,6 +249,19 @@ extension PlantedBugs {
                 + "missing.",
             .equalStates
         ),
+    ]
+
+    private static let options = [
+        PlantedBug(
+            "local-limits",
+            .localLimits,
+            "A member compares values with the limit that it was opened with, and not with the replicated one. What it "
+                + "replies to a value between the two is another answer than that of the others.",
+            .certificate,
+            .equalReplies,
+            reason: "the first member to apply the command is compared with the model, the others with the first",
+            setting: .init(change: .optionsDiffer)
+        )
     ]
 
     private static let files = [

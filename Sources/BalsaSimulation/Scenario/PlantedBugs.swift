@@ -38,6 +38,7 @@ public struct PlantedBugs: OptionSet, Sendable {
     static let otherValuesOnOneMember = PlantedBugs(rawValue: 1 << 19)
     static let divergenceIgnored = PlantedBugs(rawValue: 1 << 20)
     static let lastEntryForgotten = PlantedBugs(rawValue: 1 << 21)
+    static let localLimits = PlantedBugs(rawValue: 1 << 22)
 
     /// Those that lie in the core; the bits of the first seven are the same.
     var raft: RaftPlantedBugs {
@@ -65,6 +66,7 @@ public struct PlantedBugs: OptionSet, Sendable {
         var bugs: KeyValuePlantedBugs = []
         if contains(.deduplicationOff) { bugs.insert(.deduplicationOff) }
         if contains(.sessionsLostInCheckpoint) { bugs.insert(.sessionsLostInCheckpoint) }
+        if contains(.localLimits) { bugs.insert(.localLimits) }
         if contains(.replayFromWrongIndex) { bugs.insert(.replaysBehindTheWrongEntry) }
         if contains(.otherValuesOnOneMember) { bugs.insert(.writesOtherValues) }
         return bugs

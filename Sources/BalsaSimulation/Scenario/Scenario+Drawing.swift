@@ -29,6 +29,14 @@ extension Scenario {
         var identity = root.fork()
         drawIdentityFaults(&identity)
         drawAlteredDigest()
+        var options = root.fork()
+        drawOptions(&options)
+    }
+
+    /// Whether members propose different replicated options, and how often these change.
+    private mutating func drawOptions(_ random: inout RandomSource) {
+        proposals = random.chance(2, in: 3) ? 1 + random.next() >> 17 : 0
+        optionChanges = UInt64(random.pick([0, 5, 20]))
     }
 
     private mutating func drawWorld(_ random: inout RandomSource) {

@@ -77,6 +77,8 @@ private let scenarioFields: [ScenarioField] = [
         { $0.sessionIdle.nanoseconds = $1 }
     ),
     ScenarioField("retained-revisions", 0...1 << 40, { $0.retainedRevisions }, { $0.retainedRevisions = $1 }),
+    ScenarioField("proposals", 0...1 << 48, { $0.proposals }, { $0.proposals = $1 }),
+    ScenarioField("option-changes", 0...1000, { $0.optionChanges }, { $0.optionChanges = $1 }),
 ]
 
 extension Scenario {

@@ -109,6 +109,10 @@ public struct Scenario: Equatable, Sendable {
     public var sessionIdle: TimeSpan = .seconds(3600)
     /// How many revisions can be read back.
     public var retainedRevisions: UInt64 = 100
+    /// Decides by how much the options differ that the members are opened with; 0 where all propose the same.
+    public var proposals: UInt64 = 0
+    /// How often, in a thousand, a client changes the replicated options instead of what it would do.
+    public var optionChanges: UInt64 = 0
 
     /// What goes wrong, in the order of time.
     public var faults: [Fault] = []
@@ -155,18 +159,33 @@ public struct Scenario: Equatable, Sendable {
 }
 
 extension Scenario {
-    /// The limits of a member's key-value machine.
+    /// The replicated options from which proposals and changes are drawn.
+    var replicatedOptions: ReplicatedOptions {
+        var options = ReplicatedOptions()
+        options.maxSessions = Int(maxSessions)
+        options.sessionIdleNanoseconds = sessionIdle.nanoseconds
+        options.retainedRevisions = retainedRevisions
+        // So small that appended values, sessions and their replies meet them.
+        options.maxValueBytes = 1024
+        options.sessionWindow = 16
+        options.maxReplyBytes = 26 * max(16, 2 * Int(maxSessions))
+        return options
+    }
+
+    /// The replicated options that a member is opened with.
+    func proposal(of member: MemberID) -> ReplicatedOptions {
+        guard proposals > 0 else { return replicatedOptions }
+        var random = RandomSource(seed: RandomSource.mix(proposals ^ member << 32))
+        var options = replicatedOptions
+        for _ in 0..<3 { options.vary(&random) }
+        return options
+    }
+
+    /// The local options of a member's key-value machine.
     ///
     /// - Parameter member: which one, where it matters: an error may be planted in one of them alone.
     func keyValueOptions(_ bugs: PlantedBugs, of member: MemberID = 0) -> KeyValueOptions {
         var options = KeyValueOptions()
-        options.limits.maxSessions = Int(maxSessions)
-        options.limits.sessionIdleNanoseconds = sessionIdle.nanoseconds
-        options.limits.retainedRevisions = retainedRevisions
-        // So small that appended values, sessions and their replies meet them.
-        options.limits.maxValueBytes = 1024
-        options.limits.sessionWindow = 16
-        options.limits.maxReplyBytes = 26 * max(16, 2 * Int(maxSessions))
         options.engine.memtableBytes = Int(memtableBytes)
         options.engine.blockBytes = Int(blockBytes)
         options.engine.tableBytes = Int(tableBytes)
@@ -182,6 +201,26 @@ extension Scenario {
         options.plantedBugs = bugs.keyValue
         if member != 1 + seed % max(members, 1) { options.plantedBugs.remove(.writesOtherValues) }
         return options
+    }
+}
+
+extension ReplicatedOptions {
+    /// Changes an option to another valid value: small, so that what clients do meets it.
+    mutating func vary(_ random: inout RandomSource) {
+        switch random.below(8) {
+        case 0: maxKeyBytes = Int(random.pick([64, 512, 4 << 10]))
+        case 1: maxValueBytes = Int(random.pick([128, 640, 1024, 2048]))
+        case 2: maxSessions = Int(random.pick([3, 8, 100]))
+        case 3:
+            sessionWindow = Int(random.pick([8, 16, 32]))
+            maxReplyBytes = max(maxReplyBytes, 26 * sessionWindow)
+        case 4: maxReplyBytes = 26 * max(sessionWindow, Int(random.pick([16, 64, 200])))
+        case 5: sessionIdleNanoseconds = random.pick([5, 60, 3600]) * 1_000_000_000
+        case 6: retainedRevisions = random.pick([0, 5, 50, 500])
+        default:
+            retainedNanoseconds = random.pick([2, 20, 600]) * 1_000_000_000
+            retentionSampleNanoseconds = random.pick([100_000_000, 1_000_000_000])
+        }
     }
 }
 

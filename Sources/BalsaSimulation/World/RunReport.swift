@@ -63,6 +63,12 @@ public struct RunCounters: Equatable, Sendable {
     public internal(set) var requestsTooOld = 0
     /// Requests that were told that their number is too high.
     public internal(set) var windowsExceeded = 0
+    /// Changes of the replicated options that took effect.
+    public internal(set) var optionsChanged = 0
+    /// Changes of the replicated options that expected another revision than that of those in force.
+    public internal(set) var optionConflicts = 0
+    /// Openings with other replicated options than were in force.
+    public internal(set) var proposalsDiffering = 0
     /// Commands that a follower passed on to the leader.
     public internal(set) var commandsForwarded = 0
     /// Memtables that were flushed.
@@ -147,6 +153,8 @@ public struct RunCounters: Equatable, Sendable {
             ("frames-refused", framesRefused), ("members-refused", membersRefused),
             ("openings-asked-for", openingsAskedFor), ("windows-exceeded", windowsExceeded),
             ("states-diverged", statesDiverged), ("rebuilt", statesRebuilt),
+            ("options-changed", optionsChanged), ("option-conflicts", optionConflicts),
+            ("proposals-differing", proposalsDiffering),
         ]
         return list
     }
@@ -169,6 +177,9 @@ public struct RunCounters: Equatable, Sendable {
         sessionsExpired += other.sessionsExpired
         requestsTooOld += other.requestsTooOld
         windowsExceeded += other.windowsExceeded
+        optionsChanged += other.optionsChanged
+        optionConflicts += other.optionConflicts
+        proposalsDiffering += other.proposalsDiffering
         commandsForwarded += other.commandsForwarded
         flushes += other.flushes
         compactions += other.compactions

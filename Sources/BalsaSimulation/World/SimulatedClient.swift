@@ -27,6 +27,10 @@ struct SimulatedClient {
     var pending: Pending?
     /// The session; nil where one has to be opened first.
     var session: SessionID?
+    /// How far the numbers of the session may run ahead.
+    var window: UInt64 = 1
+    /// The revision of the options that the client was told last.
+    var optionsRevision: UInt64 = 1
     /// The number of the last command of the session.
     var lastNumber: UInt64 = 0
     /// Counts the attempts of all operations; an answer to another than the last is not heard.

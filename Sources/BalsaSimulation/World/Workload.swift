@@ -11,17 +11,14 @@ struct Workload {
     private let keys: UInt64
     private let valueBytes: UInt64
     private let putsOnly: Bool
-    private let limits: KeyValueLimits
+    private let optionChanges: UInt64
 
     init(_ scenario: Scenario) {
         keys = scenario.keys
         valueBytes = scenario.valueBytes
         putsOnly = scenario.load == 1
-        limits = scenario.keyValueOptions([]).limits
+        optionChanges = scenario.optionChanges
     }
-
-    /// How far the numbers of a session may run ahead.
-    var window: UInt64 { UInt64(limits.sessionWindow) }
 
     static func register(_ number: UInt64) -> Bytes { Bytes("k\(number)") }
     private static func other(_ number: UInt64) -> Bytes { Bytes("x\(number)") }
@@ -32,9 +29,13 @@ struct Workload {
         case question(CallLog.Question)
     }
 
-    func draw(_ client: inout SimulatedClient) -> Draw {
+    /// - Parameter options: those in force, as far as the log is known.
+    func draw(_ client: inout SimulatedClient, _ options: ReplicatedOptions) -> Draw {
         let key = Workload.register(client.random.below(keys))
         if putsOnly { return .operation(.put(key: key, value: value(&client)), inSession: true) }
+        if optionChanges > 0, client.random.chance(optionChanges, in: 1000) {
+            return .operation(change(of: options, &client), inSession: client.random.chance(7, in: 8))
+        }
         switch client.random.below(100) {
         case 0..<31: return .question(.get(key, .linearizable))
         case 31..<34: return .question(.get(key, .local))
@@ -43,7 +44,7 @@ struct Workload {
         case 42..<44: return .question(.scan(scan(&client), .local))
         case 44..<46: return .question(.scan(scan(&client), .atLeast(client.highestIndex)))
         case 46: return .operation(.closeSession, inSession: true)
-        case 47: return .operation(refused(&client), inSession: true)
+        case 47: return .operation(refused(&client, options), inSession: true)
         case 48..<51: return .operation(.delete(key: key), inSession: true)
         case 51..<54: return .operation(range(&client), inSession: true)
         case 54..<70: return .operation(.put(key: key, value: value(&client)), inSession: true)
@@ -84,7 +85,7 @@ struct Workload {
     }
 
     /// What a member refuses for what it says.
-    private func refused(_ client: inout SimulatedClient) -> Command.Operation {
+    private func refused(_ client: inout SimulatedClient, _ limits: ReplicatedOptions) -> Command.Operation {
         let key = Workload.other(client.random.below(keys))
         let long = Bytes([UInt8](repeating: 0x78, count: limits.maxKeyBytes + 1))
         let large = Bytes([UInt8](repeating: 0x79, count: limits.maxValueBytes + 1))
@@ -95,6 +96,15 @@ struct Workload {
         case 3: return .compareAndSet(key: key, condition: .value(large), then: .delete)
         default: return .deleteRange(from: "x1", to: "x0")
         }
+    }
+
+    /// A change of the options, which expects the revision that the client was told last: often an old one. Sometimes
+    /// of options that cannot be.
+    private func change(of options: ReplicatedOptions, _ client: inout SimulatedClient) -> Command.Operation {
+        var changed = options
+        changed.vary(&client.random)
+        if client.random.chance(1, in: 10) { changed.maxReplyBytes = 26 * changed.sessionWindow - 1 }
+        return .changeOptions(changed, expecting: client.optionsRevision)
     }
 
     private func compareAndSet(_ key: Bytes, _ client: inout SimulatedClient) -> Command.Operation {

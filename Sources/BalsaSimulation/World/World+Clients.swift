@@ -68,7 +68,7 @@ extension World {
             let nonce = clients[client].random.next()
             return .command(Command(identity: RequestIdentity(session: .none, number: nonce), operation: .openSession))
         }
-        switch workload.draw(&clients[client]) {
+        switch workload.draw(&clients[client], judges.requests.options.options) {
         case .question(let question):
             return question
         case .operation(let operation, let inSession):
@@ -88,7 +88,7 @@ extension World {
         let next = clients[client].lastNumber + 1
         if operation != .closeSession, clients[client].random.chance(1, in: 50) {
             lowest = next
-            number = next + workload.window - clients[client].random.below(2)
+            number = next + clients[client].window - clients[client].random.below(2)
         } else {
             lowest = next - min(next - 1, clients[client].random.below(4))
             number = next
@@ -296,9 +296,12 @@ extension World {
             if case .command(let command) = pending.question {
                 if command.operation == .openSession {
                     clients[client].session = SessionID(rawValue: reply.revision)
+                    clients[client].window = UInt64(reply.number ?? 1)
                     clients[client].lastNumber = 0
                 } else if command.operation == .closeSession {
                     clients[client].session = nil
+                } else if case .changeOptions = command.operation, reply.outcome != .invalidOptions {
+                    clients[client].optionsRevision = reply.number.map { UInt64($0) } ?? reply.revision
                 }
             }
             judges.acknowledged(reply.revision)

@@ -29,6 +29,7 @@ extension World {
                 fileSystem: process.files,
                 provider: KeyValueProvider(
                     options: scenario.keyValueOptions(bugs, of: member.name),
+                    proposal: scenario.proposal(of: member.name),
                     seed: RandomSource.mix(setup(of: member).seed)
                 ),
                 at: process.clock(at: now),
@@ -301,6 +302,10 @@ extension World {
             trace.record("retrying", member: member.id, at: now, reason)
         case .damagedCopy(let sentence):
             trace.record("damaged-copy", member: member.id, at: now, sentence)
+        case .optionsDiffer(let differences):
+            let text = differences.map(\.description).joined(separator: "; ")
+            trace.record("options-differ", member: member.id, at: now, text)
+            counters.proposalsDiffering += 1
         case .undecodable(let error):
             judge { try judges.processes.cannotDecode(member.id, "\(error)", at: now) }
         case .failed(let error):

@@ -111,7 +111,7 @@ final class World {
             SimulatedClient(number: $0, random: random.fork(), answersOwed: owed)
         }
         workload = Workload(scenario)
-        judges = Judges(members: Int(scenario.members), limits: scenario.keyValueOptions(bugs).limits)
+        judges = Judges(members: Int(scenario.members))
         trace = Trace(write: traceLine)
     }
 

@@ -101,6 +101,41 @@ final class MemberRequestTests: XCTestCase {
         withExtendedLifetime(reserved) {}
     }
 
+    func testRequests_options_areReadAndChangedAtARevision() throws {
+        let reserved = try startMember()
+        let first = try answer("1 options")
+        XCTAssertTrue(first.hasPrefix("1 options 1 maxKeyBytes=4096 maxValueBytes=1048576 maxSessions=10000 "), first)
+        let changed = try revision("2 change-options 1 maxValueBytes=8 retainedRevisions=7")
+        let second = try answer("3 options")
+        XCTAssertTrue(second.hasPrefix("3 options \(changed) maxKeyBytes=4096 maxValueBytes=8 "), second)
+        XCTAssertTrue(second.contains(" retainedRevisions=7 "), second)
+        XCTAssertEqual(
+            try answer("4 put k ninebytes"),
+            "4 error not-applied too large: a value of 9 bytes; `ReplicatedOptions.maxValueBytes` is 8"
+        )
+        XCTAssertEqual(
+            try answer("5 change-options 1 maxValueBytes=100"),
+            "5 error not-applied conflict: the options in force are of revision \(changed), and 1 was expected: "
+                + "read them again"
+        )
+        XCTAssertEqual(
+            try answer("6 change-options \(changed) maxValueBytes=7"),
+            "6 error not-applied invalid: maxValueBytes must be 8 to 268435456, not 7"
+        )
+        XCTAssertEqual(
+            try answer("7 change-options \(changed) maxValueBytes=few"),
+            "7 error not-applied invalid: maxValueBytes is a number from 0, not 'few'"
+        )
+        let unknown = try answer("8 change-options \(changed) maxvaluebytes=9")
+        XCTAssertTrue(unknown.hasPrefix("8 error not-applied invalid: 'maxvaluebytes=9' is no option"), unknown)
+        XCTAssertEqual(
+            try answer("9 change-options now maxValueBytes=9"),
+            "9 error not-applied invalid: change-options takes the revision of the options in force first"
+        )
+        XCTAssertEqual(try answer("10 options").dropFirst(3), second.dropFirst(2), "nothing has changed")
+        withExtendedLifetime(reserved) {}
+    }
+
     func testRequests_thatAreNone_areRefusedWithASentence() throws {
         let reserved = try startMember()
         for (request, sentence) in [

@@ -34,7 +34,7 @@ final class CommandReplyTests: XCTestCase {
                 try CommandReply(decoding: Bytes([UInt8](bytes) + [0]))
             }
         }
-        for outcome in [0, 12] as [UInt8] {
+        for outcome in [0, 13] as [UInt8] {
             assertRefused(.outOfBounds, "outcome", at: 1) {
                 try CommandReply(decoding: CommandReply(.init(rawValue: outcome), revision: 1).encoded())
             }

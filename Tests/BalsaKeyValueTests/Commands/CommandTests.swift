@@ -12,6 +12,7 @@ final class CommandTests: XCTestCase {
         .compareAndSet(key: "key", condition: .value("old"), then: .delete),
         .compareAndSet(key: "key", condition: .value(""), then: .put("new")),
         .append(key: "key", bytes: "more"), .add(key: "key", amount: .min), .add(key: "", amount: 1),
+        .changeOptions(ReplicatedOptions(), expecting: 5),
         .put(key: Bytes([UInt8](repeating: 7, count: 200)), value: Bytes([UInt8](repeating: 9, count: 5_000))),
     ].enumerated().map { place, operation in
         Command(
@@ -26,7 +27,7 @@ final class CommandTests: XCTestCase {
             let bytes = command.encoded()
             XCTAssertEqual(try Command(decoding: bytes), command)
             XCTAssertEqual(Command.identity(ofEncoded: bytes), command.identity)
-            XCTAssertNil(try KeyValueLimits().refusal(ofEncoded: bytes))
+            XCTAssertNil(try ReplicatedOptions().refusal(ofEncoded: bytes))
         }
     }
 
@@ -98,7 +99,7 @@ final class CommandTests: XCTestCase {
             }
         }
         XCTAssertEqual(error(0, 2), .unknown(version: 2, kind: 6))
-        XCTAssertEqual(error(1, 9), .unknown(version: 1, kind: 9))
+        XCTAssertEqual(error(1, 10), .unknown(version: 1, kind: 10))
         XCTAssertEqual(error(1, 0), .unknown(version: 1, kind: 0))
         XCTAssertEqual(error(30, 4), .unknown(version: 1, kind: 6), "the condition")
         XCTAssertEqual(error(31, 3), .unknown(version: 1, kind: 6), "the change")

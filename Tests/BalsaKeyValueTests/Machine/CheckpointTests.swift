@@ -21,7 +21,7 @@ final class CheckpointTests: XCTestCase {
         return try KeyValueMachine.open(
             directory: "peer",
             fileSystem: files,
-            options: store.options,
+            options: store.options.local,
             seed: 1,
             isReceived: true
         )
@@ -56,7 +56,7 @@ final class CheckpointTests: XCTestCase {
     }
 
     func testAnErrorOfTheEngineIsThrownAndNeverAReply() throws {
-        var options = KeyValueOptions()
+        var options = MachineOptions()
         options.engine.cacheBytes = 0
         let store = try MachineFixture(options)
         try store.apply(.put(key: "a", value: "1"))

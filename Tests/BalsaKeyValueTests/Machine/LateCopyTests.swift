@@ -7,7 +7,7 @@ import XCTest
 final class LateCopyTests: XCTestCase {
     /// A request that was refused because of the window, and of which a second copy comes later.
     func testARefusedRequestIsNotExecutedByALaterCopy() throws {
-        var options = KeyValueOptions()
+        var options = MachineOptions()
         options.limits.sessionWindow = 4
         let fixture = try MachineFixture(options)
         let session = try fixture.open()
@@ -29,7 +29,7 @@ final class LateCopyTests: XCTestCase {
 
     /// The present revision can be read although entries behind it wrote nothing.
     func testTheRevisionThatAPageNamesCanBeRead() throws {
-        var options = KeyValueOptions()
+        var options = MachineOptions()
         options.limits.retainedRevisions = 3
         let fixture = try MachineFixture(options)
         try fixture.apply(.put(key: "k", value: "v"))

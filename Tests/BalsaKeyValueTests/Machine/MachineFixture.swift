@@ -1,7 +1,24 @@
-import BalsaKeyValue
+import BalsaLSM
 import BalsaPlatform
 import BalsaSimulation
 import XCTest
+
+@testable import BalsaKeyValue
+
+/// How a machine of a test is set up.
+struct MachineOptions {
+    /// The options in force before the first entry.
+    var limits = ReplicatedOptions()
+    var engine = EngineOptions()
+    var plantedBugs: KeyValuePlantedBugs = []
+
+    var local: KeyValueOptions {
+        var options = KeyValueOptions()
+        options.engine = engine
+        options.plantedBugs = plantedBugs
+        return options
+    }
+}
 
 /// A machine on a simulated disk, and the log that it was given, which outlives it.
 final class MachineFixture {
@@ -17,16 +34,23 @@ final class MachineFixture {
     static let second: UInt64 = 1_000_000_000
 
     let disk = SimulatedDisk()
-    let options: KeyValueOptions
+    let options: MachineOptions
     private(set) var machine: KeyValueMachine
     private(set) var log: [Entry] = []
     /// The time of the next entry.
     var stamp: UInt64 = 0
     private var nonce: UInt64 = 1_000
 
-    init(_ options: KeyValueOptions = KeyValueOptions()) throws {
+    init(_ options: MachineOptions = MachineOptions()) throws {
         self.options = options
-        machine = try KeyValueMachine.open(directory: "kv", fileSystem: disk.mount(), options: options, seed: 1)
+        machine = try KeyValueMachine.open(directory: "kv", fileSystem: disk.mount(), options: options.local, seed: 1)
+        found()
+    }
+
+    /// Puts the options in force as if an entry before the first had done so: the entries of these tests count from 1.
+    private func found() {
+        guard machine.applied.index == 0 else { return }
+        machine.state = ReplicatedState(options: options.limits, revision: 1)
     }
 
     /// Applies a command and keeps it in the log.
@@ -82,10 +106,11 @@ final class MachineFixture {
         machine = try KeyValueMachine.open(
             directory: "kv",
             fileSystem: disk.mount(),
-            options: options,
+            options: options.local,
             seed: 1,
             isReceived: isReceived
         )
+        found()
         return try replay(into: machine)
     }
 

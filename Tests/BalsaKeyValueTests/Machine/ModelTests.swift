@@ -14,7 +14,7 @@ final class ModelTests: XCTestCase {
     /// - Returns: how many compactions there were since the last restart.
     private func run(_ seed: UInt64) throws -> UInt64 {
         var random = RandomSource(seed: seed)
-        var options = KeyValueOptions()
+        var options = MachineOptions()
         options.engine.memtableBytes = [600, 4_000, 64 << 20][Int(random.below(3))]
         options.engine.blockBytes = 128
         options.engine.tableBytes = 400
@@ -147,7 +147,7 @@ private struct ModelStore {
 
     mutating func apply(_ operation: Command.Operation, at index: UInt64) -> CommandReply {
         switch operation {
-        case .openSession, .closeSession: XCTFail("the model has no sessions")
+        case .openSession, .closeSession, .changeOptions: XCTFail("the model has no sessions and no options")
         case .put(let key, let value): return put(key, value, at: index)
         case .delete(let key): pairs.removeAll { $0.key == key }
         case .deleteRange(let from, let to):

@@ -98,7 +98,7 @@ final class OperationTests: XCTestCase {
     }
 
     func testAnAppendBeyondTheLongestValueChangesNothing() throws {
-        var options = KeyValueOptions()
+        var options = MachineOptions()
         options.limits.maxValueBytes = 10
         let store = try MachineFixture(options)
         try store.apply(.append(key: "a", bytes: "12345678"))
@@ -136,7 +136,7 @@ final class OperationTests: XCTestCase {
     }
 
     func testOverlongKeysAndValuesAreOutcomes() throws {
-        var options = KeyValueOptions()
+        var options = MachineOptions()
         options.limits.maxKeyBytes = 3
         options.limits.maxValueBytes = 8
         let store = try MachineFixture(options)

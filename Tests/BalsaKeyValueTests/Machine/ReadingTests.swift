@@ -31,7 +31,7 @@ final class ReadingTests: XCTestCase {
     }
 
     func testARevisionBelowTheMarkIsRefused() throws {
-        var options = KeyValueOptions()
+        var options = MachineOptions()
         options.limits.retainedRevisions = 2
         let store = try MachineFixture(options)
         for value in 0..<5 as Range<UInt8> { try store.apply(.put(key: "a", value: [value])) }
@@ -46,7 +46,7 @@ final class ReadingTests: XCTestCase {
     }
 
     func testWhatWasWrittenLastIsReadHoweverLongAgoItWas() throws {
-        var options = KeyValueOptions()
+        var options = MachineOptions()
         options.limits.retainedRevisions = 0
         let store = try MachineFixture(options)
         try store.apply(.put(key: "a", value: "1"))
@@ -81,7 +81,7 @@ final class ReadingTests: XCTestCase {
         let store = try store(["a"])
         XCTAssertEqual(errorOf { _ = try store.machine.scan(from: "b", to: "a") }?.code, .invalid)
         XCTAssertEqual(errorOf { _ = try store.machine.scan(limit: 0) }?.code, .invalid)
-        let long = Bytes([UInt8](repeating: 0, count: 4_097))
+        let long = Bytes([UInt8](repeating: 0, count: ReplicatedOptions.largestKeyBytes + 1))
         XCTAssertEqual(errorOf { _ = try store.machine.scan(from: long) }?.code, .invalid)
         XCTAssertEqual(errorOf { _ = try store.machine.get(long) }?.code, .invalid)
     }

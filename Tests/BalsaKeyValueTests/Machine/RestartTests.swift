@@ -91,7 +91,7 @@ final class RestartTests: XCTestCase {
     }
 
     func testSessionsEndAtTheSameEntryAfterARestart() throws {
-        var options = KeyValueOptions()
+        var options = MachineOptions()
         options.limits.sessionIdleNanoseconds = 10
         options.limits.maxSessions = 2
         let store = try MachineFixture(options)
@@ -107,32 +107,12 @@ final class RestartTests: XCTestCase {
         XCTAssertEqual(try store.apply(.delete(key: "a"), session: one, number: 2).outcome, .applied)
     }
 
-    func testAStateIsNotOpenedUnderOtherLimits() throws {
-        let store = try MachineFixture()
-        try store.apply(.put(key: "a", value: "1"))
-        try store.seal()
-        var options = store.options
-        options.limits.maxSessions = 5
-        _ = store.disk.powerLoss(salt: 1)
-        let error = errorOf {
-            _ = try KeyValueMachine.open(directory: "kv", fileSystem: store.disk.mount(), options: options, seed: 1)
-        }
-        XCTAssertEqual(error?.code, .invalid)
-        XCTAssertNoThrow(try store.restart(), "the refused opening has let go of the directory")
-    }
-
-    func testOptionsOutsideOfTheirBoundsAreRefused() throws {
-        let changes: [(inout KeyValueOptions) -> Void] = [
-            { $0.limits.maxSessions = 0 }, { $0.limits.sessionWindow = 0 }, { $0.limits.maxKeyBytes = -1 },
-            { $0.limits.maxValueBytes = 7 }, { $0.limits.maxReplyBytes = 1_024 * 26 - 1 },
-            { $0.limits.maxSessions = .max }, { $0.limits.maxReplyBytes = .max },
-            { $0.limits.retentionSampleNanoseconds = 0 }, { $0.limits.retentionSampleNanoseconds = 1 },
-            { $0.engine.maxKeyBytes = 4_096 + 4 }, { $0.engine.maxValueBytes = 1_000 },
-            { $0.engine.hasWriteAheadLog = true }, { $0.engine.maxBatchBytes = 1 << 20 },
-            { $0.limits.sessionWindow = .max },
+    func testLocalOptions_outsideOfTheirBounds_areRefused() throws {
+        let changes: [(inout MachineOptions) -> Void] = [
+            { $0.engine.hasWriteAheadLog = true }, { $0.engine.levels = 0 }, { $0.engine.memtableBytes = 0 },
         ]
         for (place, change) in changes.enumerated() {
-            var options = KeyValueOptions()
+            var options = MachineOptions()
             change(&options)
             XCTAssertEqual(errorOf { _ = try MachineFixture(options) }?.code, .invalid, "change \(place)")
         }

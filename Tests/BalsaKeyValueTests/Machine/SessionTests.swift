@@ -68,7 +68,7 @@ final class SessionTests: XCTestCase {
     }
 
     func testTheWindowHasTwoEdges() throws {
-        var options = KeyValueOptions()
+        var options = MachineOptions()
         options.limits.sessionWindow = 4
         let store = try MachineFixture(options)
         let session = try store.open()
@@ -106,7 +106,7 @@ final class SessionTests: XCTestCase {
     }
 
     func testOneSessionTooManyEndsTheLeastRecentlyUsed() throws {
-        var options = KeyValueOptions()
+        var options = MachineOptions()
         options.limits.maxSessions = 3
         let store = try MachineFixture(options)
         let sessions = try (0..<3).map { _ in try store.open() }
@@ -123,7 +123,7 @@ final class SessionTests: XCTestCase {
     }
 
     func testASessionThatRestsTooLongEndsByTheTimeOfTheLog() throws {
-        var options = KeyValueOptions()
+        var options = MachineOptions()
         options.limits.sessionIdleNanoseconds = 10
         let store = try MachineFixture(options)
         let (used, resting) = (try store.open(), try store.open())
@@ -143,7 +143,7 @@ final class SessionTests: XCTestCase {
     }
 
     func testRepliesThatTakeTooMuchRoomEndTheLeastRecentlyUsedSession() throws {
-        var options = KeyValueOptions()
+        var options = MachineOptions()
         options.limits.sessionWindow = 4
         options.limits.maxReplyBytes = 4 * 26 + 25
         let store = try MachineFixture(options)
@@ -162,7 +162,7 @@ final class SessionTests: XCTestCase {
     }
 
     func testWithoutDeduplicationARequestIsExecutedTwice() throws {
-        var options = KeyValueOptions()
+        var options = MachineOptions()
         options.plantedBugs = .deduplicationOff
         let store = try MachineFixture(options)
         let session = try store.open()
@@ -171,7 +171,7 @@ final class SessionTests: XCTestCase {
     }
 
     func testSessionsThatAreLostInACheckpointAreGone() throws {
-        var options = KeyValueOptions()
+        var options = MachineOptions()
         options.plantedBugs = .sessionsLostInCheckpoint
         let store = try MachineFixture(options)
         _ = try store.open()

@@ -7,12 +7,12 @@ import XCTest
 final class ReplicatedStateTests: XCTestCase {
     /// A state with samples, a mark, and sessions with and without replies.
     static func sample(entries: UInt64 = 12) -> ReplicatedState {
-        var limits = KeyValueLimits()
+        var limits = ReplicatedOptions()
         limits.maxSessions = 3
         limits.retainedRevisions = 8
         limits.retainedNanoseconds = 60
         limits.retentionSampleNanoseconds = 20
-        var state = ReplicatedState(limits: limits)
+        var state = ReplicatedState(options: limits)
         for index in 1...entries {
             state.advance(to: index, term: 1 + index / 4, stamp: index * 10)
             if index % 3 == 1 {
@@ -35,7 +35,7 @@ final class ReplicatedStateTests: XCTestCase {
             let state = ReplicatedStateTests.sample(entries: entries)
             let bytes = try state.encoded()
             let decoded = try ReplicatedState(decoding: bytes)
-            XCTAssertEqual(decoded.limits, state.limits)
+            XCTAssertEqual(decoded.options, state.options)
             XCTAssertEqual(decoded.position, state.position)
             XCTAssertEqual(decoded.digest, state.digest)
             XCTAssertEqual(decoded.retention, state.retention)
@@ -105,16 +105,14 @@ final class ReplicatedStateTests: XCTestCase {
     }
 
     func testTheLargestStateFitsIntoASeal() throws {
-        let limits = KeyValueLimits()
+        let limits = ReplicatedOptions()
         let bound = try XCTUnwrap(ReplicatedState.encodedByteCountBound(limits))
         XCTAssertLessThanOrEqual(bound, ReplicatedState.maxEncodedBytes)
-        XCTAssertEqual(limits.fields.count, KeyValueLimits.fieldCount)
-        XCTAssertEqual(KeyValueLimits(fields: limits.fields), limits)
     }
 
     func testTheBoundIsReachedAndNotPassed() throws {
         let state = ReplicatedStateTests.sample()
-        let bound = try XCTUnwrap(ReplicatedState.encodedByteCountBound(state.limits))
+        let bound = try XCTUnwrap(ReplicatedState.encodedByteCountBound(state.options))
         XCTAssertLessThanOrEqual(try state.encoded().count, bound)
     }
 }

@@ -5,8 +5,8 @@ import XCTest
 
 /// The mark up to which old values may be forgotten.
 final class RetentionMarkTests: XCTestCase {
-    private func limits(revisions: UInt64, nanoseconds: UInt64, sample: UInt64) -> KeyValueLimits {
-        var limits = KeyValueLimits()
+    private func limits(revisions: UInt64, nanoseconds: UInt64, sample: UInt64) -> ReplicatedOptions {
+        var limits = ReplicatedOptions()
         limits.retainedRevisions = revisions
         limits.retainedNanoseconds = nanoseconds
         limits.retentionSampleNanoseconds = sample
@@ -16,16 +16,16 @@ final class RetentionMarkTests: XCTestCase {
     func testItFollowsTheNumberOfRevisions() {
         let limits = limits(revisions: 10, nanoseconds: 1_000_000, sample: 1_000)
         var mark = RetentionMark()
-        for index in 1...10 as ClosedRange<UInt64> { mark.advance(index: index, stamp: 0, limits: limits) }
+        for index in 1...10 as ClosedRange<UInt64> { mark.advance(index: index, stamp: 0, options: limits) }
         XCTAssertEqual(mark.index, 0)
-        mark.advance(index: 11, stamp: 0, limits: limits)
+        mark.advance(index: 11, stamp: 0, options: limits)
         XCTAssertEqual(mark.index, 1)
     }
 
     func testItFollowsTheTimeWhereThatKeepsLess() {
         let limits = limits(revisions: 100_000, nanoseconds: 100, sample: 1)
         var mark = RetentionMark()
-        for index in 1...30 as ClosedRange<UInt64> { mark.advance(index: index, stamp: index * 10, limits: limits) }
+        for index in 1...30 as ClosedRange<UInt64> { mark.advance(index: index, stamp: index * 10, options: limits) }
         // Entry 20 is as old as may be forgotten.
         XCTAssertEqual(mark.index, 20)
         XCTAssertEqual(mark.samples.first, RetentionMark.Sample(stamp: 200, index: 20))
@@ -45,7 +45,7 @@ final class RetentionMarkTests: XCTestCase {
                 let stamp = stamps[stamps.count - 1] + random.below(20) * random.below(2)
                 stamps.append(stamp)
                 let before = mark.index
-                mark.advance(index: index, stamp: stamp, limits: limits)
+                mark.advance(index: index, stamp: stamp, options: limits)
                 XCTAssertGreaterThanOrEqual(mark.index, before)
                 let byCount = index > limits.retainedRevisions ? index - limits.retainedRevisions : 0
                 let byTime = stamps.lastIndex { $0 + limits.retainedNanoseconds <= stamp } ?? 0
@@ -59,8 +59,8 @@ final class RetentionMarkTests: XCTestCase {
     func testAJumpOfTimeLeavesOneSample() {
         let limits = limits(revisions: 100_000, nanoseconds: 100, sample: 1)
         var mark = RetentionMark()
-        for index in 1...50 as ClosedRange<UInt64> { mark.advance(index: index, stamp: index, limits: limits) }
-        mark.advance(index: 51, stamp: .max, limits: limits)
+        for index in 1...50 as ClosedRange<UInt64> { mark.advance(index: index, stamp: index, options: limits) }
+        mark.advance(index: 51, stamp: .max, options: limits)
         XCTAssertEqual(mark.index, 50)
         XCTAssertEqual(mark.samples.count, 2)
     }

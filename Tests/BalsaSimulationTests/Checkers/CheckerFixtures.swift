@@ -11,9 +11,18 @@ import XCTest
 enum CheckerFixtures {
     static let now = TimeSpan.seconds(7)
 
-    static func judges() -> Judges { Judges(members: 3, limits: KeyValueLimits()) }
+    static func judges() -> Judges { Judges(members: 3) }
 
     // MARK: Entries
+
+    /// Entry 1 of a cluster of one member.
+    static func founding(options: Bytes) throws -> EntryBatch {
+        let row = MemberTable.Row(member: 1, incarnation: UniqueID(high: 1, low: 2), address: "a:1")
+        let founding = FoundingEntry(table: try MemberTable([row]), options: options)
+        var builder = EntryBatch.Builder(group: 1, previous: .zero, capacityBytes: 512)
+        builder.append(term: 1, stamp: 0, kind: .configuration, payload: founding.encoded)
+        return builder.finish()
+    }
 
     /// Entries behind `previous`, all of one term and stamp.
     static func entries(
@@ -54,7 +63,7 @@ enum CheckerFixtures {
         AppliedCommand(index: index, result: reply.encoded())
     }
 
-    static let opened = result(1, CommandReply(.sessionOpened, revision: 1))
+    static let opened = result(1, CommandReply(.sessionOpened, revision: 1, number: 1_024))
 
     static func sum(_ revision: UInt64, _ number: Int64) -> CommandReply {
         CommandReply(.applied, revision: revision, number: number)

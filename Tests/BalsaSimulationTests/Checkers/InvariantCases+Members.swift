@@ -158,6 +158,14 @@ extension InvariantCase {
                 var judges = Fix.judges()
                 try judges.applied(Fix.commands([Fix.opening]), [Fix.opened], by: 1, in: 1, at: Fix.now)
             },
+            InvariantCase(.memberState, "an entry 1 without options") {
+                var judges = Fix.judges()
+                try judges.applied(try Fix.founding(options: "x"), [], by: 1, in: 1, at: Fix.now)
+            } legal: {
+                var judges = Fix.judges()
+                let options = ReplicatedOptions().encoded
+                try judges.applied(try Fix.founding(options: options), [], by: 1, in: 1, at: Fix.now)
+            },
             InvariantCase(.memberState, "a replica that stops for no reason of its disk") {
                 try ProcessCheck().stopped(1, ReplicaError(.stateMachine, "upside down"), at: Fix.now)
             } legal: {

@@ -106,9 +106,9 @@ extension InvariantCase {
 
     /// A member has that state where `k` was 1 at revision 1 and 2 at revision 2.
     private static func check(_ state: CheckerFixtures.State) throws {
-        var limits = KeyValueLimits()
+        var limits = ReplicatedOptions()
         limits.retainedRevisions = 1
-        var ledger = RequestLedger(limits: limits)
+        var ledger = RequestLedger(options: limits)
         for (index, value) in [(1, "1"), (2, "2")] as [(UInt64, Bytes)] {
             let identity = RequestIdentity(session: .none, number: index)
             let command = Command(identity: identity, operation: .put(key: "k", value: value))
@@ -145,9 +145,12 @@ extension InvariantCase {
                 try apply([Fix.entries(), Fix.entries(), Fix.entries(after: second, term: 2)])
             },
             InvariantCase(.stateMachineSafety, "other bytes at an index") {
-                try apply([Fix.entries(), Fix.entries(.configuration, ["x"])])
+                try apply([
+                    Fix.entries(), Fix.entries(after: second), Fix.entries(after: second, .configuration, ["x"]),
+                ])
             } legal: {
-                try apply([Fix.entries(.configuration, ["x"]), Fix.entries(.configuration, ["x"])])
+                let configuration = Fix.entries(after: second, .configuration, ["x"])
+                try apply([Fix.entries(), configuration, configuration])
             },
             InvariantCase(.stateMachineSafety, "an index that nobody reached") {
                 try apply([Fix.entries(), Fix.entries(after: Fix.position(1, 2))])
@@ -259,7 +262,7 @@ extension InvariantCase {
     /// A client reads `k` at that index, where entry 1 is the only one and writes nothing.
     private static func read(_ value: KeyValueEntry?, at index: LogIndex) throws {
         var calls = CallLog()
-        var ledger = RequestLedger(limits: KeyValueLimits())
+        var ledger = RequestLedger(options: ReplicatedOptions())
         ledger.skip(stamp: 0)
         calls.end(calls.call(.get("k", .local), client: 0, at: .zero), .value(value, index: index), at: Fix.now)
         try Certificate(calls: calls, ledger: ledger).check(at: Fix.now)
@@ -267,7 +270,7 @@ extension InvariantCase {
 
     private static func refuse(_ operation: Command.Operation) throws {
         let command = Command(identity: RequestIdentity(session: .none, number: 1), operation: operation)
-        let ledger = RequestLedger(limits: KeyValueLimits())
+        let ledger = RequestLedger(options: ReplicatedOptions())
         try Certificate.checkRefusal(of: .command(command), 0, "invalid", ledger, at: Fix.now)
     }
 

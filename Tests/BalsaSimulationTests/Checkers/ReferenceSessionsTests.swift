@@ -6,18 +6,18 @@ import XCTest
 
 /// The rules of sessions, as `Docs/CommandFormat.md` has them, by hand.
 final class ReferenceSessionsTests: XCTestCase {
-    private var limits = KeyValueLimits()
+    private var limits = ReplicatedOptions()
     private var index: UInt64 = 0
-    private lazy var sessions = ReferenceSessions(limits: limits)
+    private lazy var sessions = ReferenceSessions(options: limits)
 
     override func setUp() {
         index = 0
-        limits = KeyValueLimits()
+        limits = ReplicatedOptions()
         limits.sessionWindow = 4
         limits.sessionIdleNanoseconds = 100
         limits.maxSessions = 3
         limits.maxReplyBytes = 4 * 26
-        sessions = ReferenceSessions(limits: limits)
+        sessions = ReferenceSessions(options: limits)
     }
 
     private func request(_ number: UInt64, of session: UInt64, lowest: UInt64? = nil) -> Command {
@@ -55,6 +55,22 @@ final class ReferenceSessionsTests: XCTestCase {
         XCTAssertEqual(admit(request(1, of: 1)), .repeated(CommandReply(.applied, revision: 2)))
         XCTAssertEqual(admit(request(2, of: 1, lowest: 1)), .execute)
         XCTAssertEqual(admit(request(1, of: 1)), .repeated(CommandReply(.applied, revision: 2)))
+    }
+
+    func testChange_ofTheOptions_endsWhatHasNoRoomAndKeepsWindows() {
+        let (one, two) = (open(), open())
+        XCTAssertEqual(admit(request(1, of: one)), .execute)
+        limits.sessionWindow = 2
+        sessions.change(limits)
+        XCTAssertEqual(admit(request(4, of: one, lowest: 1)), .execute, "the window of its opening")
+        let three = open()
+        XCTAssertEqual(admit(request(3, of: three, lowest: 1)), .refused(.windowExceeded))
+        limits.maxSessions = 2
+        sessions.change(limits)
+        XCTAssertEqual(sessions.open, [one, three], "\(two) was used longest ago")
+        limits.maxReplyBytes = 3 * 26
+        sessions.change(limits)
+        XCTAssertEqual(sessions.open, [three], "a window of 4 may hold more than 3 replies")
     }
 
     func testRequest_belowTheLowestOutstandingNumber_isTooOld() {

@@ -6,18 +6,18 @@ import XCTest
 
 /// What replies are held against: a reply is right only if it is the one that the model gives.
 final class RequestLedgerTests: XCTestCase {
-    private var ledger = RequestLedger(limits: KeyValueLimits())
+    private var ledger = RequestLedger(options: ReplicatedOptions())
 
     /// Session 1 is open, and nothing else has happened.
     override func setUp() {
-        var limits = KeyValueLimits()
+        var limits = ReplicatedOptions()
         limits.maxKeyBytes = 8
         limits.maxValueBytes = 16
         limits.sessionWindow = 4
         limits.maxReplyBytes = 4 * 26
         limits.sessionIdleNanoseconds = 100
-        ledger = RequestLedger(limits: limits)
-        note(Command(identity: RequestIdentity(session: .none, number: 5), operation: .openSession), .sessionOpened)
+        ledger = RequestLedger(options: limits)
+        note(Command(identity: RequestIdentity(session: .none, number: 5), operation: .openSession), .sessionOpened, 4)
     }
 
     private func command(
@@ -71,15 +71,48 @@ final class RequestLedgerTests: XCTestCase {
     }
 
     func testRetentionMark_isTheHigherOfCountAndTime() {
-        var limits = KeyValueLimits()
+        var limits = ReplicatedOptions()
         limits.retainedRevisions = 3
         limits.retainedNanoseconds = 100
-        ledger = RequestLedger(limits: limits)
+        ledger = RequestLedger(options: limits)
         for stamp: UInt64 in [10, 20, 30, 125, 125] { ledger.skip(stamp: stamp) }
         XCTAssertEqual((0...6).map { ledger.highestRetentionMark(at: $0) }, [0, 0, 0, 0, 2, 2, 0])
         ledger.skip(stamp: 125)
         ledger.skip(stamp: 125)
         XCTAssertEqual([6, 7].map { ledger.highestRetentionMark(at: $0) }, [3, 4], "the count is higher")
+    }
+
+    func testRetentionMark_behindAChangeOfTheOptions_neverFalls() {
+        var options = ReplicatedOptions()
+        options.retainedRevisions = 3
+        ledger = RequestLedger(options: options)
+        for _ in 0..<6 { ledger.skip(stamp: 1) }
+        XCTAssertEqual(ledger.highestRetentionMark(at: 6), 3)
+        options.retainedRevisions = 100
+        note(command(1, session: 0, .changeOptions(options, expecting: 0)), .applied)
+        XCTAssertEqual(ledger.highestRetentionMark(at: 7), 4, "the options in force before decide the entry itself")
+        ledger.skip(stamp: 1)
+        XCTAssertEqual(ledger.highestRetentionMark(at: 8), 4)
+        XCTAssertEqual(ledger.highestRetentionMark(at: 6), 3)
+    }
+
+    func testChange_ofTheOptions_decidesTheEntriesBehindIt() {
+        var options = ledger.options.options
+        options.maxValueBytes = 8
+        let nine = command(2, .put(key: "k", value: "ninebytes"))
+        XCTAssertEqual(verdict(command(1, .changeOptions(options, expecting: 9)), .applied), .certificate)
+        setUp()
+        note(command(1, .changeOptions(options, expecting: 9)), .conditionFailed, 0)
+        setUp()
+        note(command(1, .changeOptions(options, expecting: 0)), .applied)
+        XCTAssertEqual(ledger.options, ReplicatedOptionsEntry(options: options, revision: 2))
+        XCTAssertEqual(verdict(nine, .applied), .certificate, "a member that uses another limit")
+        setUp()
+        note(command(1, .changeOptions(options, expecting: 0)), .applied)
+        note(nine, .valueTooLarge)
+        options.maxValueBytes = 7
+        note(command(3, .changeOptions(options, expecting: 2)), .invalidOptions)
+        XCTAssertEqual([ledger.optionsChanged, ledger.optionConflicts], [1, 0])
     }
 
     func testReply_ofARequestThatWasNeverExecuted_isFound() {

@@ -58,6 +58,7 @@ final class WorkloadTests: XCTestCase {
         case .deleteRange(_, let to?): to.isEmpty ? "delete range with an empty bound" : "delete range"
         case .append: "append"
         case .add: "add"
+        case .changeOptions: "change options"
         case .compareAndSet(let key, let condition, let change):
             "compare \(key < "l" ? "register" : "other") \(word(for: condition)), "
                 + (change == .delete ? "delete" : "put")

@@ -9,14 +9,14 @@ import XCTest
 /// The certificate believes nothing that does not follow from the log.
 final class CertificateTests: XCTestCase {
     private var calls = CallLog()
-    private var ledger = RequestLedger(limits: KeyValueLimits())
+    private var ledger = RequestLedger(options: ReplicatedOptions())
     private let session = SessionID(rawValue: 1)
 
     override func setUp() {
         calls = CallLog()
-        ledger = RequestLedger(limits: KeyValueLimits())
+        ledger = RequestLedger(options: ReplicatedOptions())
         let opening = Command(identity: RequestIdentity(session: .none, number: 77), operation: .openSession)
-        XCTAssertNil(ledger.note(opening, CommandReply(.sessionOpened, revision: 1), stamp: 0)?.1)
+        XCTAssertNil(ledger.note(opening, CommandReply(.sessionOpened, revision: 1, number: 1_024), stamp: 0)?.1)
     }
 
     private func at(_ time: UInt64) -> TimeSpan { TimeSpan(nanoseconds: time) }

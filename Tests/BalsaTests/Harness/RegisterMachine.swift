@@ -109,7 +109,11 @@ final class RegisterMachine: StateMachine {
 
     func featureLevel(of command: Bytes) -> UInt32 { provider.featureLevel(command) }
 
-    func refusal(of command: Bytes) -> RequestError.Reason? { provider.refusal(command) }
+    func refusal(of command: Bytes) -> RequestError.Reason? {
+        command.count > provider.maxCommandBytes ? .tooLarge : provider.refusal(command)
+    }
+
+    var maxCommandBytes: Int { provider.maxCommandBytes }
 
     // MARK: Sealing
 

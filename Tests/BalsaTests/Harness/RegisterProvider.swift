@@ -19,6 +19,8 @@ final class RegisterProvider: StateMachineProvider {
     var digestMask: UInt64 = 0
     /// The feature level of a command.
     var featureLevel: (Bytes) -> UInt32 = { _ in 0 }
+    /// How long a command may be.
+    var maxCommandBytes = 1 << 20
     /// After how many bytes of entries a machine wants to seal.
     var sealAfterBytes = Int.max
     /// With how many seals that are not durable a machine is overloaded.

@@ -306,7 +306,7 @@ final class ReplicaGroup {
                 host.undecodable.append(error)
             case .report(let anomaly):
                 host.anomalies.append(anomaly)
-            case .standing, .established, .firstBootWaits, .retrying, .damagedCopy, .failed:
+            case .standing, .established, .firstBootWaits, .retrying, .damagedCopy, .failed, .optionsDiffer:
                 break
             }
         }

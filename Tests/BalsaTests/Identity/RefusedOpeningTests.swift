@@ -11,6 +11,11 @@ import XCTest
 /// A member that is refused when it is opened keeps every byte: nothing is repaired, cut, counted or removed before everything
 /// was accepted.
 final class RefusedOpeningTests: XCTestCase {
+    private struct Options {
+        var replicated = ReplicatedOptions()
+        var local = KeyValueOptions()
+    }
+
     private var seed: UInt64 = 0
 
     private var logOptions: LogOptions {
@@ -24,7 +29,7 @@ final class RefusedOpeningTests: XCTestCase {
         _ disk: SimulatedDisk,
         member: MemberID = 1,
         members: [MemberID] = [1],
-        _ change: (inout KeyValueOptions) -> Void = { _ in }
+        _ change: (inout Options) -> Void = { _ in }
     ) throws(ReplicaError) -> Member {
         seed += 1
         var setup = MemberSetup(
@@ -35,13 +40,13 @@ final class RefusedOpeningTests: XCTestCase {
             identitySeed: UniqueID(high: seed, low: 1)
         )
         setup.options.log = logOptions
-        var options = KeyValueOptions()
+        var options = Options()
         change(&options)
         var effects: [ReplicaEffect] = []
         return try Member.open(
             setup,
             fileSystem: disk.mount(),
-            provider: KeyValueProvider(options: options, seed: 1),
+            provider: KeyValueProvider(options: options.local, proposal: options.replicated, seed: 1),
             at: .zero,
             into: &effects
         )
@@ -120,11 +125,10 @@ final class RefusedOpeningTests: XCTestCase {
 
     /// The state machine of a new member is opened last, behind the identity, the first boot and the vote.
     func testASetup_thatCannotWork_leavesNothing() throws {
-        let changes: [(String, (inout KeyValueOptions) -> Void)] = [
-            ("the window of a session has", { $0.limits.sessionWindow = 0 }),
-            ("levels", { $0.engine.levels = 0 }),
-            ("the engine's limits must have room", { $0.engine.maxKeyBytes = 10 }),
-            ("the log of the group is the engine's", { $0.engine.hasWriteAheadLog = true }),
+        let changes: [(String, (inout Options) -> Void)] = [
+            ("sessionWindow must be 1 to", { $0.replicated.sessionWindow = 0 }),
+            ("levels", { $0.local.engine.levels = 0 }),
+            ("the log of the group is the engine's", { $0.local.engine.hasWriteAheadLog = true }),
         ]
         for members in [[1], [1, 2, 3]] as [[MemberID]] {
             for (sentence, change) in changes {
@@ -214,7 +218,7 @@ final class RefusedOpeningTests: XCTestCase {
             try open(disk, members: [1, 2])
         }
         assertRefused(disk, .invalid, "limits that cannot work") { disk throws(ReplicaError) in
-            try open(disk) { $0.limits.sessionWindow = 0 }
+            try open(disk) { $0.replicated.sessionWindow = 0 }
         }
         // Of files with two copies both.
         for (path, places) in [

@@ -75,6 +75,7 @@ final class PageClaimTests: XCTestCase {
         "README.md": [
             "Tests/BalsaTests/Store/ReadmeTests.swift", "Tests/BalsaLSMTests/Engine/ReadmeEngineTests.swift",
         ],
+        "Docs/Store.md": ["Tests/BalsaTests/Store/StoreOptionChangeTests.swift"],
         "Docs/StorageEngine.md": ["Tests/BalsaLSMTests/Engine/StorageEnginePageTests.swift"],
     ]
 
@@ -102,7 +103,7 @@ final class PageClaimTests: XCTestCase {
                 XCTAssertTrue(isRun, "\(page) shows what no test runs:\n\(block)")
             }
         }
-        XCTAssertEqual(count, 13)
+        XCTAssertEqual(count, 14)
     }
 
     func testReadmeEngine_programOfTheConsumer_isWhatThePageShows() throws {

@@ -23,12 +23,14 @@ final class ApplyingTests: XCTestCase {
         let opened = try KeyValueProvider(options: options, seed: 1).open("kv", in: files, isReceived: false) { _ in
             true
         }
-        return try XCTUnwrap(opened as? KeyValueStateMachine)
+        let machine = try XCTUnwrap(opened as? KeyValueStateMachine)
+        try machine.machine.found(ReplicatedOptions().encoded, index: 1, term: 1, stamp: 0)
+        return machine
     }
 
     /// Applies all of them as a replica does, and returns the most that the memtable held.
     private func applyAll(_ commands: [Bytes], to machine: KeyValueStateMachine) throws -> Int {
-        var builder = EntryBatch.Builder(group: 1, previous: .zero, capacityBytes: 2 << 20)
+        var builder = EntryBatch.Builder(group: 1, previous: LogPosition(term: 1, index: 1), capacityBytes: 2 << 20)
         for payload in commands { builder.append(term: 1, stamp: 0, kind: .command, payload: payload) }
         let batch = builder.finish()
         var replies: [LogIndex] = []

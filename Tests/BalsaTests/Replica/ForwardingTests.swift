@@ -276,7 +276,10 @@ final class ForwardingTests: ReplicaTestCase {
     }
 
     func testWhatIsPassedOnCountsAsWaiting() throws {
-        let (group, _, follower) = try started { $0.options.maxWaitingBytes = 150 }
+        let (group, _, follower) = try started { group in
+            group.options.maxWaitingBytes = 150
+            for host in group.hosts { host.provider.maxCommandBytes = 80 }
+        }
         group.fate = { self.isForward($0) ? .isHeld : .arrives }
         let first = group.write(follower, "k", "v", as: CommandIdentity(session: 7, number: 1))
         let second = group.write(follower, "k", "v", as: CommandIdentity(session: 7, number: 2))

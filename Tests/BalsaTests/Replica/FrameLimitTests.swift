@@ -12,7 +12,6 @@ final class FrameLimitTests: ReplicaTestCase {
     /// member.
     func testOptions_thatNeedLongerFramesThanTheFormatHas_areInvalid() throws {
         let changes: [(String, (inout ReplicaOptions) -> Void)] = [
-            ("a command of 1073741824 bytes", { $0.maxCommandBytes = 1 << 30 }),
             ("an append of 1073741824 bytes", { $0.raft.maxAppendBytes = 1 << 30 }),
             ("a chunk of 1073741824 bytes", { $0.chunkBytes = 1 << 30 }),
         ]
@@ -38,18 +37,21 @@ final class FrameLimitTests: ReplicaTestCase {
         group.options.log.maxFrameBytes = 4_096
         group.options.log.smallestSegmentBytes = 8_192
         group.options.log.largestSegmentBytes = 16_384
-        group.options.maxCommandBytes = 2_000 - WireOptions.roomForFields - EntryHeader.encodedByteCount
+        let longest = 2_000 - WireOptions.roomForFields - EntryHeader.encodedByteCount
+        for host in group.hosts { host.provider.maxCommandBytes = longest }
         group.options.raft.maxAppendBytes = UInt64(2_000 - WireOptions.roomForFields)
         group.options.chunkBytes = 2_000 - WireOptions.roomForFields
         let leader = try group.start()
         let empty = RegisterCommand(identity: nil, key: "k", value: "")
-        let room = group.options.maxCommandBytes - (try empty.encoded().count)
+        let room = longest - (try empty.encoded().count)
         for id in 1...3 as ClosedRange<MemberID> {
             let name = CommandIdentity(session: 7, number: id)
             let value = Bytes(String(repeating: "\(id)", count: room))
             let long = group.write(id, "k", Bytes(String(repeating: "x", count: room + 1)), as: name)
             group.settle()
-            XCTAssertEqual(group.host(id).reply(to: long), .failed(.notApplied, .tooLarge))
+            // The leader decides, which others pass it on to.
+            let teller = id == leader ? 0 : leader
+            XCTAssertEqual(group.host(id).reply(to: long), .failed(.notApplied, .tooLarge, leader: teller))
             let write = group.write(id, "k", value, as: name)
             group.advance(by: .milliseconds(200))
             XCTAssertEqual(group.host(id).reply(to: write)?.isSuccess, true, "asked of member \(id)")

@@ -21,9 +21,7 @@ final class StoreDefaultsTests: XCTestCase {
 
     func testPage_eachDefault_isThatOfTheOption() throws {
         let store = StoreOptions()
-        let (replica, limits, engine) = (store.replica, store.keyValue.limits, store.keyValue.engine)
-        XCTAssertLessThan(replica.maxCommandBytes, 2 << 20)
-        XCTAssertGreaterThan(replica.maxCommandBytes, (2 << 20) - 100)
+        let (replica, limits, engine) = (store.replica, store.replicated, store.keyValue.engine)
         let expected = [
             "StoreOptions.timeout": time(store.timeout),
             "StoreOptions.drainLimit": time(store.drainLimit),
@@ -34,7 +32,6 @@ final class StoreDefaultsTests: XCTestCase {
             "SlowThresholds.turn": time(store.slow.turn),
             "SlowThresholds.call": time(store.slow.call),
             "SlowThresholds.reportInterval": time(store.slow.reportInterval),
-            "ReplicaOptions.maxCommandBytes": "2 MiB less the header of an entry",
             "ReplicaOptions.maxWaitingBytes": size(replica.maxWaitingBytes),
             "ReplicaOptions.maxWaitingReads": "\(replica.maxWaitingReads)",
             "ReplicaOptions.chunkBytes": size(replica.chunkBytes),
@@ -42,11 +39,15 @@ final class StoreDefaultsTests: XCTestCase {
             "RaftOptions.maxElectionTimeout": milliseconds(replica.raft.maxElectionTimeout),
             "RaftOptions.heartbeatInterval": milliseconds(replica.raft.heartbeatInterval),
             "LogOptions.boundBytes": size(replica.log.boundBytes),
-            "KeyValueLimits.maxKeyBytes": size(limits.maxKeyBytes),
-            "KeyValueLimits.maxValueBytes": size(limits.maxValueBytes),
-            "KeyValueLimits.maxSessions": "\(limits.maxSessions)",
-            "KeyValueLimits.sessionWindow": "\(limits.sessionWindow)",
-            "KeyValueLimits.retainedRevisions": "\(limits.retainedRevisions)",
+            "ReplicatedOptions.maxKeyBytes": size(limits.maxKeyBytes),
+            "ReplicatedOptions.maxValueBytes": size(limits.maxValueBytes),
+            "ReplicatedOptions.maxSessions": "\(limits.maxSessions)",
+            "ReplicatedOptions.sessionWindow": "\(limits.sessionWindow)",
+            "ReplicatedOptions.sessionIdleNanoseconds": "\(limits.sessionIdleNanoseconds / 1_000_000_000) s",
+            "ReplicatedOptions.maxReplyBytes": size(limits.maxReplyBytes),
+            "ReplicatedOptions.retainedRevisions": "\(limits.retainedRevisions)",
+            "ReplicatedOptions.retainedNanoseconds": "\(limits.retainedNanoseconds / 1_000_000_000) s",
+            "ReplicatedOptions.retentionSampleNanoseconds": "\(limits.retentionSampleNanoseconds / 1_000_000_000) s",
             "EngineOptions.memtableBytes": size(engine.memtableBytes),
             "EngineOptions.cacheBytes": size(engine.cacheBytes),
         ]
@@ -55,8 +56,7 @@ final class StoreDefaultsTests: XCTestCase {
         var found: [String: String] = [:]
         for line in table.components(separatedBy: "\n") where line.hasPrefix("| `") {
             let cells = line.components(separatedBy: "|").map { $0.trimmingCharacters(in: .whitespaces) }
-            found[cells[1].filter { $0 != "`" }] =
-                cells[2].contains("MiB less") ? cells[2] : cells[2].filter { $0 != "," }
+            found[cells[1].filter { $0 != "`" }] = cells[2].filter { $0 != "," }
         }
         XCTAssertEqual(found, expected)
     }

@@ -56,14 +56,14 @@ final class StoreDirectoryTests: StoreTestCase {
 
     func testAStore_whoseOptionsCannotWork_leavesNoDirectory() async throws {
         let changes: [(message: String, change: (inout StoreOptions) -> Void)] = [
-            ("the window of a session has 1 to 2^20 numbers", { $0.keyValue.limits.sessionWindow = 0 }),
+            ("sessionWindow must be 1 to 1048576, not 0", { $0.replicated.sessionWindow = 0 }),
+            ("maxOutstandingCommands must be at least 1", { $0.maxOutstandingCommands = 0 }),
             (
-                "maxOutstandingCommands must be from 1 to one less than the session's window of 1000",
-                { $0.keyValue.limits.sessionWindow = 1_000 }
+                "maxReplyBytes must be at least 26624, the replies of one session, not 0",
+                { $0.replicated.maxReplyBytes = 0 }
             ),
-            ("the replies of one session must have room", { $0.keyValue.limits.maxReplyBytes = 0 }),
             ("the option levels is outside of its limits", { $0.keyValue.engine.levels = 0 }),
-            ("a command has 0 bytes or more, and a chunk has at least 1", { $0.replica.chunkBytes = 0 }),
+            ("a chunk has at least 1 byte", { $0.replica.chunkBytes = 0 }),
             (
                 "the heartbeat interval must be positive and at most an hour",
                 { $0.replica.raft.heartbeatInterval = .zero }

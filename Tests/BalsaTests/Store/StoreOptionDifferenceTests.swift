@@ -7,22 +7,22 @@ import XCTest
 
 @testable import Balsa
 
-/// Members with different options work together. Every option is named here, so that each new one has to be decided.
+/// Members with different options work together. Every option of every type is named here as local, replicated or
+/// derived, so that a new one has to be decided.
 final class StoreOptionDifferenceTests: StoreTestCase {
     private typealias Change = (inout StoreOptions) -> Void
 
-    /// The options that may differ between members, each with one value and quite another one.
-    private let differences: [(name: String, one: Change, other: Change)] = [
+    /// The local options, each with one value and quite another one.
+    private let local: [(name: String, one: Change, other: Change)] = [
         ("timeout", { $0.timeout = .seconds(20) }, { $0.timeout = .seconds(30) }),
         ("maxOutstandingCommands", { $0.maxOutstandingCommands = 1 }, { $0.maxOutstandingCommands = 1_023 }),
-        ("maxWaitingBytes", { $0.maxWaitingBytes = 1 << 20 }, { $0.maxWaitingBytes = 1 << 30 }),
+        ("maxWaitingBytes", { $0.maxWaitingBytes = 12 << 20 }, { $0.maxWaitingBytes = 1 << 30 }),
         ("drainLimit", { $0.drainLimit = .zero }, { $0.drainLimit = .seconds(60) }),
         ("slow.logWrite", { $0.slow.logWrite = .zero }, { $0.slow.logWrite = .seconds(9) }),
         ("slow.apply", { $0.slow.apply = .zero }, { $0.slow.apply = .seconds(9) }),
         ("slow.turn", { $0.slow.turn = .zero }, { $0.slow.turn = .seconds(9) }),
         ("slow.call", { $0.slow.call = .zero }, { $0.slow.call = .seconds(9) }),
         ("slow.reportInterval", { $0.slow.reportInterval = .seconds(9) }, { $0.slow.reportInterval = .seconds(2) }),
-        ("replica.maxCommandBytes", { $0.replica.maxCommandBytes = 60_000 }, { $0.replica.maxCommandBytes = 8 << 20 }),
         ("replica.maxWaitingBytes", { $0.replica.maxWaitingBytes = 1 << 20 }, { $0.replica.maxWaitingBytes = 1 << 30 }),
         (
             "replica.sealStateAfterBytes", { $0.replica.sealStateAfterBytes = 1 << 14 },
@@ -160,6 +160,14 @@ final class StoreOptionDifferenceTests: StoreTestCase {
             { $0.keyValue.engine.cacheBytes = 128 << 20 }
         ),
         (
+            "keyValue.engine.maxOpenTables", { $0.keyValue.engine.maxOpenTables = 1 },
+            { $0.keyValue.engine.maxOpenTables = 99 }
+        ),
+        (
+            "keyValue.engine.tableMemoryBytes", { $0.keyValue.engine.tableMemoryBytes = 1 << 20 },
+            { $0.keyValue.engine.tableMemoryBytes = 1 << 30 }
+        ),
+        (
             "keyValue.engine.levelZeroTables", { $0.keyValue.engine.levelZeroTables = 2 },
             { $0.keyValue.engine.levelZeroTables = 12 }
         ),
@@ -177,25 +185,35 @@ final class StoreOptionDifferenceTests: StoreTestCase {
             "keyValue.engine.manifestBytes", { $0.keyValue.engine.manifestBytes = 1_000 },
             { $0.keyValue.engine.manifestBytes = 64 << 20 }
         ),
-        (
-            "keyValue.engine.maxKeyBytes", { $0.keyValue.engine.maxKeyBytes = 8 << 10 },
-            { $0.keyValue.engine.maxKeyBytes = 16 << 10 }
-        ),
-        (
-            "keyValue.engine.maxValueBytes", { $0.keyValue.engine.maxValueBytes = 6 << 20 },
-            { $0.keyValue.engine.maxValueBytes = 12 << 20 }
-        ),
-        (
-            "keyValue.engine.maxBatchBytes", { $0.keyValue.engine.maxBatchBytes = 7 << 20 },
-            { $0.keyValue.engine.maxBatchBytes = 16 << 20 }
-        ),
     ]
 
-    /// The options that must not differ, or with which no store is opened.
+    /// The replicated options, each with another valid value than ``founded`` has.
+    private let replicated: [(name: String, other: Change)] = [
+        ("replicated.maxKeyBytes", { $0.replicated.maxKeyBytes = 2 }),
+        ("replicated.maxValueBytes", { $0.replicated.maxValueBytes = 10 }),
+        ("replicated.maxSessions", { $0.replicated.maxSessions = 1 }),
+        ("replicated.sessionWindow", { $0.replicated.sessionWindow = 2 }),
+        ("replicated.sessionIdleNanoseconds", { $0.replicated.sessionIdleNanoseconds = 1 }),
+        ("replicated.maxReplyBytes", { $0.replicated.maxReplyBytes = 52 }),
+        ("replicated.retainedRevisions", { $0.replicated.retainedRevisions = 0 }),
+        ("replicated.retainedNanoseconds", { $0.replicated.retainedNanoseconds = 1 }),
+        ("replicated.retentionSampleNanoseconds", { $0.replicated.retentionSampleNanoseconds = 1 }),
+    ]
+
+    /// The options of the engine that the store sets itself, from what the replicated ones can be.
+    private let derived: [(name: String, other: Change)] = [
+        ("keyValue.engine.maxKeyBytes", { $0.keyValue.engine.maxKeyBytes = 1 }),
+        ("keyValue.engine.maxValueBytes", { $0.keyValue.engine.maxValueBytes = 1 }),
+        ("keyValue.engine.maxBatchBytes", { $0.keyValue.engine.maxBatchBytes = 1 }),
+    ]
+
+    /// Local options that are no figures, or with which no store is opened.
     private let others = [
         // Of a new cluster no member may have it, and of one opening it says nothing to the others.
         "mustExist",
-        "observer", "keyValue.limits.", "keyValue.plantedBugs", "keyValue.engine.plantedBugs", "replica.plantedBugs",
+        "observer", "replica.featureLevel", "replica.digestInterval", "keyValue.plantedBugs",
+        "keyValue.plantedMaxValueBytes", "keyValue.engine.plantedBugs",
+        "replica.plantedBugs",
         "replica.raft.plantedBugs", "replica.log.plantedBugs", "keyValue.engine.hasWriteAheadLog",
         "keyValue.engine.writeAheadLogBytes",
     ]
@@ -204,7 +222,7 @@ final class StoreOptionDifferenceTests: StoreTestCase {
     private func names(of value: Any, _ prefix: String) -> [String] {
         let isGroup =
             value is StoreOptions || value is SlowThresholds || value is ReplicaOptions || value is RaftOptions
-            || value is LogOptions || value is WireOptions || value is KeyValueOptions || value is KeyValueLimits
+            || value is LogOptions || value is WireOptions || value is KeyValueOptions || value is ReplicatedOptions
             || value is EngineOptions
         guard isGroup else { return [prefix] }
         return Mirror(reflecting: value).children.flatMap { child in
@@ -212,31 +230,36 @@ final class StoreOptionDifferenceTests: StoreTestCase {
         }
     }
 
-    func testOptions_eachField_isDecided() {
-        let all = names(of: StoreOptions(), "").filter { name in
-            !others.contains { $0.hasSuffix(".") ? name.hasPrefix($0) : name == $0 }
-        }
-        XCTAssertEqual(all.sorted(), differences.map(\.name).sorted())
+    func testOptions_eachField_isLocalReplicatedOrDerived() {
+        let decided = local.map(\.name) + replicated.map(\.name) + derived.map(\.name) + others
+        XCTAssertEqual(names(of: StoreOptions(), "").sorted(), decided.sorted())
+        // The type of an option says which it is: all replicated ones are in one, and nothing else is.
+        let fields = ReplicatedOptions.fields.map { "replicated." + $0.name }
+        XCTAssertEqual(fields.sorted(), replicated.map(\.name).sorted())
+    }
+
+    /// The replicated options of the cluster.
+    private var founded: ReplicatedOptions {
+        var options = ReplicatedOptions()
+        options.maxValueBytes = 5 << 20
+        return options
     }
 
     private func options(_ changes: [Change]) -> StoreOptions {
         var options = StoreOptions()
         options.timeout = .seconds(30)
-        // The same on all members; what follows from it for the engine has to fit on each.
-        options.keyValue.limits.maxValueBytes = 5 << 20
-        options.keyValue.engine.maxValueBytes = 5 << 20
-        options.keyValue.engine.maxBatchBytes = 6 << 20
+        options.replicated = founded
         for change in changes { change(&options) }
         return options
     }
 
-    /// Opens member 1 with all options of one kind, 2 and 3 with all of the other.
+    /// Opens member 1 with all local options of one kind, 2 and 3 with all of the other.
     private func open(
         _ member: MemberID,
         _ peers: [MemberID: String],
         _ more: @escaping Change = { _ in }
     ) async throws -> ReplicatedStore {
-        let changes = differences.map { member == 1 ? $0.one : $0.other }
+        let changes = local.map { member == 1 ? $0.one : $0.other }
         return try await .open(
             at: "\(directory)/\(member)",
             member: member,
@@ -255,44 +278,98 @@ final class StoreOptionDifferenceTests: StoreTestCase {
         }
     }
 
-    func testMembers_allOptionsDiffer_workTogether() async throws {
+    private func differences(_ observer: NotingObserver) -> [[OptionDifference]] {
+        observer.events.compactMap { if case .optionsDiffer(let differences) = $0 { differences } else { nil } }
+    }
+
+    /// Member 1 founds the cluster like the others, and is then opened with other options in every field.
+    func testMembers_oneWithOtherOptionsInEveryField_stayEqualAndItTellsOnce() async throws {
         let peers = try newPeers(3)
+        let observers = [NotingObserver(), NotingObserver(), NotingObserver()]
         var stores: [MemberID: ReplicatedStore] = [:]
-        for member in peers.keys.sorted() { stores[member] = try await open(member, peers) }
+        for member in peers.keys.sorted() {
+            stores[member] = try await open(member, peers) { $0.observer = observers[Int(member) - 1] }
+        }
         for (member, store) in stores { try await store.put(Bytes("k\(member)"), bytes(50_000, UInt8(member))) }
+        await stores.removeValue(forKey: 1)?.close()
+        let two = try XCTUnwrap(stores[2])
+        try await two.put("while one is closed", bytes(50_000, 9))
+        let proposals = replicated.map(\.other) + derived.map(\.other)
+        stores[1] = try await open(1, peers) { options in
+            options.observer = observers[0]
+            for change in proposals { change(&options) }
+        }
+        // Keys, values, numbers of a session, replies and revisions beyond all that member 1 proposes.
         for (member, store) in stores {
+            try await store.put(Bytes("large\(member)"), bytes(5 << 20, UInt8(member)))
+            let refused = await refusal { try await store.put("larger", self.bytes((5 << 20) + 1, 7)) }
+            XCTAssertEqual(refused?.reason, .tooLarge)
+            XCTAssertEqual(
+                refused?.message,
+                "a value of 5242881 bytes; `ReplicatedOptions.maxValueBytes` is 5242880"
+            )
+            for _ in 0..<5 { try await store.add(1, to: "counter") }
+        }
+        for store in stores.values {
+            let sum = try await store.add(0, to: "counter")
+            XCTAssertEqual(sum, 15)
             for other in stores.keys {
-                let entry = try await store.get(Bytes("k\(other)"))
-                XCTAssertEqual(entry?.value, bytes(50_000, UInt8(other)), "member \(member) of \(other)")
+                let entry = try await store.get(Bytes("large\(other)"))
+                XCTAssertEqual(entry?.value, bytes(5 << 20, UInt8(other)))
+            }
+            let entry = try await store.options()
+            XCTAssertEqual(entry, ReplicatedOptionsEntry(options: founded, revision: 1))
+            let sessions = await store.status().sessionCount
+            XCTAssertEqual(sessions, 4, "one of each opening")
+        }
+        let one = try XCTUnwrap(stores[1])
+        for other in [two, try XCTUnwrap(stores[3])] { try await expectEqual(one, other) }
+        XCTAssertEqual(observers.map { differences($0).count }, [1, 0, 0], "one event")
+        var proposed = StoreOptions()
+        for change in replicated.map(\.other) { change(&proposed) }
+        XCTAssertEqual(
+            differences(observers[0]).first,
+            ReplicatedOptions.fields.map {
+                let values = (proposed.replicated[name: $0.name], founded[name: $0.name])
+                return OptionDifference(name: $0.name, proposed: values.0, inForce: values.1)
+            }
+        )
+        for store in stores.values {
+            XCTAssertFalse({ if case .failed = store.state { true } else { false } }(), "\(store.state)")
+            await store.close()
+        }
+    }
+
+    /// The members begin with proposals of their own: those of the first leader are in force on all.
+    func testMembers_foundedWithDifferentProposals_haveThoseOfTheFirstLeader() async throws {
+        let peers = try newPeers(3)
+        let observers = [NotingObserver(), NotingObserver(), NotingObserver()]
+        var stores: [ReplicatedStore] = []
+        for member in peers.keys.sorted() {
+            stores.append(
+                try await open(member, peers) { options in
+                    options.observer = observers[Int(member) - 1]
+                    options.replicated.maxValueBytes = 100 * Int(member)
+                }
+            )
+        }
+        var options: [ReplicatedOptionsEntry] = []
+        for store in stores { options.append(try await store.options()) }
+        XCTAssertEqual(options, [options[0], options[0], options[0]])
+        XCTAssertEqual(options[0].revision, 1)
+        let winner = options[0].options.maxValueBytes / 100
+        for store in stores {
+            let refused = await refusal { try await store.put("k", self.bytes(100 * winner + 1, 7)) }
+            XCTAssertEqual(refused?.reason, .tooLarge)
+            try await store.put("k", bytes(100 * winner, 7))
+        }
+        for store in stores[1...] { try await expectEqual(stores[0], store) }
+        for (place, observer) in observers.enumerated() {
+            try await eventually("member \(place + 1) has compared its options") {
+                self.differences(observer).count == (place + 1 == winner ? 0 : 1)
             }
         }
-        let (one, two, three) = (try XCTUnwrap(stores[1]), try XCTUnwrap(stores[2]), try XCTUnwrap(stores[3]))
-        // What is longer than member 1 takes of its own callers, and than its frames, it receives all the same.
-        let refused = await refusal { try await one.put("large", bytes(5 << 20, 7)) }
-        XCTAssertEqual(refused?.reason, .tooLarge)
-        XCTAssertEqual(refused?.outcome, .notApplied)
-        await one.close()
-        let revision = try await two.put("large", bytes(5 << 20, 7))
-        var again = try await open(1, peers)
-        let received = try await again.get("large", consistency: .atLeast(revision))
-        XCTAssertEqual(received?.value.count, 5 << 20)
-        try await expectEqual(again, two)
-        // It passes it on as well, where nobody else can: 3 has not got it.
-        await three.close()
-        while two.state != .leader {
-            try await eventually("one of the two leads") { [again] in two.state == .leader || again.state == .leader }
-            guard again.state == .leader else { break }
-            // It takes nothing so large. When it is opened again, it waits longer than 2 until it campaigns.
-            await again.close()
-            again = try await open(1, peers)
-        }
-        try await two.put("larger", bytes((5 << 20) - 1, 8))
-        await two.close()
-        let late = try await open(3, peers)
-        let passed = try await late.get("larger")
-        XCTAssertEqual(passed?.value.count, (5 << 20) - 1)
-        await again.close()
-        await late.close()
+        for store in stores { await store.close() }
     }
 
     func testMembers_engineOptionsDiffer_checkpointsAreInstalled() async throws {

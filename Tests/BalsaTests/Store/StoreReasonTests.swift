@@ -9,7 +9,7 @@ import XCTest
 final class StoreReasonTests: StoreTestCase {
     func testOptionsWithWhichNothingCouldBeDoneAreInvalid() async throws {
         let changes: [(inout StoreOptions) -> Void] = [
-            { $0.maxOutstandingCommands = 0 }, { $0.maxOutstandingCommands = $0.keyValue.limits.sessionWindow },
+            { $0.maxOutstandingCommands = 0 }, { $0.replicated.maxSessions = 0 },
             { $0.maxWaitingBytes = 0 }, { $0.timeout = .zero }, { $0.drainLimit = .seconds(-1) },
         ]
         for (place, change) in changes.enumerated() {
@@ -28,8 +28,8 @@ final class StoreReasonTests: StoreTestCase {
 
     func testWhatIsTooLargeIsRefusedAndNothingHasHappened() async throws {
         var options = StoreOptions()
-        options.keyValue.limits.maxKeyBytes = 100
-        options.keyValue.limits.maxValueBytes = 1_000
+        options.replicated.maxKeyBytes = 100
+        options.replicated.maxValueBytes = 1_000
         let store = try await ReplicatedStore.open(at: directory, options: options)
         let long = bytes(101)
         let large = bytes(1_001)
@@ -42,9 +42,11 @@ final class StoreReasonTests: StoreTestCase {
         errors.append(await refusal { try await store.delete(from: "", to: long) })
         errors.append(await refusal { try await store.add(1, to: long) })
         errors.append(await refusal { _ = try await store.compareAndSet("k", if: .absent, then: .put(large)) })
-        errors.append(await refusal { _ = try await store.get(long) })
-        errors.append(await refusal { _ = try await store.scan(from: long) })
-        errors.append(await refusal { _ = try await store.scan(to: long) })
+        // A key may be there from when the limit was higher, so that reads go up to what any options can allow.
+        let longest = bytes(ReplicatedOptions.largestKeyBytes + 1)
+        errors.append(await refusal { _ = try await store.get(longest) })
+        errors.append(await refusal { _ = try await store.scan(from: longest) })
+        errors.append(await refusal { _ = try await store.scan(to: longest) })
         for error in errors {
             XCTAssertEqual(error?.reason, .tooLarge)
             XCTAssertEqual(error?.outcome, .notApplied)
@@ -126,13 +128,16 @@ final class StoreReasonTests: StoreTestCase {
         let value = await refusal { try await store.put("k", large) }
         XCTAssertEqual(value?.reason, .tooLarge)
         XCTAssertEqual(value?.isRetriable, false)
-        XCTAssertEqual(value?.message, "a value of 41943040 bytes; `KeyValueLimits.maxValueBytes` is 1048576")
+        XCTAssertEqual(value?.message, "a value of 41943040 bytes; `ReplicatedOptions.maxValueBytes` is 1048576")
         let long = bytes(5_000)
-        for error in [
-            await refusal { try await store.put(long, "v") }, await refusal { _ = try await store.get(long) },
-        ] {
-            XCTAssertEqual(error?.message, "a key of 5000 bytes; `KeyValueLimits.maxKeyBytes` is 4096")
-        }
+        let key = await refusal { try await store.put(long, "v") }
+        XCTAssertEqual(key?.message, "a key of 5000 bytes; `ReplicatedOptions.maxKeyBytes` is 4096")
+        // A key may be there from when the limit was higher.
+        let absent = try await store.get(long)
+        XCTAssertNil(absent)
+        let never = bytes(40_000)
+        let read = await refusal { _ = try await store.get(never) }
+        XCTAssertEqual(read?.message, "a key of 40000 bytes; no options allow more than 32768")
         let reversed = await refusal { _ = try await store.scan(from: "b", to: "a") }
         XCTAssertEqual(reversed?.description.contains("invalid: "), false, "\(String(describing: reversed))")
         await store.close()
@@ -184,9 +189,9 @@ final class StoreReasonTests: StoreTestCase {
 
     func testRevisionsThatAreTooOldOrNotThereYet() async throws {
         var options = StoreOptions()
-        options.keyValue.limits.retainedRevisions = 5
-        options.keyValue.limits.retainedNanoseconds = 1
-        options.keyValue.limits.retentionSampleNanoseconds = 1
+        options.replicated.retainedRevisions = 5
+        options.replicated.retainedNanoseconds = 1
+        options.replicated.retentionSampleNanoseconds = 1
         let store = try await ReplicatedStore.open(at: directory, options: options)
         let first = try await store.put("k", "old")
         for number in 0..<20 { try await store.put("k", Bytes("\(number)")) }

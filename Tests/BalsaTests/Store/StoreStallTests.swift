@@ -87,7 +87,7 @@ final class StoreStallTests: StoreTestCase {
 
     func testAStoreWhoseSessionWasEndedOpensAnother() async throws {
         var options = StoreOptions()
-        options.keyValue.limits.maxSessions = 1
+        options.replicated.maxSessions = 1
         let stores = try await openCluster(3, options)
         var sum: Int64 = 0
         for round in 0..<12 { sum = try await stores[round % 3].add(1, to: "counter", timeout: .seconds(20)) }

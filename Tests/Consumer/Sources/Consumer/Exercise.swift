@@ -54,7 +54,7 @@ func exercise(_ directory: String) async throws -> Int {
     options.replica.raft.heartbeatInterval = .milliseconds(40)
     options.replica.log.boundBytes = 512 << 20
     options.replica.wire.maxFrameBytes = 8 << 20
-    options.keyValue.limits.maxValueBytes = 1 << 20
+    options.replicated.maxValueBytes = 1 << 20
     options.keyValue.engine.cacheBytes = 32 << 20
     let runtime = StoreRuntime(workers: 2)
     let store = try await ReplicatedStore.open(at: directory, options: options, runtime: runtime)

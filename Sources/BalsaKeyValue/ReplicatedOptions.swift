@@ -1,23 +1,29 @@
 import BalsaPlatform
 
-/// The limits by which commands are decided.
+/// The options that decide what a command does: limits, sessions and retention.
 ///
-/// They take part in what a command does, so every member of a group must have the same. They are written into the
-/// state, which cannot be opened with others, and they enter its digest.
-public struct KeyValueLimits: Equatable, Sendable {
-    /// The longest key, in bytes; 4 KiB.
+/// They are part of the replicated state. The first leader of a new cluster writes those that it was opened with into
+/// entry 1. From then on only the command ``Command/Operation/changeOptions(_:expecting:)`` changes them, at its index,
+/// on every member alike. What a member is opened with later has no effect on them.
+///
+/// ``validate()`` names the bounds. An entry that a member has not applied yet may raise a limit, so decoders, engines
+/// and connections are bounded by ``largestKeyBytes`` and ``largestValueBytes`` and not by the options in force.
+public struct ReplicatedOptions: Equatable, Sendable {
+    /// The longest key, in bytes; 4 KiB. 0 to ``largestKeyBytes``. A longer one is refused with *key too large*.
     public var maxKeyBytes = 4 << 10
-    /// The longest value, in bytes; 1 MiB.
+    /// The longest value, in bytes; 1 MiB. 8, which a counter has, to ``largestValueBytes``. A longer one is refused
+    /// with *value too large*. Values that are there stay when the limit is lowered.
     public var maxValueBytes = 1 << 20
 
-    /// How many sessions may be open; 10,000. One more ends the least recently used one.
+    /// How many sessions may be open; 10,000. At least 1. One more ends the least recently used one.
     public var maxSessions = 10_000
-    /// How far the numbers of a session may run ahead of the lowest outstanding one; 1,024.
+    /// How far the numbers of a session may run ahead of the lowest outstanding one; 1,024. 1 to 2^20. A session keeps
+    /// the window that was in force when it was opened, so that all copies of a request are decided alike.
     public var sessionWindow = 1_024
-    /// How long a session may rest before it ends, in nanoseconds of logical time; an hour.
+    /// How long a session may be idle before it ends, in nanoseconds of logical time; an hour.
     public var sessionIdleNanoseconds: UInt64 = 3_600_000_000_000
-    /// How much room the stored replies of all sessions may take, in bytes; 15 MiB. Beyond it the least recently used
-    /// session ends.
+    /// How many bytes the stored replies of all sessions may take; 15 MiB. At least 26 for each number of
+    /// ``sessionWindow``. Beyond it the least recently used session ends.
     public var maxReplyBytes = 15 << 20
 
     /// How many revisions can be read back at least, unless they are too old; 100,000.
@@ -25,17 +31,40 @@ public struct KeyValueLimits: Equatable, Sendable {
     /// How long a revision can be read back at least, unless there are too many, in nanoseconds of logical time; ten
     /// minutes.
     public var retainedNanoseconds: UInt64 = 600_000_000_000
-    /// How exactly that is measured, in nanoseconds; a second.
+    /// The precision of ``retainedNanoseconds``, in nanoseconds; a second. At least 1.
     public var retentionSampleNanoseconds: UInt64 = 1_000_000_000
 
     /// The defaults.
     public init() {}
+
+    /// The longest key that any options can allow, in bytes; 32 KiB.
+    public static let largestKeyBytes = 32 << 10
+    /// The longest value that any options can allow, in bytes; 256 MiB. A command with two such values fits into a
+    /// frame.
+    public static let largestValueBytes = 256 << 20
+    /// The longest command under any options, in bytes.
+    public static let largestCommandBytes = {
+        var options = ReplicatedOptions()
+        options.maxKeyBytes = largestKeyBytes
+        options.maxValueBytes = largestValueBytes
+        return options.maxCommandBytes
+    }()
+
+    /// The longest command under these options, in bytes: one with a key, a value to compare with and a value to put,
+    /// or one with two keys.
+    public var maxCommandBytes: Int {
+        let part = 4
+        let pair = 2 * (part + maxKeyBytes)
+        let comparison = part + maxKeyBytes + 2 + 2 * (part + maxValueBytes)
+        return CommandLayout.headerByteCount + max(pair, comparison, 8 + ReplicatedOptions.encodedByteCount)
+    }
 
     /// How a command will be answered that is refused for its size or its bounds alone, whatever the state; nil where it is
     /// not. A leader asks before it lets a command into the log, and apply decides by the same function.
     public func refusal(of command: Command) -> CommandReply.Outcome? {
         switch command.operation {
         case .openSession, .closeSession: nil
+        case .changeOptions(let options, _): options.fault == nil ? nil : .invalidOptions
         case .put(let key, let value), .append(let key, let value):
             refusal(keyByteCount: key.count, valueByteCount: value.count)
         case .delete(let key), .add(let key, _): refusal(keyByteCount: key.count, valueByteCount: 0)
@@ -44,7 +73,7 @@ public struct KeyValueLimits: Equatable, Sendable {
         case .compareAndSet(let key, let condition, let change):
             refusal(
                 keyByteCount: key.count,
-                valueByteCount: max(KeyValueLimits.byteCount(condition), KeyValueLimits.byteCount(change))
+                valueByteCount: max(ReplicatedOptions.byteCount(condition), ReplicatedOptions.byteCount(change))
             )
         }
     }
@@ -60,6 +89,7 @@ public struct KeyValueLimits: Equatable, Sendable {
     func refusal(of layout: CommandLayout, in raw: UnsafeRawBufferPointer) -> CommandReply.Outcome? {
         switch layout.kind {
         case .openSession, .closeSession: nil
+        case .changeOptions: ReplicatedOptions(layout.value, of: raw)?.fault == nil ? nil : .invalidOptions
         case .deleteRange:
             refusal(
                 from: layout.key.count,
