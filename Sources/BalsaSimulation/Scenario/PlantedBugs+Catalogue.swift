@@ -283,7 +283,7 @@ extension PlantedBugs {
             "manifest-before-table-sync",
             .manifestBeforeTableSync,
             "The manifest names a table whose bytes are not durable.",
-            .recovery
+            .equalStates
         ),
         PlantedBug(
             "directory-sync-left-out",

@@ -19,7 +19,7 @@ extension PlantedRecord {
         PlantedRecord("replay-from-wrong-index", .equalStates, leastHits: 57, seed: 2),
         PlantedRecord("tombstone-dropped-early", .equalStates, leastHits: 12, seed: 57),
         PlantedRecord("compaction-beyond-mark", .equalStates, leastHits: 15, seed: 36),
-        PlantedRecord("manifest-before-table-sync", .recovery, leastHits: 42, seed: 66),
+        PlantedRecord("manifest-before-table-sync", .equalStates, leastHits: 4, seed: 66),
         PlantedRecord("directory-sync-left-out", .recovery, leastHits: 28, seed: 66),
         PlantedRecord("wiped-member-accepted", .identity, leastHits: 9, seed: 73),
         PlantedRecord("first-boot-votes-early", .identity, leastHits: 4, seed: 88),
