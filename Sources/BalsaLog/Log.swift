@@ -47,6 +47,12 @@ public final class Log {
 
     let fileSystem: any FileSystem
     let directory: String
+    /// Whose the segments are.
+    let owner: FileOwner
+    /// The opening that the log is marked with.
+    let openingMark: Opening
+    /// Where the salts of segments come from.
+    var salts: SaltSource
     var groups: GroupTable<GroupLog>
 
     // Writing.
@@ -62,6 +68,8 @@ public final class Log {
     /// Up to where all frames are durable.
     var durableThrough: LogPlace
     var sealIsStaged = false
+    /// Whether the last frame names the next segment, so that the last segment takes no more.
+    var isContinued = false
     /// Whether the last frame is a seal, so that nothing is in recovery's blind spot.
     var lastFrameIsSeal = true
     /// Groups with a commit index that no frame has yet, in the order in which they were noted.
@@ -94,6 +102,8 @@ public final class Log {
         options: LogOptions,
         fileSystem: any FileSystem,
         directory: String,
+        binding: FileBinding,
+        salts: SaltSource,
         groups: GroupTable<GroupLog>,
         segments: [Segment],
         durableThrough: LogPlace
@@ -101,6 +111,9 @@ public final class Log {
         self.options = options
         self.fileSystem = fileSystem
         self.directory = directory
+        owner = binding.owner
+        openingMark = binding.mark
+        self.salts = salts
         self.groups = groups
         self.segments = segments
         self.durableThrough = durableThrough

@@ -14,6 +14,8 @@ public struct LogError: Error, Equatable, Sendable, CustomStringConvertible {
         public static let unsupportedVersion = Reason(description: "written by a newer release")
         /// The directory holds a file that is named almost like a segment.
         public static let unexpectedFile = Reason(description: "unexpected file")
+        /// The files are of another member's directory, or of another cluster.
+        public static let otherOwner = Reason(description: "of another member")
         /// A file operation failed; ``LogError/cause`` says which.
         public static let file = Reason(description: "file operation failed")
         /// The entries that were asked for are not in the log.

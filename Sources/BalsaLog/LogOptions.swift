@@ -25,6 +25,12 @@ public struct LogOptions: Sendable {
     /// The sizes that a sector may have.
     static let sectorRange = 64...65_536
 
+    /// How long a segment is at least: its header, two frames, and the one that ends it.
+    private var fewestSegmentBytes: Int {
+        SegmentHeader.headerBytes(sectorBytes: sectorBytes) + 2 * sectorBytes
+            + Int(Continuation.reservedBytes(sectorBytes: UInt32(sectorBytes)))
+    }
+
     /// Throws ``LogError`` with the first field that is outside of its bounds.
     public func validate() throws(LogError) {
         func require(_ holds: Bool, _ rule: String) throws(LogError) {
@@ -35,8 +41,8 @@ public struct LogOptions: Sendable {
             "sectorBytes must be a power of two from 64 to 65,536"
         )
         try require(
-            smallestSegmentBytes >= 4 * sectorBytes && smallestSegmentBytes % sectorBytes == 0,
-            "smallestSegmentBytes must be a multiple of sectorBytes and at least four sectors"
+            smallestSegmentBytes >= fewestSegmentBytes && smallestSegmentBytes % sectorBytes == 0,
+            "smallestSegmentBytes must be a multiple of sectorBytes and at least \(fewestSegmentBytes)"
         )
         try require(
             largestSegmentBytes >= smallestSegmentBytes && largestSegmentBytes % sectorBytes == 0

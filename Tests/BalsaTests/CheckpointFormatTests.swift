@@ -1,3 +1,4 @@
+import BalsaLog
 import BalsaPlatform
 import BalsaRaft
 import BalsaSimulation
@@ -39,7 +40,17 @@ final class CheckpointFormatTests: XCTestCase {
     // MARK: The page
 
     func testTheRootsOfThePage() throws {
-        let roots = [RootFile(generation: 2, position: position), RootFile(generation: 1, position: .zero)]
+        let binding = FileBinding(
+            owner: FileOwner(
+                cluster: UniqueID(high: 0x5555, low: 0x6666),
+                incarnation: UniqueID(high: 0x3333, low: 0x4444)
+            ),
+            mark: Opening(boot: 3, nonce: 0xc3),
+            seed: 0
+        )
+        let roots = [
+            RootFile(generation: 2, position: position, binding: binding), RootFile(generation: 1, position: .zero),
+        ]
         for (bytes, root) in zip(try examples(), roots) {
             XCTAssertEqual([UInt8](try root.encoded()), bytes)
             XCTAssertEqual(try RootFile(decoding: Bytes(bytes)), root)

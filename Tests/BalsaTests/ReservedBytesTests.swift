@@ -58,7 +58,8 @@ final class ReservedBytesTests: XCTestCase {
             XCTAssertNoThrow(try format.read(format.example), format.name)
             for (field, range) in format.reserved {
                 for byte in range {
-                    for bit in 0..<8 {
+                    // Of a long range not every bit.
+                    for bit in 0..<8 where range.count < 100 || bit == byte % 8 {
                         assertRefused(format, field, at: range.lowerBound, changing: byte, to: 1 << bit, .outOfBounds)
                     }
                 }
@@ -110,8 +111,8 @@ final class ReservedBytesTests: XCTestCase {
                 name: "ROOT",
                 example: [UInt8](try root.encoded()),
                 version: ("version", 4..<6),
-                reserved: [("reserved", 6..<8), ("reserved", 12..<16), ("reserved", 40..<44)],
-                checksum: (0..<44, 44)
+                reserved: [("reserved", 6..<8), ("reserved", 12..<16), ("reserved", 104..<124)],
+                checksum: (0..<124, 124)
             ) { _ = try RootFile(decoding: Bytes($0)) },
             Format(
                 name: "the list of a checkpoint",
@@ -130,14 +131,15 @@ final class ReservedBytesTests: XCTestCase {
                 name: "VOTE",
                 example: [UInt8](vote.encoded()),
                 version: ("vote version", 8..<12),
-                reserved: [("vote reserved bytes", 12..<16)],
-                checksum: (0..<48, 48)
+                reserved: [("vote reserved bytes", 12..<16), ("vote reserved bytes", 96..<4_092)],
+                checksum: (0..<4_092, 4_092)
             ) { _ = try VoteRecord(decoding: Bytes($0)) },
             Format(
                 name: "the header of a segment",
                 example: [UInt8](segment.encoded()),
                 version: ("segment version", 8..<12),
-                checksum: (0..<32, 32)
+                reserved: [("segment reserved bytes", 36..<40), ("segment reserved bytes", 80..<124)],
+                checksum: (0..<124, 124)
             ) { _ = try SegmentHeader(decoding: Bytes($0)) },
         ]
     }

@@ -1,5 +1,7 @@
+import BalsaLog
 import BalsaPlatform
 import BalsaRaft
+import BalsaWire
 
 /// The generations of a group's state on disk: at most one is live, named by ROOT.
 ///
@@ -11,6 +13,9 @@ import BalsaRaft
 struct GenerationStore {
     let fileSystem: any FileSystem
     private let directory: String
+    private let binding: FileBinding
+    /// The latest opening that had published ROOT when it was read; nil without a ROOT.
+    private(set) var foundMark: Opening?
     private(set) var root: RootFile?
     /// A sentence about ROOT where one of its copies is damaged; ``confirm()`` writes it again.
     private(set) var mended: String?
@@ -18,8 +23,13 @@ struct GenerationStore {
     private var highest: UInt64 = 0
 
     /// Reads ROOT, and changes nothing.
-    init(opening directory: String, in fileSystem: any FileSystem) throws(ReplicaError) {
+    init(
+        opening directory: String,
+        in fileSystem: any FileSystem,
+        binding: FileBinding = .unbound
+    ) throws(ReplicaError) {
         self.directory = directory
+        self.binding = binding
         self.fileSystem = fileSystem
         let path = directory + "/ROOT"
         do {
@@ -33,12 +43,22 @@ struct GenerationStore {
         } catch {
             preconditionFailure("files and decoders throw their own errors")
         }
+        guard root?.owner ?? binding.owner == binding.owner else {
+            throw ReplicaError(
+                .damaged,
+                "\(path) belongs to another member's directory: put back what belongs together"
+            )
+        }
+        foundMark = root?.mark
         highest = root?.generation ?? 0
     }
 
     /// Makes durable that ROOT is what it is. The process that published it may have died before its name was durable, or been
     /// told that the sync of its name had failed, after which another sync proves nothing. So it is published once more.
-    func confirm() throws(ReplicaError) {
+    ///
+    /// It gets the mark of this opening.
+    mutating func confirm() throws(ReplicaError) {
+        root?.mark = binding.mark
         do {
             if let root { try publish(root) } else { try fileSystem.syncDirectory(directory) }
         } catch {
@@ -99,7 +119,7 @@ struct GenerationStore {
     /// Makes a generation, whose files are durable, the live one. When it returns, it is, durably; when it throws, either
     /// may be.
     mutating func publish(_ generation: UInt64, at position: LogPosition) throws(ReplicaError) {
-        let next = RootFile(generation: generation, position: position)
+        let next = RootFile(generation: generation, position: position, binding: binding)
         do { try publish(next) } catch { throw GenerationStore.failure(error) }
         root = next
     }

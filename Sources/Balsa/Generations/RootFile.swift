@@ -1,5 +1,7 @@
+import BalsaLog
 import BalsaPlatform
 import BalsaRaft
+import BalsaWire
 
 /// The file ROOT of a group: which generation of its state is live, and which position it began with: that of the
 /// checkpoint that it was made of, or zero for the first. What the state contains beyond that, its own files say.
@@ -9,12 +11,18 @@ import BalsaRaft
 struct RootFile: Equatable {
     static let magic: UInt32 = 0x424c_5352  // "RSLB" on disk
     static let version: UInt16 = 1
-    static let byteCount = 48
+    static let byteCount = 128
 
     /// The live generation; generations count up from 1.
     var generation: UInt64
     /// The position that the generation contained everything through when it was published.
     var position: LogPosition
+    /// Whose it is.
+    var owner = FileOwner.none
+    /// The latest opening that has published it.
+    var mark = FileBinding.unbound.mark
+    /// A random name of the generation, which its directory has, too; none where it is not bound to one.
+    var state = UniqueID.none
 
     func encoded() throws(DecodingError) -> Bytes {
         var writer = ByteWriter(capacity: RootFile.byteCount, limit: RootFile.byteCount)
@@ -23,17 +31,25 @@ struct RootFile: Equatable {
         try writer.uint16(0, "reserved")
         try writer.uint32(UInt32(RootFile.byteCount), "byte count")
         try writer.uint32(0, "reserved")
+        try writer.uniqueID(owner.cluster, "owner cluster")
+        try writer.uniqueID(owner.incarnation, "owner incarnation")
+        try writer.uint64(mark.boot, "mark counter")
+        try writer.uint64(mark.nonce, "mark nonce")
         try writer.uint64(generation, "generation")
         try writer.uint64(position.term, "term")
         try writer.uint64(position.index, "index")
-        try writer.uint32(0, "reserved")
+        try writer.uniqueID(state, "state")
+        try writer.zeros(20, "reserved")
         try writer.uint32(writer.checksum(of: 0..<RootFile.byteCount - 4), "checksum")
         return Bytes(writer.array)
     }
 
-    init(generation: UInt64, position: LogPosition) {
+    init(generation: UInt64, position: LogPosition, binding: FileBinding = .unbound, state: UniqueID = .none) {
         self.generation = generation
         self.position = position
+        owner = binding.owner
+        mark = binding.mark
+        self.state = state
     }
 
     init(decoding bytes: Bytes) throws(DecodingError) {
@@ -45,25 +61,31 @@ struct RootFile: Equatable {
         let version = try reader.uint16("version")
         guard version <= RootFile.version else { throw DecodingError(.version, "version", at: 4) }
         guard version > 0 else { throw DecodingError(.outOfBounds, "version", at: 4) }
-        let reserved = try reader.uint16("reserved")
-        let byteCount = try reader.uint32("byte count")
-        let second = try reader.uint32("reserved")
+        // The checksum first: nothing else is believed before.
+        let end = RootFile.byteCount - 4
+        var rest = reader
+        _ = try rest.bytes(end - rest.offset, "checksum")
+        guard try rest.uint32("checksum") == reader.checksum(of: 0..<end) else {
+            throw DecodingError(.checksum, "checksum", at: end)
+        }
+        try rest.finish("root")
+        try reader.zeros(2, "reserved")
+        guard try reader.uint32("byte count") == RootFile.byteCount else {
+            throw DecodingError(.inconsistent, "byte count", at: 8)
+        }
+        try reader.zeros(4, "reserved")
+        owner = try reader.fileOwner()
+        guard let found = try reader.openingMark() else { throw DecodingError(.outOfBounds, "mark counter", at: 48) }
+        mark = found
+        let at = reader.offset
         generation = try reader.uint64("generation")
         position = LogPosition(term: try reader.uint64("term"), index: try reader.uint64("index"))
-        let third = try reader.uint32("reserved")
-        let checksum = reader.checksum(of: 0..<reader.offset)
-        guard try reader.uint32("checksum") == checksum else {
-            throw DecodingError(.checksum, "checksum", at: RootFile.byteCount - 4)
-        }
-        try reader.finish("root")
-        guard reserved == 0 else { throw DecodingError(.outOfBounds, "reserved", at: 6) }
-        guard byteCount == RootFile.byteCount else { throw DecodingError(.inconsistent, "byte count", at: 8) }
-        guard second == 0 else { throw DecodingError(.outOfBounds, "reserved", at: 12) }
-        guard third == 0 else { throw DecodingError(.outOfBounds, "reserved", at: 40) }
+        state = try reader.uniqueID("state")
+        try reader.zeros(end - reader.offset, "reserved")
         guard generation >= 1, position.index <= largestNumber, position.term <= largestNumber,
             (position.index == 0) == (position.term == 0)
         else {
-            throw DecodingError(.outOfBounds, "position", at: 16)
+            throw DecodingError(.outOfBounds, "position", at: at)
         }
     }
 }

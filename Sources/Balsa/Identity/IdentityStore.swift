@@ -16,6 +16,8 @@ struct IdentityStore {
     private let nonce: UInt64
     /// A sentence for each file with a damaged copy, which ``count()`` writes again.
     private(set) var mended: [String] = []
+    /// Whether this opening is counted.
+    private var isCounted = false
     /// Whether a copy of IDENTITY is damaged.
     private var isIdentityDamaged = false
 
@@ -64,12 +66,24 @@ struct IdentityStore {
         if let fault = record.fault { mended.append(mendedSentence(directory + "/BOOT", fault)) }
     }
 
-    /// Notes durably that the directory is opened once more. Called once, when nothing refuses the opening any more, and before
-    /// anything is said.
+    /// This opening, which ``count()`` notes.
+    var opening: Opening { Opening(boot: isCounted ? boot.counter : boot.counter + 1, nonce: nonce) }
+
+    /// Notes durably that VOTE, ROOT and the log have the mark of this opening. Before anything is said.
+    mutating func noteMarks() throws(ReplicaError) {
+        precondition(isCounted, "an opening is counted before it marks anything")
+        boot.marked = opening
+        try writeBoot()
+    }
+
+    /// Notes durably that the directory is opened once more. Called when nothing refuses the opening any more, and before anything
+    /// is changed or said. Does nothing once it is noted.
     mutating func count() throws(ReplicaError) {
+        guard !isCounted else { return }
         if isIdentityDamaged { try write(identity) }
         isIdentityDamaged = false
         boot.bump(nonce: nonce)
+        isCounted = true
         try writeBoot()
     }
 
@@ -89,7 +103,10 @@ struct IdentityStore {
         }
         let record = found.record
         guard record.incarnation == identity.incarnation else {
-            throw ReplicaError(.damaged, "\(path) belongs to another directory than IDENTITY")
+            throw ReplicaError(
+                .damaged,
+                "\(path) belongs to another directory than \(directory)/IDENTITY: put back what belongs together"
+            )
         }
         guard record.counter < largestNumber else { throw ReplicaError(.damaged, "\(path) cannot count any further") }
         return found

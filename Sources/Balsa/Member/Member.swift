@@ -1,3 +1,4 @@
+import BalsaLog
 import BalsaPlatform
 import BalsaRaft
 import BalsaWire
@@ -85,7 +86,6 @@ public final class Member {
                 if let cluster = store.identity.established {
                     try setup.validate(against: cluster)
                     try member.join(cluster, &effects)
-                    try member.store.count()
                 } else {
                     // First, since BOOT has to be there when IDENTITY says more than *prepared*.
                     try member.store.count()
@@ -382,13 +382,29 @@ public final class Member {
             member: member,
             configuration: configuration,
             identity: cluster,
-            hasTakenPart: !store.boot.peers.isEmpty,
+            binding: binding(to: cluster),
             provider: provider,
             options: setup.options,
             seed: setup.seed,
             at: now,
             into: &effects
         )
+        // Before anything is said.
+        try store.noteMarks()
         for (peer, agreement) in agreements.all { replica?.agreed(agreement, with: peer) }
+    }
+
+    private func binding(to cluster: ClusterIdentity) -> ReplicaBinding {
+        ReplicaBinding(
+            files: FileBinding(
+                owner: FileOwner(cluster: cluster.id, incarnation: store.identity.incarnation),
+                mark: store.opening,
+                seed: RandomSource.mix(setup.identitySeed.high ^ ~setup.identitySeed.low)
+            ),
+            boot: store.boot,
+            path: setup.directory + "/BOOT",
+            isMarkIgnored: setup.options.plantedBugs.contains(.marksNotCompared),
+            count: { [self] () throws(ReplicaError) in try store.count() }
+        )
     }
 }

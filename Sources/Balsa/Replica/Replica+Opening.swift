@@ -28,7 +28,7 @@ extension Replica {
     ///   - member: which member this is.
     ///   - configuration: who the members are.
     ///   - identity: the cluster, whose table is entry 1 of the log; nil for a log that begins with an empty entry.
-    ///   - hasTakenPart: whether the caller knows that the replica was open before.
+    ///   - binding: what binds the files to the member's directory; nil for a replica without a member, as tests open it.
     ///   - provider: opens the state machine.
     ///   - options: the limits.
     ///   - seed: a random number, different for each member and each opening.
@@ -36,14 +36,14 @@ extension Replica {
     ///   - effects: what the shell has to do first.
     /// - Throws: ``ReplicaError``. A replica that is refused holds every byte that it held; where a file operation failed, the
     ///   directory holds what it held as far as a reader can tell.
-    public static func open(
+    static func open(
         directory: String,
         lock heldLock: (any FileLock)? = nil,
         fileSystem: any FileSystem,
         member: MemberID,
         configuration: Configuration,
         identity: ClusterIdentity? = nil,
-        hasTakenPart: Bool = false,
+        binding: ReplicaBinding? = nil,
         provider: any StateMachineProvider,
         options: ReplicaOptions = ReplicaOptions(),
         seed: UInt64,
@@ -63,7 +63,7 @@ extension Replica {
                 fileSystem: fileSystem,
                 member: member,
                 configuration: configuration,
-                hasTakenPart: hasTakenPart,
+                binding: binding,
                 provider: provider,
                 options: options,
                 seed: seed
@@ -92,18 +92,29 @@ extension Replica {
         fileSystem: any FileSystem,
         member: MemberID,
         configuration: Configuration,
-        hasTakenPart: Bool,
+        binding: ReplicaBinding?,
         provider: any StateMachineProvider,
         options: ReplicaOptions,
         seed: UInt64
     ) throws(ReplicaError) -> OpenedParts {
         // First everything is read, and what refuses the replica refuses it here: nothing has been changed yet.
-        var generations = try GenerationStore(opening: groupDirectory, in: fileSystem)
-        let recovery = try findLog(directory + "/log", in: fileSystem, options: options.log)
-        let recovered = recovery.found?.first { $0.group == group }
+        let files = binding?.files ?? .unbound
+        var generations = try GenerationStore(opening: groupDirectory, in: fileSystem, binding: files)
         let isFirst = generations.root == nil
-        if isFirst { try checkIsNew(recovered, groupDirectory, hasTakenPart: hasTakenPart) }
-        let found = try findVote(groupDirectory, in: fileSystem, mustExist: recovered != nil || !isFirst)
+        if isFirst, let missing = binding?.missing(groupDirectory + "/ROOT") { throw missing }
+        try binding?.check(generations.foundMark, of: groupDirectory + "/ROOT")
+        let recovery = try findLog(directory + "/log", in: fileSystem, options: options.log, binding: files)
+        let recovered = recovery.found?.first { $0.group == group }
+        if isFirst { try checkIsNew(recovered, groupDirectory) }
+        let found = try findVote(
+            groupDirectory,
+            in: fileSystem,
+            binding: files,
+            missing: binding?.missing(groupDirectory + "/VOTE"),
+            mustExist: recovered != nil || !isFirst
+        )
+        try binding?.check(found?.foundMark, of: groupDirectory + "/VOTE")
+        try binding?.check(recovery.foundMark, of: directory + "/log")
         guard !isFirst || found?.state ?? .initial == .initial else {
             throw ReplicaError(.damaged, "\(groupDirectory)/ROOT is missing, though the member has voted")
         }
@@ -111,9 +122,12 @@ extension Replica {
         guard found?.state ?? .initial == .initial || recovery.hasSegments else {
             throw ReplicaError(.damaged, "\(directory)/log holds no segment, though the member has voted")
         }
-        if isFirst { try prepareDirectories(directory, groupDirectory, in: fileSystem) }
+        if isFirst {
+            try binding?.count()
+            try prepareDirectories(directory, groupDirectory, in: fileSystem)
+        }
         var vote: VoteFile
-        if let found { vote = found } else { vote = try createVote(groupDirectory, in: fileSystem) }
+        if let found { vote = found } else { vote = try createVote(groupDirectory, in: fileSystem, binding: files) }
         let hardState = vote.state
         var core: Raft?
         let machine = try openMachine(&generations, provider, in: fileSystem) {
@@ -135,6 +149,7 @@ extension Replica {
             core = try openCore(member, configuration, state, options.raft, seed: seed)
             // Nothing but a failed file operation stops the opening from here on, and only from here on is anything
             // changed.
+            try binding?.count()
             if !isFirst { try prepareDirectories(directory, groupDirectory, in: fileSystem) }
             try generations.confirm()
         }
@@ -208,7 +223,7 @@ extension Replica {
         _ generations: inout GenerationStore,
         _ provider: any StateMachineProvider,
         in fileSystem: any FileSystem,
-        accept: (StatePosition, GenerationStore) throws(ReplicaError) -> Void
+        accept: (StatePosition, inout GenerationStore) throws(ReplicaError) -> Void
     ) throws(ReplicaError) -> any StateMachine {
         let isFirst = generations.root == nil
         let generation: UInt64
@@ -220,13 +235,13 @@ extension Replica {
         }
         let machine: any StateMachine
         var refusal: ReplicaError?
-        let store = generations
+        var store = generations
         do throws(StateMachineError) {
             // Whether ROOT was published by an installation and the process died before it opened anything, nobody knows; a
             // state machine that is received notes so in its own files if it has to.
             let path = generations.path(of: generation)
             machine = try provider.open(path, in: fileSystem, isReceived: false) { durable in
-                do throws(ReplicaError) { try accept(durable, store) } catch { refusal = error }
+                do throws(ReplicaError) { try accept(durable, &store) } catch { refusal = error }
                 return refusal == nil
             }
         } catch {
@@ -234,6 +249,7 @@ extension Replica {
         }
         do throws(ReplicaError) {
             if let refusal { throw refusal }
+            generations = store
             if isFirst { try generations.publish(generation, at: .zero) }
             return machine
         } catch {
@@ -258,16 +274,8 @@ extension Replica {
         throw ReplicaError(.damaged, "\(path) is missing, though ROOT names it")
     }
 
-    /// Throws where a replica has a log, or was open before, and has no ROOT: that is published before anything else
-    /// happens.
-    private static func checkIsNew(
-        _ recovered: RecoveredGroup?,
-        _ directory: String,
-        hasTakenPart: Bool
-    ) throws(ReplicaError) {
-        guard !hasTakenPart else {
-            throw ReplicaError(.damaged, "\(directory)/ROOT is missing, though the member has listened to others")
-        }
+    /// Throws where a replica has a log and no ROOT: that is published before anything else happens.
+    private static func checkIsNew(_ recovered: RecoveredGroup?, _ directory: String) throws(ReplicaError) {
         guard let recovered else { return }
         guard recovered.base == .zero, recovered.entries.isEmpty else {
             throw ReplicaError(.damaged, "\(directory)/ROOT is missing, though the member has a log")
@@ -315,10 +323,16 @@ extension Replica {
     private static func findLog(
         _ directory: String,
         in fileSystem: any FileSystem,
-        options: LogOptions
+        options: LogOptions,
+        binding: FileBinding
     ) throws(ReplicaError) -> LogRecovery {
         do throws(LogError) {
-            let recovery = try LogRecovery(fileSystem: fileSystem, directory: directory, options: options)
+            let recovery = try LogRecovery(
+                fileSystem: fileSystem,
+                directory: directory,
+                options: options,
+                binding: binding
+            )
             while recovery.found == nil { _ = try recovery.step(budgetBytes: 1 << 20) }
             return recovery
         } catch {
@@ -342,23 +356,29 @@ extension Replica {
     private static func findVote(
         _ directory: String,
         in fileSystem: any FileSystem,
+        binding: FileBinding,
+        missing: ReplicaError?,
         mustExist: Bool
     ) throws(ReplicaError) -> VoteFile? {
         do throws(VoteError) {
-            return try VoteFile.find(fileSystem, directory: directory, group: group)
+            return try VoteFile.find(fileSystem, directory: directory, group: group, binding: binding)
         } catch {
             guard error.reason == .missing else { throw ReplicaError(error) }
         }
+        if let missing { throw missing }
         guard !mustExist else {
             throw ReplicaError(.damaged, "\(directory)/VOTE is missing, though the member has a log or a checkpoint")
         }
         return nil
     }
 
-    private static func createVote(_ directory: String, in fileSystem: any FileSystem) throws(ReplicaError) -> VoteFile
-    {
+    private static func createVote(
+        _ directory: String,
+        in fileSystem: any FileSystem,
+        binding: FileBinding
+    ) throws(ReplicaError) -> VoteFile {
         do throws(VoteError) {
-            return try VoteFile.create(fileSystem, directory: directory, group: group)
+            return try VoteFile.create(fileSystem, directory: directory, group: group, binding: binding)
         } catch {
             throw ReplicaError(error)
         }

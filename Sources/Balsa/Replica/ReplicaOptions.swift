@@ -103,4 +103,6 @@ package struct ReplicaPlantedBugs: OptionSet, Sendable {
     package static let firstBootVotesEarly = ReplicaPlantedBugs(rawValue: 1 << 2)
     /// A member that starts again has lost the last entry of its log, unless it knew it to be committed.
     package static let lastEntryForgotten = ReplicaPlantedBugs(rawValue: 1 << 3)
+    /// The marks of openings are not compared, so that a file that was set back to an earlier copy is believed.
+    package static let marksNotCompared = ReplicaPlantedBugs(rawValue: 1 << 4)
 }

@@ -9,15 +9,18 @@ package struct FrameFlags: OptionSet, Sendable {
     static let opening = FrameFlags(rawValue: 1)
     /// A frame without entries and changes, written when everything before it was durable.
     static let seal = FrameFlags(rawValue: 2)
+    /// The last frame of a segment: it names the segment in which the log goes on.
+    static let continuation = FrameFlags(rawValue: 4)
     /// The combinations that are written. An opening frame is no seal: recovery writes a seal once more in its place, and
     /// what an opening frame says may be nowhere else.
-    static let combinations: [FrameFlags] = [[], .opening, .seal]
+    static let combinations: [FrameFlags] = [[], .opening, .seal, .continuation]
 }
 
 /// The first 56 bytes of a frame, the unit that is written at once. `Docs/LogFormat.md` has the layout.
 ///
 /// The header has its own checksum, so that the length in it is believed only after that has been verified, and it holds
-/// the body's. It names its own place, so that what an earlier life of a recycled file left behind is told apart.
+/// the body's. It names its own place, and its checksum begins with the salt of the segment, so that what an earlier use of a
+/// recycled file left behind is told apart.
 package struct FrameHeader: Equatable, Sendable {
     /// What distinguishes the frame.
     package var flags: FrameFlags
@@ -29,7 +32,7 @@ package struct FrameHeader: Equatable, Sendable {
     package var bodyByteCount: UInt32
     /// The number of records in the body.
     package var recordCount: UInt32
-    /// The CRC32C of the body.
+    /// The checksum of the body, a ``BodyChecksum``.
     package var bodyChecksum: UInt32
 
     /// `BFRM`.
@@ -38,7 +41,9 @@ package struct FrameHeader: Equatable, Sendable {
     static let encodedByteCount = 56
 
     /// Writes the encoded header into the first 56 bytes of `target`.
-    func encode(into target: UnsafeMutableRawBufferPointer) {
+    ///
+    /// - Parameter seed: with what its checksum begins, ``SegmentHeader/frameSeed``.
+    func encode(into target: UnsafeMutableRawBufferPointer, seed: UInt32) {
         target.storeBytes(of: FrameHeader.magic.littleEndian, toByteOffset: 0, as: UInt32.self)
         target.storeBytes(of: flags.rawValue.littleEndian, toByteOffset: 4, as: UInt32.self)
         target.storeBytes(of: place.segment.littleEndian, toByteOffset: 8, as: UInt64.self)
@@ -48,12 +53,12 @@ package struct FrameHeader: Equatable, Sendable {
         target.storeBytes(of: bodyByteCount.littleEndian, toByteOffset: 40, as: UInt32.self)
         target.storeBytes(of: recordCount.littleEndian, toByteOffset: 44, as: UInt32.self)
         target.storeBytes(of: bodyChecksum.littleEndian, toByteOffset: 48, as: UInt32.self)
-        let checksum = CRC32C.checksum(UnsafeRawBufferPointer(rebasing: target[0..<52]))
+        let checksum = CRC32C.extend(seed, with: UnsafeRawBufferPointer(rebasing: target[0..<52]))
         target.storeBytes(of: checksum.littleEndian, toByteOffset: 52, as: UInt32.self)
     }
 
     /// The header at `offset` of `raw`, or nil where no header with a matching checksum lies there.
-    package init?(decoding raw: UnsafeRawBufferPointer, at offset: Int = 0) {
+    package init?(decoding raw: UnsafeRawBufferPointer, at offset: Int = 0, seed: UInt32) {
         guard offset >= 0, raw.count - offset >= FrameHeader.encodedByteCount else { return nil }
         func number(_ place: Int) -> UInt64 {
             UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: offset + place, as: UInt64.self))
@@ -63,7 +68,7 @@ package struct FrameHeader: Equatable, Sendable {
         }
         guard half(0) == FrameHeader.magic else { return nil }
         let checked = UnsafeRawBufferPointer(rebasing: raw[offset..<offset + 52])
-        guard CRC32C.checksum(checked) == half(52) else { return nil }
+        guard CRC32C.extend(seed, with: checked) == half(52) else { return nil }
         self.init(
             flags: FrameFlags(rawValue: half(4)),
             place: LogPlace(segment: number(8), offset: number(16)),

@@ -55,20 +55,26 @@ struct GroupState: Equatable, Sendable {
 
     init() {}
 
-    /// The states as an opening frame holds them: by the numbers of their groups, without those that hold nothing yet.
+    /// What an opening frame begins with: the mark of the latest opening, and the states by the numbers of their groups, without
+    /// those that hold nothing yet.
     ///
     /// - Returns: the records and their number.
-    static func encode(_ states: [(group: GroupID, state: GroupState)]) -> (bytes: Bytes, records: Int) {
+    static func encode(
+        _ states: [(group: GroupID, state: GroupState)],
+        mark: Opening?
+    ) -> (bytes: Bytes, records: Int) {
         let told = states.filter { $0.state != GroupState() }
-        let slab = Slab.filled(capacity: encodedByteCount * told.count) { target in
+        let head = mark?.encodedRecord() ?? Bytes()
+        let slab = Slab.filled(capacity: head.count + encodedByteCount * told.count) { target in
+            head.withUnsafeBytes { target.copyMemory(from: $0) }
             for (position, element) in told.enumerated() {
-                let start = position * encodedByteCount
+                let start = head.count + position * encodedByteCount
                 let part = UnsafeMutableRawBufferPointer(rebasing: target[start..<start + encodedByteCount])
                 element.state.encode(group: element.group, into: part)
             }
             return target.count
         }
-        return (Bytes(slab: slab, offset: 0, count: slab.count), told.count)
+        return (Bytes(slab: slab, offset: 0, count: slab.count), told.count + (mark == nil ? 0 : 1))
     }
 
     /// The state that a record of that header and payload holds, or nil where it holds none.

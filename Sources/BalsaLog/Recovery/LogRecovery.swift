@@ -24,6 +24,7 @@ public final class LogRecovery {
     let fileSystem: any FileSystem
     let directory: String
     let options: LogOptions
+    let binding: FileBinding
     var scan: LogScan
     private var phase = Phase.list
     private var repair: LogRepair?
@@ -41,13 +42,24 @@ public final class LogRecovery {
 
     /// Begins to open the log in `directory`, which is created if it is not there; its parent must exist.
     ///
+    /// - Parameters:
+    ///   - fileSystem: the files.
+    ///   - directory: the directory.
+    ///   - options: the limits.
+    ///   - binding: whose the segments have to be, and which opening marks the log.
     /// - Throws: ``LogError`` when an option is outside of its bounds.
-    public init(fileSystem: any FileSystem, directory: String, options: LogOptions) throws(LogError) {
+    public init(
+        fileSystem: any FileSystem,
+        directory: String,
+        options: LogOptions,
+        binding: FileBinding
+    ) throws(LogError) {
         try options.validate()
         self.fileSystem = fileSystem
         self.directory = directory
         self.options = options
-        scan = LogScan(directory: directory, options: options)
+        self.binding = binding
+        scan = LogScan(directory: directory, options: options, owner: binding.owner)
     }
 
     /// Does the next part of the work. Of the steps that read, none changes anything; see ``found``.
@@ -75,7 +87,7 @@ public final class LogRecovery {
                 if try scan.walk() { phase = .lookAhead }
             case .lookAhead:
                 if try scan.lookAhead() {
-                    repair = try LogRepair(scan, fileSystem)
+                    repair = try LogRepair(scan, fileSystem, binding)
                     phase = .prepare
                     return false
                 }
@@ -106,6 +118,9 @@ public final class LogRecovery {
     /// What the log holds of each group, once everything was read and before anything is changed; nil before that.
     public var found: [RecoveredGroup]? { repair?.groups }
 
+    /// The latest opening that the log was marked with, once everything was read; nil where none was.
+    public var foundMark: Opening? { repair?.foundMark }
+
     /// Whether there is any segment, once everything was read. A log that was ever open has one.
     public var hasSegments: Bool { !scan.segments.isEmpty }
 
@@ -131,9 +146,15 @@ extension Log {
     public static func open(
         _ fileSystem: any FileSystem,
         directory: String,
-        options: LogOptions = LogOptions()
+        options: LogOptions = LogOptions(),
+        binding: FileBinding = .unbound
     ) throws(LogError) -> (log: Log, groups: [RecoveredGroup], report: RecoveryReport) {
-        let recovery = try LogRecovery(fileSystem: fileSystem, directory: directory, options: options)
+        let recovery = try LogRecovery(
+            fileSystem: fileSystem,
+            directory: directory,
+            options: options,
+            binding: binding
+        )
         while try !recovery.step(budgetBytes: 1 << 20) {}
         return recovery.finish()
     }

@@ -6,9 +6,9 @@ import BalsaWire
 struct LogRepair {
     /// What is to be done, one file operation or a few at a time.
     private enum Step {
-        case removeUnused
+        case clearPreparing
         case rewriteSeal
-        case prepare
+        case makeSegment
         case writeOpening
         case writeSeal
         case cut
@@ -18,16 +18,19 @@ struct LogRepair {
 
     private let fileSystem: any FileSystem
     private let scan: LogScan
-    private var next = Step.removeUnused
+    private let binding: FileBinding
+    private var salts: SaltSource
+    private var next = Step.clearPreparing
     private var task: LogTask?
     /// The segment in which the log goes on, and where in it.
     private var active: Segment?
     /// The first frame of a new segment.
-    private var opening: [Bytes] = []
-    private var openingByteCount = 0
+    private var opening: FrameBuilder?
     /// The groups as the log leaves them.
     private var replay: LogReplay
 
+    /// The latest opening that the log was marked with.
+    private(set) var foundMark: Opening?
     /// What recovery knows of each group.
     private(set) var groups: [RecoveredGroup] = []
     private(set) var report: RecoveryReport
@@ -35,17 +38,22 @@ struct LogRepair {
     private(set) var log: Log?
 
     /// Plans what to do. Nothing is changed yet, and whatever is wrong with the records is found here.
-    init(_ scan: LogScan, _ fileSystem: any FileSystem) throws(LogError) {
+    init(_ scan: LogScan, _ fileSystem: any FileSystem, _ binding: FileBinding) throws(LogError) {
         self.scan = scan
+        self.binding = binding
+        salts = SaltSource(seed: binding.seed, plantedBugs: scan.options.plantedBugs)
         self.fileSystem = fileSystem
         replay = scan.replay
         report = scan.report
-        report.wasSealed = scan.waiting.count == 1 && scan.waiting[0].flags.contains(.seal) && !scan.isTorn
+        let isSealed = scan.waiting.count == 1 && scan.waiting[0].flags.contains(.seal) && !scan.isTorn
+        report.wasSealed = isSealed && scan.continuation == nil && hasRoomForMark
         if report.wasSealed {
             try replay.apply(scan.waiting[0], directory: scan.directory)
+            foundMark = replay.mark
         } else {
             try planRewriting()
         }
+        replay.mark = binding.mark
         report.entries = replay.entries
         for element in replay.groups.elements {
             guard let result = element.result() else {
@@ -59,26 +67,43 @@ struct LogRepair {
         }
     }
 
-    /// The number of the new segment: it follows all that stay.
-    private var newNumber: UInt64 { (scan.chain.last.map { scan.segments[$0].number } ?? 0) + 1 }
+    /// The number of the new segment: none has had it, since the others stay until its opening frame is durable.
+    private var newNumber: UInt64 { max(scan.segments.last?.number ?? 0, scan.continuation?.segment ?? 0) + 1 }
+
+    /// How long the frame is that marks the log, and how long a seal, in bytes.
+    private var markByteCount: UInt64 {
+        UInt64(FrameHeader.encodedByteCount + Opening.recordByteCount).roundedUp(to: UInt64(scan.options.sectorBytes))
+    }
+
+    /// Whether the last segment has room for the mark of this opening and a seal.
+    private var hasRoomForMark: Bool {
+        guard let last = scan.chain.last, let frame = scan.waiting.first else { return false }
+        let found = scan.segments[last].reader
+        var segment = Segment(header: found.header, file: found.file)
+        segment.end = frame.end.offset
+        guard segment.sectorBytes == UInt32(scan.options.sectorBytes) else { return false }
+        return segment.room >= markByteCount + UInt64(segment.sectorBytes)
+    }
 
     /// Builds the opening frame of the new segment, with the records of all frames that wait.
     private mutating func planRewriting() throws(LogError) {
         let states = replay.encodedStates()
         let before = replay.entries
-        let place = LogPlace(segment: newNumber, offset: UInt64(scan.options.sectorBytes))
+        let header = newHeader(byteCount: 0)
         var builder = FrameBuilder(
-            place: place,
+            place: LogPlace(segment: header.number, offset: header.firstFrame),
             flags: .opening,
-            durableThrough: scan.confirmed
+            durableThrough: scan.confirmed,
+            seed: header.frameSeed
         )
         builder.append(states.bytes, records: states.records)
         for frame in scan.waiting {
             try replay.apply(frame, directory: scan.directory, movedTo: builder.nextPlace)
             builder.append(frame.records, records: Int(frame.recordCount))
         }
-        opening = builder.finish(notes: [], sectorBytes: scan.options.sectorBytes)
-        openingByteCount = builder.paddedByteCount
+        foundMark = replay.mark
+        builder.append(binding.mark.encodedRecord(), records: 1)
+        opening = builder
         report.entriesRewritten = replay.entries - before
         if scan.isTorn {
             report.tornTails = 1
@@ -92,16 +117,18 @@ struct LogRepair {
     /// - Returns: whether all is done.
     mutating func step(budgetBytes: Int) throws(LogError) -> Bool {
         switch next {
-        case .removeUnused:
-            try filed { () throws(FileError) in try removeUnused() }
-            next = report.wasSealed ? .rewriteSeal : .prepare
+        case .clearPreparing:
+            let paths = scan.preparing.map { LogFileName.preparingPath(scan.directory, $0) }
+            try filed { () throws(FileError) in try remove(paths) }
+            next = report.wasSealed ? .rewriteSeal : .makeSegment
         case .rewriteSeal:
             try rewriteSeal()
+            try writeSeal()
             next = .removeReplaced
-        case .prepare:
-            if try prepare(budgetBytes: budgetBytes) { next = .writeOpening }
+        case .makeSegment:
+            if try makeSegment(budgetBytes: budgetBytes) { next = .writeOpening }
         case .writeOpening:
-            try write(opening, byteCount: openingByteCount)
+            try writeOpening()
             next = .writeSeal
         case .writeSeal:
             try writeSeal()
@@ -120,56 +147,68 @@ struct LogRepair {
         return false
     }
 
-    /// Removes what was being prepared and the segments behind the log, which hold no valid frame or only torn ones.
-    ///
-    /// Their numbers are used again, so that they must be gone durably before.
-    private mutating func removeUnused() throws(FileError) {
-        let last = scan.chain.last.map { $0 + 1 } ?? 0
-        var paths = scan.preparing.map { LogFileName.preparingPath(scan.directory, $0) }
-        for segment in scan.segments[last...].reversed() {
-            segment.reader.file.close()
-            paths.append(segment.reader.file.path)
-        }
-        try remove(paths)
-    }
-
     private mutating func remove(_ paths: [String]) throws(FileError) {
         for path in paths { try fileSystem.remove(path) }
         if !paths.isEmpty { try fileSystem.syncDirectory(scan.directory) }
         report.segmentsRemoved += paths.count
     }
 
-    /// Writes the seal once more, at its place: the page cache may show one that a failed sync never wrote.
-    ///
-    /// The bytes are the same, so that not even a torn write can hurt.
+    /// Writes the seal once more, at its place: the page cache may show one that a failed sync never wrote. The bytes are the
+    /// same, so that not even a torn write can hurt. Behind it the log is marked, in the same write.
     private mutating func rewriteSeal() throws(LogError) {
         guard let last = scan.chain.last else { preconditionFailure("a sealed log has a segment") }
         let found = scan.segments[last]
         let seal = scan.waiting[0]
+        let mark = binding.mark.encodedRecord()
         active = try filed { () throws(FileError) in
             let count = Int(seal.end.offset - seal.place.offset)
             let bytes = try found.reader.file.read(count, at: seal.place.offset)
             found.reader.file.close()
             let file = try fileSystem.open(found.reader.file.path, .readWrite)
-            try file.write(bytes, at: seal.place.offset)
-            try file.sync()
             var segment = Segment(header: found.reader.header, file: file)
-            segment.end = seal.end.offset
+            // The seal is not known to be durable.
+            var builder = FrameBuilder(
+                place: seal.end,
+                flags: [],
+                durableThrough: seal.place,
+                seed: segment.frameSeed
+            )
+            builder.append(mark, records: 1)
+            let pieces = builder.finish(notes: [], sectorBytes: Int(segment.sectorBytes))
+            try file.write(gathering: [bytes] + pieces, at: seal.place.offset)
+            try file.sync()
+            segment.end = seal.end.offset + UInt64(builder.paddedByteCount)
             return segment
         }
     }
 
+    /// The header of the new segment, whose salt is the first that the opening draws.
+    private func newHeader(byteCount: UInt64) -> SegmentHeader {
+        var first = salts
+        return SegmentHeader(
+            number: newNumber,
+            byteCount: byteCount,
+            sectorBytes: UInt32(scan.options.sectorBytes),
+            salt: first.next(),
+            owner: binding.owner
+        )
+    }
+
+    private mutating func writeOpening() throws(LogError) {
+        guard var builder = opening else { preconditionFailure("the opening frame was planned") }
+        let pieces = builder.finish(notes: [], sectorBytes: scan.options.sectorBytes)
+        try write(pieces, byteCount: builder.paddedByteCount)
+    }
+
     /// Prepares the new segment.
-    private mutating func prepare(budgetBytes: Int) throws(LogError) -> Bool {
-        let sectorBytes = UInt64(scan.options.sectorBytes)
+    private mutating func makeSegment(budgetBytes: Int) throws(LogError) -> Bool {
         if task == nil {
-            // Header, opening frame and seal.
-            let needed = 2 * sectorBytes + UInt64(openingByteCount)
-            let header = SegmentHeader(
-                number: newNumber,
-                byteCount: max(UInt64(scan.options.smallestSegmentBytes), needed),
-                sectorBytes: UInt32(sectorBytes)
-            )
+            let sectorBytes = UInt32(scan.options.sectorBytes)
+            var header = newHeader(byteCount: UInt64(scan.options.smallestSegmentBytes))
+            // Header, opening frame, seal, and what is kept for the frame that ends the segment.
+            let frame = UInt64(opening?.byteCount ?? 0).roundedUp(to: UInt64(sectorBytes))
+            let reserved = Continuation.reservedBytes(sectorBytes: sectorBytes)
+            header.byteCount = max(header.byteCount, header.firstFrame + frame + UInt64(sectorBytes) + reserved)
             task = LogTask(.create, header: header, fileSystem: fileSystem, directory: scan.directory)
         }
         guard let task else { return false }
@@ -193,7 +232,12 @@ struct LogRepair {
     private mutating func writeSeal() throws(LogError) {
         guard let segment = active else { preconditionFailure("the segment has been prepared") }
         let place = LogPlace(segment: segment.number, offset: segment.end)
-        var builder = FrameBuilder(place: place, flags: .seal, durableThrough: place)
+        var builder = FrameBuilder(
+            place: place,
+            flags: .seal,
+            durableThrough: place,
+            seed: segment.frameSeed
+        )
         let pieces = builder.finish(notes: [], sectorBytes: Int(segment.sectorBytes))
         try write(pieces, byteCount: builder.paddedByteCount)
     }
@@ -215,13 +259,13 @@ struct LogRepair {
         try file.sync()
     }
 
-    /// Removes the segments that the new one has replaced, and those that an earlier recovery left.
+    /// Removes the segments that the new one has replaced, those that an earlier recovery left, and those behind the log, which
+    /// hold no valid frame or only torn ones.
     private mutating func removeReplaced() throws(FileError) {
-        guard let last = scan.chain.last else { return }
         var paths: [String] = []
-        for position in (0...last).reversed() where !kept.contains(position) {
+        for position in scan.segments.indices.reversed() where !kept.contains(position) {
             let file = scan.segments[position].reader.file
-            if report.wasSealed && position == last { continue }
+            if report.wasSealed && position == scan.chain.last { continue }
             file.close()
             paths.append(file.path)
         }
@@ -230,6 +274,8 @@ struct LogRepair {
 
     private mutating func finish() {
         guard let active else { preconditionFailure("the log has a segment") }
+        // The new segment has the first one.
+        if !report.wasSealed { _ = salts.next() }
         var segments: [Segment] = []
         for (slot, position) in scan.chain.enumerated() where kept.contains(position) {
             let found = scan.segments[position]
@@ -252,6 +298,8 @@ struct LogRepair {
             options: scan.options,
             fileSystem: fileSystem,
             directory: scan.directory,
+            binding: binding,
+            salts: salts,
             groups: groups,
             segments: segments,
             durableThrough: LogPlace(segment: active.number, offset: active.end)

@@ -89,18 +89,34 @@ struct ReplayedGroup: Sendable {
     }
 }
 
+/// What an opening frame begins with: how the log before its segment ends.
+struct OpeningHead {
+    /// The latest opening that the log was marked with.
+    var mark: Opening?
+    var states: [(group: GroupID, state: GroupState)]
+
+    /// The length of the encoded records, in bytes.
+    var byteCount: Int { (mark == nil ? 0 : Opening.recordByteCount) + states.count * GroupState.encodedByteCount }
+    /// The number of records.
+    var recordCount: UInt32 { UInt32(states.count) + (mark == nil ? 0 : 1) }
+}
+
 /// Replays the records of frames, in order, onto the groups.
 struct LogReplay: Sendable {
     private(set) var groups = GroupTable<ReplayedGroup>()
     private(set) var entries = 0
+    /// The latest opening that the log is marked with.
+    var mark: Opening?
 
-    /// The group states at the beginning of an opening frame's body.
+    /// The mark and the group states at the beginning of an opening frame's body.
     ///
     /// Their headers are verified; the caller has verified the checksum of the body.
-    static func states(of body: Bytes) throws(DecodingError) -> [(group: GroupID, state: GroupState)] {
-        try body.withUnsafeBytes { raw throws(DecodingError) in
+    static func head(of body: Bytes) throws(DecodingError) -> OpeningHead {
+        let mark = Opening(record: body)
+        let start = mark == nil ? 0 : Opening.recordByteCount
+        let states = try body.withUnsafeBytes { raw throws(DecodingError) in
             var states: [(group: GroupID, state: GroupState)] = []
-            var offset = 0
+            var offset = start
             while offset < raw.count {
                 let header = try EntryHeader(decoding: raw, at: offset)
                 guard header.kind == .groupState else { break }
@@ -117,18 +133,22 @@ struct LogReplay: Sendable {
             }
             return states
         }
+        return OpeningHead(mark: mark, states: states)
     }
 
-    /// Begins with the states that the first segment tells.
-    mutating func load(_ states: [(group: GroupID, state: GroupState)]) {
-        for (group, state) in states {
+    /// Begins with what the first segment tells.
+    mutating func load(_ head: OpeningHead) {
+        mark = head.mark
+        for (group, state) in head.states {
             let slot = groups.slot(of: group, inserting: ReplayedGroup(group: group))
             groups.elements[slot].load(state)
         }
     }
 
-    /// Whether the groups are in the states that an opening frame repeats.
-    func agrees(with states: [(group: GroupID, state: GroupState)]) -> Bool {
+    /// Whether the log is marked, and the groups are in the states, as an opening frame repeats it.
+    func agrees(with head: OpeningHead) -> Bool {
+        let states = head.states
+        guard mark == head.mark else { return false }
         let own = groups.elements.filter { $0.log.state != GroupState() }
         guard own.count == states.count else { return false }
         for (element, told) in zip(own, states)
@@ -150,6 +170,15 @@ struct LogReplay: Sendable {
             }
             guard header.entryByteCount <= records.count - start else {
                 throw DecodingError(.truncated, "record", at: start)
+            }
+            if header.kind == .openingMark {
+                guard let found = Opening(record: records.slice(start..<records.count)) else {
+                    throw DecodingError(.inconsistent, "opening mark", at: start)
+                }
+                mark = found
+                offset += header.entryByteCount
+                applied &+= 1
+                continue
             }
             let recordPlace = LogPlace(segment: place.segment, offset: place.offset + UInt64(start))
             try apply(header, at: start, recordPlace)
@@ -180,8 +209,8 @@ struct LogReplay: Sendable {
         guard groups.elements[slot].apply(record) else { throw DecodingError(.inconsistent, "record", at: offset) }
     }
 
-    /// The states of all groups, as an opening frame repeats them.
+    /// What an opening frame repeats.
     func encodedStates() -> (bytes: Bytes, records: Int) {
-        GroupState.encode(groups.elements.map { ($0.log.group, $0.log.state) })
+        GroupState.encode(groups.elements.map { ($0.log.group, $0.log.state) }, mark: mark)
     }
 }

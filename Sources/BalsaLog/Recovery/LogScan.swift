@@ -26,6 +26,7 @@ struct LogScan {
 
     let directory: String
     let options: LogOptions
+    let owner: FileOwner
     /// All files named as segments, lowest number first.
     var segments: [FoundSegment] = []
     private var numbers: [UInt64] = []
@@ -48,15 +49,18 @@ struct LogScan {
     private(set) var end = LogPlace.zero
     /// Whether frames of this life lie at or behind the end, which are then torn.
     private(set) var isTorn = false
+    /// The segment that the last frame of the walk names, in which the log goes on.
+    private(set) var continuation: Continuation?
 
     private var chainPosition = 0
     private var offset: UInt64 = 0
     /// The position in `segments` that is being searched.
     private var searched = 0
 
-    init(directory: String, options: LogOptions) {
+    init(directory: String, options: LogOptions, owner: FileOwner) {
         self.directory = directory
         self.options = options
+        self.owner = owner
     }
 
     // MARK: - Listing
@@ -88,8 +92,8 @@ struct LogScan {
         let path = LogFileName.segmentPath(directory, number)
         let file = try filed { () throws(FileError) in try fileSystem.open(path, .read) }
         let size = try filed { () throws(FileError) in try file.size() }
-        let bytes = try filed { () throws(FileError) in try file.read(SegmentHeader.encodedByteCount, at: 0) }
-        bytesRead += bytes.count
+        let bytes = try filed { () throws(FileError) in try file.read(SegmentHeader.headerRange.upperBound, at: 0) }
+        bytesRead += min(bytes.count, SegmentHeader.headerRange.lowerBound)
         let header: SegmentHeader
         do {
             header = try SegmentHeader(decoding: bytes)
@@ -99,6 +103,13 @@ struct LogScan {
         }
         guard header.number == number else {
             throw LogError.damage(path, at: 16, "the file is named \(number) and holds segment \(header.number)")
+        }
+        guard header.owner == owner else {
+            throw LogError(
+                .otherOwner,
+                path: path,
+                explanation: "the file belongs to another member's directory: put back what belongs together"
+            )
         }
         guard size <= header.byteCount else {
             throw LogError.damage(path, at: header.byteCount, "the file is longer than its header says")
@@ -113,7 +124,7 @@ struct LogScan {
     /// - Returns: whether there is such a segment.
     mutating func readOpening(_ position: Int) throws(LogError) -> Bool {
         guard position < segments.count else { return false }
-        let start = UInt64(segments[position].reader.header.sectorBytes)
+        let start = segments[position].reader.header.firstFrame
         let before = segments[position].reader.bytesRead
         defer { bytesRead += segments[position].reader.bytesRead - before }
         guard case .frame(let header, _) = try segments[position].reader.frame(at: start) else { return true }
@@ -135,7 +146,7 @@ struct LogScan {
         guard var position = last else {
             // The first segment may be unfinished. Any other follows one that was dropped only when it was durable.
             if let lowest = segments.first, lowest.number > 1 {
-                throw damage(0, at: UInt64(lowest.reader.header.sectorBytes), "the opening frame is damaged")
+                throw damage(0, at: lowest.reader.header.firstFrame, "the opening frame is damaged")
             }
             return
         }
@@ -153,7 +164,7 @@ struct LogScan {
                 }
                 break
             }
-            let start = UInt64(segments[found].reader.header.sectorBytes)
+            let start = segments[found].reader.header.firstFrame
             guard segments[found].opening != nil else {
                 throw damage(found, at: start, "the opening frame is damaged, and a later segment needs it")
             }
@@ -164,7 +175,7 @@ struct LogScan {
             chain.insert(found, at: 0)
             position = found
         }
-        offset = UInt64(segments[chain[0]].reader.header.sectorBytes)
+        offset = segments[chain[0]].reader.header.firstFrame
         report.segments = chain.count
     }
 
@@ -179,7 +190,7 @@ struct LogScan {
     /// - Returns: whether the end of the valid frames is reached.
     mutating func walk() throws(LogError) -> Bool {
         guard chainPosition < chain.count else {
-            offset = segments.first.map { UInt64($0.reader.header.sectorBytes) } ?? 0
+            offset = segments.first.map { $0.reader.header.firstFrame } ?? 0
             return true
         }
         let position = chain[chainPosition]
@@ -189,7 +200,9 @@ struct LogScan {
                 throw damage(position, at: offset, "the log does not end where the next segment says")
             }
             chainPosition += 1
-            offset = UInt64(segments[chain[chainPosition]].reader.header.sectorBytes)
+            try checkContinuation(in: segments[chain[chainPosition]])
+            continuation = nil
+            offset = segments[chain[chainPosition]].reader.header.firstFrame
             return false
         }
         let before = segments[position].reader.bytesRead
@@ -199,6 +212,7 @@ struct LogScan {
             guard isLast else { throw damage(position, at: offset, "a frame is damaged that a later one confirms") }
             end = LogPlace(segment: segments[position].number, offset: offset)
             searched = position
+            if let continuation { try checkContinuation(in: segments.first { $0.number == continuation.segment }) }
             return true
         }
         try take(header, body, position)
@@ -211,31 +225,39 @@ struct LogScan {
     private mutating func take(_ header: FrameHeader, _ body: Bytes, _ position: Int) throws(LogError) {
         let reader = segments[position].reader
         let place = LogPlace(segment: segments[position].number, offset: offset)
-        let isFirst = offset == UInt64(reader.header.sectorBytes)
+        let isFirst = offset == reader.header.firstFrame
         guard header.durableThrough <= place, FrameFlags.combinations.contains(header.flags),
-            header.flags.contains(.opening) == isFirst
+            header.flags.contains(.opening) == isFirst, continuation == nil
         else { throw damage(position, at: offset, "a frame contradicts its place") }
         try confirm(through: header.durableThrough)
 
         var statesBytes = 0
         var stateCount: UInt32 = 0
+        if header.flags.contains(.continuation) {
+            guard let next = Continuation(body: body), next.segment > place.segment, header.recordCount == 1 else {
+                throw damage(position, at: offset, "the frame names no segment to go on in")
+            }
+            continuation = next
+            statesBytes = body.count
+            stateCount = 1
+        }
         if isFirst {
-            let states: [(group: GroupID, state: GroupState)]
+            let head: OpeningHead
             do {
-                states = try LogReplay.states(of: body)
+                head = try LogReplay.head(of: body)
             } catch {
                 throw damage(position, at: offset, error.description)
             }
             if chainPosition == 0 {
-                replay.load(states)
+                replay.load(head)
                 appliedThrough = header.durableThrough
             } else {
-                guard waiting.isEmpty, appliedThrough == header.durableThrough, replay.agrees(with: states) else {
+                guard waiting.isEmpty, appliedThrough == header.durableThrough, replay.agrees(with: head) else {
                     throw damage(position, at: offset, "the opening frame contradicts the frames before it")
                 }
             }
-            statesBytes = states.count * GroupState.encodedByteCount
-            stateCount = UInt32(states.count)
+            statesBytes = head.byteCount
+            stateCount = head.recordCount
         }
         guard header.recordCount >= stateCount else {
             throw damage(position, at: offset, "a frame holds fewer records than it says")
@@ -251,6 +273,19 @@ struct LogScan {
                 recordsPlace: LogPlace(segment: place.segment, offset: start)
             )
         )
+    }
+
+    /// Throws where the segment that a frame names is not the one that is there. It was durable under its name before the frame
+    /// was written.
+    private func checkContinuation(in segment: FoundSegment?) throws(LogError) {
+        guard let continuation else { return }
+        let path = LogFileName.segmentPath(directory, continuation.segment)
+        guard let segment else {
+            throw LogError.damage(path, at: 0, "the file is missing, though the log goes on in it")
+        }
+        // One of a higher number was made by a recovery, when nothing was in this one.
+        guard segment.number == continuation.segment, segment.reader.header.salt != continuation.salt else { return }
+        throw LogError.damage(path, at: 40, "the file is an earlier one of that number: put the latest back")
     }
 
     /// Applies the waiting frames that end at or before `place`.
@@ -283,7 +318,7 @@ struct LogScan {
         for _ in 0..<1_024 {
             guard segments[position].reader.mayHoldFrame(at: offset) else {
                 searched += 1
-                if searched < segments.count { offset = UInt64(segments[searched].reader.header.sectorBytes) }
+                if searched < segments.count { offset = segments[searched].reader.header.firstFrame }
                 return false
             }
             if let header = try segments[position].reader.frameHeader(at: offset) {

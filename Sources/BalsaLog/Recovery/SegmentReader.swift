@@ -16,6 +16,7 @@ struct SegmentReader {
     /// Where reading ends: the size of the file.
     let limit: UInt64
     private let plantedBugs: LogPlantedBugs
+    private let frameSeed: UInt32
     private var window = Bytes()
     private var windowStart: UInt64 = 0
     /// How many bytes were read from the file.
@@ -28,6 +29,7 @@ struct SegmentReader {
         self.header = header
         limit = size
         self.plantedBugs = plantedBugs
+        frameSeed = header.frameSeed
     }
 
     /// Whether the file has the size that its header says.
@@ -46,7 +48,7 @@ struct SegmentReader {
         guard let header = try frameHeader(at: offset) else { return .bad(nil) }
         guard header.usedByteCount <= limit - offset else { return .bad(header) }
         let body = try bytes(at: offset + UInt64(FrameHeader.encodedByteCount), count: UInt64(header.bodyByteCount))
-        guard CRC32C.checksum(body) == header.bodyChecksum else { return .bad(header) }
+        guard BodyChecksum.checksum(body) == header.bodyChecksum else { return .bad(header) }
         return .frame(header, body: body)
     }
 
@@ -54,7 +56,7 @@ struct SegmentReader {
     mutating func frameHeader(at offset: UInt64) throws(LogError) -> FrameHeader? {
         guard mayHoldFrame(at: offset) else { return nil }
         let raw = try bytes(at: offset, count: UInt64(FrameHeader.encodedByteCount))
-        guard let found = raw.withUnsafeBytes({ FrameHeader(decoding: $0) }) else { return nil }
+        guard let found = raw.withUnsafeBytes({ FrameHeader(decoding: $0, seed: frameSeed) }) else { return nil }
         return belongs(found, at: offset) ? found : nil
     }
 

@@ -44,7 +44,13 @@ extension Log {
     }
 
     private func makeTask(_ work: LogTask.Work, _ number: UInt64, _ size: UInt64) -> LogTask {
-        let header = SegmentHeader(number: number, byteCount: size, sectorBytes: UInt32(options.sectorBytes))
+        let header = SegmentHeader(
+            number: number,
+            byteCount: size,
+            sectorBytes: UInt32(options.sectorBytes),
+            salt: salts.next(),
+            owner: owner
+        )
         return LogTask(work, header: header, fileSystem: fileSystem, directory: directory)
     }
 

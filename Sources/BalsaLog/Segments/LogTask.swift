@@ -131,7 +131,7 @@ public final class LogTask: @unchecked Sendable {
         let file = try fileSystem.open(preparingPath, .create)
         self.file = file
         try file.write(header.encoded(), at: 0)
-        return .zeros(UInt64(header.sectorBytes))
+        return .zeros(header.firstFrame)
     }
 
     /// Gives the file its name. It is opened again, so that its path is the one that errors should tell.

@@ -5,6 +5,9 @@ struct Segment: Sendable {
     let number: UInt64
     let byteCount: UInt64
     let sectorBytes: UInt32
+    let salt: UInt64
+    /// With what the checksums of its frame headers begin.
+    let frameSeed: UInt32
     let file: any File
     /// Where the next frame goes, or, of a segment that is no longer written, where the log in it ends.
     var end: UInt64
@@ -16,10 +19,15 @@ struct Segment: Sendable {
         number = header.number
         byteCount = header.byteCount
         sectorBytes = header.sectorBytes
+        salt = header.salt
+        frameSeed = header.frameSeed
         self.file = file
-        end = UInt64(header.sectorBytes)
+        end = header.firstFrame
     }
 
-    /// The bytes behind the last frame.
-    var room: UInt64 { byteCount - end }
+    /// The bytes behind the last frame, without those that are kept for the frame that ends the segment.
+    var room: UInt64 {
+        let reserved = Continuation.reservedBytes(sectorBytes: sectorBytes)
+        return byteCount - end > reserved ? byteCount - end - reserved : 0
+    }
 }

@@ -17,6 +17,8 @@ public struct VoteError: Error, Equatable, Sendable, CustomStringConvertible {
         public static let unsupportedVersion = Reason(description: "written by a newer release")
         /// The file belongs to another group.
         public static let wrongGroup = Reason(description: "of another group")
+        /// The file is of another member's directory, or of another cluster.
+        public static let otherOwner = Reason(description: "of another member")
         /// A file operation failed; ``VoteError/cause`` says which.
         public static let file = Reason(description: "file operation failed")
     }

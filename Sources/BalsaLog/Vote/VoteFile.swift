@@ -1,5 +1,6 @@
 import BalsaPlatform
 import BalsaRaft
+import BalsaWire
 
 /// A change of a vote: two writes, each to be performed before the next one begins.
 ///
@@ -27,6 +28,9 @@ public struct VoteFile: Sendable {
     public private(set) var failure: FileError?
 
     private let group: GroupID
+    private let binding: FileBinding
+    /// The latest opening that had written the file when it was found; nil for a new one.
+    package private(set) var foundMark: Opening?
     private let file: any File
     private var sequence: UInt64
     private var change: VoteChange?
@@ -43,19 +47,21 @@ public struct VoteFile: Sendable {
     ///   - fileSystem: the files.
     ///   - directory: the directory of the group, which exists.
     ///   - group: the group.
+    ///   - binding: whose the file is, and which opening makes it.
     ///   - state: what is to be remembered at first.
     /// - Throws: ``VoteError``, with *exists already* where there is a vote file: a vote is never overwritten.
     public static func create(
         _ fileSystem: any FileSystem,
         directory: String,
         group: GroupID,
+        binding: FileBinding = .unbound,
         state: HardState = .initial
     ) throws(VoteError) -> VoteFile {
         let path = path(in: directory)
         let preparing = path + ".preparing"
         let isThere = try filed(path) { () throws(FileError) in try fileSystem.exists(path) }
         guard !isThere else { throw VoteError(.exists, path: path) }
-        let copy = VoteRecord(group: group, sequence: 1, state: state).encoded()
+        let copy = VoteRecord(group: group, sequence: 1, state: state, binding: binding).encoded()
         let file = try filed(path) { () throws(FileError) in
             // What an earlier attempt left is never gone on with.
             if try fileSystem.exists(preparing) { try fileSystem.remove(preparing) }
@@ -69,7 +75,7 @@ public struct VoteFile: Sendable {
             try fileSystem.syncDirectory(directory)
             return try fileSystem.open(path, .readWrite)
         }
-        return VoteFile(state: state, group: group, file: file, sequence: 1)
+        return VoteFile(state: state, group: group, binding: binding, file: file, sequence: 1)
     }
 
     /// Opens the file and makes both copies equal and durable.
@@ -81,13 +87,15 @@ public struct VoteFile: Sendable {
     ///   - fileSystem: the files.
     ///   - directory: the directory of the group.
     ///   - group: the group.
+    ///   - binding: whose the file has to be, and which opening marks it.
     /// - Throws: ``VoteError``. With *damaged* and *missing* the member must not vote, campaign or acknowledge.
     public static func open(
         _ fileSystem: any FileSystem,
         directory: String,
-        group: GroupID
+        group: GroupID,
+        binding: FileBinding = .unbound
     ) throws(VoteError) -> VoteFile {
-        var vote = try find(fileSystem, directory: directory, group: group)
+        var vote = try find(fileSystem, directory: directory, group: group, binding: binding)
         try vote.mend()
         return vote
     }
@@ -98,7 +106,8 @@ public struct VoteFile: Sendable {
     package static func find(
         _ fileSystem: any FileSystem,
         directory: String,
-        group: GroupID
+        group: GroupID,
+        binding: FileBinding = .unbound
     ) throws(VoteError) -> VoteFile {
         let path = path(in: directory)
         let isThere = try filed(path) { () throws(FileError) in try fileSystem.exists(path) }
@@ -111,22 +120,33 @@ public struct VoteFile: Sendable {
         }
         let copies = try readCopies(file)
         guard let newest = newer(copies[0], copies[1]) else { throw VoteError(.damage, path: path) }
+        guard newest.owner == binding.owner else { throw VoteError(.otherOwner, path: path) }
         guard newest.group == group else { throw VoteError(.wrongGroup, path: path) }
         for case let copy? in copies where copy != newest {
             // Two copies of one sequence that differ, or of which the newer has the lower term, were not written by us.
-            guard copy.group == group, copy.sequence < newest.sequence, copy.state.term <= newest.state.term else {
+            guard copy.group == group, copy.owner == newest.owner, copy.sequence < newest.sequence,
+                copy.state.term <= newest.state.term
+            else {
                 throw VoteError(.damage, path: path)
             }
         }
-        var vote = VoteFile(state: newest.state, group: group, file: file, sequence: newest.sequence)
+        var vote = VoteFile(
+            state: newest.state,
+            group: group,
+            binding: binding,
+            file: file,
+            sequence: newest.sequence
+        )
+        vote.foundMark = newest.mark
         // The copy that is not used goes first: until it is durable the used one is left alone.
         vote.unmended = copies[0] == newest ? [1, 0] : [0, 1]
         return vote
     }
 
-    /// Makes both copies of a file that was found equal and durable.
+    /// Makes both copies of a file that was found equal and durable, with the mark of this opening.
     package mutating func mend() throws(VoteError) {
-        let copy = VoteRecord(group: group, sequence: sequence, state: state).encoded()
+        if !unmended.isEmpty { sequence += 1 }
+        let copy = VoteRecord(group: group, sequence: sequence, state: state, binding: binding).encoded()
         let file = file
         for number in unmended {
             try filed(file.path) { () throws(FileError) in
@@ -159,9 +179,10 @@ public struct VoteFile: Sendable {
         return copies
     }
 
-    private init(state: HardState, group: GroupID, file: any File, sequence: UInt64) {
+    private init(state: HardState, group: GroupID, binding: FileBinding, file: any File, sequence: UInt64) {
         self.state = state
         self.group = group
+        self.binding = binding
         self.file = file
         self.sequence = sequence
     }
@@ -192,7 +213,7 @@ public struct VoteFile: Sendable {
             "a vote is given once in a term"
         )
         sequence += 1
-        let copy = VoteRecord(group: group, sequence: sequence, state: state).encoded()
+        let copy = VoteRecord(group: group, sequence: sequence, state: state, binding: binding).encoded()
         let change = VoteChange(
             state: state,
             first: DurableWrite(number: nextWriteNumber, file: file, offset: 0, pieces: [copy]),

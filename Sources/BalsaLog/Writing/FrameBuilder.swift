@@ -7,17 +7,19 @@ struct FrameBuilder {
     private let place: LogPlace
     private let flags: FrameFlags
     private let durableThrough: LogPlace
+    private let seed: UInt32
     private var pieces: [Bytes] = []
     private var bodyBytes = 0
     private var recordCount = 0
-    private var checksum: UInt32 = 0
+    private var checksum = BodyChecksum()
     /// The length of the whole frame, padding included, once it is finished.
     private(set) var paddedByteCount = 0
 
-    init(place: LogPlace, flags: FrameFlags, durableThrough: LogPlace) {
+    init(place: LogPlace, flags: FrameFlags, durableThrough: LogPlace, seed: UInt32) {
         self.place = place
         self.flags = flags
         self.durableThrough = durableThrough
+        self.seed = seed
     }
 
     /// The length so far, in bytes, without padding.
@@ -32,7 +34,7 @@ struct FrameBuilder {
         pieces.append(bytes)
         bodyBytes += bytes.count
         recordCount += records
-        checksum = bytes.withUnsafeBytes { CRC32C.extend(checksum, with: $0) }
+        bytes.withUnsafeBytes { checksum.append($0) }
     }
 
     /// Adds the commit notes and pads the frame to whole sectors.
@@ -57,10 +59,10 @@ struct FrameBuilder {
             durableThrough: durableThrough,
             bodyByteCount: UInt32(bodyBytes),
             recordCount: UInt32(recordCount),
-            bodyChecksum: checksum
+            bodyChecksum: checksum.value
         )
         let head = Slab.filled(capacity: FrameHeader.encodedByteCount) { target in
-            header.encode(into: target)
+            header.encode(into: target, seed: seed)
             return target.count
         }
         let first = Bytes(slab: head, offset: 0, count: head.count)

@@ -23,6 +23,7 @@ extension Log {
     ///   ready yet (see ``nextTask()``), and after a failure.
     public func nextWrite() -> DurableWrite? {
         guard failure == nil, hasStaged, inFlight.count < options.maxWritesInFlight else { return nil }
+        guard !isContinued else { return beginSegment() }
         if staged.isEmpty {
             guard inFlight.isEmpty else { return nil }
             if segments[segments.count - 1].room >= UInt64(FrameHeader.encodedByteCount) {
@@ -36,57 +37,101 @@ extension Log {
         return beginSegment()
     }
 
-    /// Goes on in the next segment, if it is ready.
+    /// Goes on in the next segment, if it is ready: first a frame of the present one names it, then its opening frame is
+    /// written. Without the name nobody could tell that a segment with acknowledged entries was removed, or set back to the
+    /// spare that it was.
     ///
     /// That waits for all writes under way. Hence everything before a segment is durable when its first frame is written,
     /// and *durable through* of an opening frame is where the log before it ends.
     private func beginSegment() -> DurableWrite? {
         // As the frames built so far leave them, without what is staged.
-        let states = GroupState.encode(groups.elements.map { ($0.group, $0.written) })
+        let states = GroupState.encode(groups.elements.map { ($0.group, $0.written) }, mark: openingMark)
         let needed = FrameHeader.encodedByteCount + states.bytes.count + (staged.first?.firstRecordByteCount ?? 0)
-        guard let spare = spares.first, spare.room >= UInt64(needed) else {
-            neededSegmentBytes = UInt64(options.sectorBytes) + UInt64(needed)
+        // The one that was named is gone on with, even if what was staged since does not fit: it gets another one then.
+        guard let spare = spares.first, isContinued || spare.room >= UInt64(needed) else {
+            let header = UInt64(SegmentHeader.headerBytes(sectorBytes: options.sectorBytes))
+            neededSegmentBytes =
+                header + UInt64(needed).roundedUp(to: UInt64(options.sectorBytes))
+                + Continuation.reservedBytes(sectorBytes: UInt32(options.sectorBytes))
             return nil
         }
         guard inFlight.isEmpty else { return nil }
         neededSegmentBytes = 0
+        guard isContinued else {
+            isContinued = true
+            return makeContinuation(Continuation(segment: spare.number, salt: spare.salt))
+        }
+        isContinued = false
         spares.removeFirst()
         searchIsDue = true
         segments.append(spare)
         return makeFrame(flags: .opening, states: states)
     }
 
-    /// Builds the next frame in the last segment, which has room for its first record.
+    /// Builds the frame that names the next segment, in the bytes that were kept for it.
+    private func makeContinuation(_ next: Continuation) -> DurableWrite {
+        let active = segments.count - 1
+        let segment = segments[active]
+        let place = LogPlace(segment: segment.number, offset: segment.end)
+        var builder = FrameBuilder(
+            place: place,
+            flags: .continuation,
+            durableThrough: durableThrough,
+            seed: segment.frameSeed
+        )
+        builder.append(next.encoded(), records: 1)
+        let pieces = builder.finish(notes: [], sectorBytes: Int(segment.sectorBytes))
+        segments[active].end += UInt64(builder.paddedByteCount)
+        return hand(out: pieces, builder.paddedByteCount, at: place, completes: 0)
+    }
+
+    /// Builds the next frame in the last segment, which has room for its first record, unless the segment was named before.
     private func makeFrame(flags: FrameFlags, states: (bytes: Bytes, records: Int)) -> DurableWrite {
         let active = segments.count - 1
         let segment = segments[active]
         let place = LogPlace(segment: segment.number, offset: segment.end)
         let fixed = FrameHeader.encodedByteCount + states.bytes.count
         let room = Int(min(segment.room, UInt64(max(options.maxFrameBytes, fixed)))) - fixed
-        let (parts, complete) = staged.take(maxBytes: room)
-        var builder = FrameBuilder(place: place, flags: flags, durableThrough: durableThrough)
+        let fits = Int(segment.room) - fixed >= (staged.first?.firstRecordByteCount ?? 0)
+        let (parts, complete) = fits ? staged.take(maxBytes: room) : ([], 0)
+        var builder = FrameBuilder(
+            place: place,
+            flags: flags,
+            durableThrough: durableThrough,
+            seed: segment.frameSeed
+        )
         builder.append(states.bytes, records: states.records)
         for part in parts { append(part, to: &builder) }
         let left = Int(segment.room) - builder.byteCount
         let notes = takeCommitNotes(maxBytes: min(left, max(0, options.maxFrameBytes - builder.byteCount)))
         let pieces = builder.finish(notes: notes, sectorBytes: Int(segment.sectorBytes))
         segments[active].end += UInt64(builder.paddedByteCount)
-        precondition(segments[active].end <= segment.byteCount, "a frame lies within its segment")
+        lastFrameIsSeal = flags.contains(.seal)
+        sealIsStaged = false
+        if lastFrameIsSeal { metrics.seals += 1 }
+        return hand(out: pieces, builder.paddedByteCount, at: place, completes: complete)
+    }
 
+    /// Notes a frame that is about to be written, and returns the write.
+    private func hand(
+        out pieces: [Bytes],
+        _ byteCount: Int,
+        at place: LogPlace,
+        completes complete: UInt64
+    ) -> DurableWrite {
+        let segment = segments[segments.count - 1]
+        precondition(segment.end <= segment.byteCount, "a frame lies within its segment")
         let number = nextWriteNumber
         nextWriteNumber += 1
         let before = inFlight.last?.mark ?? durableMark
         let frame = FrameInFlight(
             number: number,
-            end: LogPlace(segment: segment.number, offset: segments[active].end),
+            end: LogPlace(segment: segment.number, offset: segment.end),
             mark: LogMark(number: before.number + complete)
         )
         inFlight.append(frame)
-        lastFrameIsSeal = flags.contains(.seal)
-        sealIsStaged = false
         metrics.frames += 1
-        metrics.bytes += UInt64(builder.paddedByteCount)
-        if lastFrameIsSeal { metrics.seals += 1 }
+        metrics.bytes += UInt64(byteCount)
         return DurableWrite(number: number, file: segment.file, offset: place.offset, pieces: pieces)
     }
 

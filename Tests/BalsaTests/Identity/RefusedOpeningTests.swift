@@ -20,7 +20,7 @@ final class RefusedOpeningTests: XCTestCase {
 
     private var logOptions: LogOptions {
         var options = LogOptions()
-        options.smallestSegmentBytes = 16_384
+        options.smallestSegmentBytes = 65_536
         options.largestSegmentBytes = 65_536
         return options
     }
@@ -71,7 +71,12 @@ final class RefusedOpeningTests: XCTestCase {
     /// Makes the log of a member that is closed go on with entries of a term, and leaves a spare segment.
     private func extendLog(_ disk: SimulatedDisk, term: Term) throws {
         let files = disk.mount()
-        let log = try Log.open(files, directory: "m/log", options: logOptions).log
+        let log = try Log.open(
+            files,
+            directory: "m/log",
+            options: logOptions,
+            binding: try FileBinding.latest(of: disk, in: "m")
+        ).log
         var builder = EntryBatch.Builder(group: 1, previous: log.last(1), capacityBytes: 1_000)
         for _ in 0..<3 { builder.append(term: term, stamp: 1, kind: .noOp, payload: Bytes()) }
         _ = log.append(builder.finish())
@@ -98,7 +103,13 @@ final class RefusedOpeningTests: XCTestCase {
         for term in [Term(0), 4] {
             let files = disk.mount()
             try files.remove("m/groups/1/VOTE")
-            _ = try VoteFile.create(files, directory: "m/groups/1", group: 1, state: HardState(term: term, vote: 1))
+            _ = try VoteFile.create(
+                files,
+                directory: "m/groups/1",
+                group: 1,
+                binding: try FileBinding.latest(of: disk, in: "m"),
+                state: HardState(term: term, vote: 1)
+            )
             disk.processCrash()
             let error = assertRefused(disk, .damaged, "term \(term)") { disk throws(ReplicaError) in try open(disk) }
             XCTAssertEqual(
@@ -112,6 +123,7 @@ final class RefusedOpeningTests: XCTestCase {
             disk.mount(),
             directory: "m/groups/1",
             group: 1,
+            binding: try FileBinding.latest(of: disk, in: "m"),
             state: HardState(term: 5, vote: 1)
         )
         disk.processCrash()
@@ -145,6 +157,9 @@ final class RefusedOpeningTests: XCTestCase {
 
     /// A root in the place of the one that is there.
     private func replaceRoot(_ disk: SimulatedDisk, _ root: RootFile) throws {
+        let binding = try FileBinding.latest(of: disk, in: "m")
+        var root = root
+        (root.owner, root.mark) = (binding.owner, binding.mark)
         let files = disk.mount()
         try files.remove("m/groups/1/ROOT")
         let file = try files.open("m/groups/1/ROOT", .create)

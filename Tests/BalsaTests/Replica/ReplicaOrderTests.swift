@@ -73,7 +73,7 @@ final class ReplicaOrderTests: ReplicaTestCase {
             var store = try GenerationStore(opening: "group", in: files)
             try publish(&store)
         } check: { crashed, point in
-            let next = try GenerationStore(opening: "group", in: crashed.mount())
+            var next = try GenerationStore(opening: "group", in: crashed.mount())
             try next.confirm()
             try next.removeOrphans()
             for image in crashed.crashStates(limit: 60) {

@@ -1,0 +1,83 @@
+import BalsaLog
+import BalsaPlatform
+import BalsaWire
+
+/// What binds a replica to its member's directory: BOOT as the opening has read it, and the opening itself.
+///
+/// Each opening marks VOTE, ROOT and the log with its number and its random number, and BOOT says which opening has marked all of
+/// them. So each of these files is held against BOOT: one that was lost, that is an earlier copy, or that is of a copy of the
+/// directory has another mark. The order, each step durable before the next:
+///
+/// 1. Everything is read and compared. What refuses the member refuses it here, and nothing has been changed.
+/// 2. BOOT counts the opening.
+/// 3. ROOT, VOTE and the log get its mark.
+/// 4. BOOT says that they have it. Only then is anything said.
+///
+/// A crash in between leaves files with marks from the one that BOOT names to the one that it counts, and the next opening goes
+/// on from there.
+struct ReplicaBinding {
+    /// Whose the files are, this opening, and where the salts of segments come from.
+    var files: FileBinding
+    /// BOOT as it was read.
+    var boot: BootRecord
+    /// The path of BOOT.
+    var path: String
+    /// An error that is planted to test the invariants: marks are not compared.
+    var isMarkIgnored = false
+    /// Counts the opening, durably. Called when nothing refuses it any more, and before anything is changed.
+    var count: () throws(ReplicaError) -> Void
+
+    /// Whether the replica was ever opened to its end: then it may have promised something.
+    var isMarked: Bool { boot.marked != nil }
+
+    /// Throws where a file does not have the mark that it should.
+    ///
+    /// - Parameters:
+    ///   - mark: the mark that it has; nil for none.
+    ///   - file: the file, or the directory of the log.
+    func check(_ mark: Opening?, of file: String) throws(ReplicaError) {
+        guard !isMarkIgnored else { return }
+        guard let mark else {
+            // A first opening that crashed has not marked everything.
+            guard let marked = boot.marked else { return }
+            throw ReplicaError(
+                .damaged,
+                "\(file) has no mark, though \(path) says that opening \(marked.boot) has marked it: put the latest \(file) "
+                    + "back, or leave the member stopped"
+            )
+        }
+        if let marked = boot.marked, mark.boot < marked.boot {
+            throw ReplicaError(
+                .damaged,
+                "\(file) is of opening \(mark.boot) of the directory, though \(path) says that opening \(marked.boot) has marked "
+                    + "it: put the latest \(file) back, or leave the member stopped"
+            )
+        }
+        guard mark.boot <= boot.counter else {
+            throw ReplicaError(
+                .damaged,
+                "\(path) is of opening \(boot.counter) of the directory, though opening \(mark.boot) has marked \(file): put the "
+                    + "latest \(path) back, or leave the member stopped"
+            )
+        }
+        // BOOT reaches back 4,096 openings. One that is older, and came to nothing, cannot be compared.
+        let known = boot.marked.flatMap { $0.boot == mark.boot ? $0 : nil } ?? boot.opening(mark.boot)
+        guard known == nil || known == mark else {
+            throw ReplicaError(
+                .damaged,
+                "\(file) is of another opening \(mark.boot) than \(path): the two are of two copies of the directory: put back "
+                    + "what belongs together, or leave the member stopped"
+            )
+        }
+    }
+
+    /// The error of a file that is missing, or nil where the member may begin without it.
+    func missing(_ file: String) -> ReplicaError? {
+        guard let marked = boot.marked, !isMarkIgnored else { return nil }
+        return ReplicaError(
+            .damaged,
+            "\(file) is missing, though \(path) says that opening \(marked.boot) has marked it: put the latest one back, or leave "
+                + "the member stopped"
+        )
+    }
+}

@@ -1,0 +1,269 @@
+import BalsaLog
+import BalsaPlatform
+import BalsaRaft
+import BalsaSimulation
+import BalsaWire
+import XCTest
+
+@testable import Balsa
+
+/// Every subset of a member's files and directories is removed, emptied, or exchanged with another member's or with an earlier
+/// copy. Then the member is intact, or it is refused by name and keeps every byte, or no peer listens to it.
+final class ExchangedFilesTests: XCTestCase {
+    /// What happens to a file or a directory.
+    private enum Change: CaseIterable {
+        case none, removed, emptied, otherMembers, earlierCopy
+    }
+
+    /// A member that was closed twice: as it was after the first time, and after the second.
+    private struct Sample {
+        var earlier: DiskImage
+        var latest: DiskImage
+        /// A member of another cluster that has the same id.
+        var other: DiskImage
+        var values: [String: String] = [:]
+        /// The highest term that it had promised anything in.
+        var term: Term
+        var cluster: ClusterIdentity
+        var opening: Opening
+    }
+
+    private func closedMember(_ disk: SimulatedDisk, seed: UInt64, _ values: inout [String: String]) throws -> Member {
+        let member = try LoneMember(disk.mount(), seed: seed)
+        for number in 0..<12 {
+            let (key, value) = ("k\(number % 5)", "\(seed)-\(number)-" + String(repeating: "x", count: 90))
+            XCTAssertTrue(try member.write(key, value))
+            values[key] = value
+        }
+        member.close()
+        disk.processCrash()
+        return member.member
+    }
+
+    private func sample() throws -> Sample {
+        let disks = [SimulatedDisk(), SimulatedDisk()]
+        var values: [String: String] = [:]
+        _ = try closedMember(disks[1], seed: 91, &values)
+        _ = try closedMember(disks[1], seed: 92, &values)
+        values = [:]
+        _ = try closedMember(disks[0], seed: 1, &values)
+        let earlier = disks[0].snapshot()
+        let member = try closedMember(disks[0], seed: 2, &values)
+        return Sample(
+            earlier: earlier,
+            latest: disks[0].snapshot(),
+            other: disks[1].snapshot(),
+            values: values,
+            term: try XCTUnwrap(member.replica?.raft.term),
+            cluster: try XCTUnwrap(member.cluster),
+            opening: Opening(boot: 2, nonce: try XCTUnwrap(member.introduction(to: 2).nonces.first))
+        )
+    }
+
+    /// All files below a path, directories without files included, with their bytes.
+    private func tree(_ disk: SimulatedDisk, _ path: String) throws -> [(path: String, bytes: [UInt8]?)] {
+        let files = disk.mount()
+        guard try files.exists(path) else { return [] }
+        if let bytes = disk.contents(of: path) { return [(path, bytes)] }
+        var all: [(String, [UInt8]?)] = [(path, nil)]
+        for name in try files.list(path) { all += try tree(disk, path + "/" + name) }
+        return all
+    }
+
+    private func remove(_ disk: SimulatedDisk, _ path: String) throws {
+        let files = disk.mount()
+        guard try files.exists(path) else { return }
+        if disk.contents(of: path) != nil { return try files.remove(path) }
+        for name in try files.list(path) { try remove(disk, path + "/" + name) }
+        try files.removeDirectory(path)
+    }
+
+    private func apply(_ change: Change, to path: String, of disk: SimulatedDisk, _ sample: Sample) throws {
+        let source: SimulatedDisk
+        switch change {
+        case .none: return
+        case .removed: return try remove(disk, path)
+        case .emptied:
+            let isFile = disk.contents(of: path) != nil
+            guard try disk.mount().exists(path) else { return }
+            try remove(disk, path)
+            if isFile {
+                try disk.mount().open(path, .create).close()
+            } else {
+                try disk.mount().createDirectory(path)
+            }
+            return
+        case .otherMembers: source = SimulatedDisk(sample.other)
+        case .earlierCopy: source = SimulatedDisk(sample.earlier)
+        }
+        try remove(disk, path)
+        for (path, bytes) in try tree(source, path) {
+            guard let bytes else {
+                try disk.mount().createDirectory(path)
+                continue
+            }
+            let file = try disk.mount().open(path, .create)
+            try file.write(Bytes(bytes), at: 0)
+            file.close()
+        }
+    }
+
+    fileprivate enum Outcome: Hashable {
+        case intact
+        case refused
+        /// It is opened, and no peer that has listened to its latest opening listens to it.
+        case refusedByPeers
+        case violation(String)
+    }
+
+    /// What becomes of a member to whose files this was done.
+    private func outcome(
+        _ changes: [(path: String, change: Change)],
+        _ sample: Sample,
+        _ planted: ReplicaPlantedBugs
+    ) throws -> Outcome {
+        let disk = SimulatedDisk(sample.latest)
+        // Parents first, so that what is in a directory is changed in the one that takes its place.
+        for (path, change) in changes { try apply(change, to: path, of: disk, sample) }
+        disk.processCrash()
+        let digest = disk.contentDigest
+        let member: LoneMember
+        do throws(ReplicaError) {
+            member = try LoneMember(disk.mount(), seed: 7, plantedBugs: planted)
+        } catch {
+            disk.processCrash()
+            guard disk.contentDigest == digest else { return .violation("refused, and a byte has changed: \(error)") }
+            let changed = changes.filter { $0.change != .none }.map(\.path)
+            // Of a segment that is gone, the one behind it says that entries are missing.
+            let named = changed.map { $0.hasSuffix(".log") ? "m/log/" : $0 }
+            guard named.contains(where: { error.message.contains($0) }) else {
+                return .violation("the sentence names no file that was changed: \(error)")
+            }
+            return .refused
+        }
+        var peers = PeerIdentity(
+            member: 2,
+            cluster: sample.cluster,
+            peers: [.init(member: 1, boot: sample.opening.boot, nonce: sample.opening.nonce)]
+        )
+        if case .refuse = peers.connect(member.member.introduction(to: 2)) { return .refusedByPeers }
+        // It campaigns, in a term that it has not voted in.
+        guard member.elect(), let term = member.member.replica?.raft.term, term > sample.term else {
+            return .violation("the vote was forgotten")
+        }
+        for (key, value) in sample.values where try member.value(of: key) != value {
+            return .violation("\(key) is not what was acknowledged")
+        }
+        return .intact
+    }
+
+    /// Every combination of changes of these paths.
+    private func combinations(_ paths: [String]) -> [[(path: String, change: Change)]] {
+        paths.reduce([[]]) { all, path in
+            all.flatMap { before in Change.allCases.map { before + [(path, $0)] } }
+        }
+    }
+
+    private func enumerate(
+        _ combinations: [[(path: String, change: Change)]],
+        planted: ReplicaPlantedBugs = []
+    ) throws -> (outcomes: [Outcome: Int], violations: [String]) {
+        let sample = try sample()
+        var outcomes: [Outcome: Int] = [:]
+        var violations: [String] = []
+        for changes in combinations {
+            let outcome = try outcome(changes, sample, planted)
+            if case .violation(let sentence) = outcome {
+                let told = changes.filter { $0.change != .none }.map { "\($0.path) \($0.change)" }
+                violations.append("\(told.joined(separator: ", ")): \(sentence)")
+            } else {
+                outcomes[outcome, default: 0] += 1
+            }
+        }
+        return (outcomes, violations)
+    }
+
+    private let directories = ["m/IDENTITY", "m/BOOT", "m/log", "m/groups"]
+
+    func testFilesAndDirectories_removedEmptiedOrExchanged_areIntactOrRefused() throws {
+        let (outcomes, violations) = try enumerate(combinations(directories))
+        XCTAssertEqual(violations, [])
+        XCTAssertEqual(outcomes.values.reduce(0, +), 625)
+        XCTAssertGreaterThan(outcomes[.intact] ?? 0, 1)
+        XCTAssertGreaterThan(outcomes[.refused] ?? 0, 500)
+        // Nothing is left, everything is of another member, everything but IDENTITY is an earlier copy.
+        XCTAssertEqual(outcomes[.refusedByPeers] ?? 0, 4, "\(outcomes)")
+    }
+
+    func testFilesOfTheGroupAndSegments_removedEmptiedOrExchanged_areIntactOrRefused() throws {
+        let disk = SimulatedDisk(try sample().latest)
+        let segments = try disk.mount().list("m/log").filter { $0.hasSuffix(".log") }.sorted().map { "m/log/" + $0 }
+        XCTAssertGreaterThan(segments.count, 2)
+        let paths = ["m/groups/1/VOTE", "m/groups/1/ROOT", "m/groups/1/state-1"] + segments
+        // Up to two of them, and all of them in the same way.
+        var all: [[(path: String, change: Change)]] = []
+        for (place, first) in paths.enumerated() {
+            for change in Change.allCases.dropFirst() {
+                all.append([(first, change)])
+                for second in paths[(place + 1)...] {
+                    for other in Change.allCases.dropFirst() { all.append([(first, change), (second, other)]) }
+                }
+            }
+        }
+        for change in Change.allCases.dropFirst() { all.append(paths.map { ($0, change) }) }
+        // The directory of a generation has no owner yet.
+        all.removeAll { $0.contains { $0.path.hasSuffix("state-1") && $0.change == .otherMembers } }
+        let (outcomes, violations) = try enumerate(all)
+        XCTAssertEqual(violations, [])
+        XCTAssertEqual(outcomes.values.reduce(0, +), all.count)
+        XCTAssertGreaterThan(outcomes[.refused] ?? 0, all.count / 2, "\(outcomes)")
+        XCTAssertNil(outcomes[.refusedByPeers])
+    }
+
+    /// The enumeration is no test unless it finds this.
+    func testMarks_thatAreNotCompared_areFound() throws {
+        let (_, violations) = try enumerate(combinations(directories), planted: .marksNotCompared)
+        XCTAssertTrue(
+            violations.contains { $0.hasPrefix("m/log removed, m/groups removed: the vote") },
+            "\(violations)"
+        )
+        XCTAssertTrue(violations.contains { $0.contains("m/log earlierCopy, m/groups earlierCopy: ") }, "\(violations)")
+    }
+
+    func testACrashInsideTheFirstOpening_leavesAMemberThatOpens() throws {
+        var images = 0
+        let calls = try SimulatedDisk().forEachCrashPoint { files in
+            _ = try LoneMember(files, seed: 3)
+        } check: { crashed, point in
+            for image in crashed.crashStates(limit: 12) {
+                images += 1
+                let disk = SimulatedDisk(image)
+                do throws(ReplicaError) {
+                    let member = try LoneMember(disk.mount(), seed: 4)
+                    XCTAssertTrue(try member.write("k", "v"), "\(point)")
+                    XCTAssertEqual(try member.value(of: "k"), "v", "\(point)")
+                } catch {
+                    XCTFail("\(point): \(error)")
+                }
+            }
+        }
+        XCTAssertGreaterThan(calls, 40)
+        XCTAssertGreaterThan(images, 200)
+    }
+
+    func testACrashInsideALaterOpening_losesNothing() throws {
+        let sample = try sample()
+        try SimulatedDisk(sample.latest).forEachCrashPoint { files in
+            _ = try LoneMember(files, seed: 3)
+        } check: { crashed, point in
+            for image in crashed.crashStates(limit: 6) {
+                do throws(ReplicaError) {
+                    let member = try LoneMember(SimulatedDisk(image).mount(), seed: 4)
+                    for (key, value) in sample.values { XCTAssertEqual(try member.value(of: key), value, "\(point)") }
+                } catch {
+                    XCTFail("\(point): \(error)")
+                }
+            }
+        }
+    }
+}
