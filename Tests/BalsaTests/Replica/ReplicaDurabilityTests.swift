@@ -249,7 +249,11 @@ final class ReplicaDurabilityTests: ReplicaTestCase {
             let group = ReplicaGroup(members: 1)
             group.options.log.sparesWanted = 0
             _ = try group.start()
-            group.writeMany(1, count)
+            // Frames of several lengths, so that some fill a segment to its end.
+            for number in 0..<count {
+                group.write(1, "k", Bytes(String(repeating: "x", count: 20 + 37 * (number % 5))))
+                group.settle()
+            }
             let replica = try XCTUnwrap(group.host(1).replica)
             let before = replica.logMetrics.segmentsCreated
             group.step(1, .close)

@@ -134,7 +134,7 @@ final class SealTests: ReplicaTestCase {
         host.holdsWork = true
         group.writeMany(1, 150)
         XCTAssertEqual(host.replica?.raft.log.base, .zero)
-        XCTAssertLessThan(try XCTUnwrap(host.machine).pending.count, 12, "and it is not sealed with every entry")
+        XCTAssertLessThan(try XCTUnwrap(host.machine).pending.count, 15, "and it is not sealed with every entry")
         group.releaseWork(1)
         group.writeMany(1, 1)
         XCTAssertGreaterThan(host.replica?.raft.log.base.index ?? 0, 100)
