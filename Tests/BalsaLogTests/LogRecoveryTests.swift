@@ -222,7 +222,8 @@ final class LogRecoveryTests: XCTestCase {
         var refusals = 0
         var buggy = LogOptions.tiny
         buggy.plantedBugs = .staleFramesAccepted
-        // The planted error writes segments without a salt, too: with one the frames of an earlier use have other checksums.
+        // The planted error writes segments without a salt, too: with one the frames of an earlier use have other
+        // checksums.
         let driver = try LogDriver(disk.mount(), options: buggy)
         for number in 1...40 {
             try driver.append(1, term: 1, ["entry \(number) " + String(repeating: "-", count: 100)])

@@ -24,7 +24,7 @@ final class CheckpointFormatTests: XCTestCase {
             .deletingLastPathComponent()
         let page = package.appendingPathComponent("Docs/CheckpointFormat.md")
         let parts = try String(contentsOf: page, encoding: .utf8).components(separatedBy: "```hex\n")
-        XCTAssertEqual(parts.count, 4, "the page has two roots and a stream")
+        XCTAssertEqual(parts.count, 4, "the page has a root, an owner and a stream")
         return try parts.dropFirst().map { part in
             let block = try XCTUnwrap(part.components(separatedBy: "```").first)
             return try block.split(whereSeparator: \.isWhitespace).map { try XCTUnwrap(UInt8($0, radix: 16), "\($0)") }
@@ -39,7 +39,7 @@ final class CheckpointFormatTests: XCTestCase {
 
     // MARK: The page
 
-    func testTheRootsOfThePage() throws {
+    func testTheRootAndTheOwnerOfThePage() throws {
         let binding = FileBinding(
             owner: FileOwner(
                 cluster: UniqueID(high: 0x5555, low: 0x6666),
@@ -48,14 +48,18 @@ final class CheckpointFormatTests: XCTestCase {
             mark: Opening(boot: 3, nonce: 0xc3),
             seed: 0
         )
-        let roots = [
-            RootFile(generation: 2, position: position, binding: binding), RootFile(generation: 1, position: .zero),
-        ]
-        for (bytes, root) in zip(try examples(), roots) {
-            XCTAssertEqual([UInt8](try root.encoded()), bytes)
-            XCTAssertEqual(try RootFile(decoding: Bytes(bytes)), root)
-            XCTAssertEqual(bytes.count, RootFile.byteCount)
-        }
+        let state = UniqueID(high: 0x7777, low: 0x8888)
+        let root = RootFile(generation: 2, position: position, binding: binding, state: state)
+        let bytes = try examples()[0]
+        XCTAssertEqual([UInt8](try root.encoded()), bytes)
+        XCTAssertEqual(try RootFile(decoding: Bytes(bytes)), root)
+        XCTAssertEqual(bytes.count, RootFile.byteCount)
+
+        let owner = StateOwner(owner: binding.owner, group: 1, generation: 2, id: state)
+        let others = try examples()[1]
+        XCTAssertEqual([UInt8](try owner.encoded()), others)
+        XCTAssertEqual(try StateOwner(decoding: Bytes(others)), owner)
+        XCTAssertEqual(others.count, StateOwner.byteCount)
     }
 
     func testTheStreamOfThePage() throws {
@@ -79,23 +83,32 @@ final class CheckpointFormatTests: XCTestCase {
     func testTheFirstGenerationIsThatOfThePage() throws {
         let disk = SimulatedDisk()
         let driver = try ReplicaDriver(disk.mount())
+        let bytes = Bytes(try XCTUnwrap(disk.contents(of: "balsa/groups/1/ROOT")))
+        let root = try TwinFile.decode(bytes) { bytes throws(DecodingError) in try RootFile(decoding: bytes) }.record
+        XCTAssertEqual(root, RootFile(generation: 1, position: .zero, state: root.state))
+        XCTAssertNotEqual(root.state, .none)
+        XCTAssertEqual(try disk.mount().list("balsa/groups/1/state-1"), ["OWNER"])
+        let owner = StateOwner(owner: .none, group: 1, generation: 1, id: root.state)
         XCTAssertEqual(
-            disk.contents(of: "balsa/groups/1/ROOT"),
-            [UInt8](TwinFile.encoded(Bytes(try examples()[1])))
+            disk.contents(of: "balsa/groups/1/state-1/OWNER"),
+            [UInt8](TwinFile.encoded(try owner.encoded()))
         )
-        XCTAssertEqual(try disk.mount().list("balsa/groups/1/state-1"), [])
         XCTAssertNil(driver.replica.failure)
     }
 
     // MARK: Damage
 
-    func testEveryFlippedBitOfARootIsRefused() throws {
-        for bytes in try examples().prefix(2) {
-            for bit in 0..<bytes.count * 8 {
-                var damaged = bytes
-                damaged[bit / 8] ^= 1 << (bit % 8)
-                XCTAssertThrowsError(try RootFile(decoding: Bytes(damaged)), "bit \(bit)")
-            }
+    func testEveryFlippedBitOfARootOrAnOwnerIsRefused() throws {
+        let (root, owner) = (try examples()[0], try examples()[1])
+        for bit in 0..<root.count * 8 {
+            var damaged = root
+            damaged[bit / 8] ^= 1 << (bit % 8)
+            XCTAssertThrowsError(try RootFile(decoding: Bytes(damaged)), "bit \(bit)")
+        }
+        for bit in 0..<owner.count * 8 {
+            var damaged = owner
+            damaged[bit / 8] ^= 1 << (bit % 8)
+            XCTAssertThrowsError(try StateOwner(decoding: Bytes(damaged)), "bit \(bit)")
         }
     }
 

@@ -6,9 +6,11 @@ import BalsaWire
 /// The generations of a group's state on disk: at most one is live, named by ROOT.
 ///
 /// A generation is a directory `state-<number>` with the files of a state machine. The first is made when the replica is
-/// opened for the first time, every further one by a checkpoint that arrived. It takes effect in four steps, each durable
-/// before the next: its files are finished and synced, the name of its directory is synced, ROOT is published, and only
-/// then is the generation before removed. Whatever a crash leaves besides the live generation is removed when the store is
+/// opened for the first time, every further one by a checkpoint that arrived. It takes effect in five steps, each
+/// durable
+/// before the next: its files are finished and synced, its file OWNER is written, the name of its directory is synced,
+/// ROOT is published, and only then is the generation before removed. Whatever a crash leaves besides the live
+/// generation is removed when the store is
 /// opened.
 struct GenerationStore {
     let fileSystem: any FileSystem
@@ -17,8 +19,12 @@ struct GenerationStore {
     /// The latest opening that had published ROOT when it was read; nil without a ROOT.
     private(set) var foundMark: Opening?
     private(set) var root: RootFile?
-    /// A sentence about ROOT where one of its copies is damaged; ``confirm()`` writes it again.
-    private(set) var mended: String?
+    /// A sentence for each of ROOT and OWNER that has a damaged copy; ``confirm()`` writes both again.
+    private(set) var mended: [String] = []
+    /// OWNER of the live generation where one of its copies is damaged.
+    private var damagedOwner: StateOwner?
+    /// Where the ids of generations come from.
+    private var ids: UniqueIDSource
     /// The highest number that a directory has had.
     private var highest: UInt64 = 0
 
@@ -31,11 +37,12 @@ struct GenerationStore {
         self.directory = directory
         self.binding = binding
         self.fileSystem = fileSystem
+        ids = UniqueIDSource(seed: UniqueID(high: RandomSource.mix(binding.seed), low: RandomSource.mix(~binding.seed)))
         let path = directory + "/ROOT"
         do {
             let found = try GenerationStore.readRoot(path, in: fileSystem)
             root = found?.record
-            mended = found?.fault.map { mendedSentence(path, $0) }
+            mended += found?.fault.map { [mendedSentence(path, $0)] } ?? []
         } catch let error as FileError {
             throw ReplicaError(error)
         } catch let error as DecodingError {
@@ -49,8 +56,63 @@ struct GenerationStore {
                 "\(path) belongs to another member's directory: put back what belongs together"
             )
         }
+        guard root?.group ?? Replica.group == Replica.group else {
+            throw ReplicaError(
+                .damaged,
+                "\(path) belongs to group \(root?.group ?? 0) and not to group \(Replica.group): put back what belongs together"
+            )
+        }
         foundMark = root?.mark
         highest = root?.generation ?? 0
+    }
+
+    /// Throws where the directory of the live generation is gone or is not the one that ROOT names. Changes nothing.
+    ///
+    /// The name of the directory and the file OWNER in it were durable before ROOT was published.
+    mutating func checkLive() throws(ReplicaError) {
+        guard let root else { return }
+        let directory = path(of: root.generation)
+        let path = directory + "/" + StateOwner.fileName
+        let found: TwinFile.Found<StateOwner>
+        do {
+            guard try fileSystem.exists(directory) else {
+                throw ReplicaError(.damaged, "\(directory) is missing, though ROOT names it")
+            }
+            guard let bytes = try TwinFile.read(path, maxRecordBytes: StateOwner.byteCount, in: fileSystem) else {
+                throw ReplicaError(
+                    .damaged,
+                    "\(path) is missing: \(directory) is not the state that ROOT names, or has lost files: put it back as a "
+                        + "whole"
+                )
+            }
+            found = try TwinFile.decode(bytes) { bytes throws(DecodingError) in try StateOwner(decoding: bytes) }
+        } catch let error as ReplicaError {
+            throw error
+        } catch let error as FileError {
+            throw ReplicaError(error)
+        } catch let error as DecodingError {
+            throw ReplicaError(error, in: path)
+        } catch {
+            preconditionFailure("files and decoders throw their own errors")
+        }
+        if let sentence = mistake(of: found.record, root, directory) { throw ReplicaError(.damaged, sentence) }
+        if let fault = found.fault {
+            mended.append(mendedSentence(path, fault))
+            damagedOwner = found.record
+        }
+    }
+
+    /// Why a directory is not that of the live generation; nil where it is.
+    private func mistake(of found: StateOwner, _ root: RootFile, _ directory: String) -> String? {
+        guard found.owner == binding.owner else {
+            return "\(directory) belongs to another member's directory: put back what belongs together"
+        }
+        guard found.group == root.group, found.generation == root.generation, found.id == root.state else {
+            return "\(directory) is the state of generation \(found.generation) of group \(found.group) with the id "
+                + "\(found.id), and \(self.directory)/ROOT names generation \(root.generation) of group \(root.group) with the id "
+                + "\(root.state): put back what belongs together"
+        }
+        return nil
     }
 
     /// Makes durable that ROOT is what it is. The process that published it may have died before its name was durable, or been
@@ -60,6 +122,8 @@ struct GenerationStore {
     mutating func confirm() throws(ReplicaError) {
         root?.mark = binding.mark
         do {
+            if let damagedOwner { try write(damagedOwner) }
+            damagedOwner = nil
             if let root { try publish(root) } else { try fileSystem.syncDirectory(directory) }
         } catch {
             throw GenerationStore.failure(error)
@@ -119,9 +183,20 @@ struct GenerationStore {
     /// Makes a generation, whose files are durable, the live one. When it returns, it is, durably; when it throws, either
     /// may be.
     mutating func publish(_ generation: UInt64, at position: LogPosition) throws(ReplicaError) {
-        let next = RootFile(generation: generation, position: position, binding: binding)
-        do { try publish(next) } catch { throw GenerationStore.failure(error) }
+        let id = ids.next()
+        let owner = StateOwner(owner: binding.owner, group: Replica.group, generation: generation, id: id)
+        let next = RootFile(generation: generation, position: position, binding: binding, state: id)
+        do {
+            try write(owner)
+            try publish(next)
+        } catch {
+            throw GenerationStore.failure(error)
+        }
         root = next
+    }
+
+    private func write(_ owner: StateOwner) throws {
+        try TwinFile.replace(StateOwner.fileName, in: path(of: owner.generation), with: try owner.encoded(), fileSystem)
     }
 
     private func publish(_ root: RootFile) throws {

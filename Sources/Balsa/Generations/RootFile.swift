@@ -21,7 +21,9 @@ struct RootFile: Equatable {
     var owner = FileOwner.none
     /// The latest opening that has published it.
     var mark = FileBinding.unbound.mark
-    /// A random name of the generation, which its directory has, too; none where it is not bound to one.
+    /// The group.
+    var group: GroupID
+    /// The random id of the generation, which the file OWNER in its directory has, too.
     var state = UniqueID.none
 
     func encoded() throws(DecodingError) -> Bytes {
@@ -35,16 +37,24 @@ struct RootFile: Equatable {
         try writer.uniqueID(owner.incarnation, "owner incarnation")
         try writer.uint64(mark.boot, "mark counter")
         try writer.uint64(mark.nonce, "mark nonce")
+        try writer.uint64(group, "group")
         try writer.uint64(generation, "generation")
         try writer.uint64(position.term, "term")
         try writer.uint64(position.index, "index")
         try writer.uniqueID(state, "state")
-        try writer.zeros(20, "reserved")
+        try writer.zeros(12, "reserved")
         try writer.uint32(writer.checksum(of: 0..<RootFile.byteCount - 4), "checksum")
         return Bytes(writer.array)
     }
 
-    init(generation: UInt64, position: LogPosition, binding: FileBinding = .unbound, state: UniqueID = .none) {
+    init(
+        generation: UInt64,
+        position: LogPosition,
+        binding: FileBinding = .unbound,
+        group: GroupID = Replica.group,
+        state: UniqueID = .none
+    ) {
+        self.group = group
         self.generation = generation
         self.position = position
         owner = binding.owner
@@ -77,6 +87,7 @@ struct RootFile: Equatable {
         owner = try reader.fileOwner()
         guard let found = try reader.openingMark() else { throw DecodingError(.outOfBounds, "mark counter", at: 48) }
         mark = found
+        group = try reader.uint64("group")
         let at = reader.offset
         generation = try reader.uint64("generation")
         position = LogPosition(term: try reader.uint64("term"), index: try reader.uint64("index"))

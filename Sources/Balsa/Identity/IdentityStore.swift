@@ -76,8 +76,8 @@ struct IdentityStore {
         try writeBoot()
     }
 
-    /// Notes durably that the directory is opened once more. Called when nothing refuses the opening any more, and before anything
-    /// is changed or said. Does nothing once it is noted.
+    /// Notes durably that the directory is opened once more. Called when nothing refuses the opening any more, and
+    /// before anything is changed or said. Does nothing once it is noted.
     mutating func count() throws(ReplicaError) {
         guard !isCounted else { return }
         if isIdentityDamaged { try write(identity) }

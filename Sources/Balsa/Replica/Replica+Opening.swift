@@ -28,7 +28,8 @@ extension Replica {
     ///   - member: which member this is.
     ///   - configuration: who the members are.
     ///   - identity: the cluster, whose table is entry 1 of the log; nil for a log that begins with an empty entry.
-    ///   - binding: what binds the files to the member's directory; nil for a replica without a member, as tests open it.
+    ///   - binding: what binds the files to the member's directory; nil for a replica without a member, as tests open
+    ///     it.
     ///   - provider: opens the state machine.
     ///   - options: the limits.
     ///   - seed: a random number, different for each member and each opening.
@@ -76,7 +77,7 @@ extension Replica {
                 identity: identity,
                 nonce: RandomSource.mix(seed)
             )
-            if let mended = parts.generations.mended { effects.append(.damagedCopy(mended)) }
+            effects += parts.generations.mended.map { .damagedCopy($0) }
             replica.start(at: now, into: &effects)
             return replica
         } catch {
@@ -229,7 +230,7 @@ extension Replica {
         let generation: UInt64
         if let root = generations.root {
             generation = root.generation
-            try checkExists(generation, generations, in: fileSystem)
+            try generations.checkLive()
         } else {
             generation = try generations.createFirst()
         }
@@ -256,22 +257,6 @@ extension Replica {
             machine.close()
             throw error
         }
-    }
-
-    /// Throws where the directory of the live generation is gone. The name was durable before ROOT was published, and a
-    /// provider would make the directory again.
-    private static func checkExists(
-        _ generation: UInt64,
-        _ generations: GenerationStore,
-        in fileSystem: any FileSystem
-    ) throws(ReplicaError) {
-        let path = generations.path(of: generation)
-        do throws(FileError) {
-            if try fileSystem.exists(path) { return }
-        } catch {
-            throw ReplicaError(error)
-        }
-        throw ReplicaError(.damaged, "\(path) is missing, though ROOT names it")
     }
 
     /// Throws where a replica has a log and no ROOT: that is published before anything else happens.

@@ -4,17 +4,17 @@ import BalsaWire
 
 /// What binds a replica to its member's directory: BOOT as the opening has read it, and the opening itself.
 ///
-/// Each opening marks VOTE, ROOT and the log with its number and its random number, and BOOT says which opening has marked all of
-/// them. So each of these files is held against BOOT: one that was lost, that is an earlier copy, or that is of a copy of the
-/// directory has another mark. The order, each step durable before the next:
+/// Each opening marks VOTE, ROOT and the log with its number and its random number, and BOOT says which opening has
+/// marked all of them. So each of these files is held against BOOT: one that was lost, that is an earlier copy, or that
+/// is of a copy of the directory has another mark. The order, each step durable before the next:
 ///
 /// 1. Everything is read and compared. What refuses the member refuses it here, and nothing has been changed.
 /// 2. BOOT counts the opening.
 /// 3. ROOT, VOTE and the log get its mark.
 /// 4. BOOT says that they have it. Only then is anything said.
 ///
-/// A crash in between leaves files with marks from the one that BOOT names to the one that it counts, and the next opening goes
-/// on from there.
+/// A crash in between leaves files with marks from the one that BOOT names to the one that it counts, and the next
+/// opening goes on from there.
 struct ReplicaBinding {
     /// Whose the files are, this opening, and where the salts of segments come from.
     var files: FileBinding

@@ -162,6 +162,7 @@ public protocol StateMachineProvider: AnyObject {
     ///
     /// - Parameters:
     ///   - directory: the directory: empty, or left by an earlier state machine, or the files of a ``CheckpointSource``.
+    ///     Beside those it may hold a file `OWNER`, which belongs to the replica: it is neither read nor removed.
     ///   - fileSystem: the files.
     ///   - isReceived: whether the directory was received from a peer and is opened for the first time.
     ///   - isAccepted: to be asked once, with what the state contains durably, when everything was read and verified and before

@@ -2,9 +2,9 @@ import BalsaPlatform
 
 /// The checksum of a frame's body: a CRC32C that is carried on over a *fold* of the same bytes.
 ///
-/// A CRC alone would not do. A record ends with the CRC32C of its own header, and the CRC32C of any bytes followed by their own
-/// CRC32C is always the same: so a torn frame that shows a record of an earlier use of the file, in the place of another one of
-/// the same length, would have the right checksum. The fold multiplies, which a CRC cannot follow.
+/// A CRC alone would not do. A record ends with the CRC32C of its own header, and the CRC32C of any bytes followed by
+/// their own CRC32C is always the same: so a torn frame that shows a record of an earlier use of the file, in the place
+/// of another one of the same length, would have the right checksum. The fold multiplies, which a CRC cannot follow.
 struct BodyChecksum {
     private var crc: UInt32 = 0
     private var fold: UInt64 = 0

@@ -4,8 +4,8 @@ import BalsaWire
 
 /// Whose a file is: of which cluster, and of which directory of a member.
 ///
-/// VOTE, ROOT and every segment carry it, so that files of two members that were exchanged are told apart. An entry of the log
-/// alone could not tell: it is the same on all members.
+/// VOTE, ROOT and every segment carry it, so that files of two members that were exchanged are told apart. An entry of
+/// the log alone could not tell: it is the same on all members.
 public struct FileOwner: Hashable, Sendable {
     /// The cluster.
     public var cluster: UniqueID
@@ -24,8 +24,8 @@ public struct FileOwner: Hashable, Sendable {
 
 /// What binds the files of a member to its directory and to one opening of it.
 ///
-/// Each opening marks VOTE, ROOT and the log with its number and its random number. A file that was set back to an earlier copy
-/// has the mark of an earlier opening, and the next opening refuses it.
+/// Each opening marks VOTE, ROOT and the log with its number and its random number. A file that was set back to an
+/// earlier copy has the mark of an earlier opening, and the next opening refuses it.
 public struct FileBinding: Sendable {
     /// Whose the files are.
     public var owner: FileOwner

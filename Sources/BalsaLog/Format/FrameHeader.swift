@@ -18,9 +18,9 @@ package struct FrameFlags: OptionSet, Sendable {
 
 /// The first 56 bytes of a frame, the unit that is written at once. `Docs/LogFormat.md` has the layout.
 ///
-/// The header has its own checksum, so that the length in it is believed only after that has been verified, and it holds
-/// the body's. It names its own place, and its checksum begins with the salt of the segment, so that what an earlier use of a
-/// recycled file left behind is told apart.
+/// The header has its own checksum, so that the length in it is believed only after that has been verified, and it
+/// holds the body's. It names its own place, and its checksum begins with the salt of the segment, so that what an
+/// earlier use of a recycled file left behind is told apart.
 package struct FrameHeader: Equatable, Sendable {
     /// What distinguishes the frame.
     package var flags: FrameFlags

@@ -4,10 +4,11 @@ import BalsaWire
 
 // Records of the log itself, of no group. Their payloads are told here and in `Docs/LogFormat.md`.
 extension EntryKind {
-    /// The opening of the member's directory from which on the records behind it are. The payload is its counter and its
-    /// nonce. At the head of an opening frame it repeats the one that the log before the segment ends with.
+    /// The opening of the member's directory from which on the records behind it are. The payload is its counter and
+    /// its nonce. At the head of an opening frame it repeats the one that the log before the segment ends with.
     package static let openingMark = EntryKind(rawValue: 133)
-    /// Only in continuation frames: `index` is the number of the segment in which the log goes on, the payload its salt.
+    /// Only in continuation frames: `index` is the number of the segment in which the log goes on, the payload its
+    /// salt.
     package static let continuation = EntryKind(rawValue: 134)
 }
 

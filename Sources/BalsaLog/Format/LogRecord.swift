@@ -55,8 +55,8 @@ struct GroupState: Equatable, Sendable {
 
     init() {}
 
-    /// What an opening frame begins with: the mark of the latest opening, and the states by the numbers of their groups, without
-    /// those that hold nothing yet.
+    /// What an opening frame begins with: the mark of the latest opening, and the states by the numbers of their
+    /// groups, without those that hold nothing yet.
     ///
     /// - Returns: the records and their number.
     static func encode(

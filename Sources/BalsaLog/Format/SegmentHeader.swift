@@ -12,8 +12,8 @@ package struct SegmentHeader: Equatable, Sendable {
     package var sectorBytes: UInt32
     /// The length of the header, in bytes: where the first frame begins.
     package var headerBytes: UInt32
-    /// A random number of this use of the file. The checksum of every frame header begins with it, so that neither a frame of
-    /// an earlier use nor a value that looks like a frame is taken for one.
+    /// A random number of this use of the file. The checksum of every frame header begins with it, so that neither a
+    /// frame of an earlier use nor a value that looks like a frame is taken for one.
     package var salt: UInt64
     /// Whose the segment is.
     package var owner: FileOwner

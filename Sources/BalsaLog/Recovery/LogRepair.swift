@@ -153,8 +153,8 @@ struct LogRepair {
         report.segmentsRemoved += paths.count
     }
 
-    /// Writes the seal once more, at its place: the page cache may show one that a failed sync never wrote. The bytes are the
-    /// same, so that not even a torn write can hurt. Behind it the log is marked, in the same write.
+    /// Writes the seal once more, at its place: the page cache may show one that a failed sync never wrote. The bytes
+    /// are the same, so that not even a torn write can hurt. Behind it the log is marked, in the same write.
     private mutating func rewriteSeal() throws(LogError) {
         guard let last = scan.chain.last else { preconditionFailure("a sealed log has a segment") }
         let found = scan.segments[last]
@@ -259,8 +259,8 @@ struct LogRepair {
         try file.sync()
     }
 
-    /// Removes the segments that the new one has replaced, those that an earlier recovery left, and those behind the log, which
-    /// hold no valid frame or only torn ones.
+    /// Removes the segments that the new one has replaced, those that an earlier recovery left, and those behind the
+    /// log, which hold no valid frame or only torn ones.
     private mutating func removeReplaced() throws(FileError) {
         var paths: [String] = []
         for position in scan.segments.indices.reversed() where !kept.contains(position) {

@@ -275,8 +275,8 @@ struct LogScan {
         )
     }
 
-    /// Throws where the segment that a frame names is not the one that is there. It was durable under its name before the frame
-    /// was written.
+    /// Throws where the segment that a frame names is not the one that is there. It was durable under its name before
+    /// the frame was written.
     private func checkContinuation(in segment: FoundSegment?) throws(LogError) {
         guard let continuation else { return }
         let path = LogFileName.segmentPath(directory, continuation.segment)

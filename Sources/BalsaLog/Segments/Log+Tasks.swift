@@ -36,11 +36,20 @@ extension Log {
         if wantsSegment, let dead = condemned.first, !taskFailedLast, dead.recyclableByteCount >= size {
             return makeTask(.recycle(dead.number), number, dead.recyclableByteCount)
         }
-        if !isWaiting, !condemned.isEmpty {
-            return makeTask(.remove(condemned.map { $0.number }), number, size)
+        let removable = condemned.dropLast(keepsDead(size) ? 1 : 0)
+        if !isWaiting, !removable.isEmpty {
+            return makeTask(.remove(removable.map { $0.number }), number, size)
         }
         guard wantsSegment else { return nil }
         return makeTask(.create, number, size)
+    }
+
+    /// Whether the newest dead segment waits to be used again: where no spares are made in advance, it is the next one.
+    ///
+    /// Those before it are removed first, so that nothing is missing between it and the log.
+    private func keepsDead(_ size: UInt64) -> Bool {
+        guard options.sparesWanted == 0, !taskFailedLast, let newest = condemned.last else { return false }
+        return newest.recyclableByteCount >= size
     }
 
     private func makeTask(_ work: LogTask.Work, _ number: UInt64, _ size: UInt64) -> LogTask {

@@ -37,9 +37,9 @@ extension Log {
         return beginSegment()
     }
 
-    /// Goes on in the next segment, if it is ready: first a frame of the present one names it, then its opening frame is
-    /// written. Without the name nobody could tell that a segment with acknowledged entries was removed, or set back to the
-    /// spare that it was.
+    /// Goes on in the next segment, if it is ready: first a frame of the present one names it, then its opening frame
+    /// is written. Without the name nobody could tell that a segment with acknowledged entries was removed, or set back
+    /// to the spare that it was.
     ///
     /// That waits for all writes under way. Hence everything before a segment is durable when its first frame is written,
     /// and *durable through* of an opening frame is where the log before it ends.
@@ -85,7 +85,8 @@ extension Log {
         return hand(out: pieces, builder.paddedByteCount, at: place, completes: 0)
     }
 
-    /// Builds the next frame in the last segment, which has room for its first record, unless the segment was named before.
+    /// Builds the next frame in the last segment, which has room for its first record, unless the segment was named
+    /// before.
     private func makeFrame(flags: FrameFlags, states: (bytes: Bytes, records: Int)) -> DurableWrite {
         let active = segments.count - 1
         let segment = segments[active]

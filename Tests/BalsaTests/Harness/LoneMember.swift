@@ -31,6 +31,7 @@ final class LoneMember {
     init(
         _ files: any FileSystem,
         seed: UInt64,
+        provider: any StateMachineProvider = RegisterProvider(),
         plantedBugs: ReplicaPlantedBugs = []
     ) throws(ReplicaError) {
         var setup = MemberSetup(
@@ -45,7 +46,7 @@ final class LoneMember {
         member = try Member.open(
             setup,
             fileSystem: files,
-            provider: RegisterProvider(),
+            provider: provider,
             at: .zero,
             into: &effects
         )
@@ -104,10 +105,14 @@ final class LoneMember {
 
     /// Writes a register, and returns whether the write was acknowledged.
     func write(_ key: String, _ value: String) throws -> Bool {
+        submit(try RegisterCommand(identity: nil, key: Bytes(key), value: Bytes(value)).encoded())
+    }
+
+    /// Has a command applied, and returns whether it was acknowledged.
+    func submit(_ command: Bytes) -> Bool {
         guard elect() else { return false }
         requests += 1
         let id = RequestID(requests)
-        let command = try RegisterCommand(identity: nil, key: Bytes(key), value: Bytes(value)).encoded()
         step(.submit([Submission(id, command, deadline: .never)]))
         settle()
         guard run(until: { replies[id] != nil }) else { return false }

@@ -47,7 +47,9 @@ final class RegisterMachine: StateMachine {
                 state = RegisterState()
             }
             guard isAccepted(state.position) else { throw StateMachineError("the state is not accepted") }
-            for name in names where name != seals.last { try fileSystem.remove("\(directory)/\(name)") }
+            for name in names where name != seals.last && name != "OWNER" {
+                try fileSystem.remove("\(directory)/\(name)")
+            }
         } catch let error as FileError {
             throw StateMachineError(error.description, file: error)
         } catch let error as StateMachineError {
@@ -152,7 +154,7 @@ final class RegisterMachine: StateMachine {
         try file.sync()
         try fileSystem.rename(draft, to: "\(directory)/\(name)")
         try fileSystem.syncDirectory(directory)
-        for other in try fileSystem.list(directory) where other != name {
+        for other in try fileSystem.list(directory) where other != name && other != "OWNER" {
             try fileSystem.remove("\(directory)/\(other)")
         }
     }

@@ -7,8 +7,8 @@ import XCTest
 
 @testable import Balsa
 
-/// Every subset of a member's files and directories is removed, emptied, or exchanged with another member's or with an earlier
-/// copy. Then the member is intact, or it is refused by name and keeps every byte, or no peer listens to it.
+/// Every subset of a member's files and directories is removed, emptied, or exchanged with another member's or with an
+/// earlier copy. Then the member is intact, or it is refused by name and keeps every byte, or no peer listens to it.
 final class ExchangedFilesTests: XCTestCase {
     /// What happens to a file or a directory.
     private enum Change: CaseIterable {
@@ -97,6 +97,8 @@ final class ExchangedFilesTests: XCTestCase {
         case .earlierCopy: source = SimulatedDisk(sample.earlier)
         }
         try remove(disk, path)
+        let parent = path.split(separator: "/").dropLast().joined(separator: "/")
+        try disk.mount().createDirectories(parent)
         for (path, bytes) in try tree(source, path) {
             guard let bytes else {
                 try disk.mount().createDirectory(path)
@@ -201,7 +203,7 @@ final class ExchangedFilesTests: XCTestCase {
         let disk = SimulatedDisk(try sample().latest)
         let segments = try disk.mount().list("m/log").filter { $0.hasSuffix(".log") }.sorted().map { "m/log/" + $0 }
         XCTAssertGreaterThan(segments.count, 2)
-        let paths = ["m/groups/1/VOTE", "m/groups/1/ROOT", "m/groups/1/state-1"] + segments
+        let paths = ["m/groups/1/VOTE", "m/groups/1/ROOT", "m/groups/1/state-1", "m/groups/1/state-1/OWNER"] + segments
         // Up to two of them, and all of them in the same way.
         var all: [[(path: String, change: Change)]] = []
         for (place, first) in paths.enumerated() {
@@ -213,8 +215,11 @@ final class ExchangedFilesTests: XCTestCase {
             }
         }
         for change in Change.allCases.dropFirst() { all.append(paths.map { ($0, change) }) }
-        // The directory of a generation has no owner yet.
-        all.removeAll { $0.contains { $0.path.hasSuffix("state-1") && $0.change == .otherMembers } }
+        // Whose the other files of a state are, only the file OWNER beside them says.
+        all.removeAll { changes in
+            changes.contains { $0.path.hasSuffix("state-1") && $0.change == .otherMembers }
+                && changes.contains { $0.path.hasSuffix("OWNER") && $0.change == .earlierCopy }
+        }
         let (outcomes, violations) = try enumerate(all)
         XCTAssertEqual(violations, [])
         XCTAssertEqual(outcomes.values.reduce(0, +), all.count)

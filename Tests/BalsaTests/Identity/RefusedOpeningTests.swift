@@ -160,6 +160,9 @@ final class RefusedOpeningTests: XCTestCase {
         let binding = try FileBinding.latest(of: disk, in: "m")
         var root = root
         (root.owner, root.mark) = (binding.owner, binding.mark)
+        let bytes = Bytes(try XCTUnwrap(disk.contents(of: "m/groups/1/ROOT")))
+        root.state = try TwinFile.decode(bytes) { bytes throws(DecodingError) in try RootFile(decoding: bytes) }.record
+            .state
         let files = disk.mount()
         try files.remove("m/groups/1/ROOT")
         let file = try files.open("m/groups/1/ROOT", .create)

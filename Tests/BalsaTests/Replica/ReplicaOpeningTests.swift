@@ -144,7 +144,7 @@ final class ReplicaOpeningTests: ReplicaTestCase {
     }
 
     private func pathOfSeal(_ group: ReplicaGroup) throws -> String {
-        let name = try XCTUnwrap(try group.host(1).disk.mount().list("\(directory)/state-1").first)
+        let name = try XCTUnwrap(try group.host(1).disk.mount().list("\(directory)/state-1").first { $0 != "OWNER" })
         return "\(directory)/state-1/\(name)"
     }
 
@@ -164,6 +164,7 @@ final class ReplicaOpeningTests: ReplicaTestCase {
         let group = try closedGroup()
         let files = group.host(1).disk.mount()
         try files.remove(try pathOfSeal(group))
+        try files.remove("\(directory)/state-1/OWNER")
         try files.remove("\(directory)/state-1")
         let error = refusal(group)
         XCTAssertEqual(error?.code, .damaged)
@@ -238,7 +239,9 @@ final class ReplicaOpeningTests: ReplicaTestCase {
                 beginnings += 1
                 let again = SimulatedDisk(image)
                 let replica = try open(again.mount())
-                XCTAssertEqual(replica.generations.root, RootFile(generation: 1, position: .zero), "\(point)")
+                let root = try XCTUnwrap(replica.generations.root)
+                XCTAssertEqual(root, RootFile(generation: 1, position: .zero, state: root.state), "\(point)")
+                XCTAssertNotEqual(root.state, .none, "\(point)")
                 XCTAssertEqual(replica.raft.log.last, .zero)
                 XCTAssertEqual(try again.mount().list(directory), ["ROOT", "VOTE", "state-1"], "\(point)")
             }

@@ -1,6 +1,5 @@
 import BalsaPlatform
 import BalsaRaft
-import XCTest
 
 @testable import Balsa
 @testable import BalsaKeyValue
@@ -9,112 +8,72 @@ import XCTest
 @testable import BalsaTransport
 @testable import BalsaWire
 
-/// Every format refuses a reserved byte that is not 0, and the version 0, by the name of the field, though all checksums fit.
-/// Where another release uses those bytes, this one must not pass them by.
-final class ReservedBytesTests: XCTestCase {
-    /// A format: an example, how its checksum is made right again, and how it is read.
-    private struct Format {
-        let name: String
-        let example: [UInt8]
-        /// Where the version is and how long it is; nil for a format whose version stands elsewhere.
-        var version: (field: String, at: Range<Int>)?
-        /// The reserved bytes.
-        var reserved: [(field: String, at: Range<Int>)] = []
-        /// Which bytes the checksum covers, and where it is; nil where there is none.
-        var checksum: (of: Range<Int>, at: Int)?
-        /// Carries the checksum on over what it covers beside those bytes.
-        var extended: (UInt32) -> UInt32 = { $0 }
-        let read: ([UInt8]) throws -> Void
+/// A format: an example, how its checksum is made right again, and how it is read.
+struct FormatExample {
+    let name: String
+    let example: [UInt8]
+    /// Where the version is and how long it is; nil for a format whose version stands elsewhere.
+    var version: (field: String, at: Range<Int>)?
+    /// The reserved bytes.
+    var reserved: [(field: String, at: Range<Int>)] = []
+    /// Which bytes the checksum covers, and where it is; nil where there is none.
+    var checksum: (of: Range<Int>, at: Int)?
+    /// Carries the checksum on over what it covers beside those bytes.
+    var extended: (UInt32) -> UInt32 = { $0 }
+    let read: ([UInt8]) throws -> Void
+}
+
+extension FormatExample {
+    /// All formats.
+    static func all() throws -> [FormatExample] {
+        try memberFormats() + logFormats() + engineFormats() + engineRecords() + stateFormats() + commands()
+            + wireFormats()
     }
 
-    private func assertRefused(
-        _ format: Format,
-        _ field: String,
-        at place: Int,
-        changing byte: Int,
-        to value: UInt8,
-        _ reason: BalsaPlatform.DecodingError.Reason
-    ) {
-        var bytes = format.example
-        bytes[byte] = value
-        if let checksum = format.checksum {
-            let sum = format.extended(Array(bytes[checksum.of]).withUnsafeBytes { CRC32C.checksum($0) })
-            bytes.replaceSubrange(
-                checksum.at..<checksum.at + 4,
-                with: withUnsafeBytes(of: sum.littleEndian) { [UInt8]($0) }
-            )
-        }
-        XCTAssertThrowsError(try format.read(bytes), "\(format.name), byte \(byte)") { thrown in
-            var error = thrown as? BalsaPlatform.DecodingError
-            if case .malformed(let inner)? = thrown as? CommandError { error = inner }
-            XCTAssertEqual(error?.reason, reason, "\(format.name), byte \(byte): \(thrown)")
-            XCTAssertEqual(error?.field.description, field, "\(format.name), byte \(byte)")
-            XCTAssertEqual(error?.offset, place, "\(format.name), byte \(byte)")
-        }
-    }
+    private static let incarnation = UniqueID(high: 3, low: 4)
 
-    func testEveryFormat_refusesEachReservedByteAndTheVersionZero_byTheNameOfTheField() throws {
-        for format in try formats() {
-            XCTAssertNoThrow(try format.read(format.example), format.name)
-            for (field, range) in format.reserved {
-                for byte in range {
-                    // Of a long range not every bit.
-                    for bit in 0..<8 where range.count < 100 || bit == byte % 8 {
-                        assertRefused(format, field, at: range.lowerBound, changing: byte, to: 1 << bit, .outOfBounds)
-                    }
-                }
-            }
-            guard let version = format.version else { continue }
-            XCTAssertEqual(format.example[version.at].first, 1, format.name)
-            assertRefused(
-                format,
-                version.field,
-                at: version.at.lowerBound,
-                changing: version.at.lowerBound,
-                to: 0,
-                .outOfBounds
-            )
-        }
-    }
-
-    private func formats() throws -> [Format] {
-        try memberFormats() + logFormats() + engineFormats() + stateFormats() + wireFormats()
-    }
-
-    private let incarnation = UniqueID(high: 3, low: 4)
-
-    private func memberFormats() throws -> [Format] {
+    private static func memberFormats() throws -> [FormatExample] {
         var boot = BootRecord(incarnation: incarnation)
         boot.bump(nonce: 7)
         let table = try MemberTable([.init(member: 1, incarnation: incarnation, address: "a")])
         let root = RootFile(generation: 2, position: LogPosition(term: 3, index: 40))
+        let owner = StateOwner(owner: .none, group: 1, generation: 2, id: incarnation)
         let list = CheckpointList(stamp: 1, files: [CheckpointFile(name: "a", byteCount: 1)])
         return [
-            Format(
+            FormatExample(
                 name: "IDENTITY",
                 example: [UInt8](try Identity(member: 1, incarnation: incarnation).encoded()),
                 version: ("version", 4..<6),
                 reserved: [("reserved", 7..<8), ("reserved", 12..<16)],
                 checksum: (0..<56, 56)
             ) { _ = try Identity(decoding: Bytes($0)) },
-            Format(
+            FormatExample(
                 name: "BOOT",
                 example: [UInt8](try boot.encoded()),
                 version: ("version", 4..<6),
                 reserved: [("reserved", 6..<8)],
                 checksum: (0..<64, 64)
             ) { _ = try BootRecord(decoding: Bytes($0)) },
-            Format(name: "the table of members", example: [UInt8](table.encoded), version: ("table version", 0..<2)) {
-                _ = try MemberTable(decoding: Bytes($0))
-            },
-            Format(
+            FormatExample(
+                name: "the table of members",
+                example: [UInt8](table.encoded),
+                version: ("table version", 0..<2)
+            ) { _ = try MemberTable(decoding: Bytes($0)) },
+            FormatExample(
                 name: "ROOT",
                 example: [UInt8](try root.encoded()),
                 version: ("version", 4..<6),
-                reserved: [("reserved", 6..<8), ("reserved", 12..<16), ("reserved", 104..<124)],
+                reserved: [("reserved", 6..<8), ("reserved", 12..<16), ("reserved", 112..<124)],
                 checksum: (0..<124, 124)
             ) { _ = try RootFile(decoding: Bytes($0)) },
-            Format(
+            FormatExample(
+                name: "OWNER",
+                example: [UInt8](try owner.encoded()),
+                version: ("version", 4..<6),
+                reserved: [("reserved", 6..<8), ("reserved", 12..<16), ("reserved", 80..<92)],
+                checksum: (0..<92, 92)
+            ) { _ = try StateOwner(decoding: Bytes($0)) },
+            FormatExample(
                 name: "the list of a checkpoint",
                 example: [UInt8](try list.encoded()),
                 version: ("list version", 4..<6),
@@ -123,18 +82,18 @@ final class ReservedBytesTests: XCTestCase {
         ]
     }
 
-    private func logFormats() throws -> [Format] {
+    private static func logFormats() throws -> [FormatExample] {
         let segment = SegmentHeader(number: 1, byteCount: 1_024, sectorBytes: 64)
         let vote = VoteRecord(group: 1, sequence: 3, state: HardState(term: 7, vote: 2))
         return [
-            Format(
+            FormatExample(
                 name: "VOTE",
                 example: [UInt8](vote.encoded()),
                 version: ("vote version", 8..<12),
                 reserved: [("vote reserved bytes", 12..<16), ("vote reserved bytes", 96..<4_092)],
                 checksum: (0..<4_092, 4_092)
             ) { _ = try VoteRecord(decoding: Bytes($0)) },
-            Format(
+            FormatExample(
                 name: "the header of a segment",
                 example: [UInt8](segment.encoded()),
                 version: ("segment version", 8..<12),
@@ -144,7 +103,7 @@ final class ReservedBytesTests: XCTestCase {
         ]
     }
 
-    private func engineFormats() throws -> [Format] {
+    private static func engineFormats() throws -> [FormatExample] {
         var manifest = ByteWriter(capacity: 64, limit: 64)
         try ManifestRecord.FileHeader(number: 1, engineID: 2).encode(to: &manifest)
         let log = WriteAheadLogHeader(
@@ -176,14 +135,14 @@ final class ReservedBytesTests: XCTestCase {
             }
         }
         return [
-            Format(
+            FormatExample(
                 name: "CURRENT",
                 example: [UInt8](try CurrentFile(manifestNumber: 1, engineID: 2).encoded()),
                 version: ("version", 8..<12),
                 reserved: [("reserved", 12..<16)],
                 checksum: (0..<32, 32)
             ) { _ = try CurrentFile(decoding: Bytes($0)) },
-            Format(
+            FormatExample(
                 name: "the header of a manifest",
                 example: manifest.array,
                 version: ("version", 8..<12),
@@ -194,13 +153,13 @@ final class ReservedBytesTests: XCTestCase {
                     try ManifestRecord.FileHeader(from: &reader)
                 }
             },
-            Format(
+            FormatExample(
                 name: "the header of a write-ahead log",
                 example: [UInt8](log.encoded()),
                 version: ("log version", 8..<12),
                 checksum: (0..<64, 64)
             ) { _ = try WriteAheadLogHeader(decoding: Bytes($0)) },
-            Format(
+            FormatExample(
                 name: "the header of a table",
                 example: [UInt8](header.bytes),
                 version: ("table version", 8..<12),
@@ -208,7 +167,7 @@ final class ReservedBytesTests: XCTestCase {
                 checksum: (0..<28, 28),
                 extended: placed(0)
             ) { try $0.withUnsafeBytes { try TableLayout.checkHeader($0, id: 9) } },
-            Format(
+            FormatExample(
                 name: "the footer of a table",
                 example: [UInt8](footer.bytes),
                 reserved: [("footer reserved", 12..<16), ("footer reserved", 88..<92)],
@@ -220,24 +179,75 @@ final class ReservedBytesTests: XCTestCase {
         ]
     }
 
-    private func stateFormats() throws -> [Format] {
+    private static func engineRecords() throws -> [FormatExample] {
+        var manifest = ByteWriter(capacity: 64, limit: 64)
+        try ManifestRecord.encode("an edit", to: &manifest, number: 3, offset: 0)
+        let seed = WriteAheadLogRecord.checksumSeed(engineID: 3, number: 2)
+        var record = WriteAheadLogRecord(
+            kind: .seal,
+            sequence: 7,
+            bodyByteCount: 0,
+            durableThrough: 4_096,
+            previousChecksum: 5,
+            bodyChecksum: CRC32C.checksum(Bytes())
+        )
+        var written = [UInt8](repeating: 0, count: WriteAheadLogRecord.encodedByteCount)
+        written.withUnsafeMutableBytes { record.encode(into: $0, seed: seed, offset: 8_192) }
+        return [
+            FormatExample(name: "a record of a manifest", example: manifest.array) { bytes in
+                guard let body = ManifestRecord.body(at: 0, of: Bytes(bytes), number: 3) else {
+                    throw BalsaPlatform.DecodingError(.checksum, "record", at: 0)
+                }
+                guard Bytes(Array(bytes[body])) == "an edit" else {
+                    throw BalsaPlatform.DecodingError(.inconsistent, "record", at: 0)
+                }
+            },
+            FormatExample(name: "a record of a write-ahead log", example: written) { [record] bytes in
+                let found = bytes.withUnsafeBytes { WriteAheadLogRecord(decoding: $0, seed: seed, offset: 8_192) }
+                guard found == record else { throw BalsaPlatform.DecodingError(.inconsistent, "record", at: 0) }
+            },
+        ]
+    }
+
+    private static func commands() -> [FormatExample] {
+        let operations: [(name: String, Command.Operation)] = [
+            ("openSession", .openSession), ("closeSession", .closeSession), ("put", .put(key: "k", value: "v")),
+            ("delete", .delete(key: "k")), ("deleteRange", .deleteRange(from: "a", to: "b")),
+            ("compareAndSet", .compareAndSet(key: "k", condition: .revision(5), then: .put("v"))),
+            ("append", .append(key: "k", bytes: "more")), ("add", .add(key: "k", amount: -3)),
+        ]
+        return operations.enumerated().map { number, operation in
+            let session: SessionID = operation.name == "openSession" ? .none : SessionID(rawValue: 4)
+            let command = Command(
+                identity: RequestIdentity(session: session, number: UInt64(number) + 1),
+                operation: operation.1
+            )
+            return FormatExample(name: "the command " + operation.name, example: [UInt8](command.encoded())) { bytes in
+                guard try Command(decoding: Bytes(bytes)) == command else {
+                    throw BalsaPlatform.DecodingError(.inconsistent, "command", at: 0)
+                }
+            }
+        }
+    }
+
+    private static func stateFormats() throws -> [FormatExample] {
         let state = [UInt8](try ReplicatedState(options: ReplicatedOptions()).encoded())
         let command = Command(
             identity: RequestIdentity(session: .none, number: 1),
             operation: .delete(key: "k")
         )
         return [
-            Format(
+            FormatExample(
                 name: "the system state",
                 example: state,
                 version: ("version", 4..<6),
                 reserved: [("reserved", 6..<8)],
                 checksum: (0..<state.count - 4, state.count - 4)
             ) { _ = try ReplicatedState(decoding: Bytes($0)) },
-            Format(name: "a command", example: [UInt8](command.encoded()), version: ("version", 0..<1)) {
+            FormatExample(name: "a command", example: [UInt8](command.encoded()), version: ("version", 0..<1)) {
                 _ = try Command(decoding: Bytes($0))
             },
-            Format(
+            FormatExample(
                 name: "a reply",
                 example: [UInt8](CommandReply(.applied, revision: 1).encoded()),
                 version: ("version", 0..<1)
@@ -245,7 +255,7 @@ final class ReservedBytesTests: XCTestCase {
         ]
     }
 
-    private func wireFormats() throws -> [Format] {
+    private static func wireFormats() throws -> [FormatExample] {
         let frame = PeerFrame(
             group: 1,
             from: 1,
@@ -264,20 +274,20 @@ final class ReservedBytesTests: XCTestCase {
             Introduction(cluster: .none, from: 1, to: 2, incarnation: incarnation, boot: 1, nonces: [5])
         )
         return [
-            Format(
+            FormatExample(
                 name: "a frame",
                 example: wire,
                 version: ("frame version", 4..<6),
                 reserved: [("frame flags", 7..<8)],
                 checksum: (0..<48, 48)
             ) { _ = try PeerFrame(decoding: Bytes($0), options: WireOptions()) },
-            Format(
+            FormatExample(
                 name: "the header of an entry",
                 example: [UInt8](entry.bytes),
                 reserved: [("entry reserved bytes", 50..<52)],
                 checksum: (0..<52, 52)
             ) { bytes in _ = try bytes.withUnsafeBytes { try EntryHeader(decoding: $0) } },
-            Format(
+            FormatExample(
                 name: "a handshake",
                 example: [UInt8](hello.encoded()),
                 version: ("handshake version", 4..<6),
