@@ -77,6 +77,34 @@ struct IdentityCheck {
         }
     }
 
+    /// The opening of a member was refused, whose files were lost or exchanged: the sentence names one of them, and
+    /// every
+    /// byte is as it was.
+    func refusedFiles(
+        of party: Party,
+        _ paths: [String],
+        _ error: ReplicaError,
+        isUnchanged: Bool,
+        at now: TimeSpan
+    ) throws(Violation) {
+        let isNamed = paths.contains { error.message.contains($0) }
+        // Where IDENTITY and BOOT are of another member, it is the files of this one that do not belong there.
+        guard isNamed || error.message.contains("another member's directory") else {
+            throw Violation(
+                .identity,
+                "member \(party.member), whose \(paths) were exchanged, is refused without their names: \(error)",
+                at: now
+            )
+        }
+        guard isUnchanged else {
+            throw Violation(
+                .identity,
+                "member \(party.member) is refused, and its files were changed: \(error)",
+                at: now
+            )
+        }
+    }
+
     /// A member was refused for good. Only one whose directory has forgotten something may be.
     func refused(_ party: Party, at now: TimeSpan) throws(Violation) {
         guard party.directory == .whole else { return }

@@ -59,6 +59,11 @@ public struct Fault: Equatable, Sendable {
         case rollBack = "roll-back"
         /// Another machine is started on an earlier image of a member's directory, under its id.
         case clone
+        /// Some files and directories of a member are removed or emptied while it is down.
+        case vanished = "vanished-files"
+        /// Some files and directories of a member are exchanged with those of another member, or with an earlier copy,
+        /// while it is down.
+        case swapped = "swapped-files"
         /// A member is started and ended `rate` times, one right after the other, while the peer is down.
         case restarts
         /// The digest of a member's state becomes another one, as if it had applied an entry differently.
@@ -67,7 +72,7 @@ public struct Fault: Equatable, Sendable {
         /// Whether it is drawn apart from the others, at most once in a run.
         var isRare: Bool {
             switch self {
-            case .wipe, .rollBack, .clone, .restarts, .alteredDigest: true
+            case .wipe, .rollBack, .clone, .vanished, .swapped, .restarts, .alteredDigest: true
             default: false
             }
         }

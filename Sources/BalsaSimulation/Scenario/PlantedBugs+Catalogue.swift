@@ -22,6 +22,8 @@ public struct PlantedBug: Sendable {
             case smallState = "small state"
             /// Faults hit the first boot alone (``Scenario/disturbFirstBoot()``).
             case firstBootDisturbed = "first boot disturbed"
+            /// A member loses its log and its group while it is down (``Scenario/loseFiles()``).
+            case filesLost = "files lost"
             /// The digest of one member's state is altered, and nothing else goes wrong.
             case oneDigestAltered = "one digest altered"
             /// Members are opened with different replicated options, and clients change them.
@@ -54,6 +56,7 @@ public struct PlantedBug: Sendable {
             case .smallLog: scenario.recycleSegments()
             case .smallState: scenario.compactOften()
             case .firstBootDisturbed: scenario.disturbFirstBoot()
+            case .filesLost: scenario.loseFiles()
             case .oneDigestAltered: scenario.alterOneDigest()
             case .optionsDiffer: break
             }
@@ -195,7 +198,7 @@ extension PlantedBugs {
             .certificate,
             .linearizability,
             reason: "the certificate believes the indexes that members name, the search believes nothing",
-            setting: .init(seconds: 30, change: .oneKey)
+            setting: .init(seconds: 60, change: .oneKey)
         ),
         PlantedBug(
             "withhold-without-check-quorum",
@@ -304,6 +307,14 @@ extension PlantedBugs {
             "A member opens its replica when it has noted a proposal, before it is established.",
             .identity,
             setting: .init(seconds: 5, change: .firstBootDisturbed)
+        ),
+        PlantedBug(
+            "marks-not-compared",
+            .marksNotCompared,
+            "An opening does not compare the marks of `VOTE`, `ROOT` and the log with `BOOT`. A member that has lost them "
+                + "is taken for a new one, and has forgotten its votes.",
+            .monotoneTerm,
+            setting: .init(seconds: 10, change: .filesLost)
         ),
     ]
 

@@ -39,6 +39,7 @@ public struct PlantedBugs: OptionSet, Sendable {
     static let divergenceIgnored = PlantedBugs(rawValue: 1 << 20)
     static let lastEntryForgotten = PlantedBugs(rawValue: 1 << 21)
     static let localLimits = PlantedBugs(rawValue: 1 << 22)
+    static let marksNotCompared = PlantedBugs(rawValue: 1 << 23)
 
     /// Those that lie in the core; the bits of the first seven are the same.
     var raft: RaftPlantedBugs {
@@ -58,6 +59,7 @@ public struct PlantedBugs: OptionSet, Sendable {
         if contains(.wipedMemberAccepted) { bugs.insert(.wipedMemberAccepted) }
         if contains(.firstBootVotesEarly) { bugs.insert(.firstBootVotesEarly) }
         if contains(.lastEntryForgotten) { bugs.insert(.lastEntryForgotten) }
+        if contains(.marksNotCompared) { bugs.insert(.marksNotCompared) }
         return bugs
     }
 

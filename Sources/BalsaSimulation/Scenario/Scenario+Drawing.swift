@@ -172,6 +172,7 @@ extension Scenario {
         sectorBytes = 512
         smallestSegmentBytes = 4096
         largestSegmentBytes = 4096
+        spareSegments = 0
         maxFrameBytes = 4096
         sealStateAfterBytes = 4096
         logBoundBytes = 16_384
@@ -212,6 +213,32 @@ extension Scenario {
         } else if random.chance(1, in: 3) {
             drawForgetting(.restarts, of: random.pick(memberIDs), &random)
         }
+        drawExchangedFiles()
+        sortFaults()
+    }
+
+    /// Sometimes files of a member outside of the core vanish or are exchanged, where no directory forgets as a whole.
+    ///
+    /// It is drawn from numbers of its own, so that scenarios without this fault are what they were without it.
+    private mutating func drawExchangedFiles() {
+        var random = RandomSource(seed: RandomSource.mix(seed ^ 0x6578_6368_616e))
+        let outside = memberIDs.filter { core & Scenario.bit($0) == 0 }
+        guard random.chance(3, in: 4), let victim = outside.last, !faults.contains(where: \.kind.isRare) else { return }
+        drawForgetting(random.chance(1, in: 2) ? .vanished : .swapped, of: victim, &random)
+    }
+
+    /// Lets the log and the group of a member vanish in the middle of the run, and nothing else go wrong that a
+    /// directory
+    /// could forget.
+    mutating func loseFiles() {
+        faults.removeAll { $0.kind.isRare }
+        core = memberIDs.dropLast().reduce(0) { $0 | Scenario.bit($1) }
+        var fault = Fault(at: TimeSpan(nanoseconds: duration.nanoseconds / 2), kind: .vanished)
+        fault.member = members
+        fault.lasts = .milliseconds(100)
+        fault.set = World.bits(of: ["log", "groups"])
+        fault.salt = RandomSource.mix(seed) >> 16
+        faults.append(fault)
         sortFaults()
     }
 
@@ -286,7 +313,7 @@ extension Scenario {
         case .slowDisk:
             fault.rate = UInt64(random.pick([3, 10, 100]))
         case .pause, .deaf, .mute, .stalledSync, .failedSync, .failedWrite, .failedRead, .noSpace, .wipe, .rollBack,
-            .clone, .restarts, .alteredDigest:
+            .clone, .vanished, .swapped, .restarts, .alteredDigest:
             break
         }
         return fault

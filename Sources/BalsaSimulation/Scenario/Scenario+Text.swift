@@ -48,6 +48,7 @@ private let scenarioFields: [ScenarioField] = [
     ScenarioField("sector-bytes", 64...65536, { $0.sectorBytes }, { $0.sectorBytes = $1 }),
     ScenarioField("smallest-segment", 1024...megabytes, { $0.smallestSegmentBytes }, { $0.smallestSegmentBytes = $1 }),
     ScenarioField("largest-segment", 1024...megabytes, { $0.largestSegmentBytes }, { $0.largestSegmentBytes = $1 }),
+    ScenarioField("spare-segments", 0...16, { $0.spareSegments }, { $0.spareSegments = $1 }),
     ScenarioField("max-frame", 512...megabytes, { $0.maxFrameBytes }, { $0.maxFrameBytes = $1 }),
     ScenarioField("writes-in-flight", 1...64, { $0.maxWritesInFlight }, { $0.maxWritesInFlight = $1 }),
     ScenarioField("log-bound", 1024...1 << 40, { $0.logBoundBytes }, { $0.logBoundBytes = $1 }),

@@ -58,6 +58,8 @@ public struct Scenario: Equatable, Sendable {
     public var smallestSegmentBytes: UInt64 = 4096
     /// The log's largest segment, in bytes.
     public var largestSegmentBytes: UInt64 = 32768
+    /// How many segments of the log are made in advance. Without any, a dead one is always used again.
+    public var spareSegments: UInt64 = 1
     /// The log's largest frame, in bytes.
     public var maxFrameBytes: UInt64 = 8192
     /// How many log writes may be under way.
@@ -135,6 +137,7 @@ public struct Scenario: Equatable, Sendable {
         options.log.sectorBytes = Int(sectorBytes)
         options.log.smallestSegmentBytes = Int(smallestSegmentBytes)
         options.log.largestSegmentBytes = Int(largestSegmentBytes)
+        options.log.sparesWanted = Int(spareSegments)
         options.log.maxFrameBytes = Int(maxFrameBytes)
         options.log.maxWritesInFlight = Int(maxWritesInFlight)
         options.log.boundBytes = Int(logBoundBytes)

@@ -109,6 +109,10 @@ public struct RunCounters: Equatable, Sendable {
     public internal(set) var framesRefused = 0
     /// Members that were refused and stayed down.
     public internal(set) var membersRefused = 0
+    /// Members that were opened after files of theirs had vanished or had been exchanged: they are intact.
+    public internal(set) var filesIntact = 0
+    /// Members that were refused at their opening after that.
+    public internal(set) var filesRefused = 0
     /// How often a member was asked to show an opening of its directory that is older than those which it says by itself.
     public internal(set) var openingsAskedFor = 0
     /// Log segments that were used again.
@@ -151,6 +155,7 @@ public struct RunCounters: Equatable, Sendable {
         list += [
             ("first-boots", firstBoots), ("crashes-in-first-boot", crashesInFirstBoot),
             ("frames-refused", framesRefused), ("members-refused", membersRefused),
+            ("files-intact", filesIntact), ("files-refused", filesRefused),
             ("openings-asked-for", openingsAskedFor), ("windows-exceeded", windowsExceeded),
             ("states-diverged", statesDiverged), ("rebuilt", statesRebuilt),
             ("options-changed", optionsChanged), ("option-conflicts", optionConflicts),
@@ -194,6 +199,8 @@ public struct RunCounters: Equatable, Sendable {
         firstBoots += other.firstBoots
         crashesInFirstBoot += other.crashesInFirstBoot
         framesRefused += other.framesRefused
+        filesIntact += other.filesIntact
+        filesRefused += other.filesRefused
         membersRefused += other.membersRefused
         openingsAskedFor += other.openingsAskedFor
         checkpointsSent += other.checkpointsSent

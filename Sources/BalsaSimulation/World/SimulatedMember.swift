@@ -17,6 +17,8 @@ final class SimulatedMember {
     /// Whether a process of it has belonged to the cluster.
     var wasEstablished = false
     var directory = DirectoryState.whole
+    /// What was done to its files since it was opened last.
+    var exchanged: ExchangedFiles?
     /// The first process that runs on a directory that is not whole.
     var directorySince: UInt64 = .max
     /// Whether it was refused, and stays down.
@@ -78,6 +80,8 @@ enum DirectoryState {
     case wiped
     case rolledBack
     case cloned
+    /// Some of its files vanished or were exchanged, and it has not been opened since.
+    case exchanged
 }
 
 /// Where a process will end: at one of its next file calls.

@@ -206,7 +206,7 @@ extension World {
     /// Whether a later fault may need an earlier image of the directory.
     func keepsImages(of member: SimulatedMember) -> Bool {
         member.wasEstablished && member.directory == .whole
-            && scenario.faults.contains { ($0.kind == .rollBack || $0.kind == .clone) && $0.member == member.id }
+            && scenario.faults.contains { [.rollBack, .clone, .swapped].contains($0.kind) && $0.member == member.id }
     }
 
     /// Keeps the directory as it was before an opening.
@@ -255,7 +255,7 @@ extension World {
     }
 
     /// A member's directory as it was before an opening that each of the others remembers.
-    private func earlierImage(of member: SimulatedMember) -> DiskImage? {
+    func earlierImage(of member: SimulatedMember) -> DiskImage? {
         let known = scenario.memberIDs.filter { $0 != member.id }.map { member.remembered[Int($0)] }.min() ?? 0
         return member.images.last { $0.boot < known }?.image
     }

@@ -49,6 +49,8 @@ extension World {
             forget(fault)
         case .clone:
             clone(fault)
+        case .vanished, .swapped:
+            exchangeFiles(fault)
         case .restarts:
             restart(fault)
         case .alteredDigest:

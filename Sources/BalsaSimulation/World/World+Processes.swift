@@ -36,6 +36,7 @@ extension World {
                 into: &effects
             )
             process.instance = instance
+            openedWithExchangedFiles(member)
             if let image { keep(image, of: member, instance) }
             // It may have died between the two, that it was and that it said so.
             if let cluster = instance.cluster, !member.wasEstablished { established(member, process, cluster) }
@@ -99,12 +100,12 @@ extension World {
     }
 
     /// A process that cannot open its replica has died in a file call, or met a failing disk and is started again; nothing
-    /// in a run damages a disk, so that damage is never the reason.
+    /// but an exchange of files makes what is on a disk a reason.
     private func opening(_ member: SimulatedMember, _ process: SimulatedProcess, failedWith error: ReplicaError) {
         if !process.files.isAlive {
             counters.crashesInRecovery += 1
             processDied(member)
-        } else {
+        } else if !refusedForExchangedFiles(member, error) {
             trace.record("open-failed", member: member.id, at: now, error.description)
             judge { try judges.processes.cannotOpen(member.id, error, at: now) }
             end(member, losesPower: false, salt: 0, downFor: .milliseconds(200))

@@ -95,6 +95,10 @@ final class PlantedBugTests: XCTestCase {
         try check("first-boot-votes-early")
     }
 
+    func testMarksNotCompared_recordedSeed_violatesItsInvariant() throws {
+        try check("marks-not-compared")
+    }
+
     func testOtherValuesOnOneMember_recordedSeed_violatesItsInvariant() throws {
         try check("other-values-on-one-member")
     }

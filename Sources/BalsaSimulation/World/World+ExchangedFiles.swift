@@ -1,0 +1,145 @@
+import Balsa
+import BalsaPlatform
+import BalsaRaft
+
+// Files and directories of a member vanish, or are exchanged with another member's or an earlier copy, while it is
+// down.
+// Then the member is intact, or its opening is refused with a sentence that names the file, or its peers refuse it.
+
+/// Where files that are exchanged come from.
+private enum Source {
+    /// An earlier copy of the same directory; one that is not older, and must do no harm, where there is no other.
+    case earlier
+    /// The directory of another member.
+    case other
+    /// One or the other, as is drawn for each.
+    case drawn
+}
+
+/// What was done to the files of a member that has not been opened since.
+struct ExchangedFiles {
+    /// The paths that were changed.
+    var paths: [String]
+    /// What the disk holds since then.
+    var digest: UInt64
+}
+
+extension World {
+    /// The files and directories of a member that can be lost or exchanged one by one.
+    private static let changeable = [
+        "IDENTITY", "BOOT", "log", "groups", "groups/1/VOTE", "groups/1/ROOT", "groups/1/state",
+    ]
+
+    /// The bits of such files in ``Fault/set``.
+    static func bits(of names: [String]) -> UInt64 {
+        changeable.indices.filter { names.contains(changeable[$0]) }.reduce(0) { $0 | 1 << UInt64($1) }
+    }
+
+    /// Which files a fault hits: those of its set, and those that its salt decides where it has none.
+    private static func chosen(_ fault: Fault, isUniform: Bool, _ luck: inout RandomSource) -> [String] {
+        var names: [String] = []
+        for (place, name) in changeable.enumerated() {
+            let isHit = isUniform || luck.below(3) == 0
+            if fault.set == 0 ? isHit : fault.set >> UInt64(place) & 1 == 1 { names.append(name) }
+        }
+        return names.isEmpty ? ["log", "groups"] : names
+    }
+
+    /// Some of a member's files and directories vanish or are exchanged while it is down.
+    ///
+    /// Only outside of the core, so that a quorum stays whole; only once everybody belongs to the cluster; and an
+    /// earlier
+    /// copy is from before an opening that each of the others remembers, as in ``forget(_:)``.
+    func exchangeFiles(_ fault: Fault) {
+        let member = member(fault.member)
+        guard !isInCore(member.id), members.allSatisfy({ $0.wasEstablished && $0.directory == .whole }) else { return }
+        counters[fault.kind] += 1
+        end(member, losesPower: false, salt: fault.salt, downFor: fault.lasts)
+        member.disk.processCrash()
+
+        var luck = RandomSource(seed: RandomSource.mix(fault.salt))
+        let image = earlierImage(of: member)
+        let earlier = image ?? member.disk.snapshot()
+        let others = scenario.memberIDs.filter { $0 != member.id }
+        let other = self.member(others[Int(luck.below(UInt64(others.count)))]).disk.snapshot()
+        // Sometimes the same happens to all of them.
+        let isUniform = luck.below(4) == 0
+        let source = luck.pick([Source.earlier, .earlier, .other, .drawn])
+        var paths: [String] = []
+        var earlierPaths: [String] = []
+        for name in World.chosen(fault, isUniform: isUniform, &luck) {
+            guard let path = path(of: name, on: member.disk) else { continue }
+            paths.append(path)
+            guard fault.kind == .swapped else {
+                member.disk.remove(path, isEmptied: fault.set == 0 && !isUniform && luck.below(3) == 0)
+                continue
+            }
+            let takesEarlier = source == .earlier || (source == .drawn && luck.below(2) == 0)
+            if takesEarlier, image != nil { earlierPaths.append(name) }
+            member.disk.replace(path, from: takesEarlier ? earlier : other)
+        }
+        trace.record("files", member: member.id, at: now, "\(paths) earlier \(earlierPaths)")
+        member.exchanged = ExchangedFiles(paths: paths, digest: member.disk.contentDigest)
+        member.directory = state(of: member, isSetBack: World.isSetBack(earlierPaths))
+        member.directorySince = member.starts + 1
+    }
+
+    /// Whether everything that an opening compares is of one earlier copy, so that only peers can tell.
+    private static func isSetBack(_ earlier: [String]) -> Bool {
+        guard earlier.contains("BOOT"), earlier.contains("log") else { return false }
+        return earlier.contains("groups") || (earlier.contains("groups/1/VOTE") && earlier.contains("groups/1/ROOT"))
+    }
+
+    private func state(of member: SimulatedMember, isSetBack: Bool) -> DirectoryState {
+        let files = member.disk.mount()
+        let names = (try? files.list("balsa")) ?? []
+        if names.allSatisfy({ $0 == "LOCK" }) { return .wiped }
+        return isSetBack ? .rolledBack : .exchanged
+    }
+
+    private func path(of name: String, on disk: SimulatedDisk) -> String? {
+        guard name == "groups/1/state" else { return "balsa/" + name }
+        let names = (try? disk.mount().list("balsa/groups/1")) ?? []
+        return names.last { $0.hasPrefix("state-") }.map { "balsa/groups/1/" + $0 }
+    }
+
+    /// A member whose files were lost or exchanged was opened: so it has to be intact, which the other checkers decide
+    /// from
+    /// here on, unless its peers refuse it.
+    func openedWithExchangedFiles(_ member: SimulatedMember) {
+        guard member.exchanged != nil else { return }
+        member.exchanged = nil
+        guard member.directory == .exchanged else { return }
+        trace.record("files-intact", member: member.id, at: now, "")
+        counters.filesIntact += 1
+        member.directory = .whole
+    }
+
+    /// A member whose files were lost or exchanged is refused at its opening. Its operator empties the directory: then
+    /// its
+    /// peers refuse it.
+    ///
+    /// - Returns: whether that is so. Otherwise the opening failed for another reason.
+    func refusedForExchangedFiles(_ member: SimulatedMember, _ error: ReplicaError) -> Bool {
+        guard let exchanged = member.exchanged, error.file == nil || error.file?.number == .notFound else {
+            return false
+        }
+        trace.record("files-refused", member: member.id, at: now, error.description)
+        judge {
+            try judges.identity.refusedFiles(
+                of: member.party,
+                exchanged.paths,
+                error,
+                isUnchanged: member.disk.contentDigest == exchanged.digest,
+                at: now
+            )
+        }
+        counters.filesRefused += 1
+        member.exchanged = nil
+        end(member, losesPower: false, salt: 0, downFor: .milliseconds(200))
+        member.disk = SimulatedDisk(options: member.disk.state.options)
+        member.directory = .wiped
+        member.directorySince = member.starts + 1
+        return true
+    }
+}
