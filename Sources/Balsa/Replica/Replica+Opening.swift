@@ -116,13 +116,7 @@ extension Replica {
         )
         try binding?.check(found?.foundMark, of: groupDirectory + "/VOTE")
         try binding?.check(recovery.foundMark, of: directory + "/log")
-        guard !isFirst || found?.state ?? .initial == .initial else {
-            throw ReplicaError(.damaged, "\(groupDirectory)/ROOT is missing, though the member has voted")
-        }
-        // The first segment is durable before the first vote is written.
-        guard found?.state ?? .initial == .initial || recovery.hasSegments else {
-            throw ReplicaError(.damaged, "\(directory)/log holds no segment, though the member has voted")
-        }
+        if found?.state ?? .initial != .initial { try checkHasTakenPart(directory, isFirst: isFirst, recovery) }
         if isFirst {
             try binding?.count()
             try prepareDirectories(directory, groupDirectory, in: fileSystem)
@@ -177,6 +171,24 @@ extension Replica {
         } catch {
             machine.close()
             throw error
+        }
+    }
+
+    /// Throws where a member that has voted has no ROOT or no log. The first segment is durable before the first vote is
+    /// written.
+    private static func checkHasTakenPart(
+        _ directory: String,
+        isFirst: Bool,
+        _ recovery: LogRecovery
+    ) throws(ReplicaError) {
+        guard !isFirst else {
+            throw ReplicaError(
+                .damaged,
+                "\(directory)/groups/\(group)/ROOT is missing, though the member has voted"
+            )
+        }
+        guard recovery.hasSegments else {
+            throw ReplicaError(.damaged, "\(directory)/log holds no segment, though the member has voted")
         }
     }
 

@@ -215,6 +215,7 @@ extension FormatExample {
             ("delete", .delete(key: "k")), ("deleteRange", .deleteRange(from: "a", to: "b")),
             ("compareAndSet", .compareAndSet(key: "k", condition: .revision(5), then: .put("v"))),
             ("append", .append(key: "k", bytes: "more")), ("add", .add(key: "k", amount: -3)),
+            ("changeOptions", .changeOptions(ReplicatedOptions(), expecting: 7)),
         ]
         return operations.enumerated().map { number, operation in
             let session: SessionID = operation.name == "openSession" ? .none : SessionID(rawValue: 4)

@@ -20,6 +20,7 @@ final class FormatFixtureTests: XCTestCase {
         "WriteAheadLogHeader": "the header of a write-ahead log",
         "WriteAheadLogRecord": "a record of a write-ahead log", "TableLayout": "the header of a table",
         "ReplicatedState+Encoding": "the system state", "CommandLayout": "a command", "CommandReply": "a reply",
+        "ReplicatedOptions+Fields": "the command changeOptions",
         "WireFrameHeader": "a frame", "Handshake": "a handshake",
     ]
 
