@@ -147,11 +147,11 @@ public enum Anomaly: Equatable, Sendable {
     case malformedMessage(from: MemberID)
     /// Two members claim to lead the same term.
     case secondLeader(MemberID, term: Term)
-    /// A member does not hold entries any more that it acknowledged in this term, through this index: its log was set back.
-    /// The leader sends it nothing more, and the member stops. Told by both.
-    case acknowledgedEntriesLost(by: MemberID, through: LogIndex)
+    /// A member does not hold the entries any more that it acknowledged in this term, through this position: its log
+    /// was set back. The leader sends it no entries until it holds them again, and the member stops. Both report it.
+    case acknowledgedEntriesLost(by: MemberID, through: LogPosition)
     /// The state of a member differs from that of the majority: at the index of `majority` its digest is `own`. The
-    /// member applies nothing more until a checkpoint has replaced its state. Told by the leader and by the member.
+    /// member applies nothing more until a checkpoint has replaced its state. The leader and the member report it.
     case stateDiverged(MemberID, own: UInt64, majority: StateDigest)
     /// A checkpoint through this index has replaced the state of this member, which differed.
     case stateRebuilt(through: LogIndex)

@@ -57,9 +57,12 @@ extension Raft {
         }
     }
 
-    /// Tells a peer that its state differs; once more with each answer to a heartbeat until it asks for a checkpoint.
+    /// Tells a peer that its state differs. Repeated at most once a heartbeat interval, when the peer answers, until it
+    /// asks for a checkpoint.
     mutating func tellDiverged(_ slot: Int) {
-        guard let peer = leadership?.peers[slot], let majority = peer.untoldDigest else { return }
+        guard let peer = leadership?.peers[slot], let majority = peer.untoldDigest,
+            leadership?.peers[slot].isTold(at: now, every: options.heartbeatInterval) == true
+        else { return }
         send(.notice(.diverged(majority)), to: peer.member)
     }
 

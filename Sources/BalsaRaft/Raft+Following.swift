@@ -141,11 +141,23 @@ extension Raft {
         case .acknowledgedEntriesLost(let position):
             // While a checkpoint replaces the log, there is no log to compare with.
             guard installing == nil else { return }
-            guard position.index > commitIndex, !log.contains(position) else {
-                effects.append(.report(.malformedMessage(from: leader)))
-                return
+            let isCommitted = position.index <= commitIndex
+            if let term = log.term(at: position.index) {
+                // It may hold the position again: its directory was put back, or the notice is an old one.
+                guard term != position.term else { return }
+                // A heartbeat commits without a look at the entries: those of another leader may have been applied.
+                effects.append(
+                    .report(
+                        isCommitted
+                            ? .committedEntryContradicted(position.index)
+                            : .acknowledgedEntriesLost(by: member, through: position)
+                    )
+                )
+            } else {
+                // The log begins after it: a checkpoint contains it.
+                guard !isCommitted else { return }
+                effects.append(.report(.acknowledgedEntriesLost(by: member, through: position)))
             }
-            effects.append(.report(.acknowledgedEntriesLost(by: member, through: position.index)))
             halt = .failed
         case .diverged(let majority):
             hearMajority(majority, &effects)

@@ -107,7 +107,9 @@ extension Raft {
                 effects.append(.report(.malformedMessage(from: peer)))
                 return
             }
-            let isNews = leadership?.peers[slot].accepted(through: index) ?? false
+            let position = LogPosition(term: log.term(at: index) ?? 0, index: index)
+            let isNews =
+                leadership?.peers[slot].accepted(through: position, round: response.round) ?? false
             if index >= log.base.index { leadership?.peers[slot].leaveSnapshot() }
             if isNews { advanceCommit(&effects) }
             replicate(to: slot, evenIfEmpty: false, &effects)
@@ -157,23 +159,30 @@ extension Raft {
 }
 
 extension Raft {
-    /// Stops replicating to a peer that has lost what it acknowledged: what is committed may be among it, so that to send it
-    /// again would hide that a quorum is smaller than it seems.
+    /// Stops replicating to a peer that has lost what it acknowledged: what is committed may be among it, so that to
+    /// send it again would hide that a quorum is smaller than it seems. A leader of a later term knows nothing of it.
     private mutating func refuse(_ slot: Int, _ effects: inout Effects) {
         guard let peer = leadership?.peers[slot] else { return }
         if peer.mode != .refused {
             leadership?.peers[slot].refuse()
-            effects.append(.report(.acknowledgedEntriesLost(by: peer.member, through: peer.match)))
+            effects.append(.report(.acknowledgedEntriesLost(by: peer.member, through: peer.matched)))
         }
         tellRefused(slot)
     }
 
-    /// Tells a refused peer why nothing comes any more. Once more with each answer to a heartbeat, since messages are lost.
+    /// Tells a refused peer why no entries come any more, and asks whether it holds again what it acknowledged: its
+    /// directory may have been put back, or a checkpoint may have arrived. Repeated at most once a heartbeat interval,
+    /// when it answers, since messages are lost.
     mutating func tellRefused(_ slot: Int) {
-        guard let peer = leadership?.peers[slot], peer.mode == .refused, let term = log.term(at: peer.match) else {
-            return
-        }
-        send(.notice(.acknowledgedEntriesLost(through: LogPosition(term: term, index: peer.match))), to: peer.member)
+        guard let peer = leadership?.peers[slot], peer.mode == .refused,
+            leadership?.peers[slot].isTold(at: now, every: options.heartbeatInterval) == true
+        else { return }
+        send(.notice(.acknowledgedEntriesLost(through: peer.matched)), to: peer.member)
+        var append = Append(previous: peer.matched, entries: nil, commit: 0)
+        append.round = leadership?.peers[slot].nextRound() ?? 0
+        append.sentAt = now
+        send(.append(append), to: peer.member)
+        leadership?.peers[slot].sent(through: peer.match, bytes: 0, at: now)
     }
 
     /// Has a checkpoint sent to a peer that asks for one. The log goes on being replicated to it.
@@ -183,8 +192,15 @@ extension Raft {
         _ effects: inout Effects
     ) {
         guard let slot = leadership?.slot(of: peer), leadership?.peers[slot].mode != .refused else { return }
+        // What a peer has applied is committed, and in the log of every later leader.
+        guard request.index > 0, request.index <= log.lastIndex else {
+            effects.append(.report(.malformedMessage(from: peer)))
+            return
+        }
         leadership?.peers[slot].untoldDigest = nil
-        guard !isDiverged, leadership?.peers[slot].takesRequest(at: now, every: options.minElectionTimeout) == true
+        // A new leader may not know yet that all of that is committed. The peer asks again.
+        guard !isDiverged, request.index <= commitIndex,
+            leadership?.peers[slot].takesRequest(at: now, every: options.minElectionTimeout) == true
         else { return }
         effects.append(.sendSnapshot(to: peer, atLeast: request.index))
     }

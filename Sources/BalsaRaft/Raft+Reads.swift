@@ -87,7 +87,7 @@ extension Raft {
     private mutating func confirmReads(_ effects: inout Effects) {
         guard let leadership, leadership.reads.count > 0 else { return }
         let round = configuration.reached { voter in
-            voter == member ? leadership.round : leadership.peers.first { $0.member == voter }?.answeredRound ?? 0
+            voter == member ? leadership.round : leadership.peers.first { $0.member == voter }?.confirmedRound ?? 0
         }
         let confirmed = self.leadership?.reads.confirmed(through: round) ?? []
         for read in confirmed {

@@ -57,8 +57,9 @@ public protocol TransportReceiver: AnyObject {
     ///   ``receivedFirstBoot(_:from:)``; a refusal is told to the peer.
     func judge(_ introduction: Introduction) -> PeerVerdict
 
-    /// What this member and a peer agree on, of whose two introductions neither was refused. Told before any frame of the
-    /// connection, and before ``connected(_:)``; what is sent to the peer from then on is written in that version.
+    /// What this member and a peer agree on. This member has accepted the peer's introduction; the peer may still refuse
+    /// this member's, where it began the connection. Told before any frame of the connection, and before
+    /// ``connected(_:)``; what is sent to the peer from then on is written in that version.
     func agreed(_ agreement: WireAgreement, with peer: MemberID)
 
     /// The last connection to or from a peer that was not refused is gone, in the life of this nonce.

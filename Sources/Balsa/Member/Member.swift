@@ -35,7 +35,7 @@ public final class Member {
     /// to it.
     private var misaddressed: [MemberID] = []
     /// What was agreed on with the peers, also before there is a replica.
-    private var agreements = WireAgreements()
+    private(set) var agreements = WireAgreements()
     private var isClosed = false
     private var now: Instant
 
@@ -179,9 +179,13 @@ public final class Member {
         }
     }
 
-    /// This member and a peer have introduced themselves to each other, and agree on this. May be called at any time outside
-    /// of a step; nothing follows from it.
+    /// This member and a peer have introduced themselves to each other, and agree on this. May be called at any time
+    /// outside of a step; nothing follows from it. Before the first boot is over anybody may introduce itself: only the
+    /// members of the setup's list are noted.
     public func agreed(_ agreement: WireAgreement, with peer: MemberID) {
+        let isMember =
+            replica?.raft.configuration.contains(peer) ?? setup.list.contains { $0.member == peer }
+        guard isMember else { return }
         agreements.note(agreement, with: peer)
         replica?.agreed(agreement, with: peer)
     }

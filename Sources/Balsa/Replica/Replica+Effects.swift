@@ -32,9 +32,9 @@ extension Replica {
                 throw ReplicaError(.contradiction, "entry \(index) is committed here and another one on the leader")
             }
             noteDivergence(anomaly, &effects)
-            if case .acknowledgedEntriesLost(let loser, let index) = anomaly {
+            if case .acknowledgedEntriesLost(let loser, let position) = anomaly {
                 metrics.lossesFound += 1
-                if loser == member { throw ReplicaError(lostThrough: index, holding: raft.log.lastIndex) }
+                if loser == member { throw ReplicaError(lostThrough: position, holding: raft.log.last) }
             }
         }
     }

@@ -440,11 +440,12 @@ extension ReplicaError {
     }
 
     /// The member's own log does not hold what the leader knows it to have acknowledged in this term.
-    init(lostThrough index: UInt64, holding last: UInt64) {
+    init(lostThrough position: LogPosition, holding last: LogPosition) {
         self.init(
             .damaged,
-            "the log ends at entry \(last), though the member acknowledged the entries through \(index): its directory was set "
-                + "back. Put the latest one back, or leave the member stopped"
+            "the member acknowledged entry \(position.index) of term \(position.term), which its log does not hold; "
+                + "the log ends at entry \(last.index) of term \(last.term). Either its directory was set back, or the "
+                + "last frames of its log were damaged. Put the latest directory back, or leave the member stopped"
         )
     }
 

@@ -50,7 +50,9 @@ extension Replica {
         guard raft.role == .leader else { return nil }
         let isBehind = applied.position.index < raft.commitIndex
         if let reason = machine.refusal(of: command), reason != .tooLarge || !isBehind { return reason }
-        return machine.featureLevel(of: command) > clusterFeatureLevel ? .upgradeRequired : nil
+        let level = machine.featureLevel(of: command)
+        // Every member knows level 0, and most commands need no other.
+        return level > 0 && level > clusterFeatureLevel ? .upgradeRequired : nil
     }
 
     /// The feature level of the cluster: the lowest among the members. A peer that was not heard since this member was opened

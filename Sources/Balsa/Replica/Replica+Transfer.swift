@@ -10,14 +10,15 @@ import BalsaWire
 extension Replica {
     /// Begins to send the durable state to a peer that the log cannot serve, or that asked for it.
     ///
-    /// - Parameter index: what the checkpoint has to contain everything through. Where the durable state does not yet, the
-    ///   state is sealed as soon as it does, and the peer asks again.
+    /// - Parameter index: what the checkpoint has to contain everything through. Where the durable state does not yet,
+    ///   the state is made durable as far as it is applied, at most once for each index, and the peer asks again.
     func startTransfer(to peer: MemberID, atLeast index: LogIndex, _ effects: inout [ReplicaEffect]) {
         if index > 0 {
             let isUnderWay = senders.contains { $0.peer == peer && $0.source.state.position.index >= index }
             guard !isUnderWay else { return }
             guard machine.durable.position.index >= index else {
-                if sealed.index < index { stateSealDeadline = min(stateSealDeadline, now) }
+                let isApplied = applied.position.index >= index
+                if isApplied, sealed.index < index { stateSealDeadline = min(stateSealDeadline, now) }
                 return
             }
         }

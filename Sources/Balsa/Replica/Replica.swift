@@ -184,7 +184,8 @@ public final class Replica {
         finishStep(&effects)
     }
 
-    /// This member and a peer have introduced themselves to each other, and agree on this. No step: nothing follows from it.
+    /// This member and a peer have introduced themselves to each other, and agree on this. No step: nothing follows
+    /// from it.
     public func agreed(_ agreement: WireAgreement, with peer: MemberID) { agreements.note(agreement, with: peer) }
 
     /// Takes one input and appends what follows from it to `effects`.

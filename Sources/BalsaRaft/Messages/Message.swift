@@ -264,7 +264,8 @@ public struct CheckpointRequest: Equatable, Sendable {
 
 /// What a leader has found out about a follower.
 public enum LeaderNotice: Equatable, Sendable {
-    /// The follower acknowledged the entry of this position in this term, and does not hold it any more. It must stop.
+    /// The follower acknowledged the entry of this position in this term, and has since rejected an append after it. It
+    /// must stop unless it holds the entry again.
     case acknowledgedEntriesLost(through: LogPosition)
     /// A majority has this digest, and the follower another one of the same index. It must be rebuilt.
     case diverged(StateDigest)

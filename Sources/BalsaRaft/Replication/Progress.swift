@@ -12,7 +12,8 @@ struct Progress: Sendable {
         case streaming
         /// Nothing, until the shell has handed over a checkpoint.
         case snapshot
-        /// Nothing in this term: the peer has lost entries that it acknowledged.
+        /// No entries: the peer has lost some that it acknowledged. An empty append at ``matched`` asks now and then
+        /// whether it holds them again.
         case refused
     }
 
@@ -21,14 +22,24 @@ struct Progress: Sendable {
     /// The highest index at which the peer's log is known to agree, and be durable.
     private(set) var match: LogIndex = 0
 
+    /// The term of the entry at ``match``; 0 where the log began after it when the peer acknowledged it.
+    private var matchTerm: Term = 0
+
+    /// The last position that the peer acknowledged. The log need not hold it any more.
+    var matched: LogPosition { LogPosition(term: matchTerm, index: match) }
+
     /// What of that counts for a quorum: nothing of a peer that has lost some of it.
     var held: LogIndex { mode == .refused ? 0 : match }
 
     /// The round of the newest append that was sent to the peer.
     private(set) var round: UInt64 = 0
 
-    /// The value of ``round`` when ``match`` last grew: appends of later rounds were sent after that.
-    private var roundAtMatch: UInt64 = 0
+    /// The value of ``round`` when ``match`` last grew, or when the peer was found to hold it again: appends of later
+    /// rounds were sent after that.
+    private(set) var roundAtMatch: UInt64 = 0
+
+    /// The value of ``round`` when the peer was refused.
+    private var roundAtRefusal: UInt64 = 0
 
     /// The index of the next entry to send.
     private(set) var next: LogIndex
@@ -41,8 +52,12 @@ struct Progress: Sendable {
     /// The highest round that the peer has answered in this term.
     private(set) var answeredRound: UInt64 = 0
 
-    /// When the leader had sent the newest heartbeat that the peer has answered. Counting from the sending, not from the
-    /// answer, is what makes a peer's silence visible no later than the peer itself turns to another leader.
+    /// What of that confirms reads: nothing of a peer that may have forgotten whom else it followed.
+    var confirmedRound: UInt64 { mode == .refused ? 0 : answeredRound }
+
+    /// When the leader had sent the newest heartbeat that the peer has answered while it was not refused. Counting from
+    /// the sending, not from the answer, is what makes a peer's silence visible no later than the peer itself turns to
+    /// another leader.
     private(set) var heardAt: Instant
 
     /// The digest of the majority at the index at which the peer's state was found to differ, until the peer knows of
@@ -52,8 +67,14 @@ struct Progress: Sendable {
     /// The highest index at which the peer's state was found to differ.
     private var divergedAt: LogIndex = 0
 
-    /// When a checkpoint was last asked for, by this leader or by the peer.
+    /// When this leader last asked for a checkpoint for the peer.
     private var lastSnapshotAt: Instant?
+
+    /// When the peer last asked for a checkpoint itself.
+    private var lastRequestAt: Instant?
+
+    /// When the peer was last told what is wrong with it.
+    private var lastNoticeAt: Instant?
 
     /// When the last append was sent to the peer.
     private var lastAppendAt = Instant.zero
@@ -91,18 +112,31 @@ struct Progress: Sendable {
                 window.add(through: last, bytes: bytes)
                 next = last + 1
             }
-        case .snapshot, .refused:
-            preconditionFailure("no append is sent to a peer that waits for a checkpoint or is refused")
+        case .refused:
+            break
+        case .snapshot:
+            preconditionFailure("no append is sent to a peer that waits for a checkpoint")
         }
     }
 
-    /// Notes that the peer's log agrees through `index`. Returns whether that was news.
-    mutating func accepted(through index: LogIndex) -> Bool {
-        guard mode != .refused else { return false }
+    /// Notes that the peer's log agrees through `position`, the term of which is 0 where the log does not hold it, in
+    /// answer to the append of that round. Returns whether that was news.
+    mutating func accepted(through position: LogPosition, round answered: UInt64) -> Bool {
+        let index = position.index
+        if mode == .refused {
+            // An older acceptance may have left the peer before it lost anything.
+            guard answered > roundAtRefusal, answered <= round, index >= match else { return false }
+            if index > match { (match, matchTerm) = (index, position.term) }
+            // What it rejected meanwhile proves nothing any more.
+            roundAtMatch = round
+            next = match + 1
+            probe()
+            return true
+        }
         window.release(through: index)
         let isNews = index > match
         if isNews {
-            match = index
+            (match, matchTerm) = (index, position.term)
             roundAtMatch = round
         }
         next = max(next, match + 1)
@@ -114,21 +148,31 @@ struct Progress: Sendable {
 
     /// Whether a rejection of the append of that round, after `previous`, shows that the peer has lost entries.
     ///
-    /// An honest peer rejects a position that it acknowledged only in one case: the append overtook the one that made the peer
-    /// hold the position, or the rejection overtook the acknowledgement of that. The append was then sent before the
-    /// acknowledgement arrived. A later round was sent when the leader knew the position to be durable on the peer, and a
-    /// log only loses durable entries of the leader's term together with the disk.
+    /// An honest peer rejects a position that it acknowledged only in one case: the append overtook the one that made
+    /// the peer hold the position, or the rejection overtook the acknowledgement of that. The append was then sent
+    /// before the acknowledgement arrived. A later round was sent when the leader knew the position to be durable on
+    /// the peer, and a log only loses durable entries of the leader's term together with the disk. No such append is
+    /// sent after a position below ``match``.
     func showsLoss(_ previous: LogIndex, round answered: UInt64) -> Bool {
-        previous <= match && answered > roundAtMatch && answered <= round
+        matchTerm > 0 && previous == match && answered > roundAtMatch && answered <= round
     }
 
-    /// Notes that the peer has lost entries: nothing is sent to it any more in this term.
+    /// Notes that the peer has lost entries: no more are sent to it until it holds them again.
     mutating func refuse() {
         window.removeAll()
         mode = .refused
+        roundAtRefusal = round
+        lastNoticeAt = nil
     }
 
-    /// Notes a rejection of an append behind `previous`; `agreement` is the highest index at which the logs can still agree.
+    /// Whether the peer is to be told now what is wrong with it: at most once an `interval`.
+    mutating func isTold(at now: Instant, every interval: TimeSpan) -> Bool {
+        if let last = lastNoticeAt, now < last + interval { return false }
+        lastNoticeAt = now
+        return true
+    }
+
+    /// Notes a rejection of an append after `previous`; `agreement` is the highest index at which the logs can agree.
     /// Returns whether it was news: a rejection that is older than what is known since is not.
     mutating func rejected(previous: LogIndex, agreement: LogIndex) -> Bool {
         switch mode {
@@ -157,6 +201,7 @@ struct Progress: Sendable {
 
     /// Notes the answer to a heartbeat.
     mutating func answered(round: UInt64, sentAt: Instant) {
+        guard mode != .refused else { return }
         answeredRound = max(answeredRound, round)
         heardAt = max(heardAt, sentAt)
     }
@@ -192,13 +237,14 @@ struct Progress: Sendable {
         divergedAt = majority.index
         let isNews = untoldDigest == nil
         untoldDigest = majority
+        if isNews { lastNoticeAt = nil }
         return isNews
     }
 
-    /// Whether a checkpoint that the peer asks for is to be sent. Returns false where one was asked for less than `interval` ago.
+    /// Whether a checkpoint that the peer asks for is to be sent: not where it asked less than `interval` ago.
     mutating func takesRequest(at now: Instant, every interval: TimeSpan) -> Bool {
-        if let last = lastSnapshotAt, now < last + interval { return false }
-        lastSnapshotAt = now
+        if let last = lastRequestAt, now < last + interval { return false }
+        lastRequestAt = now
         return true
     }
 

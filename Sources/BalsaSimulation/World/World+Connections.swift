@@ -110,12 +110,29 @@ extension World {
             return nil
         case .accept(let isNew):
             if isNew { member.remembered[Int(sender.id)] = answer.boot }
+            agree(member, process, sender, other)
             process.connections.append(SimulatedConnection(introduction: introduction, verdict: verdict))
             return verdict
         case .firstBootOnly:
+            agree(member, process, sender, other)
             process.connections.append(SimulatedConnection(introduction: introduction, verdict: opposite))
             return opposite
         }
+    }
+
+    /// Both ends of a connection know what they agree on: the version and the features of this release.
+    private func agree(
+        _ member: SimulatedMember,
+        _ process: SimulatedProcess,
+        _ sender: SimulatedMember,
+        _ other: SimulatedProcess
+    ) {
+        let agreement = WireAgreement(
+            version: WireAgreement.spokenVersions.upperBound,
+            featureLevel: WireAgreement.ownFeatureLevel
+        )
+        process.instance?.agreed(agreement, with: sender.name)
+        other.instance?.agreed(agreement, with: member.name)
     }
 
     /// What a process decides about a peer; nil where it dies of it.

@@ -130,7 +130,11 @@ extension LeaderNotice {
         let start = reader.offset
         switch try reader.uint8("notice") {
         case BodyCode.entriesLost:
-            self = .acknowledgedEntriesLost(through: try LogPosition(decoding: &reader, "notice position"))
+            let position = try LogPosition(decoding: &reader, "notice position")
+            guard position.index > 0 else {
+                throw DecodingError(.outOfBounds, "notice position index", at: reader.offset - 8)
+            }
+            self = .acknowledgedEntriesLost(through: position)
         case BodyCode.diverged:
             let digestAt = reader.offset
             let digest = try StateDigest(decoding: &reader)

@@ -126,6 +126,10 @@ extension FieldWriter {
         switch notice {
         case .acknowledgedEntriesLost(let position):
             try uint8(BodyCode.entriesLost, "notice")
+            guard position.index > 0 else {
+                let offset = WireFrameHeader.encodedByteCount + writer.count + 8
+                throw DecodingError(.outOfBounds, "notice position index", at: offset)
+            }
             try self.position(position, "notice position")
         case .diverged(let digest):
             try uint8(BodyCode.diverged, "notice")

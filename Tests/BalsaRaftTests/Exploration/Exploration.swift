@@ -49,6 +49,11 @@ struct Exploration {
             }
             leaders.formUnion(place.cluster.leaders)
             maxCommit = max(maxCommit, place.cluster.judge.commitIndex)
+            for member in place.cluster.members {
+                for case .acknowledgedEntriesLost(let loser, let position) in member.reports {
+                    XCTFail("member \(member.id) reports that \(loser) has lost \(position), and no disk forgets")
+                }
+            }
             try follow(place)
         }
     }
@@ -96,7 +101,10 @@ struct Exploration {
             key += [raft.term, raft.vote, raft.leader, raft.commitIndex, raft.durableIndex, raft.isWithholding ? 1 : 0]
             key += [raft.campaign?.number ?? 0, raft.leadership?.round ?? .max]
             key += place.cluster.ids.map { id in raft.campaign?.answer(of: id).map { $0 ? 2 : 1 } ?? 0 }
-            key += raft.leadership?.peers.flatMap { [$0.match, $0.next, $0.isPaused ? 1 : 0] } ?? []
+            key +=
+                raft.leadership?.peers.flatMap {
+                    [$0.match, $0.next, $0.isPaused ? 1 : 0, $0.mode == .streaming ? 1 : 0, $0.round, $0.roundAtMatch]
+                } ?? []
             key += member.log.terms + [.max] + member.disk.log.terms
             key += [member.disk.hardState.term, member.disk.hardState.vote]
             key += member.waiting.map(\.persist.id.number)
@@ -115,8 +123,9 @@ struct Exploration {
         case .voteResponse(let response): parts += [2, response.campaign, response.isGranted ? 1 : 0]
         case .append(let append):
             parts += [3, append.previous.term, append.previous.index, append.lastIndex, append.commit]
-            parts += [append.entries?.last.term ?? 0]
+            parts += [append.entries?.last.term ?? 0, append.round]
         case .appendResponse(let response):
+            parts.append(response.round)
             switch response.answer {
             case .accepted(let index): parts += [4, index]
             case .rejected(let previous, let hint): parts += [5, previous, hint.term, hint.index]

@@ -13,7 +13,12 @@ extension PaperRuleTests {
         XCTAssertEqual(member.waiting.map(\.persist.entries), [EntryRange(first: 2, last: .at(1, 2))])
         let sent = member.takeSent()
         XCTAssertEqual(sent.map(\.to), [2, 3])
-        for case .append(var append) in sent.map(\.body) {
+        for message in sent {
+            XCTAssertEqual(message.from, 1)
+            XCTAssertEqual(message.term, 1)
+            guard case .append(var append) = message.body else { return XCTFail("not an append: \(message)") }
+            XCTAssertGreaterThan(append.round, 0)
+            XCTAssertEqual(append.sentAt, member.now)
             (append.round, append.sentAt) = (0, .zero)
             XCTAssertEqual(append, .behind(.at(1, 1), [1], commit: 1))
         }

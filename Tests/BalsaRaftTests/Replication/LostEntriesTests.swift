@@ -17,6 +17,18 @@ final class LostEntriesTests: XCTestCase {
         }
     }
 
+    private func appends(_ messages: [Message], to peer: MemberID) -> [Append] {
+        messages.compactMap { message in
+            if case .append(let append) = message.body, message.to == peer { append } else { nil }
+        }
+    }
+
+    private func acceptance(_ index: LogIndex, round: UInt64) -> Message.Body {
+        var response = AppendResponse.accepted(through: index)
+        response.round = round
+        return .appendResponse(response)
+    }
+
     private func rejection(_ previous: LogIndex, round: UInt64) -> Message.Body {
         var response = AppendResponse.rejected(previous: previous, hint: .zero)
         response.round = round
@@ -82,14 +94,14 @@ final class LostEntriesTests: XCTestCase {
 
     func testRejection_ofWhatWasAcknowledgedBeforeTheAppendLeft_isALoss() throws {
         var member = try leaderOfALostLog()
-        XCTAssertEqual(member.takeReports(), [.acknowledgedEntriesLost(by: 2, through: 4)])
+        XCTAssertEqual(member.takeReports(), [.acknowledgedEntriesLost(by: 2, through: .at(1, 4))])
         XCTAssertEqual(notices(member.takeSent(), to: 2), [.acknowledgedEntriesLost(through: .at(1, 4))])
     }
 
-    func testPeer_thatLostEntries_isSentNothingAndToldAgainWhenItAnswers() throws {
+    func testPeer_thatLostEntries_isSentNoEntriesAndToldAgainWhenItAnswers() throws {
         var member = try leaderOfALostLog()
+        XCTAssertEqual(appends(member.takeSent(), to: 2).map(\.previous), [.at(1, 4)], "whether it holds them again")
         member.takeReports()
-        member.takeSent()
         member.propose(2)
         member.pass(.milliseconds(50))
         member.hearAcceptance(from: [2], through: 6)
@@ -98,9 +110,83 @@ final class LostEntriesTests: XCTestCase {
         member.step(.peerUnreachable(2))
         member.step(.snapshotSent(to: 2, position: .at(1, 1), succeeded: true))
         let sent = member.takeSent()
-        XCTAssertEqual(rounds(sent, to: 2), [])
+        XCTAssertEqual(appends(sent, to: 2).map(\.previous), [.at(1, 4)])
+        XCTAssertTrue(appends(sent, to: 2).allSatisfy { $0.entries == nil && $0.commit == 0 })
         XCTAssertEqual(notices(sent, to: 2), [.acknowledgedEntriesLost(through: .at(1, 4))])
         XCTAssertEqual(member.takeReports(), [], "one event is enough")
+    }
+
+    func testPeer_thatAnswersOften_isToldOnceAHeartbeatInterval() throws {
+        var member = try leaderOfALostLog()
+        member.pass(.milliseconds(50))
+        member.takeSent()
+        for _ in 0..<5 { member.hearHeartbeatAnswers(from: [2]) }
+        let sent = member.takeSent()
+        XCTAssertEqual(notices(sent, to: 2).count, 1)
+        XCTAssertEqual(rounds(sent, to: 2).count, 1)
+    }
+
+    /// Its directory was put back: it holds again what it acknowledged.
+    func testPeer_thatHoldsTheEntriesAgain_isSentToAndCountsAgain() throws {
+        var member = try leaderOfALostLog()
+        let asked = try XCTUnwrap(rounds(member.takeSent(), to: 2).last)
+        member.hear(acceptance(4, round: asked - 1), from: 2, term: 1)
+        member.hear(acceptance(4, round: asked + 1), from: 2, term: 1)
+        member.hear(acceptance(3, round: asked), from: 2, term: 1)
+        XCTAssertEqual(rounds(member.takeSent(), to: 2), [], "too old, of no append, too little")
+        member.hear(acceptance(4, round: asked), from: 2, term: 1)
+        let entries = appends(member.takeSent(), to: 2).compactMap(\.entries)
+        XCTAssertEqual(entries, [EntryRange(first: 5, last: .at(1, 5))])
+        member.takeReports()
+        member.hear(rejection(4, round: asked), from: 2, term: 1)
+        XCTAssertEqual(member.takeReports(), [], "it was rejected before the directory was put back")
+        member.hear(acceptance(5, round: asked + 1), from: 2, term: 1)
+        XCTAssertEqual(member.raft.commitIndex, 5)
+    }
+
+    /// The log of the leader begins after what the peer has lost.
+    func testPeer_thatLostWhatTheLeaderDropped_isToldAgain() throws {
+        var member = try leaderOfALostLog()
+        member.hearAcceptance(from: [3], through: 5)
+        XCTAssertEqual(member.applied, 5)
+        member.compact(through: 5)
+        member.takeSent()
+        member.pass(.milliseconds(50))
+        member.hearHeartbeatAnswers(from: [2, 3])
+        let sent = member.takeSent()
+        XCTAssertEqual(notices(sent, to: 2), [.acknowledgedEntriesLost(through: .at(1, 4))])
+        let asked = try XCTUnwrap(rounds(sent, to: 2).last)
+        member.hear(acceptance(4, round: asked), from: 2, term: 1)
+        XCTAssertEqual(member.wantedSnapshots, [2], "what follows is not in the log")
+    }
+
+    func testLeader_whoseOnlyPeerLostEntries_resigns() throws {
+        var member = try leaderOfALostLog()
+        member.takeReports()
+        for _ in 0..<6 {
+            member.pass(.milliseconds(50))
+            member.hearHeartbeatAnswers(from: [2])
+        }
+        member.pass(.milliseconds(1))
+        XCTAssertNotEqual(member.raft.role, .leader)
+        XCTAssertEqual(member.takeReports(), [.quorumLost])
+    }
+
+    func testRead_thatOnlyAPeerWithLostEntriesConfirms_isNotAnswered() throws {
+        var member = try TestMember.settledLeader()
+        member.propose(3)
+        member.hearAcceptance(from: [2], through: 4)
+        member.takeSent()
+        member.propose()
+        let round = try XCTUnwrap(rounds(member.takeSent(), to: 2).last)
+        member.hear(rejection(4, round: round), from: 2, term: 1)
+        member.takeResponses()
+        let read = ReadID(member: 1, nonce: 1, number: 1)
+        member.step(.read(read))
+        member.hearHeartbeatAnswers(from: [2])
+        XCTAssertEqual(member.takeResponses(), [])
+        member.hearHeartbeatAnswers(from: [3])
+        XCTAssertEqual(member.takeResponses(), [.readReady(read, index: 4)])
     }
 
     func testPeer_thatLostEntries_countsForNoQuorum() throws {
@@ -158,7 +244,7 @@ final class LostEntriesTests: XCTestCase {
     func testFollower_thatIsToldOfALoss_stops() throws {
         var member = try TestMember.follower(term: 2, log: [1])
         member.hear(.notice(.acknowledgedEntriesLost(through: .at(2, 4))), from: 2, term: 2)
-        XCTAssertEqual(member.takeReports(), [.acknowledgedEntriesLost(by: 1, through: 4)])
+        XCTAssertEqual(member.takeReports(), [.acknowledgedEntriesLost(by: 1, through: .at(2, 4))])
         member.takeSent()
         member.hearAppend(from: 2, term: 2, behind: .at(1, 1), [2])
         member.timeOut()
@@ -166,15 +252,38 @@ final class LostEntriesTests: XCTestCase {
         XCTAssertEqual(member.log.lastIndex, 1)
     }
 
-    func testFollower_thatHoldsWhatItIsSaidToHaveLost_reportsTheLeaderAndGoesOn() throws {
-        for (position, commit) in [(LogPosition.at(2, 2), LogIndex(0)), (.at(1, 1), 0), (.at(2, 1), 1)] {
+    func testFollower_thatHoldsWhatItIsSaidToHaveLost_goesOn() throws {
+        for (position, commit) in [(LogPosition.at(2, 2), LogIndex(0)), (.at(1, 1), 0), (.at(1, 1), 1)] {
             var member = try TestMember.follower(term: 2, log: [1, 2], commit: commit)
             member.hear(.notice(.acknowledgedEntriesLost(through: position)), from: 2, term: 2)
-            XCTAssertEqual(member.takeReports(), [.malformedMessage(from: 2)])
+            XCTAssertEqual(member.takeReports(), [])
             member.takeSent()
             member.hearAppend(from: 2, term: 2, behind: .at(2, 2), [2])
             XCTAssertEqual(member.takeSent().map(\.acceptedIndex), [3])
         }
+        var installed = try TestMember.follower(term: 2, log: [2], base: .at(2, 5))
+        installed.hear(.notice(.acknowledgedEntriesLost(through: .at(2, 4))), from: 2, term: 2)
+        XCTAssertEqual(installed.takeReports(), [], "a checkpoint contains it")
+        installed.takeSent()
+        installed.hearAppend(from: 2, term: 2, behind: .at(2, 6), [2])
+        XCTAssertEqual(installed.takeSent().map(\.acceptedIndex), [7])
+    }
+
+    /// What a heartbeat made it commit were entries of another leader.
+    func testFollower_thatCommittedAnotherEntry_reportsTheContradictionAndStops() throws {
+        var member = try TestMember.follower(term: 2, log: [1, 1])
+        member.hearHeartbeat(from: 2, term: 2, commit: 2)
+        XCTAssertEqual(member.applied, 2)
+        member.hear(.notice(.acknowledgedEntriesLost(through: .at(2, 2))), from: 2, term: 2)
+        XCTAssertEqual(member.takeReports(), [.committedEntryContradicted(2)])
+        member.takeSent()
+        member.hearAppend(from: 2, term: 2, behind: .at(1, 2), [2])
+        member.timeOut()
+        XCTAssertEqual(member.takeSent(), [])
+        // Not committed: it is only lost.
+        var other = try TestMember.follower(term: 2, log: [1, 1])
+        other.hear(.notice(.acknowledgedEntriesLost(through: .at(2, 2))), from: 2, term: 2)
+        XCTAssertEqual(other.takeReports(), [.acknowledgedEntriesLost(by: 1, through: .at(2, 2))])
     }
 
     /// Leader and follower alone, from the acknowledgement to the stop.
@@ -203,14 +312,14 @@ final class LostEntriesTests: XCTestCase {
         )
         leader.propose()
         exchange()
-        XCTAssertEqual(leader.takeReports(), [.acknowledgedEntriesLost(by: 2, through: 3)])
-        XCTAssertEqual(follower.takeReports(), [.acknowledgedEntriesLost(by: 2, through: 3)])
+        XCTAssertEqual(leader.takeReports(), [.acknowledgedEntriesLost(by: 2, through: .at(1, 3))])
+        XCTAssertEqual(follower.takeReports(), [.acknowledgedEntriesLost(by: 2, through: .at(1, 3))])
         XCTAssertEqual(leader.raft.commitIndex, 3, "one of two is no quorum")
     }
 
     func testRequestForACheckpoint_isPassedOnOnceAMinimumTimeout() throws {
         var member = try TestMember.settledLeader()
-        let request = Message.Body.checkpointRequest(CheckpointRequest(.diverged, atLeast: 9))
+        let request = Message.Body.checkpointRequest(CheckpointRequest(.diverged, atLeast: 1))
         for _ in 0..<3 { member.hear(request, from: 2, term: 1) }
         XCTAssertEqual(member.wantedSnapshots, [2])
         member.propose()
@@ -227,5 +336,38 @@ final class LostEntriesTests: XCTestCase {
         var follower = try TestMember.follower(term: 1)
         follower.hear(request, from: 2, term: 1)
         XCTAssertEqual(follower.wantedSnapshots, [])
+    }
+
+    func testRequestForACheckpoint_thatNoLogCanServe_isRefused() throws {
+        var member = try TestMember.settledLeader()
+        member.propose()
+        func request(_ index: LogIndex) -> Message.Body {
+            .checkpointRequest(CheckpointRequest(.diverged, atLeast: index))
+        }
+        for index in [LogIndex(0), 3] {
+            member.hear(request(index), from: 2, term: 1)
+            XCTAssertEqual(member.takeReports(), [.malformedMessage(from: 2)], "\(index)")
+        }
+        // A new leader may not know that it is committed.
+        member.hear(request(2), from: 2, term: 1)
+        XCTAssertEqual(member.takeReports(), [])
+        XCTAssertEqual(member.wantedSnapshots, [])
+        member.hearAcceptance(from: [2], through: 2)
+        member.hear(request(2), from: 2, term: 1)
+        XCTAssertEqual(member.wantedSnapshots, [2])
+    }
+
+    /// A peer that asked, and then falls behind the log, does not wait for the pause between its requests.
+    func testRequestForACheckpoint_doesNotDelayTheOneThatTheLeaderWants() throws {
+        var member = try TestMember.settledLeader()
+        member.propose()
+        member.hearAcceptance(from: [3], through: 2)
+        member.hear(.checkpointRequest(CheckpointRequest(.diverged, atLeast: 1)), from: 2, term: 1)
+        XCTAssertEqual(member.wantedSnapshots, [2])
+        member.compact(through: 2)
+        member.step(.peerUnreachable(2))
+        member.pass(.milliseconds(50))
+        member.hearHeartbeatAnswers(from: [2, 3])
+        XCTAssertEqual(member.wantedSnapshots, [2, 2])
     }
 }

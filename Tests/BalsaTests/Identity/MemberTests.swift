@@ -379,6 +379,20 @@ final class MemberTests: XCTestCase {
         }
     }
 
+    /// Before the first boot is over anybody is answered, under every id that it names.
+    func testAgreement_withAnUnknownPeer_isNotNoted() throws {
+        var effects: [ReplicaEffect] = []
+        let started = try open(SimulatedDisk(), setup(1, of: 3), &effects)
+        let established = try XCTUnwrap(try form((1...3).map { _ in SimulatedDisk() }, seed: 1).first).member
+        for member in [started, established] {
+            for peer in [9, 2, 10, 3, 11] as [MemberID] {
+                member.agreed(WireAgreement(version: 1, featureLevel: 7), with: peer)
+            }
+            XCTAssertEqual(member.agreements.all.map(\.peer), [2, 3])
+        }
+        XCTAssertEqual(established.replica?.agreements.all.map(\.peer), [2, 3])
+    }
+
     func testAListWithoutTheMemberIsRefused() {
         var effects: [ReplicaEffect] = []
         XCTAssertThrowsError(try open(SimulatedDisk(), setup(4, of: 3), &effects)) {

@@ -93,6 +93,26 @@ final class DivergenceTests: ReplicaTestCase {
         XCTAssertEqual(try group.host(old).digest(), try group.host(leader).digest())
     }
 
+    /// Nobody can have applied what is not in the log: the state is not made durable for it, again and again.
+    func testRequest_forMoreThanThereIs_isRefusedAndFlushesNothing() throws {
+        let (group, leader) = try started()
+        let follower = leader % 3 + 1
+        write(group, leader, 5)
+        group.expect(.malformedMessage, of: leader)
+        let beyond = try XCTUnwrap(group.host(leader).replica?.raft.log.lastIndex) + 1
+        for index in [beyond, largestNumber, 0] {
+            let request = Message.Body.checkpointRequest(CheckpointRequest(.diverged, atLeast: index))
+            try group.receive(leader, from: follower, term: 1, .message(request, entries: nil))
+            group.advance(by: .milliseconds(400))
+        }
+        XCTAssertEqual(group.host(leader).replica?.metrics.seals, 0)
+        XCTAssertEqual(group.host(leader).replica?.metrics.transfersStarted, 0)
+        XCTAssertEqual(
+            group.host(leader).anomalies,
+            [.malformedMessage(from: follower), .malformedMessage(from: follower), .malformedMessage(from: follower)]
+        )
+    }
+
     /// The checkpoint has to contain what the member has applied, whatever the leader has sealed so far.
     func testRequest_thatNoSealCoversYet_makesTheLeaderSeal() throws {
         let (group, leader) = try started()

@@ -29,17 +29,51 @@ final class LostLogTests: ReplicaTestCase {
         group.advance(by: .milliseconds(200))
         XCTAssertEqual(group.host(leader).reply(to: next)?.isSuccess, true, "two of three are left")
         let failure = try XCTUnwrap(group.host(loser).replica?.failure)
+        let term = try XCTUnwrap(group.host(leader).replica?.raft.term)
         XCTAssertEqual(
             failure.message,
-            "the log ends at entry \(acknowledged - 1), though the member acknowledged the entries through \(acknowledged): its "
-                + "directory was set back. Put the latest one back, or leave the member stopped"
+            "the member acknowledged entry \(acknowledged) of term \(term), which its log does not hold; the "
+                + "log ends at entry \(acknowledged - 1) of term \(term). Either its directory was set back, or the "
+                + "last frames of its log were damaged. Put the latest directory back, or leave the member stopped"
         )
         XCTAssertEqual(group.host(leader).replica?.metrics.lossesFound, 1)
         XCTAssertEqual(group.host(loser).replica?.metrics.lossesFound, 1)
         XCTAssertEqual(
             group.host(leader).anomalies,
-            [.acknowledgedEntriesLost(by: loser, through: acknowledged)]
+            [.acknowledgedEntriesLost(by: loser, through: LogPosition(term: term, index: acknowledged))]
         )
         XCTAssertNil(group.host(leader).replica?.failure)
+    }
+
+    /// The operator puts the latest directory back while the same leader leads.
+    func testMember_whoseLatestDirectoryIsPutBack_isWrittenToAndCountedAgain() throws {
+        let group = ReplicaGroup(members: 3)
+        let leader = try group.start()
+        let (loser, third) = (leader % 3 + 1, (leader + 1) % 3 + 1)
+        _ = group.write(leader, "k", "1")
+        group.advance(by: .milliseconds(100))
+        let image = group.host(loser).disk.snapshot()
+        _ = group.write(leader, "k", "2")
+        group.advance(by: .milliseconds(100))
+        group.crash(loser, powerLoss: nil)
+        let latest = group.host(loser).disk
+        group.host(loser).disk = SimulatedDisk(image)
+        group.host(loser).disk.processCrash()
+        group.expect(.acknowledgedEntriesLost, of: leader, loser)
+        group.expect(.failed(.damaged), of: loser)
+        try group.open(loser)
+        _ = group.write(leader, "k", "3")
+        group.advance(by: .milliseconds(100))
+        XCTAssertNotNil(group.host(loser).replica?.failure)
+        group.crash(loser, powerLoss: nil)
+        group.host(loser).disk = latest
+        try group.open(loser)
+        group.advance(by: .milliseconds(200))
+        XCTAssertNil(group.host(loser).replica?.failure)
+        XCTAssertEqual(group.host(leader).replica?.raft.role, .leader, "in the same term")
+        group.isolate(third)
+        let last = group.write(leader, "k", "4")
+        group.advance(by: .milliseconds(200))
+        XCTAssertEqual(group.host(leader).reply(to: last)?.isSuccess, true, "it is one of the quorum again")
     }
 }

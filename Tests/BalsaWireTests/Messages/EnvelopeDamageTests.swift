@@ -163,6 +163,7 @@ final class EnvelopeDamageTests: XCTestCase {
         }
         let none = [UInt8](repeating: 0, count: 8)
         assertFrameRefused(RawFrame(kind: 19, body: [2] + none + campaign).bytes, .outOfBounds, at: 53, "no index")
+        assertFrameRefused(RawFrame(kind: 19, body: [1] + campaign + none).bytes, .outOfBounds, at: 61, "no index")
         var digestOfNothing = RawFrame()
         digestOfNothing.body[33] = 1
         assertFrameRefused(digestOfNothing.bytes, .inconsistent, at: 52 + 33)
@@ -183,7 +184,7 @@ final class EnvelopeDamageTests: XCTestCase {
         let accepted: [UInt8] = [1] + [UInt8](repeating: 0, count: 48)
         let rejected: [UInt8] = [2] + [UInt8](repeating: 0, count: 64)
         let asked: [UInt8] = [1] + [UInt8](repeating: 0, count: 8)
-        let lost: [UInt8] = [1] + [UInt8](repeating: 0, count: 16)
+        let lost: [UInt8] = [1] + [UInt8](repeating: 0, count: 8) + [1] + [UInt8](repeating: 0, count: 7)
         let diverged: [UInt8] = [2, 1] + [UInt8](repeating: 0, count: 15)
         let read = [UInt8](repeating: 0, count: 24) + [1] + [UInt8](repeating: 0, count: 8)
         let zeros = [UInt8](repeating: 0, count: 56)
