@@ -71,6 +71,10 @@ final class PlantedBugTests: XCTestCase {
         try check("replay-from-wrong-index")
     }
 
+    func testLocalLimits_recordedSeed_violatesItsInvariant() throws {
+        try check("local-limits")
+    }
+
     func testTombstoneDroppedEarly_recordedSeed_violatesItsInvariant() throws {
         try check("tombstone-dropped-early")
     }
