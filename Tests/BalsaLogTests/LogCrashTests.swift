@@ -127,7 +127,7 @@ final class LogCrashTests: XCTestCase {
                 // Writes that were never synced may be lost: here the torn one, and nothing else.
                 XCTAssertEqual(try recovered(image), expected, "\(point)")
                 // And crashed once more.
-                guard states.count % 7 == 0 else { continue }
+                guard states.count % 3 == 0 else { continue }
                 try SimulatedDisk(image).forEachCrashPoint { files in
                     _ = try Log.open(files, directory: "log", options: .tiny)
                 } check: { again, second in

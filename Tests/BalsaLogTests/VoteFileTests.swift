@@ -1,6 +1,7 @@
 import BalsaPlatform
 import BalsaRaft
 import BalsaSimulation
+import BalsaWire
 import XCTest
 
 @testable import BalsaLog
@@ -16,6 +17,11 @@ final class VoteFileTests: XCTestCase {
         try change.first.perform()
         try change.second.perform()
         file.changeFinished()
+    }
+
+    private func record(sequence: UInt64, boot: UInt64, nonce: UInt64) -> VoteRecord {
+        let binding = FileBinding(owner: .none, mark: Opening(boot: boot, nonce: nonce), seed: 1)
+        return VoteRecord(group: 5, sequence: sequence, state: HardState(term: 3, vote: 1), binding: binding)
     }
 
     /// A disk with a vote file in its second change.
@@ -95,6 +101,20 @@ final class VoteFileTests: XCTestCase {
             (
                 VoteRecord(group: 5, sequence: 5, state: HardState(term: 3, vote: 1)),
                 VoteRecord(group: 6, sequence: 4, state: HardState(term: 3, vote: 1))
+            ),
+            // The older copy is of a later opening, and of another one of the same number.
+            (
+                record(sequence: 5, boot: 6, nonce: 1),
+                record(sequence: 4, boot: 7, nonce: 1)
+            ),
+            (
+                record(sequence: 5, boot: 6, nonce: 1),
+                record(sequence: 4, boot: 6, nonce: 2)
+            ),
+            // Changes are counted from 1.
+            (
+                VoteRecord(group: 5, sequence: 0, state: HardState(term: 3, vote: 1)),
+                VoteRecord(group: 5, sequence: 0, state: HardState(term: 3, vote: 1))
             ),
         ]
         for (first, second) in contradictions {

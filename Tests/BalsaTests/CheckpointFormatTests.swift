@@ -236,6 +236,16 @@ final class CheckpointFormatTests: XCTestCase {
         XCTAssertEqual(CheckpointList(stamp: 0, files: files).streamByteCount(list: 0), .max)
     }
 
+    /// The replica has files of these names beside those of the state machine.
+    func testAFileOfACheckpoint_withANameOfTheReplicas_isRefused() {
+        for name in ["OWNER", "OWNER.new"] {
+            XCTAssertFalse(CheckpointFile(name: name, byteCount: 1).hasValidName, name)
+        }
+        for name in ["OWNER.old", "OWNERS", "owner"] {
+            XCTAssertTrue(CheckpointFile(name: name, byteCount: 1).hasValidName, name)
+        }
+    }
+
     /// Whatever a list says, it is decoded or refused, and never more memory is taken than its bytes could fill.
     func testAListOfAnyBytesIsDecodedOrRefused() throws {
         var random = RandomSource(seed: 11)

@@ -6,9 +6,9 @@ import BalsaWire
 /// The file OWNER in the directory of a generation: whose state it is, of which group, and which generation.
 ///
 /// It is durable before ROOT names the generation, and ROOT carries the same random id. So a directory that was
-/// exchanged
-/// with that of another member, group or generation is refused before anything in it is believed. It is a ``TwinFile``.
-/// The state machine leaves it alone, and no checkpoint contains it. `Docs/CheckpointFormat.md` has the layout.
+/// exchanged with that of another member, group or generation is refused before anything in it is believed. It is a
+/// ``TwinFile``. The state machine leaves it alone, and no checkpoint contains it. `Docs/CheckpointFormat.md` has the
+/// layout.
 struct StateOwner: Equatable {
     static let fileName = "OWNER"
     static let magic: UInt32 = 0x574f_5342  // "BSOW" on disk

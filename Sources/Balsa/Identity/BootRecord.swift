@@ -135,6 +135,7 @@ struct BootRecord: Equatable, Sendable {
             guard nonce != 0 else { throw DecodingError(.outOfBounds, "nonce", at: at) }
             nonces.append(nonce)
         }
+        guard agrees(with: marked) else { throw DecodingError(.inconsistent, "marked nonce", at: 48) }
         for _ in 0..<peerCount {
             let at = reader.offset
             let peer = try BootRecord.peer(from: &reader, counter: counter)
@@ -145,6 +146,13 @@ struct BootRecord: Equatable, Sendable {
             peers.append(peer)
         }
         guard reader.remaining == 4 else { throw DecodingError(.inconsistent, "peers", at: 12) }
+    }
+
+    /// Whether an opening of this directory that the record names elsewhere is the one in its list, if that reaches
+    /// back to it.
+    private func agrees(with opening: Opening?) -> Bool {
+        guard let opening, counter - opening.boot < UInt64(nonces.count) else { return true }
+        return nonces[Int(counter - opening.boot)] == opening.nonce
     }
 
     private static func peer(from reader: inout ByteReader, counter: UInt64) throws(DecodingError) -> Peer {

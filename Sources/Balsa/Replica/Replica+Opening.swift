@@ -115,7 +115,7 @@ extension Replica {
             mustExist: recovered != nil || !isFirst
         )
         try binding?.check(found?.foundMark, of: groupDirectory + "/VOTE")
-        try binding?.check(recovery.foundMark, of: directory + "/log")
+        try binding?.check(recovery, in: directory + "/log")
         if found?.state ?? .initial != .initial { try checkHasTakenPart(directory, isFirst: isFirst, recovery) }
         if isFirst {
             try binding?.count()
@@ -142,8 +142,8 @@ extension Replica {
             )
             try checkVote(of: state, groupDirectory, log: directory + "/log")
             core = try openCore(member, configuration, state, options.raft, seed: seed)
-            // Nothing but a failed file operation stops the opening from here on, and only from here on is anything
-            // changed.
+            // Nothing but a failed file operation stops the opening from here on. Before, only a first opening has
+            // changed anything: it has made the directories, and what has to be in them.
             try binding?.count()
             if !isFirst { try prepareDirectories(directory, groupDirectory, in: fileSystem) }
             try generations.confirm()
@@ -203,8 +203,8 @@ extension Replica {
         guard state.hardState.term < last.term else { return }
         throw ReplicaError(
             .damaged,
-            "\(directory)/VOTE is of term \(state.hardState.term) and older than \(log), which ends at \(last): put the latest "
-                + "VOTE back, or leave the member stopped"
+            "\(directory)/VOTE is of term \(state.hardState.term) and older than \(log), which ends at \(last): "
+                + ReplicaBinding.advice("\(directory)/VOTE")
         )
     }
 

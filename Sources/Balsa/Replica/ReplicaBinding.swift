@@ -5,8 +5,9 @@ import BalsaWire
 /// What binds a replica to its member's directory: BOOT as the opening has read it, and the opening itself.
 ///
 /// Each opening marks VOTE, ROOT and the log with its number and its random number, and BOOT says which opening has
-/// marked all of them. So each of these files is held against BOOT: one that was lost, that is an earlier copy, or that
-/// is of a copy of the directory has another mark. The order, each step durable before the next:
+/// marked all of them. So each of these files is held against BOOT: one that was lost, that is a copy made before the
+/// latest opening, or that is of a copy of the directory has another mark. A copy made *during* the latest opening has
+/// the same mark and is not noticed. The order, each step durable before the next:
 ///
 /// 1. Everything is read and compared. What refuses the member refuses it here, and nothing has been changed.
 /// 2. BOOT counts the opening.
@@ -42,22 +43,22 @@ struct ReplicaBinding {
             guard let marked = boot.marked else { return }
             throw ReplicaError(
                 .damaged,
-                "\(file) has no mark, though \(path) says that opening \(marked.boot) has marked it: put the latest \(file) "
-                    + "back, or leave the member stopped"
+                "\(file) has no mark, though \(path) says that opening \(marked.boot) has marked it: "
+                    + ReplicaBinding.advice(file)
             )
         }
         if let marked = boot.marked, mark.boot < marked.boot {
             throw ReplicaError(
                 .damaged,
                 "\(file) is of opening \(mark.boot) of the directory, though \(path) says that opening \(marked.boot) has marked "
-                    + "it: put the latest \(file) back, or leave the member stopped"
+                    + "it: " + ReplicaBinding.advice(file)
             )
         }
         guard mark.boot <= boot.counter else {
             throw ReplicaError(
                 .damaged,
-                "\(path) is of opening \(boot.counter) of the directory, though opening \(mark.boot) has marked \(file): put the "
-                    + "latest \(path) back, or leave the member stopped"
+                "\(path) is of opening \(boot.counter) of the directory, though opening \(mark.boot) has marked "
+                    + "\(file): " + ReplicaBinding.advice(path)
             )
         }
         // BOOT reaches back 4,096 openings. One that is older, and came to nothing, cannot be compared.
@@ -71,13 +72,26 @@ struct ReplicaBinding {
         }
     }
 
+    /// Throws where the log is missing, or does not have the mark that it should.
+    func check(_ log: LogRecovery, in directory: String) throws(ReplicaError) {
+        if !log.hasSegments, let missing = missing(directory, "holds no segment") { throw missing }
+        try check(log.foundMark, of: directory)
+    }
+
+    /// What helps where a file was lost or set back. A copy that was made while the member ran is not noticed within
+    /// the same opening, and has forgotten what the member promised after it was made.
+    static func advice(_ file: String) -> String {
+        "put \(file) back as it was when the member stopped, never a copy made while it ran, or leave the member "
+            + "stopped"
+    }
+
     /// The error of a file that is missing, or nil where the member may begin without it.
-    func missing(_ file: String) -> ReplicaError? {
+    func missing(_ file: String, _ trouble: String = "is missing") -> ReplicaError? {
         guard let marked = boot.marked, !isMarkIgnored else { return nil }
         return ReplicaError(
             .damaged,
-            "\(file) is missing, though \(path) says that opening \(marked.boot) has marked it: put the latest one back, or leave "
-                + "the member stopped"
+            "\(file) \(trouble), though \(path) says that opening \(marked.boot) has marked it: "
+                + ReplicaBinding.advice(file)
         )
     }
 }

@@ -3,7 +3,8 @@ import BalsaRaft
 
 /// A file of a checkpoint: its name, without a directory, and its length in bytes.
 public struct CheckpointFile: Equatable, Sendable {
-    /// The name: 1 to 64 letters, digits, hyphens, underscores and dots, and no dot in front.
+    /// The name: 1 to 64 letters, digits, hyphens, underscores and dots, and no dot in front. `OWNER` and `OWNER.new`
+    /// are refused: files of the replica have these names in the same directory.
     public var name: String
     /// The length, in bytes.
     public var byteCount: UInt64
@@ -17,6 +18,7 @@ public struct CheckpointFile: Equatable, Sendable {
     /// Whether the name is one that may be made a file of. What comes from a peer must not lead out of its directory.
     var hasValidName: Bool {
         let bytes = name.utf8
+        guard name != "OWNER", name != "OWNER.new" else { return false }
         guard bytes.count >= 1, bytes.count <= 64, bytes.first != UInt8(ascii: ".") else { return false }
         return bytes.allSatisfy { byte in
             switch byte {

@@ -31,7 +31,7 @@ struct Continuation: Equatable, Sendable {
     /// The record that is all of `body`; nil where it is none.
     init?(body: Bytes) {
         guard body.count == Continuation.encodedByteCount,
-            let record = LogRecord(body, kind: .continuation)
+            let record = LogRecord(body, kind: .continuation), (1...largestNumber).contains(record.index)
         else { return nil }
         self.init(segment: record.index, salt: record.numbers[0])
     }
@@ -101,7 +101,8 @@ private struct LogRecord {
             }
             return (header.index, numbers)
         }
-        guard let read else { return nil }
+        // Nothing else in the record may differ from what is written.
+        guard let read, LogRecord.encoded(kind, index: read.0, read.1) == bytes else { return nil }
         (index, numbers) = read
     }
 }

@@ -97,6 +97,8 @@ package struct SegmentHeader: Equatable, Sendable {
         salt = try reader.uint64("segment salt")
         owner = try reader.fileOwner()
         try reader.zeros(end - SegmentHeader.fieldsByteCount, "segment reserved bytes")
+        // Numbers are counted on from those that are read.
+        guard (1...largestNumber).contains(number) else { throw DecodingError(.outOfBounds, "segment number", at: 16) }
         guard LogOptions.sectorRange.contains(Int(sectorBytes)), sectorBytes.nonzeroBitCount == 1 else {
             throw DecodingError(.outOfBounds, "segment sector size", at: 12)
         }

@@ -15,11 +15,12 @@ import BalsaWire
 ///    something behind P was known to be durable, P is damage and the log is refused. Otherwise the log ends at P.
 ///
 /// Then the files are mended, so that everything reported is durable, though the page cache may show frames that a
-/// failed sync never wrote. If the last frame is a seal, and nothing follows, it is written and synced once more, and
-/// the log goes on behind it. In all other cases the frames that wait are written once more, as *one* frame, into a new
-/// segment, whose opening frame names the end of what is confirmed; only then is the rest cut and removed. One frame,
-/// because a crash leaves then either all of them in the new place or none. A crash behind any call leaves files from
-/// which the next recovery finds the same log.
+/// failed sync never wrote. Unused segments are removed first. If the last frame is a seal, nothing follows, and the
+/// segment has space, the seal is written and synced once more together with the mark of this opening. In all other
+/// cases the frames that wait and the mark are written as *one* frame into a new segment, whose opening frame names
+/// the end of what is confirmed; only then is the rest cut and removed. One frame, because a crash leaves then either
+/// all of them in the new place or none. In both cases a seal follows. A crash after any call leaves files from which
+/// the next recovery finds the same log.
 public final class LogRecovery {
     let fileSystem: any FileSystem
     let directory: String

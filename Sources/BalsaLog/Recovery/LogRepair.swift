@@ -6,7 +6,7 @@ import BalsaWire
 struct LogRepair {
     /// What is to be done, one file operation or a few at a time.
     private enum Step {
-        case clearPreparing
+        case removeUnused
         case rewriteSeal
         case makeSegment
         case writeOpening
@@ -20,7 +20,7 @@ struct LogRepair {
     private let scan: LogScan
     private let binding: FileBinding
     private var salts: SaltSource
-    private var next = Step.clearPreparing
+    private var next = Step.removeUnused
     private var task: LogTask?
     /// The segment in which the log goes on, and where in it.
     private var active: Segment?
@@ -67,8 +67,20 @@ struct LogRepair {
         }
     }
 
-    /// The number of the new segment: none has had it, since the others stay until its opening frame is durable.
-    private var newNumber: UInt64 { max(scan.segments.last?.number ?? 0, scan.continuation?.segment ?? 0) + 1 }
+    /// The number of the last segment that holds the log; 0 where none does.
+    private var lastNumber: UInt64 { scan.chain.last.map { scan.segments[$0].number } ?? 0 }
+
+    /// The number of the new segment. An unused segment may have it, which is removed durably before.
+    private var newNumber: UInt64 { max(lastNumber, scan.continuation?.segment ?? 0) + 1 }
+
+    /// Whether a segment comes after the log and nothing needs it: a spare, or what an opening made that ended early.
+    ///
+    /// The one that a continuation frame names is needed until the new opening frame is durable: without it the next
+    /// opening would refuse the log. So is one *within* the chain, since the later frames may not be durable.
+    private func isUnused(_ position: Int) -> Bool {
+        let number = scan.segments[position].number
+        return number > lastNumber && number != scan.continuation?.segment
+    }
 
     /// How long the frame is that marks the log, and how long a seal, in bytes.
     private var markByteCount: UInt64 {
@@ -117,9 +129,8 @@ struct LogRepair {
     /// - Returns: whether all is done.
     mutating func step(budgetBytes: Int) throws(LogError) -> Bool {
         switch next {
-        case .clearPreparing:
-            let paths = scan.preparing.map { LogFileName.preparingPath(scan.directory, $0) }
-            try filed { () throws(FileError) in try remove(paths) }
+        case .removeUnused:
+            try filed { () throws(FileError) in try removeUnused() }
             next = report.wasSealed ? .rewriteSeal : .makeSegment
         case .rewriteSeal:
             try rewriteSeal()
@@ -145,6 +156,19 @@ struct LogRepair {
         }
         if case .done = next { return true }
         return false
+    }
+
+    /// Removes what was being prepared and the unused segments, before a new one is made. Otherwise an unused spare
+    /// could take the space that the new segment needs, and openings that end early would leave one file after the
+    /// other.
+    private mutating func removeUnused() throws(FileError) {
+        var paths = scan.preparing.map { LogFileName.preparingPath(scan.directory, $0) }
+        for position in scan.segments.indices.reversed() where isUnused(position) {
+            let file = scan.segments[position].reader.file
+            file.close()
+            paths.append(file.path)
+        }
+        try remove(paths)
     }
 
     private mutating func remove(_ paths: [String]) throws(FileError) {
@@ -259,11 +283,10 @@ struct LogRepair {
         try file.sync()
     }
 
-    /// Removes the segments that the new one has replaced, those that an earlier recovery left, and those behind the
-    /// log, which hold no valid frame or only torn ones.
+    /// Removes the segments that the new one has replaced, and those that an earlier recovery left.
     private mutating func removeReplaced() throws(FileError) {
         var paths: [String] = []
-        for position in scan.segments.indices.reversed() where !kept.contains(position) {
+        for position in scan.segments.indices.reversed() where !kept.contains(position) && !isUnused(position) {
             let file = scan.segments[position].reader.file
             if report.wasSealed && position == scan.chain.last { continue }
             file.close()
@@ -305,5 +328,7 @@ struct LogRepair {
             durableThrough: LogPlace(segment: active.number, offset: active.end)
         )
         log?.metrics.tornTails = UInt64(report.tornTails)
+        // A log that is opened again and again without a write would otherwise keep all segments that hold marks only.
+        log?.findDeadSegments()
     }
 }

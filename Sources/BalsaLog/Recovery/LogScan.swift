@@ -141,7 +141,12 @@ struct LogScan {
         // Segments get their name with their full size. A short one may have lost frames, unless it was cut by recovery,
         // and then it is followed by the segment that says where.
         for short in segments.indices[(last ?? 0)...] where !segments[short].reader.isWhole {
-            throw damage(short, at: segments[short].reader.limit, "the file ends too early")
+            throw damage(
+                short,
+                at: segments[short].reader.limit,
+                "the file is shorter than its header says, and no later segment says why: put it back, or the later "
+                    + "segment that is missing, as it was when the member stopped"
+            )
         }
         guard var position = last else {
             // The first segment may be unfinished. Any other follows one that was dropped only when it was durable.
@@ -281,11 +286,21 @@ struct LogScan {
         guard let continuation else { return }
         let path = LogFileName.segmentPath(directory, continuation.segment)
         guard let segment else {
-            throw LogError.damage(path, at: 0, "the file is missing, though the log goes on in it")
+            throw LogError.damage(
+                path,
+                at: 0,
+                "the file is missing, though the log goes on in it: put it back as it was when the member stopped, or "
+                    + "leave the member stopped"
+            )
         }
         // One of a higher number was made by a recovery, when nothing was in this one.
         guard segment.number == continuation.segment, segment.reader.header.salt != continuation.salt else { return }
-        throw LogError.damage(path, at: 40, "the file is an earlier one of that number: put the latest back")
+        throw LogError.damage(
+            path,
+            at: 40,
+            "the file is another one of that number: put it back as it was when the member stopped, or leave the "
+                + "member stopped"
+        )
     }
 
     /// Applies the waiting frames that end at or before `place`.
@@ -336,7 +351,7 @@ struct LogScan {
         let explanation = "a frame is damaged that a later one confirms"
         // Of a later segment, the opening frame was durable. Were that valid, the segment would be part of the chain.
         if place.segment > end.segment, let found = segments.firstIndex(where: { $0.number == place.segment }) {
-            return damage(found, at: UInt64(segments[found].reader.header.sectorBytes), explanation)
+            return damage(found, at: segments[found].reader.header.firstFrame, explanation)
         }
         return LogError.damage(path, at: end.offset, explanation)
     }

@@ -38,5 +38,8 @@ public struct VoteError: Error, Equatable, Sendable, CustomStringConvertible {
     }
 
     /// The failure in one line.
-    public var description: String { "\(path): \(cause.map { "\(reason): \($0)" } ?? "\(reason)")" }
+    public var description: String {
+        let advice = reason == .otherOwner ? ": put back what belongs together" : ""
+        return "\(path): \(cause.map { "\(reason): \($0)" } ?? "\(reason)")\(advice)"
+    }
 }

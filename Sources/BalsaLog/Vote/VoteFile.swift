@@ -123,9 +123,10 @@ public struct VoteFile: Sendable {
         guard newest.owner == binding.owner else { throw VoteError(.otherOwner, path: path) }
         guard newest.group == group else { throw VoteError(.wrongGroup, path: path) }
         for case let copy? in copies where copy != newest {
-            // Two copies of one sequence that differ, or of which the newer has the lower term, were not written by us.
+            // Two copies of one sequence that differ, or of which the newer has the lower term or an earlier opening,
+            // were not written by us.
             guard copy.group == group, copy.owner == newest.owner, copy.sequence < newest.sequence,
-                copy.state.term <= newest.state.term
+                copy.state.term <= newest.state.term, copy.mark.boot < newest.mark.boot || copy.mark == newest.mark
             else {
                 throw VoteError(.damage, path: path)
             }

@@ -72,7 +72,7 @@ package struct VoteRecord: Equatable, Sendable {
         try reader.zeros(4, "vote reserved bytes")
         group = try reader.uint64("vote group")
         sequence = try reader.uint64("vote sequence")
-        guard sequence <= largestNumber else { throw DecodingError(.outOfBounds, "vote sequence", at: 24) }
+        guard (1...largestNumber).contains(sequence) else { throw DecodingError(.outOfBounds, "vote sequence", at: 24) }
         let term = try reader.uint64("vote term")
         guard term <= largestNumber else { throw DecodingError(.outOfBounds, "vote term", at: 32) }
         state = HardState(term: term, vote: try reader.uint64("vote member"))

@@ -38,8 +38,8 @@ extension Log {
     }
 
     /// Goes on in the next segment, if it is ready: first a frame of the present one names it, then its opening frame
-    /// is written. Without the name nobody could tell that a segment with acknowledged entries was removed, or set back
-    /// to the spare that it was.
+    /// is written. Without the name nobody could tell that a segment with acknowledged entries is missing, or that
+    /// another file of that number is in its place.
     ///
     /// That waits for all writes under way. Hence everything before a segment is durable when its first frame is written,
     /// and *durable through* of an opening frame is where the log before it ends.

@@ -237,6 +237,34 @@ final class ExchangedFilesTests: XCTestCase {
         XCTAssertTrue(violations.contains { $0.contains("m/log earlierCopy, m/groups earlierCopy: ") }, "\(violations)")
     }
 
+    /// A directory was copied while the member was stopped, and each of the two was opened once. Their openings have
+    /// the same number, so that only the nonces tell the files apart.
+    func testFiles_ofACopyOfTheDirectory_areRefusedByName() throws {
+        let sample = try sample()
+        let copies = try ([31, 32] as [UInt64]).map { seed -> DiskImage in
+            let disk = SimulatedDisk(sample.latest)
+            var values: [String: String] = [:]
+            _ = try closedMember(disk, seed: seed, &values)
+            return disk.snapshot()
+        }
+        for path in ["m/groups/1/VOTE", "m/groups/1/ROOT", "m/log"] {
+            let disk = SimulatedDisk(copies[0])
+            disk.replace(path, from: copies[1])
+            disk.processCrash()
+            let digest = disk.contentDigest
+            XCTAssertThrowsError(try LoneMember(disk.mount(), seed: 7), path) {
+                XCTAssertEqual(($0 as? ReplicaError)?.code, .damaged, path)
+                XCTAssertEqual(
+                    ($0 as? ReplicaError)?.message,
+                    "\(path) is of another opening 3 than m/BOOT: the two are of two copies of the directory: put "
+                        + "back what belongs together, or leave the member stopped"
+                )
+            }
+            disk.processCrash()
+            XCTAssertEqual(disk.contentDigest, digest, path)
+        }
+    }
+
     func testACrashInsideTheFirstOpening_leavesAMemberThatOpens() throws {
         var images = 0
         let calls = try SimulatedDisk().forEachCrashPoint { files in
@@ -267,6 +295,7 @@ final class ExchangedFilesTests: XCTestCase {
                 do throws(ReplicaError) {
                     let member = try LoneMember(SimulatedDisk(image).mount(), seed: 4)
                     for (key, value) in sample.values { XCTAssertEqual(try member.value(of: key), value, "\(point)") }
+                    XCTAssertGreaterThan(try XCTUnwrap(member.member.replica?.raft.term), sample.term, "\(point)")
                 } catch {
                     XCTFail("\(point): \(error)")
                 }

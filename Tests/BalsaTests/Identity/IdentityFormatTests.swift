@@ -52,6 +52,20 @@ final class IdentityFormatTests: XCTestCase {
         XCTAssertEqual([UInt8](try record.encoded()), bytes)
     }
 
+    func testABootRecord_whoseMarkedOpeningIsNotTheOneOfItsList_isRefused() throws {
+        var record = BootRecord(incarnation: UniqueID(high: 0x3333, low: 0x4444))
+        for nonce: UInt64 in [0xa1, 0xb2, 0xc3] { record.bump(nonce: nonce) }
+        for boot in 1...3 as ClosedRange<UInt64> {
+            record.marked = record.opening(boot)
+            XCTAssertEqual(try BootRecord(decoding: try record.encoded()), record)
+            record.marked = Opening(boot: boot, nonce: 0xdd)
+            XCTAssertThrowsError(try BootRecord(decoding: try record.encoded())) {
+                XCTAssertEqual(($0 as? DecodingError)?.reason, .inconsistent)
+                XCTAssertEqual(($0 as? DecodingError)?.offset, 48)
+            }
+        }
+    }
+
     func testEveryStateComesBackAsItWas() throws {
         let established = try Identity(decoding: Bytes(try examples()[0]))
         let cluster = try XCTUnwrap(established.cluster)

@@ -114,8 +114,9 @@ final class RefusedOpeningTests: XCTestCase {
             let error = assertRefused(disk, .damaged, "term \(term)") { disk throws(ReplicaError) in try open(disk) }
             XCTAssertEqual(
                 error?.message,
-                "m/groups/1/VOTE is of term \(term) and older than m/log, which ends at 5/3: put the latest VOTE back, or leave "
-                    + "the member stopped"
+                "m/groups/1/VOTE is of term \(term) and older than m/log, which ends at 5/3: put "
+                    + "m/groups/1/VOTE back as it was when the member stopped, never a copy made while it ran, or "
+                    + "leave the member stopped"
             )
         }
         try disk.mount().remove("m/groups/1/VOTE")

@@ -104,7 +104,8 @@ final class ReplicaOpeningTests: ReplicaTestCase {
             XCTAssertEqual(error?.code, .damaged)
             XCTAssertEqual(
                 error?.message,
-                "balsa/groups/1/VOTE is of term 0 and older than balsa/log, which ends at 1/61: put the latest VOTE back, or "
+                "balsa/groups/1/VOTE is of term 0 and older than balsa/log, which ends at 1/61: put "
+                    + "balsa/groups/1/VOTE back as it was when the member stopped, never a copy made while it ran, or "
                     + "leave the member stopped"
             )
         }

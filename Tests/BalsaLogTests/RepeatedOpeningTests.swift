@@ -1,0 +1,176 @@
+import BalsaPlatform
+import BalsaRaft
+import BalsaSimulation
+import BalsaWire
+import XCTest
+
+@testable import BalsaLog
+
+/// Logs that are opened again and again, or on a full disk: what openings leave is bounded.
+final class RepeatedOpeningTests: XCTestCase {
+    private func segments(_ disk: SimulatedDisk) throws -> [String] {
+        try disk.mount().list("log").filter { $0.hasSuffix(".log") }
+    }
+
+    private func bytes(_ disk: SimulatedDisk) throws -> Int {
+        try disk.mount().list("log").map { disk.contents(of: "log/" + $0)?.count ?? 0 }.reduce(0, +)
+    }
+
+    /// A log that is not sealed, with a spare behind it.
+    private func logWithSpare(_ disk: SimulatedDisk) throws -> [GroupContent] {
+        var options = LogOptions.tiny
+        options.sparesWanted = 1
+        let driver = try LogDriver(disk.mount(), options: options)
+        try driver.append(1, term: 1, ["a"])
+        try driver.flush()
+        let expected = try contents(of: driver.log)
+        disk.processCrash()
+        XCTAssertEqual(try segments(disk).count, 2)
+        return expected
+    }
+
+    func testAnOpening_ofAFullDiskWithASpare_usesTheSpaceOfTheSpare() throws {
+        var options = DiskOptions()
+        options.capacityBytes = 16_384
+        let disk = SimulatedDisk(options: options)
+        let expected = try logWithSpare(disk)
+        let filler = try disk.mount().open("filler", .create)
+        var size: UInt64 = 0
+        while true {
+            do throws(FileError) {
+                try filler.writeZeros(64, at: size)
+                size += 64
+            } catch {
+                XCTAssertEqual(error.number, .noSpace)
+                break
+            }
+        }
+        try filler.sync()
+        XCTAssertGreaterThan(size, 8_192)
+        let (log, _, report) = try Log.open(disk.mount(), directory: "log", options: .tiny)
+        XCTAssertFalse(report.wasSealed)
+        XCTAssertEqual(try contents(of: log), expected)
+    }
+
+    func testOpenings_thatEndBeforeTheOpeningFrame_leaveABoundedNumberOfFiles() throws {
+        let disk = SimulatedDisk()
+        let expected = try logWithSpare(disk)
+        for attempt in 1...20 {
+            let binding = FileBinding(
+                owner: .none,
+                mark: FileBinding.unbound.mark,
+                seed: UInt64(attempt)
+            )
+            let recovery = try LogRecovery(fileSystem: disk.mount(), directory: "log", options: .tiny, binding: binding)
+            // Until the new segment has its name.
+            var hasNew = false
+            while !hasNew {
+                let before = Set(try segments(disk))
+                XCTAssertFalse(try recovery.step(budgetBytes: 1 << 20))
+                hasNew = try segments(disk).contains { !before.contains($0) }
+            }
+            disk.processCrash()
+            XCTAssertLessThanOrEqual(try segments(disk).count, 2, "attempt \(attempt)")
+        }
+        let log = try Log.open(disk.mount(), directory: "log", options: .tiny).log
+        XCTAssertEqual(try contents(of: log), expected)
+    }
+
+    /// Without the segment that a continuation frame names, the log would be refused.
+    func testAnOpening_thatEndsEarly_keepsTheSegmentThatTheLogNames() throws {
+        let disk = SimulatedDisk()
+        var options = LogOptions.tiny
+        options.sparesWanted = 1
+        let driver = try LogDriver(disk.mount(), options: options)
+        var expected: [GroupContent] = []
+        for number in 1...20 {
+            try driver.append(1, term: 1, ["\(number)" + String(repeating: "-", count: 200)])
+            while let task = driver.log.nextTask() {
+                while try !task.step(budgetBytes: 1 << 20) {}
+                driver.log.taskFinished(task)
+            }
+            let write = try XCTUnwrap(driver.log.nextWrite())
+            try write.perform()
+            driver.log.writeFinished(write.number)
+            if driver.log.isContinued { break }
+            while let write = driver.log.nextWrite() {
+                try write.perform()
+                driver.log.writeFinished(write.number)
+            }
+            expected = try contents(of: driver.log)
+        }
+        XCTAssertTrue(driver.log.isContinued)
+        XCTAssertEqual(expected.first?.payloads.isEmpty, false)
+        disk.processCrash()
+        let calls = try disk.forEachCrashPoint { files in
+            _ = try Log.open(files, directory: "log", options: .tiny)
+        } check: { crashed, point in
+            for image in crashed.crashStates(limit: 20) {
+                let log = try Log.open(SimulatedDisk(image).mount(), directory: "log", options: .tiny).log
+                XCTAssertEqual(try contents(of: log), expected, "\(point)")
+            }
+        }
+        XCTAssertGreaterThan(calls, 5)
+    }
+
+    func testOpenings_thatWriteNothing_keepTheBytesOfTheLogBounded() throws {
+        let disk = SimulatedDisk()
+        var most = 0
+        var sealed = 0
+        for boot in 1...500 as ClosedRange<UInt64> {
+            let binding = FileBinding(owner: .none, mark: Opening(boot: boot, nonce: 9), seed: boot)
+            let (log, _, report) = try Log.open(disk.mount(), directory: "log", options: .tiny, binding: binding)
+            if report.wasSealed { sealed += 1 }
+            while let task = log.nextTask() {
+                while try !task.step(budgetBytes: 1 << 20) {}
+                log.taskFinished(task)
+            }
+            disk.processCrash()
+            most = max(most, try bytes(disk))
+        }
+        XCTAssertGreaterThan(sealed, 250)
+        XCTAssertLessThanOrEqual(most, 4 * LogOptions.tiny.largestSegmentBytes)
+    }
+
+    func testASegment_ofANumberThatIsTooLarge_isRefused() throws {
+        for number in [UInt64.max, largestNumber + 1] {
+            let disk = SimulatedDisk()
+            _ = try LogDriver(disk.mount())
+            let path = LogFileName.segmentPath("log", number)
+            let file = try disk.mount().open(path, .create)
+            try file.writeZeros(1_024, at: 0)
+            try file.write(SegmentHeader(number: number, byteCount: 1_024, sectorBytes: 64).encoded(), at: 0)
+            file.close()
+            XCTAssertThrowsError(try Log.open(disk.mount(), directory: "log", options: .tiny)) {
+                XCTAssertEqual(($0 as? LogError)?.reason, .damage)
+                XCTAssertEqual(($0 as? LogError)?.path, path)
+                XCTAssertEqual(($0 as? LogError)?.offset, 16)
+            }
+        }
+    }
+
+    func testARecordOfTheLog_withAnyFieldThatIsNotWritten_isNone() throws {
+        let good = Opening(boot: 3, nonce: 4).encodedRecord()
+        XCTAssertEqual(Opening(record: good), Opening(boot: 3, nonce: 4))
+        XCTAssertNil(Continuation(body: Continuation(segment: largestNumber + 1, salt: 5).encoded()))
+        let changes: [(name: String, change: (inout EntryHeader) -> Void)] = [
+            ("term", { $0.term = 1 }), ("previous term", { $0.previousTerm = 1 }), ("stamp", { $0.stamp = 1 }),
+            ("flags", { $0.flags = 1 }), ("payload checksum", { $0.payloadChecksum ^= 1 }),
+        ]
+        for (name, change) in changes {
+            let next = Continuation(segment: 7, salt: 5).encoded()
+            for (record, isMark) in [(good, true), (next, false)] {
+                let bytes = try altered(record, change)
+                XCTAssertNil(isMark ? Opening(record: bytes)?.boot : Continuation(body: bytes)?.segment, name)
+            }
+        }
+    }
+
+    private func altered(_ record: Bytes, _ change: (inout EntryHeader) -> Void) throws -> Bytes {
+        var header = try record.withUnsafeBytes { raw throws(DecodingError) in try EntryHeader(decoding: raw) }
+        change(&header)
+        var bytes = record.withUnsafeBytes { [UInt8]($0) }
+        bytes.withUnsafeMutableBytes { header.encode(into: $0) }
+        return Bytes(bytes)
+    }
+}
