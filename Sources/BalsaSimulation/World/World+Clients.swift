@@ -272,7 +272,8 @@ extension World {
             let reason = error.reason.description
             try Certificate.checkRefusal(of: pending.question, pending.call, reason, judges.requests, at: now)
         }
-        finish(client, .failed)
+        // This attempt did nothing. The options may have changed since an earlier one, which may be in the log.
+        finish(client, clients[client].pending?.mayHaveHappened == true ? .unknown : .failed)
     }
 
     /// Whether a question may be asked again although the first attempt may have had an effect.

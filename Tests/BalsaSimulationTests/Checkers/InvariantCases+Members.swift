@@ -289,39 +289,60 @@ extension InvariantCase {
         ]
     }
 
+    private static var ofRefusedFiles: [InvariantCase] {
+        let check = IdentityCheck()
+        let party = IdentityCheck.Party(member: 1)
+        let named = ReplicaError(.damaged, "m/log is missing")
+        return [
+            InvariantCase(.identity, "a refusal that names none of the files that were exchanged") {
+                let other = ReplicaError(.damaged, "m/groups is missing")
+                try check.refusedFiles(of: party, ["m/log"], other, isUnchanged: true, at: Fix.now)
+            } legal: {
+                try check.refusedFiles(of: party, ["m/log"], named, isUnchanged: true, at: Fix.now)
+            },
+            InvariantCase(.identity, "a refusal that changed files") {
+                try check.refusedFiles(of: party, ["m/log"], named, isUnchanged: false, at: Fix.now)
+            } legal: {
+                let owner = ReplicaError(.refused, "IDENTITY is of another member's directory")
+                try check.refusedFiles(of: party, ["m/log"], owner, isUnchanged: true, at: Fix.now)
+            },
+        ]
+    }
+
     static var ofIdentity: [InvariantCase] {
         let whole = IdentityCheck.Party(member: 1)
         let states: [DirectoryState] = [.wiped, .rolledBack, .cloned]
         let check = IdentityCheck()
         let success = Reply.success(Bytes(), index: 4)
-        var cases = [
-            InvariantCase(.identity, "two clusters") {
-                var check = IdentityCheck()
-                for seed: UInt64 in [1, 2] { try check.established(try Fix.cluster(seed), by: seed, at: Fix.now) }
-            } legal: {
-                var check = IdentityCheck()
-                for id: UInt64 in [1, 2] { try check.established(try Fix.cluster(1), by: id, at: Fix.now) }
-            },
-            InvariantCase(.identity, "a member of no cluster that votes") {
-                let frame = try PeerFrame(decoding: try Fix.vote(1, for: 2, in: 1), options: WireOptions())
-                try check.speaksBeforeItBelongs(frame.content, by: 1, "votes", at: Fix.now)
-            } legal: {
-                let hello = FirstBootMessage.hello(incarnation: UniqueID(high: 1, low: 1))
-                try check.speaksBeforeItBelongs(.firstBoot(hello), by: 1, "hello", at: Fix.now)
-            },
-            InvariantCase(.identity, "a first boot that waits") {
-                try check.waits(1, "member 2 is another one", at: Fix.now)
-            } legal: {
-                // One that waits for nothing becomes a member of the cluster.
-                var check = IdentityCheck()
-                try check.established(try Fix.cluster(1), by: 1, at: Fix.now)
-            },
-            InvariantCase(.identity, "a refusal of a whole member") {
-                try check.refused(whole, at: Fix.now)
-            } legal: {
-                try check.refused(IdentityCheck.Party(member: 1, directory: .cloned), at: Fix.now)
-            },
-        ]
+        var cases =
+            [
+                InvariantCase(.identity, "two clusters") {
+                    var check = IdentityCheck()
+                    for seed: UInt64 in [1, 2] { try check.established(try Fix.cluster(seed), by: seed, at: Fix.now) }
+                } legal: {
+                    var check = IdentityCheck()
+                    for id: UInt64 in [1, 2] { try check.established(try Fix.cluster(1), by: id, at: Fix.now) }
+                },
+                InvariantCase(.identity, "a member of no cluster that votes") {
+                    let frame = try PeerFrame(decoding: try Fix.vote(1, for: 2, in: 1), options: WireOptions())
+                    try check.speaksBeforeItBelongs(frame.content, by: 1, "votes", at: Fix.now)
+                } legal: {
+                    let hello = FirstBootMessage.hello(incarnation: UniqueID(high: 1, low: 1))
+                    try check.speaksBeforeItBelongs(.firstBoot(hello), by: 1, "hello", at: Fix.now)
+                },
+                InvariantCase(.identity, "a first boot that waits") {
+                    try check.waits(1, "member 2 is another one", at: Fix.now)
+                } legal: {
+                    // One that waits for nothing becomes a member of the cluster.
+                    var check = IdentityCheck()
+                    try check.established(try Fix.cluster(1), by: 1, at: Fix.now)
+                },
+                InvariantCase(.identity, "a refusal of a whole member") {
+                    try check.refused(whole, at: Fix.now)
+                } legal: {
+                    try check.refused(IdentityCheck.Party(member: 1, directory: .cloned), at: Fix.now)
+                },
+            ] + ofRefusedFiles
         for state in states {
             let party = IdentityCheck.Party(member: 2, directory: state)
             cases += [

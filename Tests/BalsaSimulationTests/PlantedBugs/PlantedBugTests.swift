@@ -71,10 +71,6 @@ final class PlantedBugTests: XCTestCase {
         try check("replay-from-wrong-index")
     }
 
-    func testLocalLimits_recordedSeed_violatesItsInvariant() throws {
-        try check("local-limits")
-    }
-
     func testTombstoneDroppedEarly_recordedSeed_violatesItsInvariant() throws {
         try check("tombstone-dropped-early")
     }
@@ -113,6 +109,10 @@ final class PlantedBugTests: XCTestCase {
 
     func testLastEntryForgotten_recordedSeed_violatesItsInvariant() throws {
         try check("last-entry-forgotten")
+    }
+
+    func testLocalLimits_recordedSeed_violatesItsInvariant() throws {
+        try check("local-limits")
     }
 
     func testPlantedBugTests_catalogue_hasATestForEachError() throws {

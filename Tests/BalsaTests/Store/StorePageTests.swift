@@ -67,6 +67,11 @@ final class StorePageTests: XCTestCase {
             ]
         ),
         Row(
+            reason: "conflict",
+            outcomes: ["not applied"],
+            tests: ["StoreOptionChangeTests.testChange_withAnotherRevision_isAConflictThatNamesTheOneInForce"]
+        ),
+        Row(
             reason: "invalid",
             outcomes: ["not applied", "unknown"],
             tests: [
