@@ -79,7 +79,7 @@ enum TwinFile {
             let distance = distance(length)
             if let end, end != offset + distance { throw DecodingError(.truncated, "padding", at: end - offset) }
             let padding = rest.slice(min(length, rest.count)..<min(distance, rest.count))
-            guard [UInt8](padding).allSatisfy({ $0 == 0 }) else {
+            guard padding.withUnsafeBytes({ $0.isZero }) else {
                 throw DecodingError(.outOfBounds, "padding", at: length)
             }
             return .success((record, distance))

@@ -76,7 +76,7 @@ extension ByteReader {
     /// Throws where one of the next `count` bytes is not 0.
     package mutating func zeros(_ count: Int, _ field: StaticString) throws(DecodingError) {
         let at = offset
-        guard [UInt8](try bytes(count, field)).allSatisfy({ $0 == 0 }) else {
+        guard try bytes(count, field).withUnsafeBytes({ $0.isZero }) else {
             throw DecodingError(.outOfBounds, field, at: at)
         }
     }

@@ -263,9 +263,10 @@ final class StorePageTests: XCTestCase {
             }
         )
         XCTAssertEqual(found.subtracting(listed).map { "\($0.reason) (\($0.outcome))" }.sorted(), [])
-        // Reads or openings alone are told these.
+        // Reads, openings or changes of options alone are told these.
         let ofOthers = [
-            "compacted (not applied)", "future revision (not applied)", "in use (not applied)",
+            "compacted (not applied)", "conflict (not applied)", "future revision (not applied)",
+            "in use (not applied)",
             "insecure (not applied)",
         ]
         XCTAssertEqual(listed.subtracting(found).map { "\($0.reason) (\($0.outcome))" }.sorted(), ofOthers)
