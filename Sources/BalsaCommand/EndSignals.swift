@@ -61,8 +61,8 @@ final class EndSignals: Sendable {
     /// The signal that came first; nil while none has come.
     var first: Int32? { shared.withLock { $0.first } }
 
-    /// Has `told` called when the first signal comes, on the thread that waits for the next one; at once, on this thread,
-    /// where it has come already. It must not wait, and takes the place of what was to be called before.
+    /// Has `told` called when the first signal comes, on the thread that waits for the next one; at once, on this
+    /// thread, where it has come already. It must not wait, and takes the place of what was to be called before.
     func onFirst(_ told: @escaping @Sendable (Int32) -> Void) {
         let first = shared.withLock { shared in
             if shared.first == nil { shared.told = told }

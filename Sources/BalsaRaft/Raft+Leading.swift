@@ -114,7 +114,8 @@ extension Raft {
             if isNews { advanceCommit(&effects) }
             replicate(to: slot, evenIfEmpty: false, &effects)
             handOver(&effects)
-        case .rejected(let previous, _) where leadership?.peers[slot].showsLoss(previous, round: response.round) == true:
+        case .rejected(let previous, _)
+        where leadership?.peers[slot].showsLoss(previous, round: response.round) == true:
             refuse(slot, &effects)
         case .rejected(let previous, let hint):
             // Below the beginning of this log there is nothing to compare: the peer needs a checkpoint.

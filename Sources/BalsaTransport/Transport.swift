@@ -57,8 +57,8 @@ public protocol TransportReceiver: AnyObject {
     ///   ``receivedFirstBoot(_:from:)``; a refusal is told to the peer.
     func judge(_ introduction: Introduction) -> PeerVerdict
 
-    /// What this member and a peer agree on. This member has accepted the peer's introduction; the peer may still refuse
-    /// this member's, where it began the connection. Told before any frame of the connection, and before
+    /// What this member and a peer agree on. This member has accepted the peer's introduction; the peer may still
+    /// refuse this member's, where it began the connection. Told before any frame of the connection, and before
     /// ``connected(_:)``; what is sent to the peer from then on is written in that version.
     func agreed(_ agreement: WireAgreement, with peer: MemberID)
 

@@ -163,7 +163,8 @@ final class SignalTests: XCTestCase {
     }
 
     func testMember_asTheFirstProcessOfAContainer_closesInOrder() async throws {
-        // The first process of a name space of its own, in a name space of users where this user may make none otherwise.
+        // The first process of a name space of its own, in a name space of users where this user may make none
+        // otherwise.
         let unshare = ["/usr/bin/env", "unshare"] + (geteuid() == 0 ? [] : ["--user", "--map-root-user"])
         let trial = program(unshare + ["--pid", "--fork", "true"])
         try trial.start()

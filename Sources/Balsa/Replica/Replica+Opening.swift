@@ -174,8 +174,8 @@ extension Replica {
         }
     }
 
-    /// Throws where a member that has voted has no ROOT or no log. The first segment is durable before the first vote is
-    /// written.
+    /// Throws where a member that has voted has no ROOT or no log. The first segment is durable before the first vote
+    /// is written.
     private static func checkHasTakenPart(
         _ directory: String,
         isFirst: Bool,

@@ -55,11 +55,11 @@ extension Replica {
         return level > 0 && level > clusterFeatureLevel ? .upgradeRequired : nil
     }
 
-    /// The feature level of the cluster: the lowest among the members. A peer that was not heard since this member was opened
-    /// counts as having the lowest of all.
+    /// The feature level of the cluster: the lowest among the members. A peer that was not heard since this member was
+    /// opened counts as having the lowest of all.
     ///
-    /// A member that does not know a command stops when it is committed, so that no leader proposes what one of them may not
-    /// know.
+    /// A member that does not know a command stops when it is committed, so that no leader proposes what one of them
+    /// may not know.
     var clusterFeatureLevel: UInt32 {
         let peers = raft.configuration.members.filter { $0 != member }
         return peers.reduce(options.featureLevel) { min($0, agreements[$1].featureLevel) }

@@ -86,8 +86,9 @@ public final class Replica {
     var dropped: LogIndex = 0
     /// How much log was written when the state was last sealed.
     var logBytesAtSeal: UInt64 = 0
-    /// How much log the opening found behind the last seal, about. It counts until the next one: else a member that is opened
-    /// often, each time for a short while, would never seal its state, and its log would grow with every opening.
+    /// How much log the opening found behind the last seal, about. It counts until the next one: else a member that is
+    /// opened often, each time for a short while, would never seal its state, and its log would grow with every
+    /// opening.
     var unsealedBytesFound: UInt64
     /// When the state is sealed at the latest, while something was applied behind its last seal.
     var stateSealDeadline = Instant.never

@@ -44,8 +44,8 @@ public struct ReplicaMetrics: Sendable {
     public internal(set) var statesRebuilt = 0
     /// Frames that could not be decoded.
     public internal(set) var framesRefused = 0
-    /// Frames that were not sent because they were larger than a frame may be, or are none of the version that was agreed on
-    /// with the peer.
+    /// Frames that were not sent because they were larger than a frame may be, or are none of the version that was
+    /// agreed on with the peer.
     public internal(set) var framesTooLarge = 0
     /// Background tasks of the log that failed.
     public internal(set) var tasksFailed = 0

@@ -76,8 +76,8 @@ public struct RequestError: Error, Equatable, Sendable, CustomStringConvertible 
         public static let invalid = Reason("invalid")
         /// The member's state was found to differ from that of the majority, and is being replaced by a checkpoint.
         public static let diverged = Reason("diverged")
-        /// The command needs a feature level that some member does not have, or was not heard to have: upgrade and start all
-        /// members first.
+        /// The command needs a feature level that some member does not have, or was not heard to have: upgrade and
+        /// start all members first.
         public static let upgradeRequired = Reason("upgrade required")
         /// The options in force are of another revision than was expected.
         public static let conflict = Reason("conflict")

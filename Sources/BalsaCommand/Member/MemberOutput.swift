@@ -24,8 +24,8 @@ final class MemberOutput: StoreObserver {
 
     /// Waits until everything has been written, or the other end is closed.
     ///
-    /// - Parameter limit: how long at most; nil for as long as somebody may still read it, as other programs wait, so that
-    ///   nothing is lost.
+    /// - Parameter limit: how long at most; nil for as long as somebody may still read it, as other programs wait, so
+    ///   that nothing is lost.
     func finish(within limit: Duration?) async {
         let promise = Promise<Void>()
         lines.finish { promise.give(()) }

@@ -12,8 +12,8 @@ extension StorageEngine {
     ///   - directory: where the engine's files are. Other files there are left alone.
     ///   - fileSystem: the files.
     ///   - options: the limits.
-    ///   - seed: a random number, another one at each opening of any engine. The identities of the engine and of its tables are
-    ///     made of it; two tables with one identity would pass for each other.
+    ///   - seed: a random number, another one at each opening of any engine. The identities of the engine and of its
+    ///     tables are made of it; two tables with one identity would pass for each other.
     ///   - isAccepted: asked once, with the durable seal, when everything was read and verified and nothing was changed yet.
     ///     Where it says no, the opening ends, and every byte of the directory is as it was.
     /// - Throws: *locked*, *damaged* with the name of the file, *upgrade required*, *invalid* for options outside of their

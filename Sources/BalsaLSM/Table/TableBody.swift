@@ -29,7 +29,8 @@ final class TableBody: @unchecked Sendable {
         return filter.mayContain(hash)
     }
 
-    /// Asks the processor for the beginning of a block, if there is one of that number and the cache has it: a scan needs it soon.
+    /// Asks the processor for the beginning of a block, if there is one of that number and the cache has it: a scan
+    /// needs it soon.
     @inline(__always)
     func prefetchBlock(_ number: Int) {
         // The address alone is used, so that it does not matter whether the block is still there.

@@ -3,14 +3,15 @@ import CBalsaPlatform
 
 /// Bounds what the tables of an engine keep open: file descriptors, and the memory of indexes and filters.
 ///
-/// A table that the manifest names need not be open. Its file is opened when a block is read, its body is read when a key is
-/// looked for, and both stay until others need their place. The two limits are apart, because to open a file again costs a
-/// system call, and to read a body again costs as much as the reads of many blocks.
+/// A table that the manifest names need not be open. Its file is opened when a block is read, its body is read when a
+/// key is looked for, and both stay until others need their place. The two limits are apart, because to open a file
+/// again costs a system call, and to read a body again costs as much as the reads of many blocks.
 ///
-/// What goes is decided by CLOCK: a hand goes around the tables, passes over those that were used since it last came by, and
-/// takes the first that was not. One that was only just opened counts as not used. A body that goes takes its cached blocks with it, since nothing else finds them. It is given
-/// to ``Epochs``, for readers may be looking at it. A reader that holds a file, or a cursor that holds a body, keeps it until it is
-/// done, so that the limits can be exceeded by what readers hold at one moment.
+/// What goes is decided by CLOCK: a hand goes around the tables, passes over those that were used since it last came
+/// by, and takes the first that was not. One that was only just opened counts as not used. A body that goes takes its
+/// cached blocks with it, since nothing else finds them. It is given to ``Epochs``, for readers may be looking at it. A
+/// reader that holds a file, or a cursor that holds a body, keeps it until it is done, so that the limits can be
+/// exceeded by what readers hold at one moment.
 final class TableCache: @unchecked Sendable {
     /// A file that is closed with its last reference.
     final class OpenFile: Sendable {
@@ -164,8 +165,8 @@ final class TableCache: @unchecked Sendable {
 
     /// The body of a table, which is read where it is not in memory.
     ///
-    /// - Throws: *would wait* where it would have to be read and that is not allowed, *damaged*, *closed*, or the error of
-    ///   the file.
+    /// - Throws: *would wait* where it would have to be read and that is not allowed, *damaged*, *closed*, or the error
+    ///   of the file.
     func body(of table: Table, _ waiting: Waiting) throws(EngineError) -> TableBody {
         guard waiting == .allowed else {
             throw EngineError(.wouldWait, "the index of \(path(of: table)) is not in memory")

@@ -19,7 +19,8 @@ struct TableMiss {
 
 /// What a point read has read from the disk. It looks again with that, until nothing is missing.
 ///
-/// So no reader is pinned while it waits for the disk: what others take out of memory meanwhile would have to wait for it.
+/// So no reader is pinned while it waits for the disk: what others take out of memory meanwhile would have to wait for
+/// it.
 final class LoadedParts {
     private var bodies: [(table: Table, body: TableBody)] = []
     private var blocks: [(table: Table, number: Int, block: Block)] = []

@@ -181,8 +181,8 @@ struct Progress: Sendable {
         case .streaming:
             guard previous > match, previous < next else { return false }
         case .probing:
-            // A rejection of what was acknowledged was overtaken. To ask the same again at once would go on for ever; the
-            // answer to the next heartbeat is soon enough.
+            // A rejection of what was acknowledged was overtaken. To ask the same again at once would go on for ever;
+            // the answer to the next heartbeat is soon enough.
             guard previous > match, previous == next - 1 else { return false }
         }
         next = max(min(previous, agreement + 1), match + 1)

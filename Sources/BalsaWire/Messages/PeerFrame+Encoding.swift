@@ -10,9 +10,9 @@ extension PeerFrame {
     /// - Parameters:
     ///   - options: the limits.
     ///   - version: the version of the format that sender and receiver agreed on.
-    /// - Throws: ``DecodingError``, *version* for one that this release does not speak; and where a receiver with the same options would refuse the frame: *out of bounds* for a
-    ///   frame that is too long or a number that is too high, *inconsistent* for parts that contradict each other.
-    ///   Nothing was sent then.
+    /// - Throws: ``DecodingError``, *version* for one that this release does not speak; and where a receiver with the
+    ///   same options would refuse the frame: *out of bounds* for a frame that is too long or a number that is too
+    ///   high, *inconsistent* for parts that contradict each other. Nothing was sent then.
     /// - Complexity: linear in the length of the frame, all of which goes through the body's checksum.
     public func encoded(options: WireOptions, version: UInt16) throws(DecodingError) -> [Bytes] {
         var fields = FieldWriter(version: version)

@@ -68,8 +68,8 @@ final class FeatureLevelTests: ReplicaTestCase {
         XCTAssertEqual(group.host(leader).refusals.map(\.refusal), [.upgradeRequired])
     }
 
-    /// The encoder gets the version that was agreed on with the receiver: here one that this release does not speak, so that
-    /// nothing leaves for that peer alone.
+    /// The encoder gets the version that was agreed on with the receiver: here one that this release does not speak, so
+    /// that nothing leaves for that peer alone.
     func testFrames_toEachPeer_areEncodedInTheVersionThatWasAgreedOnWithIt() throws {
         let group = ReplicaGroup(members: 3)
         let leader = try group.start()
