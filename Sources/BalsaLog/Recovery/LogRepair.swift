@@ -60,11 +60,23 @@ struct LogRepair {
                 throw LogError.damage(
                     LogFileName.segmentPath(scan.directory, scan.chain.first.map { scan.segments[$0].number } ?? 1),
                     at: 0,
-                    "the oldest entries of group \(element.log.group) are missing"
+                    "the oldest entries of group \(element.log.group) are missing" + LogRepair.suspects(scan)
                 )
             }
             groups.append(result)
         }
+    }
+
+    /// The record that dropped the entries may have been in a frame that is damaged: where the log ends, or at the head of
+    /// the segment behind it.
+    private static func suspects(_ scan: LogScan) -> String {
+        guard let first = scan.chain.first, let last = scan.chain.last else { return "" }
+        let end = scan.segments[last].number
+        let next = scan.segments.map(\.number).filter { $0 > end }.min()
+        let numbers = (last == first ? [] : [end]) + (next.map { [$0] } ?? [])
+        guard !numbers.isEmpty else { return "" }
+        let paths = numbers.map { LogFileName.segmentPath(scan.directory, $0) }.joined(separator: " or ")
+        return ", or \(paths) is damaged, where it is said that they were dropped"
     }
 
     /// The number of the last segment that holds the log; 0 where none does.
