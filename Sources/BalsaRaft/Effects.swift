@@ -142,7 +142,7 @@ public enum Role: String, Equatable, Sendable {
 /// What should not happen, in a form that an operator can act on.
 public enum Anomaly: Equatable, Sendable {
     /// Somebody who is not a member of the group speaks to it.
-    case stranger(MemberID)
+    case unknownPeer(MemberID)
     /// A message whose parts contradict each other.
     case malformedMessage(from: MemberID)
     /// Two members claim to lead the same term.

@@ -4,7 +4,7 @@ extension Raft {
         guard halt == nil, message.to == member, message.from != member else { return }
         guard configuration.contains(message.from) else {
             // A former member with a higher term could otherwise depose leader after leader.
-            effects.append(.report(.stranger(message.from)))
+            effects.append(.report(.unknownPeer(message.from)))
             return
         }
         guard message.isWellFormed(entries: entries) else {

@@ -59,7 +59,8 @@ struct GenerationStore {
         guard root?.group ?? Replica.group == Replica.group else {
             throw ReplicaError(
                 .damaged,
-                "\(path) belongs to group \(root?.group ?? 0) and not to group \(Replica.group): put back what belongs together"
+                "\(path) belongs to group \(root?.group ?? 0) and not to group \(Replica.group): "
+                    + "put back what belongs together"
             )
         }
         foundMark = root?.mark
@@ -81,8 +82,8 @@ struct GenerationStore {
             guard let bytes = try TwinFile.read(path, maxRecordBytes: StateOwner.byteCount, in: fileSystem) else {
                 throw ReplicaError(
                     .damaged,
-                    "\(path) is missing: \(directory) is not the state that ROOT names, or has lost files: put it back as a "
-                        + "whole"
+                    "\(path) is missing: \(directory) is not the state that ROOT names, or has lost files: "
+                        + "put it back as a whole"
                 )
             }
             found = try TwinFile.decode(bytes) { bytes throws(DecodingError) in try StateOwner(decoding: bytes) }
@@ -109,8 +110,8 @@ struct GenerationStore {
         }
         guard found.group == root.group, found.generation == root.generation, found.id == root.state else {
             return "\(directory) is the state of generation \(found.generation) of group \(found.group) with the id "
-                + "\(found.id), and \(self.directory)/ROOT names generation \(root.generation) of group \(root.group) with the id "
-                + "\(root.state): put back what belongs together"
+                + "\(found.id), and \(self.directory)/ROOT names generation \(root.generation) of group \(root.group) "
+                + "with the id \(root.state): put back what belongs together"
         }
         return nil
     }

@@ -66,7 +66,7 @@ struct FirstBoot: Sendable {
     /// What keeps a first boot from coming to its end.
     enum Problem: Equatable, Sendable, CustomStringConvertible {
         /// A member that is not listed takes part.
-        case stranger(MemberID)
+        case unknownPeer(MemberID)
         /// The lowest member was started with another list of members.
         case otherList([MemberID], listed: [MemberID])
         /// The lowest member has another incarnation than the one whose proposal was noted.
@@ -76,7 +76,7 @@ struct FirstBoot: Sendable {
 
         var description: String {
             switch self {
-            case .stranger(let member):
+            case .unknownPeer(let member):
                 "member \(member) takes part in the first boot and is not listed: start all members with the same list"
             case .otherList(let theirs, let listed):
                 "the members \(theirs) are proposed, and \(listed) are listed: start all members with the same list"
@@ -221,7 +221,7 @@ struct FirstBoot: Sendable {
             return
         }
         guard peer != member, list.contains(where: { $0.member == peer }) else {
-            effects.append(.report(.stranger(peer)))
+            effects.append(.report(.unknownPeer(peer)))
             return
         }
         switch message {

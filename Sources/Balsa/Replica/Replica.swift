@@ -298,7 +298,7 @@ public final class Replica {
         if case .message = frame.content { return true }
         guard frame.to == member, frame.from != member else { return false }
         if raft.configuration.contains(frame.from) { return true }
-        effects.append(.report(.stranger(frame.from)))
+        effects.append(.report(.unknownPeer(frame.from)))
         return false
     }
 

@@ -50,8 +50,8 @@ struct ReplicaBinding {
         if let marked = boot.marked, mark.boot < marked.boot {
             throw ReplicaError(
                 .damaged,
-                "\(file) is of opening \(mark.boot) of the directory, though \(path) says that opening \(marked.boot) has marked "
-                    + "it: " + ReplicaBinding.advice(file)
+                "\(file) is of opening \(mark.boot) of the directory, though \(path) says that opening "
+                    + "\(marked.boot) has marked it: " + ReplicaBinding.advice(file)
             )
         }
         guard mark.boot <= boot.counter else {
@@ -66,8 +66,8 @@ struct ReplicaBinding {
         guard known == nil || known == mark else {
             throw ReplicaError(
                 .damaged,
-                "\(file) is of another opening \(mark.boot) than \(path): the two are of two copies of the directory: put back "
-                    + "what belongs together, or leave the member stopped"
+                "\(file) is of another opening \(mark.boot) than \(path): the two are of two copies of the directory: "
+                    + "put back what belongs together, or leave the member stopped"
             )
         }
     }

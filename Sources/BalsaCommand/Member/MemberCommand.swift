@@ -29,9 +29,9 @@ struct MemberCommand {
         digits and -._~ are written as % and two hexadecimal digits; a key or value of no bytes is a % alone. What goes wrong
         is answered ID error OUTCOME REASON…, where OUTCOME is not-applied or unknown. Lines that begin with * say what the
         member does; where nobody reads them, the oldest are left out, and * dropped says how many. While 1024 requests wait for
-        an answer, or for somebody to read it, no more are read. The end of input closes the member in order; so do SIGTERM,
-        SIGINT and SIGHUP. Requests under way have 5 seconds then, and are answered closed after that. A second signal ends it at
-        once.
+        an answer, or for somebody to read it, no more are read. The end of input closes the member in order; so do
+        SIGTERM, SIGINT and SIGHUP. Requests under way have 5 seconds then, and are answered closed after that. A second
+        signal ends it at once.
 
         With --must-exist, a directory that holds no member is refused, and nothing is created: a disk that is not mounted does not
         become a new member.

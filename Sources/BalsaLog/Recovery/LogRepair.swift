@@ -67,8 +67,8 @@ struct LogRepair {
         }
     }
 
-    /// The record that dropped the entries may have been in a frame that is damaged: where the log ends, or at the head of
-    /// the segment behind it.
+    /// The record that dropped the entries may have been in a frame that is damaged: where the log ends, or at the head
+    /// of the segment behind it.
     private static func suspects(_ scan: LogScan) -> String {
         guard let first = scan.chain.first, let last = scan.chain.last else { return "" }
         let end = scan.segments[last].number

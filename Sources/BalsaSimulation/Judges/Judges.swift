@@ -235,7 +235,7 @@ struct Judges {
                 "member \(id) was sent another entry for index \(index), which is committed there",
                 at: now
             )
-        case .stranger, .malformedMessage, .acknowledgedEntriesLost:
+        case .unknownPeer, .malformedMessage, .acknowledgedEntriesLost:
             throw Violation(.memberState, "member \(id) was sent what no member sends: \(anomaly)", at: now)
         case .stateDiverged, .stateRebuilt, .digestsDisagree:
             guard isDigestAltered else {

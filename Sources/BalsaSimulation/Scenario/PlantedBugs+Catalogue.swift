@@ -179,8 +179,8 @@ extension PlantedBugs {
             "truncate-without-conflict",
             .truncateWithoutConflict,
             "A follower cuts its log off after an append's previous entry whenever entries arrive, also where they agree. "
-                + "An old append that arrives late removes entries that were acknowledged since, which the leader finds when it "
-                + "sends the next one.",
+                + "An old append that arrives late removes entries that were acknowledged since, which the leader finds when "
+                + "it sends the next one.",
             .memberState
         ),
         PlantedBug(
@@ -311,8 +311,8 @@ extension PlantedBugs {
         PlantedBug(
             "marks-not-compared",
             .marksNotCompared,
-            "An opening does not compare the marks of `VOTE`, `ROOT` and the log with `BOOT`. A member that has lost them "
-                + "is taken for a new one, and has forgotten its votes.",
+            "An opening does not compare the marks of `VOTE`, `ROOT` and the log with `BOOT`. A member that has lost "
+                + "them is taken for a new one, and has forgotten its votes.",
             .monotoneTerm,
             setting: .init(seconds: 10, change: .filesLost)
         ),

@@ -151,7 +151,7 @@ final class PreVoteTests: XCTestCase {
         ]
         for body in bodies {
             member.hear(body, from: 9, term: 99)
-            XCTAssertEqual(member.takeReports(), [.stranger(9)])
+            XCTAssertEqual(member.takeReports(), [.unknownPeer(9)])
         }
         XCTAssertEqual(member.raft.currentStanding, Standing(role: .leader, term: 2, leader: 1))
         XCTAssertTrue(member.takeSent().isEmpty)

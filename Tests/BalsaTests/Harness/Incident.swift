@@ -33,7 +33,7 @@ struct Incident: Hashable, Comparable, CustomStringConvertible {
     init(_ anomaly: Anomaly) {
         self =
             switch anomaly {
-            case .stranger: .unknownPeer
+            case .unknownPeer: .unknownPeer
             case .malformedMessage: .malformedMessage
             case .secondLeader: .secondLeader
             case .committedEntryContradicted: .committedEntryContradicted

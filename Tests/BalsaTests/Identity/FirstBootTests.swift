@@ -166,7 +166,7 @@ final class FirstBootTests: XCTestCase {
     func testAMemberThatIsNotListedIsReportedAndIgnored() {
         var room = room()
         room.step(1, .received(.hello(incarnation: UniqueID(high: 9, low: 9)), from: 4))
-        XCTAssertEqual(room[1].problems, [.stranger(4)])
+        XCTAssertEqual(room[1].problems, [.unknownPeer(4)])
         XCTAssertNil(room[1].writing)
     }
 

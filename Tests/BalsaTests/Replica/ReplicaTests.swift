@@ -243,7 +243,7 @@ final class ReplicaTests: ReplicaTestCase {
             XCTAssertEqual(host.replica?.raft.log.lastIndex, 1)
             XCTAssertNil(try XCTUnwrap(host.replica).incoming)
         }
-        XCTAssertEqual(host.anomalies, [.stranger(9), .stranger(9)])
+        XCTAssertEqual(host.anomalies, [.unknownPeer(9), .unknownPeer(9)])
     }
 
     func testAStateMachineThatCannotGoOnStopsTheReplicaAndAnswersNothingElse() throws {
