@@ -41,7 +41,8 @@ simulated() {
 # Over the fixed seeds everything that is counted has happened.
 fixed_seeds() {
     simulated "$1" 1 "$FIXED_SEEDS" --require-counters
-    holds 'the summary has no counters' grep -qE '^  counted: ([a-z-]+=[0-9]+ ?){20,}$' "$STEP_DIR/runs"
+    holds 'the summary has no counters' [ "$(sed -n '/^  counted: /,/^  histories /p' "$STEP_DIR/runs" \
+        | grep -cE '^ +(counted: )?([a-z-]+=[0-9]+ ?){2,}$')" -ge 5 ]
 }
 
 step_fixed_seeds_3() { fixed_seeds 3; }

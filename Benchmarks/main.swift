@@ -1,3 +1,4 @@
+import BalsaPlatform
 import Glibc
 
 /// Writes a line to standard error.
@@ -112,6 +113,7 @@ let usage = """
       cluster   three members over the loopback; balsa-bench cluster --help says more
       restart   how long a store is away after a crash; balsa-bench restart --help says more
       --smoke   runs everything on a few keys, compares every value that it reads, and takes seconds
+      --version which release this is; balsa-bench storage --version says the same
       --help    this text
 
     Exit status: 0 when everything ran and every answer was right, 1 when not, 2 for arguments that cannot be used.
@@ -121,6 +123,12 @@ let usage = """
 signal(SIGPIPE, SIG_IGN)
 
 let words = Array(CommandLine.arguments.dropFirst(2))
+if let command = CommandLine.arguments.dropFirst().first, words == ["--version"],
+    ["cluster", "restart", "storage"].contains(command)
+{
+    printLine("balsa-bench \(Release.version)")
+    exit(0)
+}
 switch CommandLine.arguments.dropFirst().first {
 case "storage": exit(await runStorage(words))
 case "cluster": exit(await runCluster(words))
@@ -133,6 +141,7 @@ case "--smoke":
     }
     exit(await withFolder(below: temporaryDirectory(), runSmoke))
 case "--help", "-h", "help": printLine(usage)
+case "--version": printLine("balsa-bench \(Release.version)")
 case nil:
     printError(usage)
     exit(2)

@@ -127,7 +127,11 @@ struct CheckHistory {
         do throws(FileError) {
             text = try readFile(file)
         } catch {
-            printError("balsa check-history: \(error)")
+            let isTooLong = error.number == .fileTooLarge
+            printError(
+                "balsa check-history: "
+                    + (isTooLong ? "\(file) is longer than \(CheckHistory.maxFileBytes) bytes" : "\(error)")
+            )
             return nil
         }
         do throws(HistoryFormatError) {

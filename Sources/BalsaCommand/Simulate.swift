@@ -81,7 +81,7 @@ struct Simulate {
                 return 1
             }
             if status != 0 {
-                printError("balsa simulate: lines with WRONG fell below what was recorded before; find out why")
+                printError("balsa simulate: lines with WRONG fell below what was recorded before")
             }
             return status
         }
@@ -150,6 +150,10 @@ struct Simulate {
                 return try take(report, of: simulation, arguments, &summary)
             }
         }
+        if !bugs.isEmpty, summary.failed > 0, UInt64(summary.runs) <= last {
+            let place = "after \(summary.runs) of \(last + 1) seeds"
+            print("stopped at the first seed that failed, \(place): an error is planted")
+        }
         for line in summary.lines(nanoseconds: clock.nanoseconds() - start) { print(line) }
         let complaints = summary.complaints(
             requiresCounters: arguments.requiresCounters,
@@ -188,7 +192,7 @@ struct Simulate {
             try write(report.history.encoded(), to: name(path, scenario.seed, arguments))
         }
         summary.add(report)
-        print(SimulationSummary.line(report))
+        for line in SimulationSummary.lines(report) { print(line) }
         for violation in report.unenforced { print("not enforced: \(violation)") }
         guard let violation = report.violation else { return true }
         print("FAILED \(violation)")
@@ -234,7 +238,9 @@ struct Simulate {
         let file = try files.open(path, .read)
         defer { file.close() }
         let size = try file.size()
-        guard size <= 64 << 20 else { throw SimulateArguments.Failure(line: "\(path) is too large for a scenario") }
+        guard size <= 64 << 20 else {
+            throw SimulateArguments.Failure(line: "\(path) has \(size) bytes; a scenario has at most \(64 << 20)")
+        }
         return String(try file.read(Int(size), at: 0))
     }
 

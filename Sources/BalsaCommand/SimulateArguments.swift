@@ -41,12 +41,19 @@ struct SimulateArguments: Equatable {
 
         With several seeds, the files of --history, --trace, --record and --shrink are one a run: FILE.7 for seed 7.
         With --scenario, the file says how many members there are and how long the run takes.
-        Docs/ScenarioFormat.md says what each kind of fault in a line of a run does, Docs/Invariants.md what each
-        invariant means, Docs/PlantedBugs.md what each planted error breaks.
+        The kinds of fault in the lines of a run, with how often each happened; Docs/ScenarioFormat.md says more:
+
+        \(Fault.Kind.allCases.map { faultLine($0) }.joined(separator: "\n"))
+
+        Docs/Invariants.md says what each invariant means, Docs/PlantedBugs.md what each planted error breaks.
         Exit status: 0 when every run passed and all that was asked for holds; 1 when a run failed, when nothing was
         acknowledged in any of them, or when a planted error is not found as the catalogue says; 2 for arguments or files that
         cannot be used.
         """
+
+    private static func faultLine(_ kind: Fault.Kind) -> String {
+        "  \(kind.rawValue)\(String(repeating: " ", count: max(1, 22 - kind.rawValue.count)))\(kind.explanation)"
+    }
 
     /// What `--planted` is to do.
     enum Planted: String {

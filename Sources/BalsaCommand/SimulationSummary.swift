@@ -23,32 +23,53 @@ struct SimulationSummary {
         }
     }
 
-    /// A run in a line.
-    static func line(_ report: RunReport) -> String {
+    /// A run in lines that fit a terminal of 80 columns: the first one has its verdict and its hash.
+    static func lines(_ report: RunReport) -> [String] {
         let counters = report.counters
         let hash = String(report.traceHash, radix: 16)
         let faults = Fault.Kind.allCases.filter { counters[$0] > 0 }.map { "\($0.rawValue)=\(counters[$0])" }
-        return "seed \(report.seed) \(report.passed ? "ok" : "FAILED")"
-            + " operations \(counters.acknowledged) acknowledged \(counters.refused) refused \(counters.unknown) unknown"
-            + " faults \(faults.isEmpty ? "none" : faults.joined(separator: ","))"
-            + " elections \(counters.electionsWon) won \(counters.electionsLost) lost"
-            + " events \(report.events) hash " + String(repeating: "0", count: 16 - hash.utf8.count) + hash
+        let first =
+            "seed \(report.seed) \(report.passed ? "ok" : "FAILED") operations \(counters.acknowledged) events "
+            + "\(report.events) hash " + String(repeating: "0", count: 16 - hash.utf8.count) + hash
+        let counts = [
+            "\(counters.refused) refused,", "\(counters.unknown) unknown,", "\(counters.electionsWon) elections won,",
+            "\(counters.electionsLost) lost",
+        ]
+        return [first] + wrapped("", counts) + wrapped("faults", faults.isEmpty ? ["none"] : faults)
     }
+
+    /// Words in lines of at most 80 columns that begin with two spaces, the first one after a title. A word that is
+    /// longer by itself has its own line.
+    static func wrapped(_ title: String, _ words: [String]) -> [String] {
+        var lines: [String] = []
+        var line = title.isEmpty ? " " : "  " + title
+        for word in words {
+            if line.count + 1 + word.count > maxColumns, line.contains(where: { $0 != " " }) {
+                lines.append(line)
+                line = "   "
+            }
+            line += " " + word
+        }
+        return lines + [line]
+    }
+
+    private static let maxColumns = 80
 
     /// The summary.
     func lines(nanoseconds: UInt64) -> [String] {
         let seconds = Double(max(nanoseconds, 1)) / 1e9
-        let counts = counters.all.map { "\($0.name)=\($0.count)" }.joined(separator: " ")
         var lines = [
             "summary: \(runs) runs, \(failed) failed",
-            "  \(rounded(Double(runs) / seconds * 60)) seeds a minute, \(rounded(Double(events) / seconds)) events and "
-                + "\(rounded(Double(simulated.nanoseconds) / 1e9 / seconds)) simulated seconds a wall second",
+            "  \(rounded(Double(runs) / seconds * 60)) seeds a minute",
+            "  \(rounded(Double(events) / seconds)) events a second, "
+                + "\(rounded(Double(simulated.nanoseconds) / 1e9 / seconds)) simulated seconds a second",
             "  operations: \(counters.acknowledged) acknowledged, \(counters.refused) refused, "
-                + "\(counters.unknown) unknown; fewest acknowledged in a run: \(runs == 0 ? 0 : fewestAcknowledged)",
-            "  counted: \(counts)",
-            "  histories undecided by search, certified by the log: \(counters.undecided)",
+                + "\(counters.unknown) unknown",
+            "  fewest acknowledged in a run: \(runs == 0 ? 0 : fewestAcknowledged)",
         ]
-        if runs >= 100, !missing.isEmpty { lines.append("  never happened: \(missing.joined(separator: ", "))") }
+        lines += SimulationSummary.wrapped("counted:", counters.all.map { "\($0.name)=\($0.count)" })
+        lines.append("  histories undecided by search, certified by the log: \(counters.undecided)")
+        if runs >= 100, !missing.isEmpty { lines += SimulationSummary.wrapped("never happened:", missing) }
         for failure in failures.prefix(20) { lines.append("  failed: seed \(failure.seed), \(failure.invariant)") }
         return lines
     }

@@ -22,10 +22,15 @@ let usage = """
       simulate        run members in a simulated world, with faults, and judge what happens
       check-history   say whether recorded histories are linearizable
 
-    balsa COMMAND --help says more.
+    balsa COMMAND --help says more. balsa --version, and balsa COMMAND --version, say which release this is.
     """
 
 let arguments = Array(CommandLine.arguments.dropFirst(2))
+let commands = ["check-history", "demo", "member", "simulate"]
+if let command = CommandLine.arguments.dropFirst().first, commands.contains(command), arguments == ["--version"] {
+    printLine("balsa \(Release.version)")
+    exit(0)
+}
 switch CommandLine.arguments.dropFirst().first {
 case "simulate":
     exit(Simulate(files: LinuxFileSystem(), print: printLine, printError: printError).run(arguments: arguments))
@@ -39,6 +44,8 @@ case "demo":
     exit(await DemoCommand(signals: EndSignals()).run(arguments))
 case "--help", "-h", "help":
     printLine(usage)
+case "--version":
+    printLine("balsa \(Release.version)")
 case nil:
     printError(usage)
     exit(2)

@@ -62,9 +62,14 @@ public struct LogError: Error, Equatable, Sendable, CustomStringConvertible {
 
     /// The failure in one line.
     public var description: String {
-        let place = offset.map { " at byte \($0)" } ?? ""
-        return path.isEmpty ? "\(reason): \(explanation)" : "\(path)\(place): \(reason): \(explanation)"
+        // The explanation of a file operation names the file.
+        path.isEmpty || cause != nil ? "\(reason): \(explanation)" : "\(place): \(reason): \(explanation)"
     }
+
+    /// The failure in one line without its kind, for an error that says the kind itself.
+    package var sentence: String { path.isEmpty || cause != nil ? explanation : "\(place): \(explanation)" }
+
+    private var place: String { path + (offset.map { " at byte \($0)" } ?? "") }
 }
 
 /// Calls `body` and names a failed file operation as a failure of the log.

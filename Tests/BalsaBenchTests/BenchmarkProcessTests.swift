@@ -1,3 +1,4 @@
+import BalsaPlatform
 import Foundation
 import XCTest
 
@@ -12,7 +13,9 @@ final class BenchmarkProcessTests: BenchTestCase {
     }
 
     /// Runs the program, which is built beside the tests.
-    private func runProgram(_ arguments: String...) throws -> Result {
+    private func runProgram(_ arguments: String...) throws -> Result { try runProgram(arguments) }
+
+    private func runProgram(_ arguments: [String]) throws -> Result {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
             .deletingLastPathComponent().appendingPathComponent("balsa-bench")
@@ -52,6 +55,15 @@ final class BenchmarkProcessTests: BenchTestCase {
         let none = try runProgram()
         XCTAssertEqual(none.status, 2)
         XCTAssertTrue(none.errors.hasPrefix("usage: balsa-bench "))
+    }
+
+    func testProgram_version_isPrintedAlsoBehindACommand() throws {
+        for command in [[], ["cluster"], ["restart"], ["storage"]] {
+            let result = try runProgram(command + ["--version"])
+            XCTAssertEqual(result.output, "balsa-bench \(Release.version)\n", "\(command)")
+            XCTAssertEqual(result.errors, "")
+            XCTAssertEqual(result.status, 0)
+        }
     }
 
     func testProgram_help_listsEveryOptionWithStatusZero() throws {

@@ -121,7 +121,9 @@ final class CheckHistoryTests: XCTestCase {
         XCTAssertEqual(run("--model", "balsa", "register").status, 2)
     }
 
+    /// And `--help`, which each line advises to see.
     func testWrongArgumentsAreToldInOneLine() {
+        XCTAssertEqual(run("--help").status, 0)
         let wrong: [[String]] = [
             [], ["good"], ["--model"], ["--model", "sing", "good"], ["--model", "balsa"],
             ["--model", "balsa", "--sing"],

@@ -66,7 +66,8 @@ final class MemberProcessTests: XCTestCase {
         let base = ["member", "--directory", "\(folder)/1", "--member", "1", "--peers"]
         XCTAssertEqual(
             try refusal(of: base + ["1=0.0.0.0:0"]),
-            "balsa member: insecure: others can reach `0.0.0.0:0`, and nothing encrypts or authenticates its connections: pass "
+            "balsa member: insecure: others can reach `0.0.0.0:0`, and nothing encrypts or authenticates its "
+                + "connections: pass "
                 + "--insecure-network if something else protects the network, or listen on the loopback\n"
         )
         XCTAssertEqual(
@@ -86,8 +87,10 @@ final class MemberProcessTests: XCTestCase {
 
         XCTAssertEqual(
             try refusal(of: arguments(1, others)),
-            "balsa member: in use: \(folder)/1 is already open, by another process or by another store of this one, which "
-                + "holds \(folder)/1/LOCK: close it there; if the directory of member 1 is another one, name that one\n"
+            "balsa member: in use: \(folder)/1 is already open; process \(first.pid) of host "
+                + "\(ProcessInfo.processInfo.hostName) holds \(folder)/1/LOCK: close it there; if the directory of "
+                + "member 1 "
+                + "is another one, name that one\n"
         )
 
         try await put("k", "w", on: first)

@@ -38,9 +38,16 @@ final class OutputFileTests: XCTestCase {
                 XCTAssertEqual(result.status, 2, "\(option) \(target)")
                 XCTAssertEqual(result.lines, [], "\(option) \(target): something ran")
                 XCTAssertEqual(result.errors.count, 1, "\(option) \(target)")
-                XCTAssertTrue(result.errors[0].contains("not a regular file"), result.errors[0])
+                XCTAssertTrue(
+                    result.errors[0].contains(
+                        "\(target) exists and is not a regular file that can be written; name another file ("
+                    ),
+                    result.errors[0]
+                )
             }
         }
+        // What the message advises.
+        XCTAssertEqual(run(["--seed", "1", "--duration", "1ms", "--history", path("another")]).status, 0)
         let kind = try FileManager.default.attributesOfItem(atPath: pipe)[.type] as? FileAttributeType
         XCTAssertEqual(kind, .typeUnknown, "the pipe is still there")
         var isDirectory: ObjCBool = false

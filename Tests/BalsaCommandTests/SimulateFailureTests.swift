@@ -86,6 +86,14 @@ final class SimulateFailureTests: XCTestCase {
         let found = run("--seeds", range, "--duration", "700ms", "--break", errorName, "--jobs", "2")
         XCTAssertEqual(found.status, 1)
         XCTAssertNotNil(found.line("summary: 1 runs, 1 failed"), "\(found.lines)")
+        XCTAssertEqual(
+            found.line("stopped "),
+            "stopped at the first seed that failed, after 1 of 6 seeds: an error is planted"
+        )
+        // There is nothing to say where the last seed is the one.
+        let last = run("--seed", "\(seed)", "--duration", "700ms", "--break", errorName)
+        XCTAssertNotNil(last.line("summary: 1 runs, 1 failed"), "\(last.lines)")
+        XCTAssertNil(last.line("stopped "))
     }
 
     func testOnly_anotherInvariant_passesAndNamesWhatIsNotEnforced() throws {

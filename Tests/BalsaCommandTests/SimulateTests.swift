@@ -33,6 +33,20 @@ final class SimulateTests: XCTestCase {
     /// The hash at the end of the line of a run.
     private func hash(_ run: Run) -> String? { run.lines.first?.split(separator: " ").last.map(String.init) }
 
+    func testWrapped_wordsOfAnyNumber_fitIntoLinesAndAreAllThere() {
+        for count in [0, 1, 2, 40, 300] {
+            let words = (0..<count).map { "word-\($0)=\($0)" }
+            let lines = SimulationSummary.wrapped("counted:", words)
+            XCTAssertTrue(lines[0].hasPrefix("  counted:"), lines[0])
+            for line in lines { XCTAssertLessThanOrEqual(line.count, 80, line) }
+            for line in lines.dropFirst() { XCTAssertTrue(line.hasPrefix("    word-"), line) }
+            XCTAssertEqual(lines.joined().split(separator: " ").dropFirst().map(String.init), words)
+        }
+        let long = String(repeating: "x", count: 90)
+        let wrapped = SimulationSummary.wrapped("counted:", ["a", long, "b"])
+        XCTAssertEqual(wrapped, ["  counted: a", "    \(long)", "    b"])
+    }
+
     private func parse(_ arguments: String...) throws -> SimulateArguments { try SimulateArguments(arguments) }
 
     // MARK: Arguments
@@ -156,6 +170,14 @@ final class SimulateTests: XCTestCase {
         for option in SimulateArguments.options + ["--require-counters", "--until-enough", "--help"] {
             XCTAssertTrue(SimulateArguments.help.contains("\n  \(option) "), option)
         }
+        // The kinds of fault that the lines of a run count, each with what goes wrong.
+        for kind in Fault.Kind.allCases {
+            let help = SimulateArguments.help.components(separatedBy: "\n")
+            let lines = help.filter { $0.hasPrefix("  \(kind.rawValue) ") }
+            XCTAssertEqual(lines.map { $0.hasSuffix(" \(kind.explanation)") }, [true], kind.rawValue)
+            XCTAssertGreaterThan(kind.explanation.count, 10, kind.rawValue)
+            for line in lines { XCTAssertLessThanOrEqual(line.count, 80, line) }
+        }
     }
 
     func testTheErrorsThatCanBePlantedAreListed() {
@@ -174,9 +196,11 @@ final class SimulateTests: XCTestCase {
         XCTAssertEqual(run.status, 0, "\(run.lines)")
         XCTAssertEqual(run.errors, [])
         XCTAssertTrue(run.lines[0].hasPrefix("seed 3 ok operations "), run.lines[0])
-        XCTAssertTrue(run.lines[1].hasPrefix("seed 4 ok operations "), run.lines[1])
-        XCTAssertEqual(run.lines[2], "summary: 2 runs, 0 failed")
+        let seeds = run.lines.filter { $0.hasPrefix("seed ") }
+        XCTAssertEqual(seeds.map { $0.prefix(21) }, ["seed 3 ok operations ", "seed 4 ok operations "])
+        XCTAssertEqual(run.lines.count { $0 == "summary: 2 runs, 0 failed" }, 1)
         XCTAssertEqual(hash(run)?.count, 16)
+        for line in run.lines { XCTAssertLessThanOrEqual(line.count, 80, line) }
         for kind in Fault.Kind.allCases {
             XCTAssertTrue(run.lines.contains { $0.contains(" \(kind.rawValue)=") }, "\(kind) is counted")
         }
@@ -253,7 +277,8 @@ final class SimulateTests: XCTestCase {
         let lines = summary.lines(nanoseconds: 60_000_000_000)
         XCTAssertEqual(lines[0], "summary: 100 runs, 0 failed")
         XCTAssertTrue(lines[1].hasPrefix("  100 seeds a minute"), lines[1])
-        let never = lines.first { $0.hasPrefix("  never happened: ") } ?? ""
+        let start = lines.firstIndex { $0.hasPrefix("  never happened: ") } ?? lines.endIndex
+        let never = lines[start...].joined()
         XCTAssertTrue(never.contains("torn-tails-cut") && never.contains("partition"), never)
     }
 }

@@ -81,6 +81,44 @@ final class LinuxFileLockTests: XCTestCase {
         try fileSystem.lock(path).release()
     }
 
+    // MARK: The holder
+
+    func testHolder_ofALock_isTheProcessThatTookItLast() throws {
+        let path = directory.file("LOCK")
+        XCTAssertNil(fileSystem.holder(ofLock: path), "there is no file")
+        // What a holder before it has left is longer.
+        let file = try fileSystem.open(path, .create)
+        try file.write(Bytes("1 \(String(repeating: "h", count: 300))\n"), at: 0)
+        file.close()
+        let lock = try fileSystem.lock(path)
+        XCTAssertEqual(fileSystem.holder(ofLock: path), "this process, \(getpid()),")
+        XCTAssertEqual(try fileSystem.bound(to: directory.path).holder(ofLock: path), "this process, \(getpid()),")
+        XCTAssertEqual(
+            try String(contentsOfFile: path, encoding: .utf8),
+            "\(getpid()) \(ProcessInfo.processInfo.hostName)\n"
+        )
+        lock.release()
+    }
+
+    func testHolder_ofAFileThatNamesNobody_isUnknown() throws {
+        let path = directory.file("LOCK")
+        let own = ProcessInfo.processInfo.hostName
+        let ended = Process()
+        ended.executableURL = URL(fileURLWithPath: "/bin/true")
+        try ended.run()
+        ended.waitUntilExit()
+        for (text, holder) in [
+            ("", nil), ("1", nil), ("1 db-1", nil), ("0 db-1\n", nil), ("-1 db-1\n", nil), ("a db-1\n", nil),
+            // A process that has ended left its name.
+            ("\(ended.processIdentifier) \(own)\n", nil),
+            ("\(ended.processIdentifier) db-1\n", "process \(ended.processIdentifier) of host db-1"),
+            ("1 \(own)\n", "process 1 of host \(own)"),
+        ] as [(String, String?)] {
+            try text.write(toFile: path, atomically: false, encoding: .utf8)
+            XCTAssertEqual(fileSystem.holder(ofLock: path), holder, text)
+        }
+    }
+
     // MARK: The other process
 
     private static let variable = "BALSA_TEST_LOCK"

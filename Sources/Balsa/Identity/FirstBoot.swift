@@ -81,11 +81,13 @@ struct FirstBoot: Sendable {
             case .otherList(let theirs, let listed):
                 "the members \(theirs) are proposed, and \(listed) are listed: start all members with the same list"
             case .otherProposer(let member):
-                "two directories make proposals as member \(member): if it was started twice, stop one of the two; if its "
-                    + "directory was emptied, empty those of all members"
+                "two directories make proposals as member \(member): if it was started twice, stop the second one; if "
+                    + "that "
+                    + "does not help, or its directory was emptied, and no member has joined a cluster, empty the "
+                    + "directories of all members"
             case .sameIncarnation(let members):
                 "the directories of the members \(members) are copies of one: stop all of these members but one, empty "
-                    + "their directories, and start them again"
+                    + "the directories of those that are stopped, and start them again"
             }
         }
     }

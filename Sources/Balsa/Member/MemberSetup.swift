@@ -85,8 +85,12 @@ public struct MemberSetup: Sendable {
         guard list.contains(where: { $0.member == member }) else {
             throw ReplicaError(.invalid, "the list of members has no member \(member), which this is")
         }
-        guard list.allSatisfy({ $0.address.utf8.count <= MemberTable.maxAddressBytes }) else {
-            throw ReplicaError(.invalid, "an address is longer than \(MemberTable.maxAddressBytes) bytes")
+        if let long = list.first(where: { $0.address.utf8.count > MemberTable.maxAddressBytes }) {
+            throw ReplicaError(
+                .invalid,
+                "the address of member \(long.member) has \(long.address.utf8.count) bytes; an address has at most "
+                    + "\(MemberTable.maxAddressBytes)"
+            )
         }
         guard options.firstBootSaysAgainAfter > .zero else {
             throw ReplicaError(.invalid, "the pause of a first boot must be positive")

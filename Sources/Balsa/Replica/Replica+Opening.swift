@@ -290,7 +290,7 @@ extension Replica {
             try fileSystem.syncParent(of: directory)
             return try fileSystem.lock(directory + "/LOCK")
         } catch  where error.operation == .lock && error.number == .wouldBlock {
-            throw ReplicaError(alreadyOpen: directory, of: member, error)
+            throw ReplicaError(alreadyOpen: directory, of: member, error, by: fileSystem.holder(ofLock: error.path))
         } catch {
             throw ReplicaError(error)
         }
@@ -430,11 +430,11 @@ extension ReplicaError {
     ///
     /// An established member that is opened on an empty directory instead is refused by the others: so only a directory
     /// that is the member's own is to be named.
-    init(alreadyOpen directory: String, of member: MemberID, _ error: FileError) {
+    init(alreadyOpen directory: String, of member: MemberID, _ error: FileError, by holder: String?) {
         self.init(
             .locked,
-            "\(directory) is already open, by another process or by another store of this one, which holds \(error.path): "
-                + "close it there; if the directory of member \(member) is another one, name that one",
+            "\(directory) is already open; \(holder ?? "another process, or another store of this one,") holds "
+                + "\(error.path): close it there; if the directory of member \(member) is another one, name that one",
             file: error
         )
     }
@@ -456,12 +456,16 @@ extension ReplicaError {
             case .unsupportedVersion: .upgradeRequired
             default: error.cause == nil ? .damaged : .file
             }
-        self.init(code, error.description, file: error.cause)
+        // These kinds are the code's own words.
+        let isSaid = [.invalidOptions, .damage, .file].contains(error.reason)
+        self.init(code, isSaid ? error.sentence : error.description, file: error.cause)
     }
 
     init(_ error: VoteError) {
         let code: Code =
             error.reason == .unsupportedVersion ? .upgradeRequired : error.cause == nil ? .damaged : .file
-        self.init(code, error.description, file: error.cause)
+        let isDamaged = error.reason == .damage
+        let sentence = isDamaged ? "\(error.path): neither of its two copies can be read" : error.description
+        self.init(code, error.cause?.description ?? sentence, file: error.cause)
     }
 }

@@ -69,7 +69,7 @@ public struct ReplicaOptions: Sendable {
     /// Throws a sentence about the first limit that does not fit the others.
     public func validate() throws(ReplicaError) {
         do throws(ConfigurationError) { try raft.validate() } catch { throw ReplicaError(.invalid, error.description) }
-        do throws(LogError) { try log.validate() } catch { throw ReplicaError(.invalid, error.description) }
+        do throws(LogError) { try log.validate() } catch { throw ReplicaError(error) }
         // What does not fit into any frame would never reach another member, and nothing behind it.
         let frame = max(0, min(wire.maxFrameBytes, WireOptions.formatMaximum.maxFrameBytes)) - WireOptions.roomForFields
         guard chunkBytes >= 1 else { throw ReplicaError(.invalid, "a chunk has at least 1 byte") }

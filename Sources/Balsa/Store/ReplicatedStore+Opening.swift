@@ -195,7 +195,8 @@ extension ReplicatedStore {
         } catch let error as FileSystemProbe.Failure {
             // It takes the lock first.
             if let file = error.file, file.operation == .lock, file.number == .wouldBlock {
-                throw StoreError(ReplicaError(alreadyOpen: directory, of: setup.member, file))
+                let holder = fileSystem.holder(ofLock: file.path)
+                throw StoreError(ReplicaError(alreadyOpen: directory, of: setup.member, file, by: holder))
             }
             throw StoreError(.notApplied, .failed, error.description)
         } catch {
@@ -217,7 +218,8 @@ extension ReplicatedStore {
             throw StoreError(
                 .notApplied,
                 .failed,
-                "\(directory) \(place), and `mustExist` is set: mount the disk that holds the store, or open without `mustExist` to create a new one"
+                "\(directory) \(place), and `mustExist` is set: mount the disk that holds the store, or open without "
+                    + "`mustExist` to create a new one"
             )
         } catch {
             throw StoreError(.notApplied, .failed, "\(directory) cannot be opened: \(error)")

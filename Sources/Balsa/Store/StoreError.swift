@@ -91,4 +91,10 @@ public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
     public var description: String {
         "\(reason) (\(outcome.rawValue))" + (message.isEmpty ? "" : ": \(message)")
     }
+
+    /// The same as ``description``, where the error's type is known, as in a `catch` of a call of a store.
+    ///
+    /// An `any Error` asks Foundation instead, which knows only its own protocol `LocalizedError`. This package does
+    /// not import Foundation; `Docs/Store.md` has the line with which a program adds the conformance.
+    public var localizedDescription: String { description }
 }

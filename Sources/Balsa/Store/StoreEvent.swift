@@ -17,7 +17,8 @@ public enum StoreState: Equatable, Sendable {
     case closed
 }
 
-/// What an observer is told.
+/// What an observer is told. More events may be added: a switch over them needs a `default`. For a log,
+/// ``StoreEvent/level`` and ``StoreEvent/description`` are enough.
 public enum StoreEvent: Sendable {
     /// The role, the term or the known leader changed. Told of every change, also of those that come and go faster than
     /// ``ReplicatedStore/states`` shows.
@@ -75,7 +76,9 @@ public struct MissingPeer: Equatable, Sendable, CustomStringConvertible {
 
 /// Is told what a store does, for logs and metrics. Every method does nothing unless it is implemented.
 ///
-/// Calls come from the store's own thread and must return soon.
+/// Calls come from the store's own thread, on which elections, heartbeats and deadlines depend. They must return soon:
+/// a log handler that blocks delays all of these. Hand over to a thread of your own what may wait for a disk or a
+/// network.
 public protocol StoreObserver: Sendable {
     /// The state changed.
     func stateChanged(_ state: StoreState)

@@ -101,7 +101,7 @@ struct DemoCommand {
         } else {
             input = DemoInput(generating: arguments.pairs)
         }
-        for line in input.tooLong.prefix(10) { printError("balsa demo: line \(line) is too long and left out") }
+        for line in input.tooLong.prefix(10) { printError("balsa demo: line \(line) is left out: \(DemoInput.limits)") }
         guard !input.pairs.isEmpty else { throw Failure(line: "there is nothing to load") }
 
         let files = LinuxFileSystem()
@@ -111,6 +111,7 @@ struct DemoCommand {
         let kept = try KeptPorts.take(arguments.members, in: directory, files)
         let ports = kept.ports
         let peers = ports.enumerated().map { "\($0.offset + 1)=127.0.0.1:\($0.element)" }.joined(separator: ",")
+        let lines = MemberLines()
         let executable = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         let members = try ports.indices.map { place in
             let path = "\(directory)/member-\(place + 1)"
@@ -120,9 +121,9 @@ struct DemoCommand {
                 executable: executable,
                 arguments: ["member", "--directory", path, "--member", "\(place + 1)", "--peers", peers]
             ) { member, text in
-                // Whoever kills members by hand finds here what to kill.
+                // To kill a member by hand, look here for its process.
                 if text.hasPrefix("state ") {
-                    ProgressLine.note("member \(member.id): pid \(member.pid), \(text.dropFirst(6))")
+                    lines.show(member.id, pid: member.pid, state: String(text.dropFirst(6)), starts: member.starts)
                 } else if !text.hasPrefix("open ") {
                     ProgressLine.note("member \(member.id): \(text)")
                 }
@@ -144,7 +145,7 @@ struct DemoCommand {
             }
         }
         defer { sweeper.cancel() }
-        let run = DemoRun(members: members, ports: kept, input: input, kills: arguments.kills)
+        let run = DemoRun(members: members, ports: kept, lines: lines, input: input, kills: arguments.kills)
         return try await ChildMember.run(members) {
             let verdict = await run.run()
             // A demo that was ended has none.
@@ -158,7 +159,7 @@ struct DemoCommand {
         let file = try LinuxFileSystem().open(path, .read)
         defer { file.close() }
         let size = try file.size()
-        guard size <= 1 << 30 else { throw Failure(line: "\(path) is larger than 1 GiB") }
+        guard size <= 1 << 30 else { throw Failure(line: "\(path) has \(size) bytes; a FILE has at most \(1 << 30)") }
         return try file.read(Int(size), at: 0)
     }
 

@@ -11,6 +11,9 @@ struct DemoInput {
     static let maxKeyBytes = 4 << 10
     static let maxValueBytes = 1 << 20
 
+    /// Why a line is left out.
+    static let limits = "a key has at most \(maxKeyBytes) bytes, a value at most \(maxValueBytes)"
+
     private(set) var pairs: [Pair] = []
     /// The numbers of the lines that were too long.
     private(set) var tooLong: [Int] = []

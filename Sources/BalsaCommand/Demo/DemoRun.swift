@@ -12,6 +12,7 @@ struct DemoRun {
     let members: [ChildMember]
     /// Held until the run is over: a member that is started again needs its port.
     private let ports: KeptPorts?
+    private let lines: MemberLines
     let input: DemoInput
     /// How often the leader is killed during the load.
     let kills: Int
@@ -20,9 +21,16 @@ struct DemoRun {
     /// Why the run was given up, once it was.
     private let failure = Locked<String?>(nil)
 
-    init(members: [ChildMember], ports: KeptPorts? = nil, input: DemoInput, kills: Int) {
+    init(
+        members: [ChildMember],
+        ports: KeptPorts? = nil,
+        lines: MemberLines = MemberLines(),
+        input: DemoInput,
+        kills: Int
+    ) {
         self.members = members
         self.ports = ports
+        self.lines = lines
         self.input = input
         self.kills = kills
         figures = Locked(LoadFigures(at: clock.nanoseconds()))
@@ -72,10 +80,7 @@ struct DemoRun {
     }
 
     private func printMembers() {
-        for member in members {
-            let starts = member.starts == 1 ? "" : ", started \(member.starts) times"
-            printLine("member \(member.id): pid \(member.pid), \(member.state)\(starts)")
-        }
+        for member in members { lines.show(member.id, pid: member.pid, state: member.state, starts: member.starts) }
     }
 
     /// Whether one leads and all others follow.
@@ -175,7 +180,7 @@ struct DemoRun {
             printLine("median of \(gaps.count) kills: \(milliseconds(LoadFigures.quantile(0.5, of: gaps)))")
         }
         printLine("longest time without an acknowledgement: \(milliseconds(figures.longestGap))")
-        if !input.tooLong.isEmpty { printLine("\(input.tooLong.count) lines were too long and left out") }
+        if !input.tooLong.isEmpty { printLine("\(input.tooLong.count) lines were left out: \(DemoInput.limits)") }
     }
 
     // MARK: Agreeing

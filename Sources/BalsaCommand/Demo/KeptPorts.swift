@@ -52,7 +52,10 @@ struct KeptPorts {
             return try files.lock(directory + "/LOCK")
         } catch {
             guard error.number == .wouldBlock else { throw error }
-            throw Failure(description: "another demo uses \(directory): wait until it ends, or name another directory")
+            throw Failure(
+                description: "another demo uses \(directory); \(files.holder(ofLock: error.path) ?? "another process") "
+                    + "holds \(error.path): wait until it ends, or name another directory"
+            )
         }
     }
 

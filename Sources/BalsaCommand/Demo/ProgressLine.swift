@@ -29,19 +29,34 @@ final class ProgressLine: @unchecked Sendable {
     }
 
     private func draw(_ done: Int) {
-        let percent = done * 100 / total
         guard ProgressLine.isTerminal else {
-            printLine("\(title): \(percent) % (\(done) of \(total))")
+            printLine("\(title): \(done * 100 / total) % (\(done) of \(total))")
             return
         }
-        let width = 40
-        let filled = done * width / total
+        let text = ProgressLine.text(title, done, of: total, columns: ProgressLine.columns)
         ProgressLine.output.withLock { isDrawn in
-            let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: width - filled)
-            print("\r\(title) [\(bar)] \(percent) %", terminator: done >= total ? "\n" : "")
+            print("\r\u{1b}[K\(text)", terminator: done >= total ? "\n" : "")
             fflush(nil)
             isDrawn = done < total
         }
+    }
+
+    /// How many columns the terminal has now; 80 where it does not say.
+    private static var columns: Int {
+        var size = winsize()
+        guard ioctl(1, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+        return Int(size.ws_col)
+    }
+
+    /// The bar, in one line that is shorter than the terminal is wide: a line that wraps cannot be drawn over.
+    static func text(_ title: String, _ done: Int, of total: Int, columns: Int) -> String {
+        let percent = "\(done * 100 / total) %"
+        // Of the longest percentage, so that the bar keeps its length.
+        let width = min(40, columns - 1 - title.count - " [] 100 %".count)
+        guard width >= 4 else { return String("\(title) \(percent)".suffix(max(0, columns - 1))) }
+        let filled = done * width / total
+        let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: width - filled)
+        return "\(title) [\(bar)] \(percent)"
     }
 
     /// Prints a line above the bar.

@@ -29,7 +29,7 @@ final class MemberInput: @unchecked Sendable {
 
     /// The lines; nil for one that is too long. Each is to be ``answered(_:)``.
     let lines: AsyncStream<[UInt8]?>
-    private let bounds: Bounds
+    let bounds: Bounds
     private let underWay: Locked<UnderWay>
     private let thread: BackgroundThread
     private let continuation: AsyncStream<[UInt8]?>.Continuation

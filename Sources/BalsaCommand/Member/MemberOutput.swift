@@ -52,7 +52,7 @@ final class MemberOutput: StoreObserver {
     func noticed(_ event: StoreEvent) {
         switch event {
         case .refused(let peer, let reason): write("* refused \(peer) \(reason)")
-        case .anomaly(let anomaly): write("* anomaly \(anomaly)")
+        case .anomaly(let anomaly): write("* anomaly \(anomaly.sentence)")
         case .frameRefused(let reason): write("* frame-refused \(reason)")
         case .connectionClosed(let reason): write("* connection-closed \(reason)")
         case .retrying(let what): write("* retrying \(what)")

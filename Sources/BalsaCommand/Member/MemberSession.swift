@@ -13,7 +13,8 @@ struct MemberSession {
         await withDiscardingTaskGroup { group in
             for await line in input.lines {
                 guard let line else {
-                    reply(Array("? error not-applied the line is too long".utf8), to: line)
+                    let sentence = "the line is longer than \(input.bounds.bytesOfLine) bytes"
+                    reply(Array("? error not-applied \(sentence)".utf8), to: line)
                     continue
                 }
                 let words = line.split(separator: UInt8(ascii: " "))
@@ -69,8 +70,10 @@ struct MemberSession {
         case ("delete", 1):
             reply += Array("ok \(try await store.delete(try bytes(arguments[0])))".utf8)
         case ("add", 2):
-            guard let amount = Int64(String(try bytes(arguments[1]))) else {
-                throw StoreError(.notApplied, .invalid, "add takes a number")
+            let word = String(try bytes(arguments[1]))
+            guard let amount = Int64(word) else {
+                let bounds = "from \(Int64.min) to \(Int64.max)"
+                throw StoreError(.notApplied, .invalid, "add takes a number \(bounds), not '\(word)'")
             }
             reply += Array("ok \(try await store.add(amount, to: try bytes(arguments[0])))".utf8)
         case ("get", 1):

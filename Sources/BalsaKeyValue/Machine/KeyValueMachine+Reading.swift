@@ -32,7 +32,10 @@ extension KeyValueMachine {
         _ body: (UnsafeRawBufferPointer, UInt64) -> Result
     ) throws(KeyValueError) -> Result? {
         guard key.count <= ReplicatedOptions.largestKeyBytes else {
-            throw KeyValueError(.invalid, "the key is too long")
+            throw KeyValueError(
+                .invalid,
+                "a key of \(key.count) bytes; no options allow more than \(ReplicatedOptions.largestKeyBytes)"
+            )
         }
         let sequence: UInt64? = if let revision { try sequence(of: revision) } else { nil }
         return try KeyValueMachine.engineCall { () throws(EngineError) in
@@ -69,10 +72,15 @@ extension KeyValueMachine {
         at revision: UInt64? = nil,
         waiting: Waiting = .allowed
     ) throws(KeyValueError) -> ScanPage {
-        guard limit >= 1 else { throw KeyValueError(.invalid, "a page has at least one pair") }
+        guard limit >= 1 else { throw KeyValueError(.invalid, "the limit of a page must be at least 1, not \(limit)") }
         if let from, let to, to < from { throw KeyValueError(.invalid, "the range ends before it begins") }
         let longest = max(from?.count ?? 0, to?.count ?? 0)
-        guard longest <= ReplicatedOptions.largestKeyBytes else { throw KeyValueError(.invalid, "a bound is too long") }
+        guard longest <= ReplicatedOptions.largestKeyBytes else {
+            throw KeyValueError(
+                .invalid,
+                "a bound of \(longest) bytes; no options allow a key of more than \(ReplicatedOptions.largestKeyBytes)"
+            )
+        }
 
         let lower = (from ?? Bytes()).withUnsafeBytes { EngineKey.user($0) }
         let upper = to.map { to in to.withUnsafeBytes { EngineKey.user($0) } } ?? EngineKey.userEnd

@@ -47,7 +47,12 @@ extension StorageEngine {
             return try fileSystem.lock(directory + "/" + EngineFileName.lockName)
         } catch {
             guard error.operation != .lock || error.number != .wouldBlock else {
-                throw EngineError(.locked, "another engine has \(directory) open", cause: error)
+                let holder = fileSystem.holder(ofLock: error.path) ?? "another process, or another engine of this one,"
+                throw EngineError(
+                    .locked,
+                    "\(directory) is already open; \(holder) holds \(error.path): close it there",
+                    cause: error
+                )
             }
             throw EngineError(error)
         }

@@ -95,7 +95,10 @@ extension StorageEngine {
             throw EngineError(.invalid, "the seal at \(record.sequence) lies before the last batch, \(lastSequence)")
         }
         guard record.systemState.count <= SealRecord.maxSystemStateBytes else {
-            throw EngineError(.invalid, "a system state of \(record.systemState.count) bytes is too long")
+            throw EngineError(
+                .invalid,
+                "a system state of \(record.systemState.count) bytes is longer than \(SealRecord.maxSystemStateBytes)"
+            )
         }
         let previous = withShared { $0.seals.last?.record ?? $0.durableSeal }
         guard record.retentionMark <= record.sequence, record.retentionMark >= previous?.retentionMark ?? 0 else {

@@ -189,7 +189,11 @@ final class WriteAheadLog {
     func stage(_ batch: UnsafeRawBufferPointer, sequence: SequenceNumber) throws(EngineError) {
         try checkUse()
         guard batch.count <= WriteAheadLog.maxBodyBytes else {
-            throw EngineError(.invalid, "a batch of \(batch.count) bytes is too long for the write-ahead log")
+            throw EngineError(
+                .invalid,
+                "a batch of \(batch.count) bytes is longer than \(WriteAheadLog.maxBodyBytes), the most that the "
+                    + "write-ahead log takes"
+            )
         }
         precondition(
             sequence > current.stagedSequence && sequence <= largestSequenceNumber,

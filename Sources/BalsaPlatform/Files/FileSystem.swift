@@ -65,6 +65,9 @@ public protocol FileSystem: AnyObject, Sendable {
     /// - Throws: ``FileError`` with *would block* when somebody else holds it.
     func lock(_ path: String) throws(FileError) -> any FileLock
 
+    /// Which process holds the lock on a file, in words, for the sentence of a refusal; nil where that is not known.
+    func holder(ofLock path: String) -> String?
+
     /// How many bytes can still be written on the file system that holds `path`.
     func availableBytes(at path: String) throws(FileError) -> UInt64
 }
@@ -72,6 +75,9 @@ public protocol FileSystem: AnyObject, Sendable {
 extension FileSystem {
     /// This file system, not bound to anything.
     public func bound(to directory: String) throws(FileError) -> any FileSystem { self }
+
+    /// Not known.
+    public func holder(ofLock path: String) -> String? { nil }
 }
 
 /// An exclusive lock, held until it is released or the process ends.

@@ -49,6 +49,7 @@ final class LinuxFileLock: FileLock {
                 for taken in taken { Descriptor.close(taken.descriptor) }
                 throw error
             }
+            if let file = taken.last { LockHolder.current.write(to: file.descriptor) }
             held += taken.map(\.identity)
             return LinuxFileLock(taken.map(\.identity), taken.map(\.descriptor))
         }

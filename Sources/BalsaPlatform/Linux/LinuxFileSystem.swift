@@ -218,6 +218,12 @@ public final class LinuxFileSystem: FileSystem {
         try LinuxFileLock.take(try locateToChange(path, .lock), path)
     }
 
+    /// Which process holds the lock on a file, as that process has written it into the file. Processes of other
+    /// machines and containers have numbers of their own, so the name of the host belongs to the number.
+    public func holder(ofLock path: String) -> String? {
+        LockHolder(ofLock: path, in: self)?.description
+    }
+
     /// How many bytes can still be written on the file system that holds `path`, by a user without privileges.
     public func availableBytes(at path: String) throws(FileError) -> UInt64 {
         let location = try locate(path, .status)

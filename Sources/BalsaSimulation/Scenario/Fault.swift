@@ -20,9 +20,9 @@ public struct Fault: Equatable, Sendable {
         case powerLossOfLeader = "power-loss-of-leader"
         /// All machines lose power at once, while the leader of the moment writes its log; they start again one by one.
         case blackout
-        /// For a while, every member that takes office is cut off from the others a moment later: logs that differ in many
-        /// terms, as in figure 8 of the Raft paper, come from nothing else.
-        case coups
+        /// For a while, every member that becomes leader is cut off from the others a moment later: logs that differ in
+        /// many terms, as in figure 8 of the Raft paper, come from nothing else.
+        case leaderIsolation = "leader-isolation"
         /// A process stands still, its clock does not.
         case pause
         /// No message passes between the members of `set` and the others.
@@ -30,9 +30,9 @@ public struct Fault: Equatable, Sendable {
         /// No message passes from the member to the peer.
         case oneWay = "one-way"
         /// No message reaches the member.
-        case deaf
+        case dropsIncoming = "drops-incoming"
         /// No message leaves the member.
-        case mute
+        case dropsOutgoing = "drops-outgoing"
         /// Messages are lost, `rate` in a thousand.
         case loss
         /// Messages arrive twice, `rate` in a thousand.
@@ -69,6 +69,41 @@ public struct Fault: Equatable, Sendable {
         /// The digest of a member's state becomes another one, as if it had applied an entry differently.
         case alteredDigest = "altered-digest"
 
+        /// What goes wrong, for a reader of the output.
+        public var explanation: String {
+            switch self {
+            case .kill: "a member's process ends; all that it wrote stays"
+            case .powerLoss: "a member's machine loses power, and what was not synced"
+            case .killInCall: "a member's process ends within a file call"
+            case .powerLossInCall: "a member's machine loses power within a file call"
+            case .powerLossOfLeader: "the leader's machine loses power as it writes its log"
+            case .blackout: "all machines lose power at once"
+            case .leaderIsolation: "each new leader is cut off from the others soon"
+            case .pause: "a member's process stands still; its clock does not"
+            case .partition: "no message passes between two parts of the members"
+            case .oneWay: "no message passes from one member to another"
+            case .dropsIncoming: "no message reaches a member"
+            case .dropsOutgoing: "no message leaves a member"
+            case .loss: "messages are lost"
+            case .duplication: "messages arrive twice"
+            case .replay: "messages arrive once more, long after"
+            case .reordering: "messages are delayed and overtake each other"
+            case .slowDisk: "a member's disk is slower"
+            case .stalledSync: "no sync of a member's log ends"
+            case .failedSync: "a sync fails, and what it covered is lost"
+            case .failedWrite: "a write fails"
+            case .failedRead: "a read fails"
+            case .noSpace: "writes of a member find no space"
+            case .wipe: "a member's directory is emptied"
+            case .rollBack: "a member's directory is set back to an earlier copy"
+            case .clone: "a member runs twice, the second on an earlier copy"
+            case .vanished: "some of a member's files are removed or emptied"
+            case .swapped: "some of a member's files are exchanged with others"
+            case .restarts: "a member is started and ended many times"
+            case .alteredDigest: "the digest of a member's state changes"
+            }
+        }
+
         /// Whether it is drawn apart from the others, at most once in a run.
         var isRare: Bool {
             switch self {
@@ -80,7 +115,8 @@ public struct Fault: Equatable, Sendable {
         /// Whether it hits the one member that it names.
         var hitsOne: Bool {
             switch self {
-            case .powerLossOfLeader, .blackout, .coups, .partition, .loss, .duplication, .replay, .reordering: false
+            case .powerLossOfLeader, .blackout, .leaderIsolation, .partition, .loss, .duplication, .replay, .reordering:
+                false
             default: true
             }
         }

@@ -95,8 +95,8 @@ extension Scenario {
         let kinds = Fault.Kind.allCases.filter { !$0.isRare && random.chance(1, in: 2) }
         for kind in kinds {
             // A mean time between faults of a kind that brings one to about ten of them into a run of a minute.
-            // While coups last hardly anybody is answered, so that they are rarer.
-            let means: [UInt64] = kind == .coups ? [15, 30] : [5, 10, 20, 40]
+            // While leaders are isolated, few calls are answered, so this is rarer.
+            let means: [UInt64] = kind == .leaderIsolation ? [15, 30] : [5, 10, 20, 40]
             let mean = random.pick(means) * 1_000_000_000
             var at = 500_000_000 + random.below(mean)
             while at < duration.nanoseconds {
@@ -104,7 +104,7 @@ extension Scenario {
                 at += mean / 4 + random.below(mean * 3 / 2)
             }
         }
-        drawReignOfCoups(kinds, &random)
+        drawIsolatedLeaders(kinds, &random)
         drawLastBlow(&random)
         sortFaults()
     }
@@ -116,8 +116,8 @@ extension Scenario {
     }
 
     /// Sometimes no leader lasts for the whole run.
-    private mutating func drawReignOfCoups(_ kinds: [Fault.Kind], _ random: inout RandomSource) {
-        guard kinds.contains(.coups), random.chance(1, in: 3), duration > .seconds(3) else { return }
+    private mutating func drawIsolatedLeaders(_ kinds: [Fault.Kind], _ random: inout RandomSource) {
+        guard kinds.contains(.leaderIsolation), random.chance(1, in: 3), duration > .seconds(3) else { return }
         isolateLeaders(salt: random.next() >> 16, milliseconds: UInt64(random.pick([200, 400, 700])))
     }
 
@@ -148,8 +148,8 @@ extension Scenario {
     /// committed by such a leader is decided by its last message.
     mutating func isolateLeaders(salt: UInt64 = 0, milliseconds: UInt64 = 400) {
         maxAppendBytes = 100
-        faults.removeAll { $0.kind == .coups }
-        var fault = Fault(at: .seconds(1), kind: .coups)
+        faults.removeAll { $0.kind == .leaderIsolation }
+        var fault = Fault(at: .seconds(1), kind: .leaderIsolation)
         fault.salt = salt
         fault.lasts = duration
         fault.rate = milliseconds
@@ -160,7 +160,7 @@ extension Scenario {
     /// faults.
     mutating func dropIncoming(of member: MemberID) {
         core = memberIDs.filter { $0 != member }.reduce(0) { $0 | Scenario.bit($1) }
-        var fault = Fault(at: .seconds(2), kind: .deaf)
+        var fault = Fault(at: .seconds(2), kind: .dropsIncoming)
         fault.member = member
         fault.lasts = min(.seconds(60) + duration, .seconds(3600))
         faults = [fault]
@@ -273,7 +273,9 @@ extension Scenario {
     /// Often something is still wrong when the storm ends, and stays so: outside of the core it is not mended.
     private mutating func drawLastBlow(_ random: inout RandomSource) {
         guard random.chance(2, in: 3), duration > .seconds(3) else { return }
-        let kinds: [Fault.Kind] = [.deaf, .deaf, .oneWay, .mute, .partition, .pause, .powerLoss]
+        let kinds: [Fault.Kind] = [
+            .dropsIncoming, .dropsIncoming, .oneWay, .dropsOutgoing, .partition, .pause, .powerLoss,
+        ]
         let before = TimeSpan.milliseconds(UInt64(random.draw(50...2500)))
         let at = TimeSpan(nanoseconds: duration.nanoseconds - before.nanoseconds)
         var fault = draw(random.pick(kinds), at: at, &random)
@@ -306,13 +308,14 @@ extension Scenario {
         case .duplication, .replay, .reordering:
             fault.member = 0
             fault.rate = UInt64(random.pick([20, 100, 300, 1000]))
-        case .coups:
+        case .leaderIsolation:
             fault.member = 0
             fault.lasts = .milliseconds(UInt64(random.pick([4000, 8000, 12000])))
             fault.rate = UInt64(random.pick([400, 600, 900]))
         case .slowDisk:
             fault.rate = UInt64(random.pick([3, 10, 100]))
-        case .pause, .deaf, .mute, .stalledSync, .failedSync, .failedWrite, .failedRead, .noSpace, .wipe, .rollBack,
+        case .pause, .dropsIncoming, .dropsOutgoing, .stalledSync, .failedSync, .failedWrite, .failedRead, .noSpace,
+            .wipe, .rollBack,
             .clone, .vanished, .swapped, .restarts, .alteredDigest:
             break
         }

@@ -21,15 +21,15 @@ extension World {
             setTrap(fault)
         case .pause:
             pause(fault)
-        case .partition, .oneWay, .deaf, .mute:
+        case .partition, .oneWay, .dropsIncoming, .dropsOutgoing:
             counters[fault.kind] += 1
             block(fault, by: 1)
             queue.schedule(.faultEnds(index), at: now + fault.lasts)
         case .loss, .duplication, .replay, .reordering:
             network.begin(.init(fault: index, kind: fault.kind, rate: fault.rate, salt: fault.salt))
             queue.schedule(.faultEnds(index), at: now + fault.lasts)
-        case .coups:
-            coups.append(index)
+        case .leaderIsolation:
+            isolations.append(index)
             queue.schedule(.faultEnds(index), at: now + fault.lasts)
         case .slowDisk:
             counters[fault.kind] += 1
@@ -79,8 +79,8 @@ extension World {
         let fault = scenario.faults[index]
         trace.record("fault-ends", member: fault.member, at: now, fault.kind.rawValue)
         switch fault.kind {
-        case .partition, .oneWay, .deaf, .mute: block(fault, by: -1)
-        case .coups: coups.removeAll { $0 == index }
+        case .partition, .oneWay, .dropsIncoming, .dropsOutgoing: block(fault, by: -1)
+        case .leaderIsolation: isolations.removeAll { $0 == index }
         case .slowDisk: member(fault.member).slowness.removeAll { $0.fault == index }
         default: network.end(fault: index)
         }
@@ -98,13 +98,13 @@ extension World {
         }
     }
 
-    /// A member has taken office. While coups last it is cut off soon, for `rate` milliseconds: sometimes before anybody has
-    /// heard of it, sometimes after the first of its entries was acknowledged.
+    /// A member has become leader. While leaders are isolated it is cut off soon, for `rate` milliseconds: sometimes
+    /// before any member has received a message of it, sometimes after the first of its entries was acknowledged.
     func tookOffice(_ id: MemberID) {
-        guard let index = coups.first, !isCalm else { return }
+        guard let index = isolations.first, !isCalm else { return }
         let fault = scenario.faults[index]
-        counters[.coups] += 1
-        let luck = RandomSource.mix(fault.salt ^ RandomSource.mix(UInt64(counters[.coups])))
+        counters[.leaderIsolation] += 1
+        let luck = RandomSource.mix(fault.salt ^ RandomSource.mix(UInt64(counters[.leaderIsolation])))
         let trip = scenario.networkDelay + scenario.networkJitter + scenario.syncTime
         let wait = TimeSpan(nanoseconds: luck.multipliedFullWidth(by: 3 * trip.nanoseconds).high)
         queue.schedule(.cutOff(id, by: 1), at: now + wait)
@@ -155,7 +155,7 @@ extension World {
                     switch fault.kind {
                     case .partition: (fault.set & Scenario.bit(from) == 0) != (fault.set & Scenario.bit(to) == 0)
                     case .oneWay: from == fault.member && to == fault.peer
-                    case .deaf: to == fault.member
+                    case .dropsIncoming: to == fault.member
                     default: from == fault.member
                     }
                 if isHit { network.block(from, to, by: change) }

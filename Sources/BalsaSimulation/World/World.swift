@@ -80,8 +80,8 @@ final class World {
     var violation: Violation?
     /// The first violation of each invariant that is not enforced, in the order of time.
     var unenforced: [Violation] = []
-    /// The coups in force, oldest first.
-    var coups: [Int] = []
+    /// The faults that isolate leaders and are in force, oldest first.
+    var isolations: [Int] = []
     /// Whether the faults have stopped.
     var isCalm = false
     /// Whether they stopped before every member belonged to the cluster.

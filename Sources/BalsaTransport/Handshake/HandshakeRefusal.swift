@@ -58,9 +58,9 @@ public struct HandshakeRefusal: Error, Equatable, Sendable, CustomStringConverti
         public var description: String {
             switch self {
             case .protocolRange:
-                "the two speak no common version of the protocol: update the older one"
+                "the two speak no common version of the protocol: upgrade the older one"
             case .ownAddress:
-                "the address is the member's own, or somebody's who only repeats what is said: correct it"
+                "the address is the member's own, or one that only repeats what is sent to it: correct it"
             case .identity(let refusal): refusal.description
             }
         }

@@ -163,7 +163,8 @@ public struct IdentityRefusal: Error, Equatable, Sendable, CustomStringConvertib
                 + "after the copy was made; if both have failed, the others go on without the member, which cannot be "
                 + "replaced yet"
         case .malformed:
-            "what member \(member) said to introduce itself is none of a member: check that it is of a release that fits"
+            "what member \(member) said to introduce itself is not what a member says: check that it is of a release "
+                + "that fits"
         case .unavailable:
             "member \(refuser) has failed or has no space on its disk: see what it says, and open it again if it has failed"
         case .unproven where !isPassing:

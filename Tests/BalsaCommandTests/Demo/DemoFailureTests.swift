@@ -107,6 +107,12 @@ final class DemoFailureTests: XCTestCase {
             }
             XCTAssertEqual(try String(contentsOfFile: folder + "/ports", encoding: .utf8), text)
         }
+        // What the sentence advises: another directory, or removing the list.
+        let files = LinuxFileSystem()
+        try files.createDirectory(folder + "/other")
+        XCTAssertEqual(try KeptPorts.take(3, in: folder + "/other", files).ports.count, 3)
+        try files.remove(folder + "/ports")
+        XCTAssertEqual(try KeptPorts.take(3, in: folder, files).ports.count, 3)
     }
 
     func testPorts_ofADirectoryThatAnotherDemoUses_areRefusedUntilItEnds() throws {
@@ -114,9 +120,14 @@ final class DemoFailureTests: XCTestCase {
         var first: KeptPorts? = try KeptPorts.take(3, in: folder, files)
         let ports = first?.ports
         XCTAssertThrowsError(try KeptPorts.take(3, in: folder, files)) {
-            let sentence = "another demo uses \(folder): wait until it ends, or name another directory"
+            let sentence =
+                "another demo uses \(folder); this process, \(getpid()), holds \(folder)/LOCK: wait until it ends, or "
+                + "name another directory"
             XCTAssertEqual($0 as? KeptPorts.Failure, KeptPorts.Failure(description: sentence))
         }
+        // What the sentence advises: another directory, and then the same one.
+        try files.createDirectory(folder + "/other")
+        XCTAssertEqual(try KeptPorts.take(3, in: folder + "/other", files).ports.count, 3)
         first = nil
         XCTAssertEqual(try KeptPorts.take(3, in: folder, files).ports, ports)
     }

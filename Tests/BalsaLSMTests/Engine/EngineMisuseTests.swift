@@ -31,7 +31,12 @@ final class EngineMisuseTests: XCTestCase {
         try fixture.flush(mark: fixture.sequence)
         try fixture.work()
         let key: Bytes = "a"
-        assertFails(.invalid, naming: "at 1 has been closed") { try fixture.engine.get("a", in: snapshot) }
+        assertFails(.invalid, naming: "at 1 has been closed: take another one") {
+            try fixture.engine.get("a", in: snapshot)
+        }
+        // What the message advises.
+        let another = fixture.engine.snapshot()
+        XCTAssertEqual(try fixture.engine.get("a", in: another)?.value, try fixture.engine.get("a")?.value)
         assertFails(.invalid, naming: "at 1 has been closed") {
             try key.withUnsafeBytes { try fixture.engine.get($0, in: snapshot) { value, _ in value.count } }
         }
@@ -126,7 +131,13 @@ final class EngineMisuseTests: XCTestCase {
         XCTAssertEqual(other.commitState(of: early), .durable)
         other.close()
         let again = try StorageEngine.open("other", fileSystem: disk.mount(), options: logged, seed: 4)
-        assertFails(.invalid, naming: "from before it was opened again") { try again.waitForCommit(of: late) }
+        assertFails(
+            .invalid,
+            naming: "the ticket is not from this engine, or from before it was opened again: read the batch's keys "
+                + "instead"
+        ) { try again.waitForCommit(of: late) }
+        // What the message advises.
+        XCTAssertEqual(try again.get("b")?.value, "1")
     }
 
     // MARK: Options and files

@@ -69,7 +69,16 @@ final class EngineRecoveryTests: XCTestCase {
     func testAnEngineIsOpenOnce() throws {
         let disk = SimulatedDisk()
         let engine = try StorageEngine.open("engine", fileSystem: disk.mount(), options: .tiny, seed: 1)
-        XCTAssertEqual(code { _ = try StorageEngine.open("engine", fileSystem: disk.mount(), seed: 1) }, .locked)
+        XCTAssertThrowsError(try StorageEngine.open("engine", fileSystem: disk.mount(), seed: 1)) {
+            XCTAssertEqual(($0 as? EngineError)?.code, .locked)
+            XCTAssertEqual(
+                "\($0)",
+                "locked: engine is already open; another process, or another engine of this one, holds engine/LOCK: "
+                    + "close "
+                    + "it there"
+            )
+        }
+        // What the message advises.
         engine.close()
         XCTAssertNoThrow(try StorageEngine.open("engine", fileSystem: disk.mount(), options: .tiny, seed: 1))
     }

@@ -95,7 +95,7 @@ final class ForgetfulDirectoryTests: XCTestCase {
     }
 
     func testAFirstBootThatTheStormHasHeldUpIsEndedInTheCalm() throws {
-        let report = try run("fault 0 deaf member=3 lasts=60000000000")
+        let report = try run("fault 0 drops-incoming member=3 lasts=60000000000")
         XCTAssertNil(report.violation)
         XCTAssertEqual(report.counters.firstBoots, 3)
         XCTAssertGreaterThan(report.counters.acknowledged, 0)

@@ -137,7 +137,7 @@ final class FirstBootTests: XCTestCase {
         XCTAssertEqual(room.clusters.count, 1)
         XCTAssertEqual(room.established, [])
         XCTAssertTrue(room[2].problems.contains(.otherProposer(1)))
-        // When all are empty nothing is left that could be lost.
+        // What the sentence advises: when all are empty nothing is left that could be lost.
         for member in [MemberID(2), 3] {
             room.wipe(member)
             room.start(member)
@@ -167,7 +167,14 @@ final class FirstBootTests: XCTestCase {
         var room = room()
         room.step(1, .received(.hello(incarnation: UniqueID(high: 9, low: 9)), from: 4))
         XCTAssertEqual(room[1].problems, [.unknownPeer(4)])
+        XCTAssertEqual(
+            room[1].problems.first?.description,
+            "member 4 takes part in the first boot and is not listed: start all members with the same list"
+        )
         XCTAssertNil(room[1].writing)
+        // What the sentence advises: without member 4 in any list, it says nothing to these.
+        room.settle()
+        XCTAssertEqual(room.established, [1, 2, 3])
     }
 
     func testHello_ofTheIncarnationOfAnotherMember_isReportedAndNothingIsProposed() {
@@ -180,8 +187,8 @@ final class FirstBootTests: XCTestCase {
         XCTAssertNil(room[1].writing)
         XCTAssertEqual(
             room[1].problems.first?.description,
-            "the directories of the members [2, 3] are copies of one: stop all of these members but one, empty their "
-                + "directories, and start them again"
+            "the directories of the members [2, 3] are copies of one: stop all of these members but one, empty the "
+                + "directories of those that are stopped, and start them again"
         )
         room.step(1, .received(.hello(incarnation: FirstBootRoom.incarnation(1)), from: 3))
         XCTAssertEqual(room[1].problems.last, .sameIncarnation([1, 3]), "that of the lowest itself")
@@ -224,6 +231,40 @@ final class FirstBootTests: XCTestCase {
         room.settle()
         XCTAssertEqual(room.established, [], "member 3 has noted the proposal of the other one")
         XCTAssertTrue(room[3].problems.contains(.otherProposer(1)))
+        XCTAssertEqual(
+            room[3].problems.last?.description,
+            "two directories make proposals as member 1: if it was started twice, stop the second one; if that does "
+                + "not "
+                + "help, or its directory was emptied, and no member has joined a cluster, empty the directories of "
+                + "all "
+                + "members"
+        )
+        // What the sentence advises. The second one is gone already, which does not help here.
+        for member in [MemberID(1), 2, 3] {
+            room.wipe(member)
+            room.start(member)
+        }
+        room.settle()
+        XCTAssertEqual(room.established, [1, 2, 3])
+        XCTAssertEqual(room.clusters.count, 1)
+    }
+
+    /// What the sentence of two directories advises, where the first one has been noted by all.
+    func testASecondMachineStartedAsTheLowest_isStoppedAndTheFirstGoesOn() throws {
+        var room = room()
+        room.settleOnce(dropping: { if case .established = $0.message { true } else { false } })
+        var rows = [MemberID(1), 2, 3].map {
+            MemberTable.Row(member: $0, incarnation: FirstBootRoom.incarnation($0), address: "a")
+        }
+        rows[0].incarnation = UniqueID(high: 77, low: 77)
+        let other = ClusterIdentity(id: UniqueID(high: 1, low: 1), table: try MemberTable(rows))
+        for member in [MemberID(2), 3] { room.step(member, .received(.proposal(other), from: 1)) }
+        XCTAssertEqual(room[2].problems, [.otherProposer(1)])
+        XCTAssertEqual(room[3].problems, [.otherProposer(1)])
+        room.settle()
+        XCTAssertEqual(room.established, [1, 2, 3])
+        XCTAssertEqual(room.clusters.count, 1)
+        XCTAssertFalse(room.clusters.contains(other))
     }
 
     func testAClusterWithoutThisMemberIsRefused() throws {

@@ -62,7 +62,7 @@ final class StoreDirectoryTests: StoreTestCase {
                 "maxReplyBytes must be at least 26624, the replies of one session, not 0",
                 { $0.replicated.maxReplyBytes = 0 }
             ),
-            ("the option levels is outside of its limits", { $0.keyValue.engine.levels = 0 }),
+            ("levels must be 2 to 16, not 0", { $0.keyValue.engine.levels = 0 }),
             ("a chunk has at least 1 byte", { $0.replica.chunkBytes = 0 }),
             (
                 "the heartbeat interval must be positive and at most an hour",
@@ -70,7 +70,7 @@ final class StoreDirectoryTests: StoreTestCase {
             ),
             ("the pause of a first boot must be positive", { $0.replica.firstBootSaysAgainAfter = .zero }),
             (
-                "invalid options: sectorBytes must be a power of two from 64 to 65,536",
+                "sectorBytes must be a power of two from 64 to 65,536",
                 { $0.replica.log.sectorBytes = 3 }
             ),
         ]

@@ -40,7 +40,7 @@ final class StoreOpeningErrorTests: StoreTestCase {
             )
         }
         XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: directory), [], "nothing has been made")
-        // What the message advises.
+        // What the message advises: to pass it, or to listen on the loopback.
         let store = try await ReplicatedStore.open(
             at: directory,
             member: 1,
@@ -48,11 +48,17 @@ final class StoreOpeningErrorTests: StoreTestCase {
             security: .insecureNetwork
         )
         await store.close()
+        let local = try await ReplicatedStore.open(
+            at: directory,
+            member: 1,
+            peers: [1: "0.0.0.0:0"],
+            listen: "127.0.0.1:0"
+        )
+        await local.close()
     }
 
     func testOpening_portOnWhichSomebodyListens_isInUseAndNamesTheAddress() async throws {
         let (socket, port) = try LoopbackListener.bound()
-        defer { close(socket) }
         XCTAssertEqual(listen(socket, 1), 0)
         let taken = "127.0.0.1:\(port)"
         for (address, listen) in [(taken, nil), ("127.0.0.1:1", taken)] {
@@ -60,9 +66,17 @@ final class StoreOpeningErrorTests: StoreTestCase {
             XCTAssertEqual(error?.reason, .inUse)
             XCTAssertEqual(
                 error?.message,
-                "listen on `\(taken)`: Address already in use (errno 98): stop the process that listens there, or listen on "
+                "listen on `\(taken)`: Address already in use (errno 98): stop the process that listens there, or "
+                    + "listen on "
                     + "another port"
             )
+        }
+        // What the message advises: another port, and then the same one.
+        for address in [try newPeers(1)[1] ?? "", taken] {
+            if address == taken { close(socket) }
+            let store = try await ReplicatedStore.open(at: "\(directory)/1", member: 1, peers: [1: address])
+            try await store.put("k", "v")
+            await store.close()
         }
     }
 
@@ -79,8 +93,8 @@ final class StoreOpeningErrorTests: StoreTestCase {
         XCTAssertEqual(error?.reason, .inUse)
         XCTAssertEqual(
             error?.message,
-            "\(directory) is already open, by another process or by another store of this one, which holds "
-                + "\(directory)/LOCK: close it there; if the directory of member 1 is another one, name that one"
+            "\(directory) is already open; this process, \(getpid()), holds \(directory)/LOCK: close it there; if the "
+                + "directory of member 1 is another one, name that one"
         )
         await first.close()
         // What the message advises.

@@ -66,6 +66,8 @@ final class NetworkAddressTests: XCTestCase {
                 }
             }
         }
+        // What the first one advises.
+        for text in ["host:1", "[::1]:1"] { XCTAssertNoThrow(try NetworkAddress(text), text) }
         XCTAssertNoThrow(try NetworkAddress(String(tooLong.dropFirst())))
     }
 

@@ -29,6 +29,11 @@ final class HandshakeTermsTests: XCTestCase {
         terms.protocols = 3...5
         XCTAssertEqual(refusal { $0.protocols = 1...2 }, .protocolRange)
         XCTAssertEqual(refusal { $0.protocols = 6...9 }, .protocolRange)
+        XCTAssertEqual(
+            refusal { $0.protocols = 1...2 }?.description,
+            "the two speak no common version of the protocol: upgrade the older one"
+        )
+        // What the sentence advises: the older one speaks a version of the other one then.
         XCTAssertNil(refusal { $0.protocols = 1...3 })
         XCTAssertNil(refusal { $0.protocols = 5...9 })
     }
@@ -112,7 +117,16 @@ final class HandshakeTermsTests: XCTestCase {
             }
         )
         XCTAssertTrue(refusal.description.hasPrefix("the peer refused this member: member 2"), "\(refusal)")
-        XCTAssertTrue(refusal.description.contains("4000"), "\(refusal)")
+        // What the sentence advises is to read what the other one says of the same number.
+        XCTAssertTrue(
+            refusal.description.hasSuffix(
+                "member 2 does not listen to member 1 for a reason that this release does not know (4000): see what "
+                    + "member 2 "
+                    + "says"
+            ),
+            "\(refusal)"
+        )
+        XCTAssertEqual(refusal.ofThisMember?.reason.rawValue, 4_000)
         XCTAssertEqual(refusal.ofThisMember?.stopsMember, false)
     }
 }

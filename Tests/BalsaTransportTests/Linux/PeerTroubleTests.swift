@@ -88,6 +88,38 @@ final class PeerTroubleTests: XCTestCase {
         }
     }
 
+    /// What the troubles of a wrong address and of an older release advise: then the connection is made.
+    func testTrouble_ownAddressOrNewerHandshake_isOverOnceTheAdviceIsTaken() throws {
+        let one = try TestMember(1)
+        one.transport.setPeers([.init(2, at: one.address)])
+        eventually("it is told: \(trouble(of: one) ?? "")") {
+            trouble(of: one)?.hasSuffix(
+                "the address is the member's own, or one that only repeats what is sent to it: correct it"
+            ) ?? false
+        }
+        let (listener, address) = try socket(listening: true)
+        one.transport.setPeers([.init(2, at: address)])
+        eventually("the newer handshake is told") {
+            if case .connection(let descriptor) = Socket.accept(listener) {
+                var room = [UInt8](repeating: 0, count: 4_096)
+                eventually("it has said hello") {
+                    room.withUnsafeMutableBytes { Socket.receive(descriptor, into: $0) != .wouldBlock }
+                }
+                _ = Socket.sendAll(descriptor, Bytes(Handshake.magicBytes + [2, 0]))
+                Socket.close(descriptor)
+            }
+            return trouble(of: one) == "it speaks a newer handshake: upgrade this member"
+        }
+        // Two of one release speak one handshake.
+        Socket.close(listener)
+        let two = try TestMember(2)
+        one.connect(to: two)
+        eventually("it is connected") { connections(of: one).first?.control == .connected }
+        XCTAssertNil(trouble(of: one))
+        one.stop()
+        two.stop()
+    }
+
     /// Member 1 with member 2 at a port at which nobody listens yet.
     private func refusedConnect(
         _ change: (inout TCPOptions) -> Void = { _ in }
