@@ -165,15 +165,22 @@ final class HostTests: ProcessTestCase {
             )
             let file = "\(folder)/file is a file and not a directory; name another directory"
             let link =
-                "\(folder)/link is a symbolic link that leads nowhere; create the directory that it names, or remove the link"
+                "\(folder)/link is a symbolic link that leads nowhere; create the directory that it names, or remove "
+                + "the link"
             let sentences = [("/file", file), ("/link", link), ("/file/D", file), ("/link/D", link)]
             XCTAssertEqual(
                 lines,
                 sentences.map { "error: failed (not applied): \(folder)\($0.0) cannot be opened: \($0.1)" }
             )
+            // What the sentences advise: another directory; the one that the link names; no link.
+            let other = try await HostProcess.run([.open(folder + "/other"), .put(10), .check], in: folder)
+            XCTAssertEqual(other, ["opened", "put: 10", "losses: []"])
             try FileManager.default.createDirectory(atPath: folder + "/nowhere", withIntermediateDirectories: false)
             let after = try await HostProcess.run([.open(folder + "/link"), .put(10), .check], in: folder)
             XCTAssertEqual(after, ["opened", "put: 10", "losses: []"])
+            try FileManager.default.removeItem(atPath: folder + "/link")
+            let removed = try await HostProcess.run([.open(folder + "/link"), .put(10), .check], in: folder)
+            XCTAssertEqual(removed, ["opened", "put: 10", "losses: []"])
         }
     }
 
@@ -190,7 +197,8 @@ final class HostTests: ProcessTestCase {
             let mountPoint = folder + "/D"
             try FileManager.default.createDirectory(atPath: mountPoint, withIntermediateDirectories: false)
             let advice =
-                "and `mustExist` is set: mount the disk that holds the store, or open without `mustExist` to create a new one"
+                "and `mustExist` is set: mount the disk that holds the store, or open without `mustExist` to create a "
+                + "new one"
             let refused = try await HostProcess.run(
                 [.openExisting(mountPoint), .openExisting(mountPoint + "/E")],
                 in: folder
@@ -287,6 +295,7 @@ final class HostTests: ProcessTestCase {
         }
     }
 
+    /// And then does what the sentence advises.
     func testDirectory_renamedWhileRunning_failsTheStore() async throws {
         try await checkExchange([.rename("D", "E")], restore: [.rename("E", "D")])
     }

@@ -118,6 +118,39 @@ final class ExchangedFilesTests: XCTestCase {
         case violation(String)
     }
 
+    /// What the refusals have advised, behind their last colon.
+    private var advised: Set<String> = []
+
+    /// Does what a refusal advises: the files are put back as they were when the member stopped.
+    ///
+    /// - Returns: what is wrong then; nil where the member has all that it acknowledged.
+    private func fault(afterPuttingBack paths: [String], on disk: SimulatedDisk, _ sample: Sample) throws -> String? {
+        let latest = SimulatedDisk(sample.latest)
+        for path in paths {
+            try remove(disk, path)
+            let parent = path.split(separator: "/").dropLast().joined(separator: "/")
+            try disk.mount().createDirectories(parent)
+            for (path, bytes) in try tree(latest, path) where try !disk.mount().exists(path) {
+                guard let bytes else {
+                    try disk.mount().createDirectory(path)
+                    continue
+                }
+                let file = try disk.mount().open(path, .create)
+                try file.write(Bytes(bytes), at: 0)
+                file.close()
+            }
+        }
+        disk.processCrash()
+        let member: LoneMember
+        do throws(ReplicaError) { member = try LoneMember(disk.mount(), seed: 8) } catch {
+            return "refused though all was put back: \(error)"
+        }
+        for (key, value) in sample.values where try member.value(of: key) != value {
+            return "\(key) is lost though all was put back"
+        }
+        return nil
+    }
+
     /// What becomes of a member to whose files this was done.
     private func outcome(
         _ changes: [(path: String, change: Change)],
@@ -143,7 +176,8 @@ final class ExchangedFilesTests: XCTestCase {
             guard isOther || named.contains(where: { error.message.contains($0) }) else {
                 return .violation("the sentence names no file that was changed: \(error)")
             }
-            return .refused
+            advised.insert(String(error.message.components(separatedBy: ": ").last ?? ""))
+            return try fault(afterPuttingBack: changed, on: disk, sample).map { .violation($0) } ?? .refused
         }
         var peers = PeerIdentity(
             member: 2,
@@ -195,6 +229,14 @@ final class ExchangedFilesTests: XCTestCase {
         XCTAssertEqual(outcomes.values.reduce(0, +), 625)
         XCTAssertGreaterThan(outcomes[.intact] ?? 0, 1)
         XCTAssertGreaterThan(outcomes[.refused] ?? 0, 500)
+        // What the sentences advise was done each time.
+        for advice in [
+            "put m/BOOT back as it was when the member stopped, never a copy made while it ran, or leave the member "
+                + "stopped",
+            "put m/log back as it was when the member stopped, never a copy made while it ran, or leave the member "
+                + "stopped",
+            "put back what belongs together",
+        ] { XCTAssertTrue(advised.contains(advice), "\(advice): \(advised)") }
         // Nothing is left, everything is of another member, everything but IDENTITY is an earlier copy.
         XCTAssertEqual(outcomes[.refusedByPeers] ?? 0, 4, "\(outcomes)")
     }
@@ -225,6 +267,13 @@ final class ExchangedFilesTests: XCTestCase {
         XCTAssertEqual(outcomes.values.reduce(0, +), all.count)
         XCTAssertGreaterThan(outcomes[.refused] ?? 0, all.count / 2, "\(outcomes)")
         XCTAssertNil(outcomes[.refusedByPeers])
+        // What the sentences advise was done each time.
+        for advice in [
+            "put m/groups/1/VOTE back as it was when the member stopped, never a copy made while it ran, or leave the "
+                + "member stopped",
+            "put back what belongs together", "put it back as a whole",
+            "put it back as it was when the member stopped, or leave the member stopped",
+        ] { XCTAssertTrue(advised.contains(advice), "\(advice): \(advised)") }
     }
 
     /// The enumeration is no test unless it finds this.
@@ -262,6 +311,10 @@ final class ExchangedFilesTests: XCTestCase {
             }
             disk.processCrash()
             XCTAssertEqual(disk.contentDigest, digest, path)
+            // What the message advises.
+            disk.replace(path, from: copies[0])
+            disk.processCrash()
+            XCTAssertNoThrow(try LoneMember(disk.mount(), seed: 8), path)
         }
     }
 

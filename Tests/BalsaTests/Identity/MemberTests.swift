@@ -188,13 +188,18 @@ final class MemberTests: XCTestCase {
         }
         identity.state = .established(ClusterIdentity(id: UniqueID(high: 5, low: 6), table: try MemberTable(rows)))
         try store.write(identity)
+        disk.processCrash()
+        let before = ["m/IDENTITY", "m/BOOT"].map { disk.contents(of: $0) }
+        // What the message advises is another release: it finds every byte.
+        defer { XCTAssertEqual(["m/IDENTITY", "m/BOOT"].map { disk.contents(of: $0) }, before) }
         var effects: [ReplicaEffect] = []
         XCTAssertThrowsError(try open(disk, setup(1, of: 7, seed: 2), &effects)) {
             let error = $0 as? ReplicaError
             XCTAssertEqual(error?.code, .upgradeRequired)
             XCTAssertEqual(
                 error?.message,
-                "m/IDENTITY: the cluster has 8 members, and this release serves at most 7: start the member with the release "
+                "m/IDENTITY: the cluster has 8 members, and this release serves at most 7: start the member with the "
+                    + "release "
                     + "that the others run"
             )
         }

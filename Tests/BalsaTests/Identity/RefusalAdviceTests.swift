@@ -85,7 +85,7 @@ final class RefusalAdviceTests: XCTestCase {
         }
     }
 
-    func testTheAdvice_ofARefusedOldDirectory_saysThatTheLatestIsRefusedOnceAnyPeerHasListenedToTheOld() throws {
+    func testTheAdvice_ofARefusedOldDirectory_saysWhenTheLatestIsRefusedToo() throws {
         for oldIsHeard in [false, true] {
             let disks = try formed()
             var member = try open(1, disks[0])
@@ -116,6 +116,7 @@ final class RefusalAdviceTests: XCTestCase {
             ] { XCTAssertTrue(sentence.contains(part), sentence) }
             disconnect(old, from: second, third)
 
+            // What the sentence advises: the latest directory. It is right about both cases.
             let latest = try open(1, disks[0])
             XCTAssertNil(connect(latest, to: second))
             XCTAssertEqual(connect(latest, to: third), oldIsHeard ? .rolledBack : nil)
@@ -145,7 +146,102 @@ final class RefusalAdviceTests: XCTestCase {
             let sentence = try XCTUnwrap(failed.failure?.message)
             XCTAssertTrue(sentence.contains("if both have failed, the others go on without the member"), sentence)
         }
+        // As the sentence advises.
         XCTAssertNil(connect(second, to: third))
+    }
+
+    /// Item 8 of a trial: the directory of a running member is copied, and the copy is started. Then it is the original
+    /// that fails, and that must stay stopped.
+    func testTheAdvice_ofACopyOfARunningMember_isRightForTheOneThatHasFailed() throws {
+        let disks = try formed()
+        let original = try open(1, disks[0])
+        let second = try open(2, disks[1])
+        let third = try open(3, disks[2])
+        XCTAssertNil(connect(original, to: second))
+        XCTAssertNil(connect(original, to: third))
+        let copied = SimulatedDisk(disks[0].snapshot())
+        copied.processCrash()
+        let copy = try open(1, copied)
+        XCTAssertNil(connect(copy, to: second))
+        XCTAssertEqual(connect(original, to: second), .cloned)
+        XCTAssertEqual(
+            original.failure?.message,
+            "member 1 is up twice, on copies of one directory: stop the one that has failed with this message, and "
+                + "never start "
+                + "it again; the other one goes on as member 1, and has lost what the first promised after the copy "
+                + "was made; "
+                + "if both have failed, the others go on without the member, which cannot be replaced yet"
+        )
+        XCTAssertNil(copy.failure)
+        // What the sentence advises.
+        disconnect(original, from: second, third)
+        XCTAssertNil(connect(copy, to: third))
+        // And after it is started again.
+        disconnect(copy, from: second, third)
+        copied.processCrash()
+        let again = try open(1, copied)
+        for peer in [second, third] { XCTAssertNil(connect(again, to: peer)) }
+        // The original is refused whenever it is started.
+        disks[0].processCrash()
+        let back = try open(1, disks[0])
+        XCTAssertEqual(connect(back, to: second), .cloned)
+        XCTAssertNotNil(back.failure)
+        XCTAssertNil(again.failure)
+    }
+
+    func testTheAdvice_ofAMemberThatIsUnavailable_isToFreeSpaceOrToOpenItAgain() throws {
+        for number in [FileError.Number.noSpace, .inputOutput] {
+            let disks = try formed()
+            let hook = FailingNote(.write, number)
+            let member = try open(1, disks[0], hook)
+            let peer = try open(2, disks[1])
+            hook.isOn = true
+            var effects: [ReplicaEffect] = []
+            guard case .refuse(let refusal) = member.connect(peer.introduction(to: 1), into: &effects) else {
+                return XCTFail("\(number): it has listened")
+            }
+            XCTAssertEqual(
+                refusal.description,
+                "member 1 has failed or has no space on its disk: see what it says, and open it again if it has failed"
+            )
+            // What the sentence advises: it says what is wrong.
+            let says = effects.compactMap { effect -> String? in
+                switch effect {
+                case .retrying(let text): text
+                case .failed(let error): "\(error)"
+                default: nil
+                }
+            }
+            XCTAssertEqual(says.count, 1)
+            XCTAssertTrue(says.first?.contains("m/BOOT.new: \(number)") ?? false, "\(says)")
+            XCTAssertEqual(member.failure != nil, number == .inputOutput)
+            hook.isOn = false
+            guard member.failure != nil else {
+                XCTAssertNil(connect(peer, to: member), "there is space again")
+                continue
+            }
+            XCTAssertEqual(connect(peer, to: member), .unavailable)
+            disks[0].processCrash()
+            XCTAssertNil(connect(peer, to: try open(1, disks[0])))
+        }
+    }
+
+    func testTheAdvice_ofAMalformedIntroduction_isAReleaseThatFits() throws {
+        let disks = try formed()
+        let member = try open(1, disks[0])
+        let peer = try open(2, disks[1])
+        var other = peer.introduction(to: 1)
+        other.nonces = []
+        var effects: [ReplicaEffect] = []
+        guard case .refuse(let refusal) = member.connect(other, into: &effects) else {
+            return XCTFail("it has listened")
+        }
+        XCTAssertEqual(
+            refusal.description,
+            "what member 2 said to introduce itself is not what a member says: check that it is of a release that fits"
+        )
+        // What the sentence advises: this release.
+        XCTAssertNil(connect(peer, to: member))
     }
 
     /// What a peer remembers is needed when the record of openings is full. If there was no space to note it, the next
@@ -205,7 +301,15 @@ final class RefusalAdviceTests: XCTestCase {
         XCTAssertEqual(again.introduction(to: 2).proof?.boot, 1)
         let repeated = ask(2, meant: 2)
         XCTAssertFalse(repeated.isPassing, "it was shown")
-        XCTAssertTrue(repeated.description.contains("correct the address"), repeated.description)
+        XCTAssertTrue(
+            repeated.description.hasSuffix(
+                "correct the address that member 1 has for member 2; if it is right, check that both are of releases "
+                    + "that fit"
+            ),
+            repeated.description
+        )
+        // What the sentence advises: the right address, and both of this release.
+        XCTAssertNil(connect(again, to: try open(2, disks[1])))
         let other = IdentityRefusal(
             .unproven,
             of: again.introduction(to: 3),

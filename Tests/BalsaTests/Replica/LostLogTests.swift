@@ -65,6 +65,7 @@ final class LostLogTests: ReplicaTestCase {
         _ = group.write(leader, "k", "3")
         group.advance(by: .milliseconds(100))
         XCTAssertNotNil(group.host(loser).replica?.failure)
+        // What the message advises.
         group.crash(loser, powerLoss: nil)
         group.host(loser).disk = latest
         try group.open(loser)

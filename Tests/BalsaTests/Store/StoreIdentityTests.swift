@@ -62,6 +62,7 @@ final class StoreIdentityTests: XCTestCase {
         try FileManager.default.moveItem(atPath: room.directory(3), toPath: room.directory(3, "-away"))
         let wiped = try await room.open(3)
         try await expectFailure(of: wiped, saying: ["put its own directory back"])
+        // What the sentence advises.
         await room.close(3)
         try room.remove(room.directory(3))
         try FileManager.default.moveItem(atPath: room.directory(3, "-away"), toPath: room.directory(3))
@@ -138,7 +139,7 @@ final class StoreIdentityTests: XCTestCase {
         XCTAssertEqual(write?.outcome, .notApplied)
         try await checkThatTheOthersGoOn()
         await room.close(3)
-        // Neither directory has suffered.
+        // What the sentence advises: each on the directory of its own cluster. Neither has suffered.
         try await room.open(3)
         try await other.open(3)
         try await checkThatTheOthersGoOn([1, 2, 3])
@@ -158,6 +159,7 @@ final class StoreIdentityTests: XCTestCase {
         // Member 3 may lead, with member 1, and then member 2 hears from nobody. Member 1 is with the majority in any case.
         try await checkThatTheOthersGoOn([1])
         XCTAssertNil(store.state.failure)
+        // What the sentence advises.
         await room.close(3)
         room.peers[2] = address
         try await room.open(3)
@@ -174,8 +176,9 @@ final class StoreIdentityTests: XCTestCase {
             saying: ["member 3 was started twice, on two directories", "the other one goes on"]
         )
         XCTAssertEqual(events.joined, [])
-        try await checkThatTheOthersGoOn([1, 2, 3])
+        // What the sentence advises.
         await second.close()
+        try await checkThatTheOthersGoOn([1, 2, 3])
     }
 
     func testAMemberThatTheClusterDoesNotHaveIsRefused() async throws {
@@ -186,6 +189,13 @@ final class StoreIdentityTests: XCTestCase {
         XCTAssertEqual(events.joined, [])
         try await checkThatTheOthersGoOn([1, 2, 3])
         await fourth.close()
+        // What the sentence advises: the id; or the address, where it is a member of another cluster.
+        await room.close(3)
+        try await room.open(3)
+        try await checkThatTheOthersGoOn([1, 2, 3])
+        let other = try StoreRoom(members: [4])
+        try await other.openAll(startingWith: 4)
+        try await other.tearDown()
     }
 
     /// Taken for what it is by mistake, the only member of a cluster would go on acknowledging alone.
@@ -201,10 +211,18 @@ final class StoreIdentityTests: XCTestCase {
         }
         XCTAssertEqual(more?.reason, .invalid)
         XCTAssertTrue(more?.message.contains("[1], and [1, 2, 3] are listed") ?? false, more?.message ?? "")
+        // What the sentence advises: the list that it was first opened with, or an empty directory.
         let again = try await ReplicatedStore.open(at: place)
         let kept = try await again.get("a")
         XCTAssertEqual(kept?.value, "1")
         await again.close()
+        let other = try await ReplicatedStore.open(
+            at: room.directory(1, "-empty"),
+            member: 7,
+            peers: [7: try room.newAddress()]
+        )
+        try await other.put("b", "2")
+        await other.close()
     }
 
     func testADirectoryIsNotOpenedUnderAnotherID() async throws {
@@ -215,8 +233,11 @@ final class StoreIdentityTests: XCTestCase {
         for part in ["/IDENTITY is that of member 2, not of member 3", "start it under its own id"] {
             XCTAssertTrue(error?.message.contains(part) ?? false, "\(error as Any)")
         }
+        // What the sentence advises: its own id, and for the other member a directory of its own.
         try await room.open(2)
         try await checkThatTheOthersGoOn()
+        try await room.open(3)
+        try await checkThatTheOthersGoOn([1, 2, 3])
     }
 
     func testASecondOpenerIsRefusedAndTheFirstGoesOn() async throws {

@@ -65,9 +65,12 @@ final class StoreOptionChangeTests: StoreTestCase {
             conflict?.message,
             "the options in force are of revision \(revision), and 1 was expected: read them again"
         )
+        // What the message advises.
         let found = try await store.options()
         XCTAssertEqual(found.revision, revision)
         XCTAssertEqual(found.options.maxValueBytes, 100)
+        let next = try await store.changeOptions(found.options, expecting: found.revision)
+        XCTAssertGreaterThan(next, revision)
         await store.close()
     }
 

@@ -99,9 +99,10 @@ final class StoreRoom {
     }
 
     /// Opens all members and waits until they serve.
-    func openAll() async throws {
+    func openAll(startingWith first: MemberID = 1) async throws {
         for member in peers.keys.sorted() { try await open(member) }
-        try await stores[1]?.put("opened", "1", timeout: .seconds(30))
+        let store = try XCTUnwrap(stores[first])
+        try await store.put("opened", "1", timeout: .seconds(30))
     }
 
     func close(_ member: MemberID) async {
