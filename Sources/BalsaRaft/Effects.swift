@@ -90,6 +90,8 @@ public enum Response: Equatable, Sendable {
     case readReady(ReadID, index: LogIndex)
     /// No index was given. A later attempt needs another name.
     case readRefused(ReadID, Refusal)
+    /// The leadership that was to be handed over has ended, after another member was told to campaign.
+    case handedOver(UInt64)
     /// The request of an operator was refused.
     case refused(request: UInt64, Refusal)
 }
@@ -106,7 +108,9 @@ public enum Refusal: Equatable, Sendable {
     case failed
     /// The member's state differs from that of the majority, and is being replaced by a checkpoint.
     case diverged
-    /// This release cannot do that.
+    /// Nobody has taken over the leadership in time. This member leads on.
+    case timedOut
+    /// This release cannot do that, or there is no such member to hand over to.
     case notSupported
 }
 
@@ -155,7 +159,8 @@ public enum Anomaly: Equatable, Sendable {
     case stateDiverged(MemberID, own: UInt64, majority: StateDigest)
     /// A checkpoint through this index has replaced the state of this member, which differed.
     case stateRebuilt(through: LogIndex)
-    /// The members' states differ at this index, and no majority has the same.
+    /// The members' states differ at this index, and no majority is known to have the same: there is none, or a member
+    /// that could decide has not been heard.
     case digestsDisagree(at: LogIndex)
     /// A leader sent another entry for an index that is committed here. The member stops: one of the two has lost data.
     case committedEntryContradicted(LogIndex)

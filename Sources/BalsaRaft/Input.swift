@@ -15,8 +15,9 @@ public enum Input: Sendable {
     /// An operator wants other members. Answered with *not supported yet*.
     case changeMembership(Configuration, request: UInt64)
 
-    /// An operator wants another leader. Answered with *not supported yet*.
-    case transferLeadership(to: MemberID, request: UInt64)
+    /// The leader is to hand over: to that member, or to any where none is named. Answered by
+    /// ``Response/handedOver(_:)`` or ``Response/refused(request:_:)``, after a maximum election timeout at the latest.
+    case transferLeadership(to: MemberID?, request: UInt64)
 
     /// An operator wants this member to lead more or less gladly than others. Answered with *not supported yet*.
     case setPriority(UInt32, request: UInt64)

@@ -21,7 +21,7 @@ extension Raft {
         if leadership != nil {
             compare(digest, of: member, &effects)
         } else if leader != 0 {
-            // Of its own accord: nothing else may be sent for a while. What is committed agrees with every leader's
+            // Without being asked: nothing else may be sent for a while. What is committed agrees with every leader's
             // log.
             answer(.accepted(through: min(commitIndex, durableIndex)), to: leader)
         }
@@ -38,13 +38,8 @@ extension Raft {
         guard let slot = leadership?.digests.note(digest, of: reporter), let row = leadership?.digests[slot] else {
             return
         }
-        guard let majority = row.majority(of: configuration) else {
-            if row.isComplete(configuration), !row.isUndecided {
-                leadership?.digests[slot].isUndecided = true
-                effects.append(.report(.digestsDisagree(at: row.index)))
-            }
-            return
-        }
+        reportDisputes(through: slot, &effects)
+        guard let majority = row.majority(of: configuration) else { return }
         let expected = StateDigest(index: row.index, value: majority)
         for (other, value) in row.values {
             if other == member {
@@ -54,6 +49,20 @@ extension Raft {
                 effects.append(.report(.stateDiverged(other, own: value, majority: expected)))
                 tellDiverged(peer)
             }
+        }
+    }
+
+    /// Reports the rows in which members differ and no majority is known: where all have reported, or where those that
+    /// have are an interval further. A member that is silent may yet decide.
+    private mutating func reportDisputes(through slot: Int, _ effects: inout Effects) {
+        guard let digests = leadership?.digests else { return }
+        for earlier in max(slot, 1) - 1...slot where digests[earlier].isDisputed && !digests[earlier].isUndecided {
+            let isOutlived = earlier + 1 < digests.count && digests[earlier].isOutlived(by: digests[earlier + 1])
+            guard isOutlived || digests[earlier].isComplete(configuration),
+                digests[earlier].majority(of: configuration) == nil
+            else { continue }
+            leadership?.digests[earlier].isUndecided = true
+            effects.append(.report(.digestsDisagree(at: digests[earlier].index)))
         }
     }
 
@@ -80,22 +89,15 @@ extension Raft {
         campaign = nil
         effects.append(.report(.stateDiverged(member, own: own, majority: majority)))
         for read in leadership?.reads.takeAll() ?? [] { refuse(read, &effects) }
-        handOver(&effects)
-    }
-
-    /// A leader whose state differs leads only until another member could: one that holds all of its log, and is not
-    /// known to differ. It proposes nothing, so that the others catch up.
-    mutating func handOver(_ effects: inout Effects) {
-        guard isDiverged, let leadership else { return }
-        let last = log.lastIndex
-        if leadership.peers.contains(where: { $0.held == last && $0.untoldDigest == nil }) { resign(&effects) }
+        handOverIfDiverged(&effects)
     }
 
     /// Asks the leader for a checkpoint, now and then.
     mutating func requestCheckpoint(from leader: MemberID) {
         guard let divergence, installing == nil, now >= divergence.nextRequest else { return }
         self.divergence?.nextRequest = now + options.maxElectionTimeout
-        send(.checkpointRequest(CheckpointRequest(.diverged, atLeast: applyIndex)), to: leader)
+        // A member that was started again may have nothing of its state: index 0 is no entry.
+        send(.checkpointRequest(CheckpointRequest(.diverged, atLeast: max(applyIndex, 1))), to: leader)
     }
 
     /// Whether the member campaigns at the end of this election timeout. One whose state differs lets the others go

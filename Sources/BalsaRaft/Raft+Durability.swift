@@ -18,6 +18,7 @@ extension Raft {
         } else {
             // Nothing here is known to agree with the checkpoint, not even an entry of the same index.
             log.reset(to: position)
+            verifiedIndex = min(verifiedIndex, position.index)
             persists.replaced(by: position.index)
         }
         commitIndex = max(commitIndex, position.index)

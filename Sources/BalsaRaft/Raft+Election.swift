@@ -35,15 +35,16 @@ extension Raft {
         guard halt == nil else { return }
         if let leadership {
             if now >= leadership.nextHeartbeat { startRound(&effects) }
+            endTransferIfOverdue(&effects)
         } else if now >= electionDeadline {
             restartElectionTimer()
             if canCampaign, campaignsNow() { startPreVote(&effects) }
         }
     }
 
-    /// Whether the member could serve if it won. One whose disk does not answer, or whose state is being replaced, could
-    /// not; it would only disturb.
-    private var canCampaign: Bool {
+    /// Whether the member could serve if it won. One whose disk does not answer, or whose state is being replaced,
+    /// could not; it would only disturb.
+    var canCampaign: Bool {
         configuration.contains(member) && installing == nil && !isPersistStalled && term < largestNumber
     }
 
@@ -66,14 +67,16 @@ extension Raft {
 
     /// Asks for votes in a new term. The member's own vote counts only once it is durable, as everybody's does; the
     /// questions leave behind the same persist.
-    mutating func startElection(_ effects: inout Effects) {
+    ///
+    /// - Parameter isTransfer: whether the leader of the term before has asked for it.
+    mutating func startElection(isTransfer: Bool = false, _ effects: inout Effects) {
         guard term < largestNumber else { return }
         leader = 0
         lastCampaign += 1
         campaign = Campaign(role: .candidate, number: lastCampaign)
         setState(term: term + 1, vote: member)
         restartElectionTimer()
-        askForVotes { .voteRequest($0) }
+        askForVotes(flags: isTransfer ? VoteRequest.transferFlag : 0) { .voteRequest($0) }
         countOwnVote(&effects)
     }
 
@@ -83,8 +86,8 @@ extension Raft {
         record(true, from: member, &effects)
     }
 
-    private mutating func askForVotes(_ question: (VoteRequest) -> Message.Body) {
-        let request = VoteRequest(last: log.last, campaign: lastCampaign)
+    private mutating func askForVotes(flags: UInt8 = 0, _ question: (VoteRequest) -> Message.Body) {
+        let request = VoteRequest(last: log.last, campaign: lastCampaign, flags: flags)
         for peer in configuration.members where peer != member { send(question(request), to: peer) }
     }
 
@@ -99,7 +102,7 @@ extension Raft {
     mutating func answerVote(_ request: VoteRequest, from candidate: MemberID, _ effects: inout Effects) {
         // Once somebody leads the term, a vote in it can only be late.
         let isFree = (state.vote == 0 && leader == 0) || state.vote == candidate
-        let isGranted = !isWithholding && isFree && request.last >= log.last
+        let isGranted = (!isWithholding || request.isTransfer) && isFree && request.last >= log.last
         if isGranted {
             campaign = nil
             if state.vote == 0 { setState(term: term, vote: candidate) }
@@ -148,6 +151,7 @@ extension Raft {
         startRound(&effects)
         advanceCommit(&effects)
         reportOwnDigests(&effects)
+        handOverIfDiverged(&effects)
     }
 
     /// Follows in `newTerm`, which may be the present one. The vote of the present term is kept: a member that gave up a
@@ -164,9 +168,11 @@ extension Raft {
     /// Gives up office: whoever waits for a read is told, so that nobody waits for a leader that is none.
     mutating func resign(_ effects: inout Effects) {
         guard let reads = leadership?.reads.takeAll() else { return }
+        let transfer = leadership?.transfer
         leadership = nil
         leader = 0
         restartElectionTimer()
+        if let transfer { finish(transfer, &effects) }
         for read in reads { refuse(read, &effects) }
     }
 

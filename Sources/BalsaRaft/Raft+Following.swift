@@ -22,13 +22,15 @@ extension Raft {
         // While a checkpoint replaces the log, there is no log to compare with. The leader will ask again.
         guard installing == nil else { return }
         // What is committed here is the same in every leader's log, also where this log does not hold it any more. Only
-        // what comes behind it has to be compared.
-        if append.previous.index >= commitIndex, !log.contains(append.previous) {
+        // what comes after it may differ.
+        guard agreesWithCommitted(append.previous, &effects) else { return }
+        if append.previous.index > commitIndex, !log.contains(append.previous) {
             reject(append, from: leader)
             return
         }
         let lastBefore = log.lastIndex
         guard appendNew(append, entries, &effects) else { return }
+        verifiedIndex = max(verifiedIndex, append.lastIndex)
         advanceCommit(to: min(append.commit, append.lastIndex))
         let isBroken = options.plantedBugs.contains(.acknowledgesBeyondSent)
         acknowledge(
@@ -51,11 +53,7 @@ extension Raft {
         for entry in entries {
             guard first <= log.lastIndex else { break }
             if let term = log.term(at: first), term != entry.term {
-                guard first > commitIndex else {
-                    effects.append(.report(.committedEntryContradicted(first)))
-                    halt = .failed
-                    return false
-                }
+                guard agreesWithCommitted(LogPosition(term: entry.term, index: first), &effects) else { return false }
                 cut(after: first - 1)
                 break
             }
@@ -68,7 +66,19 @@ extension Raft {
         return true
     }
 
+    /// Whether an entry that a leader names may be in the same log as what is committed here. A leader that names
+    /// another one for an index that is committed here has lost data, or this member has: the member stops.
+    private mutating func agreesWithCommitted(_ position: LogPosition, _ effects: inout Effects) -> Bool {
+        guard position.index <= commitIndex, let term = log.term(at: position.index), term != position.term else {
+            return true
+        }
+        effects.append(.report(.committedEntryContradicted(position.index)))
+        halt = .failed
+        return false
+    }
+
     private mutating func cut(after index: LogIndex) {
+        verifiedIndex = min(verifiedIndex, index)
         log.truncate(after: index)
         persists.truncated(after: index)
         staged.truncation = index
@@ -103,15 +113,27 @@ extension Raft {
         response.round = append?.round ?? 0
         response.sentAt = append?.sentAt ?? .zero
         response.syncTime = persists.syncTime
-        response.digest = digests.newest
+        // That of a state that is to be replaced decides nothing.
+        response.digest = isDiverged ? nil : digests.newest
         return response
     }
 
+    /// A heartbeat says how much is committed, and nothing about the entries that the leader has there. What no append
+    /// of this term has compared may be another leader's: the log may have been set back since it was acknowledged.
     mutating func handleHeartbeat(_ heartbeat: Heartbeat, from leader: MemberID) {
-        if installing == nil { advanceCommit(to: min(heartbeat.commit, log.lastIndex)) }
+        if installing == nil {
+            advanceCommit(to: min(heartbeat.commit, verifiedIndex))
+            if heartbeat.commit > max(commitIndex, verifiedIndex) { askForComparison(by: leader) }
+        }
         let response = HeartbeatResponse(round: heartbeat.round, sentAt: heartbeat.sentAt)
         send(.heartbeatResponse(response), to: leader)
         requestCheckpoint(from: leader)
+    }
+
+    /// Tells the leader what is committed here, which is less than it takes for granted: it sends an append, by which
+    /// the logs are compared. Without this a member that was started again would wait for the next proposal.
+    private mutating func askForComparison(by leader: MemberID) {
+        answer(.accepted(through: min(commitIndex, durableIndex)), to: leader)
     }
 
     /// A checkpoint is there, whole.
@@ -119,6 +141,7 @@ extension Raft {
         guard installing == nil else { return }
         // A checkpoint must not be in place before the term of its entries is: it is offered again.
         guard !staged.isStateChanged, !persists.isStatePending else { return }
+        guard agreesWithCommitted(offer.position, &effects) else { return }
         guard wants(checkpoint: offer.position) else {
             // An older one than what is here, sent twice or overtaken. What is committed here it can only repeat.
             acknowledge(through: offer.position.index, to: leader)
@@ -145,7 +168,6 @@ extension Raft {
             if let term = log.term(at: position.index) {
                 // It may hold the position again: its directory was put back, or the notice is an old one.
                 guard term != position.term else { return }
-                // A heartbeat commits without a look at the entries: those of another leader may have been applied.
                 effects.append(
                     .report(
                         isCommitted

@@ -10,6 +10,7 @@ extension Raft {
         if !(applyIndex <= commitIndex && commitIndex <= log.lastIndex) {
             return "asked to apply what is not committed"
         }
+        if verifiedIndex > log.lastIndex { return "the leader's log was compared with what there is not" }
         if durableIndex > log.lastIndex { return "more of the log is durable than there is" }
         if applyIndex > durableIndex { return "asked to apply what is not durable" }
         if durableState.term > term { return "a term that was never reached is durable" }

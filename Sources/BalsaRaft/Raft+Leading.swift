@@ -12,6 +12,10 @@ struct Leadership: Sendable {
     var reads = ReadQueue()
     /// What the members report of their states.
     var digests = DigestReports()
+    /// The attempt to hand over that is under way.
+    var transfer: LeadershipTransfer?
+    /// The member that was told last to campaign; 0 for none.
+    var lastTold: MemberID = 0
 
     init(peers: [Progress], firstIndex: LogIndex, nextHeartbeat: Instant) {
         self.peers = peers
@@ -44,8 +48,8 @@ extension Raft {
     private var proposalRefusal: Refusal? {
         if let halt { return halt }
         guard leadership != nil else { return .notLeader(leader: leader) }
-        // It hands over as soon as it can.
-        guard divergence == nil else { return .notLeader(leader: 0) }
+        // It hands over, or will as soon as it can.
+        guard divergence == nil, !isTransferring else { return .notLeader(leader: 0) }
         // Measured, not counted along, so that it can never drift from what the log holds.
         let uncommitted = log.byteCount(from: commitIndex + 1, through: log.lastIndex)
         guard uncommitted < options.maxUncommittedBytes, log.lastIndex < largestNumber else { return .overloaded }
@@ -99,8 +103,15 @@ extension Raft {
 
     mutating func handleAppendResponse(_ response: AppendResponse, from peer: MemberID, _ effects: inout Effects) {
         guard let slot = leadership?.slot(of: peer) else { return }
-        if let digest = response.digest { compare(digest, of: peer, &effects) }
-        guard leadership != nil else { return }
+        if let digest = response.digest {
+            // It is of an entry that is committed, and so in the log of every leader. A row of another index would push
+            // out one that counts.
+            guard digest.index <= log.lastIndex else {
+                effects.append(.report(.malformedMessage(from: peer)))
+                return
+            }
+            compare(digest, of: peer, &effects)
+        }
         switch response.answer {
         case .accepted(let index):
             guard index <= log.lastIndex else {
@@ -112,8 +123,13 @@ extension Raft {
                 leadership?.peers[slot].accepted(through: position, round: response.round) ?? false
             if index >= log.base.index { leadership?.peers[slot].leaveSnapshot() }
             if isNews { advanceCommit(&effects) }
-            replicate(to: slot, evenIfEmpty: false, &effects)
-            handOver(&effects)
+            // An answer to no append that knows less than was acknowledged: the peer was started again, and commits
+            // nothing before an append has compared the logs.
+            let isAsked =
+                response.round == 0 && index < leadership?.peers[slot].held ?? 0
+                && leadership?.peers[slot].asksAgain(at: now, after: options.heartbeatInterval) == true
+            replicate(to: slot, evenIfEmpty: isAsked, &effects)
+            tellSuccessor()
         case .rejected(let previous, _)
         where leadership?.peers[slot].showsLoss(previous, round: response.round) == true:
             refuse(slot, &effects)
@@ -198,7 +214,8 @@ extension Raft {
             effects.append(.report(.malformedMessage(from: peer)))
             return
         }
-        leadership?.peers[slot].untoldDigest = nil
+        leadership?.peers[slot].knowsThatItDiffers()
+        leadership?.digests.forget(peer)
         // A new leader may not know yet that all of that is committed. The peer asks again.
         guard !isDiverged, request.index <= commitIndex,
             leadership?.peers[slot].takesRequest(at: now, every: options.minElectionTimeout) == true

@@ -27,7 +27,7 @@ extension Raft {
         case .preVoteRequest:
             // A tentative question changes nothing, whoever asks.
             return true
-        case .voteRequest where isWithholding:
+        case .voteRequest(let request) where isWithholding && !request.isTransfer:
             // Neither vote nor term: a candidate that cannot hear the leader must not depose it (dissertation, 4.2.3).
             return false
         default:
@@ -44,7 +44,7 @@ extension Raft {
             // A deposed leader steps down. Without an answer, a member that has a higher term than the leader could
             // never be led again.
             answer(.stale, to: message.from, about: append)
-        case .heartbeat, .snapshot, .notice:
+        case .heartbeat, .snapshot, .notice, .timeoutNow:
             answer(.stale, to: message.from)
         case .preVoteRequest(let request):
             send(.preVoteResponse(VoteResponse(isGranted: false, campaign: request.campaign)), to: message.from)
@@ -79,6 +79,9 @@ extension Raft {
         case .notice(let notice):
             guard follow(message.from, &effects) else { return }
             handleNotice(notice, from: message.from, &effects)
+        case .timeoutNow(let last):
+            guard follow(message.from, &effects) else { return }
+            campaignAtOnce(last, &effects)
         case .checkpointRequest(let request):
             handleCheckpointRequest(request, from: message.from, &effects)
         case .appendResponse(let response):

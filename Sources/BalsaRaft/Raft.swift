@@ -14,6 +14,7 @@
 /// - `Raft+Election`: timeouts, tentative votes, votes, taking and giving up office;
 /// - `Raft+Following`: appends, heartbeats and checkpoints from a leader;
 /// - `Raft+Leading`: proposals, replication, commit;
+/// - `Raft+Transfer`: leadership that is handed over;
 /// - `Raft+Reads`: rounds of confirmation, for reads and for the leader itself;
 /// - `Raft+Digests`: whether the members' states are equal;
 /// - `Raft+Durability`: what the shell reports of disk and checkpoints;
@@ -43,6 +44,9 @@ public struct Raft: Sendable {
     public internal(set) var appliedIndex: LogIndex
     /// The leader of the term; 0 where none is known.
     var leader: MemberID = 0
+    /// The highest index through which an append of this term has shown that the log is the leader's, since the member
+    /// was started. A heartbeat commits nothing after it. Invariant: `verifiedIndex <= log.lastIndex`.
+    var verifiedIndex: LogIndex = 0
     /// The checkpoint that the shell is putting in place, if it is.
     var installing: LogPosition?
     /// Why the member takes no more part, if it does not.
@@ -102,6 +106,9 @@ public struct Raft: Sendable {
         commitIndex = max(recovered.commitIndex, recovered.appliedIndex)
         applyIndex = recovered.appliedIndex
         appliedIndex = recovered.appliedIndex
+        if recovered.isDiverged, !options.plantedBugs.contains(.ignoresDivergence) {
+            divergence = Divergence(nextRequest: .zero)
+        }
         jitter = Jitter(seed: seed)
         // Begins anywhere, so that answers to campaigns of an earlier life are recognised as that.
         lastCampaign = jitter.next() >> 16
@@ -155,7 +162,9 @@ public struct Raft: Sendable {
             propose(proposal, &effects)
         case .read(let id):
             read(id, &effects)
-        case .changeMembership(_, let request), .transferLeadership(_, let request), .setPriority(_, let request):
+        case .transferLeadership(let target, let request):
+            transferLeadership(to: target, request: request, &effects)
+        case .changeMembership(_, let request), .setPriority(_, let request):
             effects.append(.respond(.refused(request: request, halt ?? .notSupported)))
         case .close:
             stop(.closed, &effects)
@@ -240,7 +249,8 @@ public struct Raft: Sendable {
     private var nextDeadline: Instant {
         guard halt == nil else { return .never }
         guard let leadership else { return electionDeadline }
-        return min(leadership.nextHeartbeat, overdueAt(leadership))
+        let transferEnd = leadership.transfer?.deadline ?? .never
+        return min(leadership.nextHeartbeat, overdueAt(leadership), transferEnd)
     }
 }
 
@@ -269,6 +279,7 @@ extension Raft {
             term > state.term || (term == state.term && (state.vote == 0 || state.vote == vote)),
             "terms only grow, and a vote is given once a term"
         )
+        if term > state.term { verifiedIndex = 0 }
         state = HardState(term: term, vote: vote)
         if !options.plantedBugs.contains(.votesNotPersisted) { staged.isStateChanged = true }
     }
@@ -289,18 +300,22 @@ public struct RecoveredState: Sendable {
     public var commitIndex: LogIndex
     /// The index through which the state machine's durable state contains everything.
     public var appliedIndex: LogIndex
+    /// Whether that state was found to differ from that of the majority before the member was started.
+    public var isDiverged: Bool
 
     /// What a disk holds; without arguments, what an empty one does.
     public init(
         hardState: HardState = .initial,
         log: LogOutline = LogOutline(),
         commitIndex: LogIndex = 0,
-        appliedIndex: LogIndex = 0
+        appliedIndex: LogIndex = 0,
+        isDiverged: Bool = false
     ) {
         self.hardState = hardState
         self.log = log
         self.commitIndex = commitIndex
         self.appliedIndex = appliedIndex
+        self.isDiverged = isDiverged
     }
 
     func validate() throws(ConfigurationError) {

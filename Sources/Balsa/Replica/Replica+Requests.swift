@@ -217,7 +217,7 @@ extension Replica {
             reads.ready(read, index: index)
         case .readRefused(let read, let refusal):
             reads.refused(read, error(for: refusal), &effects)
-        case .refused:
+        case .refused, .handedOver:
             // No operator's request is made yet.
             break
         }
@@ -229,7 +229,7 @@ extension Replica {
         case .overloaded: RequestError(.notApplied, .busy)
         case .closed: RequestError(.notApplied, .closed)
         case .diverged: RequestError(.notApplied, .diverged)
-        case .failed, .notSupported: RequestError(.notApplied, .failed)
+        case .failed, .timedOut, .notSupported: RequestError(.notApplied, .failed)
         }
     }
 
@@ -240,7 +240,7 @@ extension Replica {
         case .closed: .closed
         // Another member will lead.
         case .diverged: .notLeader
-        case .failed, .notSupported: .failed
+        case .failed, .timedOut, .notSupported: .failed
         }
     }
 }

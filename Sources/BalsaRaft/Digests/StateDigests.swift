@@ -31,7 +31,7 @@ struct DigestReports: Sendable {
     struct Row: Sendable {
         let index: LogIndex
         fileprivate(set) var values: [(member: MemberID, value: UInt64)] = []
-        /// Whether it was reported that the voters have no majority.
+        /// Whether it was reported that no majority is known.
         var isUndecided = false
 
         func value(of member: MemberID) -> UInt64? { values.first { $0.member == member }?.value }
@@ -43,6 +43,12 @@ struct DigestReports: Sendable {
             }?.value
         }
 
+        /// Whether members have reported different digests.
+        var isDisputed: Bool { values.contains { $0.value != values[0].value } }
+
+        /// Whether every member that has reported this index has reported `later` as well.
+        func isOutlived(by later: Row) -> Bool { values.allSatisfy { later.value(of: $0.member) != nil } }
+
         /// Whether every voter has reported.
         func isComplete(_ configuration: Configuration) -> Bool {
             configuration.members.allSatisfy { value(of: $0) != nil }
@@ -52,7 +58,11 @@ struct DigestReports: Sendable {
     /// By ascending index.
     private var rows: [Row] = []
 
-    /// Notes a digest. Returns the number of the row of its index; nil where that is older than what is kept.
+    /// How many rows there are.
+    var count: Int { rows.count }
+
+    /// Notes a digest. Returns the number of the row of its index; nil where that is older than what is kept, or where
+    /// nothing is new.
     mutating func note(_ digest: StateDigest, of member: MemberID) -> Int? {
         var slot = rows.count
         while slot > 0, rows[slot - 1].index > digest.index { slot -= 1 }
@@ -66,9 +76,16 @@ struct DigestReports: Sendable {
         } else {
             slot -= 1
         }
+        guard rows[slot].value(of: member) != digest.value else { return nil }
         rows[slot].values.removeAll { $0.member == member }
         rows[slot].values.append((member, digest.value))
         return slot
+    }
+
+    /// Forgets what a member has reported: it was of a state that is being replaced, and decides nothing any more.
+    mutating func forget(_ member: MemberID) {
+        for slot in rows.indices { rows[slot].values.removeAll { $0.member == member } }
+        rows.removeAll { $0.values.isEmpty }
     }
 
     subscript(_ slot: Int) -> Row {

@@ -6,8 +6,12 @@ extension Message {
     func isWellFormed(entries: [EntryMetadata]) -> Bool {
         guard term <= largestNumber else { return false }
         switch body {
-        case .preVoteRequest(let request), .voteRequest(let request):
+        case .preVoteRequest(let request):
             return request.last.isWithin(term: term) && request.flags == 0
+        case .voteRequest(let request):
+            return request.last.isWithin(term: term) && request.flags & ~VoteRequest.transferFlag == 0
+        case .timeoutNow(let last):
+            return last.isWithin(term: term) && last.index > 0
         case .append(let append):
             guard append.previous.isWithin(term: term), append.commit <= largestNumber else { return false }
             return append.matches(entries, term: term)

@@ -43,6 +43,8 @@ public struct Message: Equatable, Sendable {
         case readResponse(ReadID, ReadAnswer)
         /// A checkpoint has arrived whole and waits to be installed. The shell carries its contents.
         case snapshot(SnapshotOffer)
+        /// I hand over to you, who hold my whole log, which ends at this position: campaign at once.
+        case timeoutNow(LogPosition)
         /// A follower asks its leader for a checkpoint.
         case checkpointRequest(CheckpointRequest)
         /// A leader tells a follower what is wrong with it.
@@ -56,8 +58,15 @@ public struct VoteRequest: Equatable, Sendable {
     public var last: LogPosition
     /// Which of the sender's campaigns asks. Answers to others are not counted.
     public var campaign: UInt64
-    /// What is special about the campaign. No flag is defined: 0.
+    /// What is special about the campaign: ``transferFlag`` or 0.
     public var flags: UInt8
+
+    /// The leader of the term before has asked the candidate to campaign: voters do not withhold their votes. Only in
+    /// ``Message/Body/voteRequest(_:)``.
+    public static let transferFlag: UInt8 = 1
+
+    /// Whether the leader of the term before has asked for the campaign.
+    public var isTransfer: Bool { flags & VoteRequest.transferFlag != 0 }
 
     /// A question for a vote.
     public init(last: LogPosition, campaign: UInt64, flags: UInt8 = 0) {
@@ -149,6 +158,10 @@ public struct StateDigest: Hashable, Sendable {
     public var index: LogIndex
     /// The digest: equal on two members whose states are.
     public var value: UInt64
+
+    /// Every how many entries a member records the digest of its state, at multiples of it. It is part of the protocol:
+    /// only digests of the same index can be compared.
+    public static let interval: LogIndex = 4_096
 
     /// A digest.
     public init(index: LogIndex, value: UInt64) {

@@ -67,6 +67,9 @@ struct Progress: Sendable {
     /// The highest index at which the peer's state was found to differ.
     private var divergedAt: LogIndex = 0
 
+    /// Whether the state of the peer is known to differ: no digest of a later index has been that of the majority.
+    private(set) var isDiverged = false
+
     /// When this leader last asked for a checkpoint for the peer.
     private var lastSnapshotAt: Instant?
 
@@ -228,17 +231,27 @@ struct Progress: Sendable {
 
     /// Notes the peer's digest at an index, and that of the majority. Returns whether the two differ, which is news.
     mutating func noteDigest(_ own: UInt64, _ majority: StateDigest) -> Bool {
-        guard majority.index > divergedAt else { return false }
         guard own != majority.value else {
-            // It has been rebuilt since.
-            untoldDigest = nil
+            // It has been rebuilt since, or was started again and is right now.
+            if majority.index >= divergedAt {
+                untoldDigest = nil
+                isDiverged = false
+            }
             return false
         }
+        guard majority.index > divergedAt else { return false }
         divergedAt = majority.index
+        isDiverged = true
         let isNews = untoldDigest == nil
         untoldDigest = majority
         if isNews { lastNoticeAt = nil }
         return isNews
+    }
+
+    /// Notes that the peer asks for a checkpoint because its state differs.
+    mutating func knowsThatItDiffers() {
+        untoldDigest = nil
+        isDiverged = true
     }
 
     /// Whether a checkpoint that the peer asks for is to be sent: not where it asked less than `interval` ago.

@@ -9,11 +9,11 @@ extension Message.Body {
     init(decoding reader: inout ByteReader, kind: WireFrameKind) throws(DecodingError) {
         switch kind {
         case .preVoteRequest:
-            self = .preVoteRequest(try VoteRequest(decoding: &reader))
+            self = .preVoteRequest(try VoteRequest(decoding: &reader, flags: 0))
         case .preVoteResponse:
             self = .preVoteResponse(try VoteResponse(decoding: &reader))
         case .voteRequest:
-            self = .voteRequest(try VoteRequest(decoding: &reader))
+            self = .voteRequest(try VoteRequest(decoding: &reader, flags: VoteRequest.transferFlag))
         case .voteResponse:
             self = .voteResponse(try VoteResponse(decoding: &reader))
         case .appendResponse:
@@ -29,6 +29,12 @@ extension Message.Body {
             self = .readResponse(read, try ReadAnswer(decoding: &reader))
         case .snapshot:
             self = .snapshot(SnapshotOffer(position: try LogPosition(decoding: &reader, "snapshot position")))
+        case .timeoutNow:
+            let last = try LogPosition(decoding: &reader, "timeout last position")
+            guard last.index > 0 else {
+                throw DecodingError(.outOfBounds, "timeout last position index", at: reader.offset - 8)
+            }
+            self = .timeoutNow(last)
         case .checkpointRequest:
             self = .checkpointRequest(try CheckpointRequest(decoding: &reader))
         case .notice:
@@ -58,12 +64,14 @@ extension LogPosition {
 }
 
 extension VoteRequest {
-    fileprivate init(decoding reader: inout ByteReader) throws(DecodingError) {
+    /// - Parameter known: the flags that the kind may have.
+    fileprivate init(decoding reader: inout ByteReader, flags known: UInt8) throws(DecodingError) {
         let last = try LogPosition(decoding: &reader, "vote last position")
         let campaign = try reader.uint64("vote campaign")
         let start = reader.offset
-        guard try reader.uint8("vote flags") == 0 else { throw DecodingError(.outOfBounds, "vote flags", at: start) }
-        self.init(last: last, campaign: campaign)
+        let flags = try reader.uint8("vote flags")
+        guard flags & ~known == 0 else { throw DecodingError(.outOfBounds, "vote flags", at: start) }
+        self.init(last: last, campaign: campaign, flags: flags)
     }
 }
 

@@ -16,6 +16,7 @@ extension Message.Body {
         case .readRequest: .readRequest
         case .readResponse: .readResponse
         case .snapshot: .snapshot
+        case .timeoutNow: .timeoutNow
         case .checkpointRequest: .checkpointRequest
         case .notice: .notice
         }
@@ -37,10 +38,10 @@ extension FieldWriter {
     /// Writes all fields of a message.
     mutating func body(_ body: Message.Body) throws(DecodingError) {
         switch body {
-        case .preVoteRequest(let request), .voteRequest(let request):
-            try position(request.last, "vote last position")
-            try uint64(request.campaign, "vote campaign")
-            try voteFlags(request.flags)
+        case .preVoteRequest(let request):
+            try voteRequest(request, flags: 0)
+        case .voteRequest(let request):
+            try voteRequest(request, flags: VoteRequest.transferFlag)
         case .preVoteResponse(let response), .voteResponse(let response):
             try uint8(response.isGranted ? 1 : 0, "vote granted")
             try uint64(response.campaign, "vote campaign")
@@ -72,6 +73,12 @@ extension FieldWriter {
             }
         case .snapshot(let offer):
             try position(offer.position, "snapshot position")
+        case .timeoutNow(let last):
+            guard last.index > 0 else {
+                let offset = WireFrameHeader.encodedByteCount + writer.count + 8
+                throw DecodingError(.outOfBounds, "timeout last position index", at: offset)
+            }
+            try position(last, "timeout last position")
         case .checkpointRequest(let request):
             try uint8(request.reason.rawValue, "checkpoint request reason")
             try number(request.index, "checkpoint request index")
@@ -80,11 +87,14 @@ extension FieldWriter {
         }
     }
 
-    private mutating func voteFlags(_ flags: UInt8) throws(DecodingError) {
-        guard flags == 0 else {
+    /// Writes a request for a vote, of a kind that may have these flags.
+    private mutating func voteRequest(_ request: VoteRequest, flags known: UInt8) throws(DecodingError) {
+        try position(request.last, "vote last position")
+        try uint64(request.campaign, "vote campaign")
+        guard request.flags & ~known == 0 else {
             throw DecodingError(.outOfBounds, "vote flags", at: WireFrameHeader.encodedByteCount + writer.count)
         }
-        try uint8(flags, "vote flags")
+        try uint8(request.flags, "vote flags")
     }
 
     private mutating func response(_ response: AppendResponse) throws(DecodingError) {

@@ -17,8 +17,6 @@ struct WireFrameKind: RawRepresentable, Equatable, Sendable {
     static let readRequest = WireFrameKind(rawValue: 9)
     static let readResponse = WireFrameKind(rawValue: 10)
     static let snapshot = WireFrameKind(rawValue: 11)
-
-    /// Reserved: a leader hands over to a chosen member.
     static let timeoutNow = WireFrameKind(rawValue: 12)
 
     // These frames are none of the core's messages: they pass between the replicas themselves.

@@ -99,6 +99,7 @@ struct Exploration {
         for member in place.cluster.members {
             let raft = member.raft
             key += [raft.term, raft.vote, raft.leader, raft.commitIndex, raft.durableIndex, raft.isWithholding ? 1 : 0]
+            key.append(raft.verifiedIndex)
             key += [raft.campaign?.number ?? 0, raft.leadership?.round ?? .max]
             key += place.cluster.ids.map { id in raft.campaign?.answer(of: id).map { $0 ? 2 : 1 } ?? 0 }
             key +=

@@ -16,11 +16,12 @@ struct RandomSchedule {
     /// For each read that waits for an answer: what anybody had committed when it was asked for.
     private var reads: [(id: ReadID, floor: LogIndex)] = []
     private(set) var answeredReads = 0
+    private(set) var handOvers = 0
 
     enum Action: CaseIterable {
         case deliver, deliverOldest, drop, duplicate, tick, leap, propose, read, persist, hold, crash, cut, mend,
             compact
-        case unreachable, failInstall
+        case unreachable, failInstall, handOver
     }
 
     init(size: Int, seed: UInt64) throws {
@@ -37,7 +38,7 @@ struct RandomSchedule {
             case .deliver, .deliverOldest: drawn.append((action, 30))
             case .tick: drawn.append((action, 12))
             case .persist, .propose: drawn.append((action, 8))
-            case .crash, .hold, .leap, .cut, .mend, .compact, .failInstall:
+            case .crash, .hold, .leap, .cut, .mend, .compact, .failInstall, .handOver:
                 drawn.append((action, dice.pick([0, 1, 3])))
             default: drawn.append((action, dice.pick([0, 2, 8])))
             }
@@ -89,6 +90,9 @@ struct RandomSchedule {
         case .unreachable:
             let peer = dice.pick(cluster.ids)
             cluster.with(id) { $0.step(.peerUnreachable(peer)) }
+        case .handOver:
+            let target = dice.chance(1, in: 2) ? dice.pick(cluster.ids) : nil
+            cluster.with(cluster.leader ?? id) { $0.step(.transferLeadership(to: target, request: 1)) }
         case .failInstall:
             cluster.movesSnapshots.toggle()
             if !cluster.movesSnapshots, cluster[id].raft.installing != nil {
@@ -141,6 +145,8 @@ struct RandomSchedule {
                     answeredReads += 1
                 case .readRefused(let read, _):
                     reads.removeAll { $0.id == read }
+                case .handedOver:
+                    handOvers += 1
                 default:
                     break
                 }

@@ -72,7 +72,7 @@ final class InteractionConformanceTests: XCTestCase {
 
     /// Why a scenario cannot be run, by a command that it gives. Any other command that the runner does not know fails.
     private static let missing = [
-        "transfer-leadership": "leadership cannot be handed over",
+        "transfer-leadership": "the core chooses the moment at which the other member is told to campaign",
         "forget-leader": "a member cannot be made to forget its leader",
         "report-unreachable": "the transport reports peers to the core in another way",
         "send-snapshot": "a checkpoint is sent where the core asks for it",

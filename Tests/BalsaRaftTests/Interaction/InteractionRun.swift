@@ -302,6 +302,7 @@ extension InteractionRun {
         case .snapshot: return "\(ends) MsgSnap \(term)"
         case .readRequest: return "\(ends) MsgReadIndex \(term)"
         case .readResponse: return "\(ends) MsgReadIndexResp \(term)"
+        case .timeoutNow: return "\(ends) MsgTimeoutNow \(term)"
         case .checkpointRequest, .notice: return "\(ends) \(message.body) \(term)"
         }
     }

@@ -30,11 +30,12 @@ final class GarbageTests: XCTestCase {
     }
 
     private func body(_ dice: inout Dice) -> (Message.Body, [EntryMetadata]) {
-        let vote = VoteRequest(last: position(&dice), campaign: number(&dice))
+        let flags = dice.chance(1, in: 2) ? 0 : UInt8(truncatingIfNeeded: number(&dice))
+        let vote = VoteRequest(last: position(&dice), campaign: number(&dice), flags: flags)
         let answer = VoteResponse(isGranted: dice.chance(1, in: 2), campaign: number(&dice))
         let read = ReadID(member: number(&dice), nonce: number(&dice), number: number(&dice))
         let moment = Instant(nanoseconds: number(&dice))
-        switch dice.below(16) {
+        switch dice.below(17) {
         case 0: return (.preVoteRequest(vote), [])
         case 1: return (.preVoteResponse(answer), [])
         case 2: return (.voteRequest(vote), [])
@@ -49,6 +50,7 @@ final class GarbageTests: XCTestCase {
         case 12: return (.heartbeatResponse(HeartbeatResponse(round: number(&dice), sentAt: moment)), [])
         case 13: return (.readRequest(read), [])
         case 14: return (.readResponse(read, dice.chance(1, in: 2) ? .refused : .index(number(&dice))), [])
+        case 15: return (.timeoutNow(position(&dice)), [])
         default: return (.snapshot(SnapshotOffer(position: position(&dice))), [])
         }
     }

@@ -269,10 +269,10 @@ final class LostEntriesTests: XCTestCase {
         XCTAssertEqual(installed.takeSent().map(\.acceptedIndex), [7])
     }
 
-    /// What a heartbeat made it commit were entries of another leader.
+    /// What its disk says is committed are entries of another leader.
     func testFollower_thatCommittedAnotherEntry_reportsTheContradictionAndStops() throws {
-        var member = try TestMember.follower(term: 2, log: [1, 1])
-        member.hearHeartbeat(from: 2, term: 2, commit: 2)
+        var member = try TestMember.follower(term: 2, log: [1, 1], commit: 2)
+        member.step(.timer)
         XCTAssertEqual(member.applied, 2)
         member.hear(.notice(.acknowledgedEntriesLost(through: .at(2, 2))), from: 2, term: 2)
         XCTAssertEqual(member.takeReports(), [.committedEntryContradicted(2)])

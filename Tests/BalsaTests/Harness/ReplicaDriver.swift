@@ -93,8 +93,10 @@ final class ReplicaDriver {
         try receive(term: term, .message(.append(append), entries: entries))
     }
 
-    /// Tells it how much is committed.
+    /// Tells it how much is committed, after an append has compared its log.
     func heartbeat(term: Term, commit: LogIndex) throws {
+        let append = Append(previous: replica.raft.log.last, entries: nil, commit: 0)
+        try receive(term: term, .message(.append(append), entries: nil))
         round += 1
         let heartbeat = Heartbeat(round: round, sentAt: .zero, commit: commit)
         try receive(term: term, .message(.heartbeat(heartbeat), entries: nil))

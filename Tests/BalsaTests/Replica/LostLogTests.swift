@@ -45,6 +45,39 @@ final class LostLogTests: ReplicaTestCase {
         XCTAssertNil(group.host(leader).replica?.failure)
     }
 
+    /// Its directory is put back as it was before another leader replaced its last entries. Nobody proposes anything.
+    func testMember_whoseLogIsSetBackToEntriesThatWereReplaced_appliesNoneOfThemAndStops() throws {
+        let group = ReplicaGroup(members: 3)
+        let loser = try group.start()
+        let before = group.write(loser, "k", "1")
+        group.advance(by: .milliseconds(100))
+        XCTAssertEqual(group.host(loser).reply(to: before)?.isSuccess, true)
+        let applied = try XCTUnwrap(group.host(loser).replica?.appliedIndex)
+        group.isolate(loser)
+        group.write(loser, "k", "lost")
+        group.write(loser, "k", "lost again")
+        group.advance(by: .milliseconds(100))
+        let image = group.host(loser).disk.snapshot()
+        group.expect(.quorumLost, of: loser)
+        let leader = try group.elect()
+        let after = group.write(leader, "k", "2")
+        group.advance(by: .milliseconds(100))
+        group.isolate()
+        group.advance(by: .milliseconds(300))
+        XCTAssertEqual(group.host(leader).reply(to: after)?.isSuccess, true)
+        XCTAssertEqual(group.host(loser).replica?.appliedIndex, group.host(leader).replica?.appliedIndex)
+        group.crash(loser, powerLoss: nil)
+        group.host(loser).disk = SimulatedDisk(image)
+        group.host(loser).disk.processCrash()
+        group.expect(.acknowledgedEntriesLost, of: leader, loser)
+        group.expect(.failed(.damaged), of: loser)
+        try group.open(loser)
+        group.advance(by: .milliseconds(300))
+        XCTAssertEqual(group.host(loser).replica?.failure?.code, .damaged)
+        XCTAssertEqual(group.host(loser).replica?.appliedIndex, applied, "nothing that was replaced is applied")
+        XCTAssertNil(group.host(leader).replica?.failure)
+    }
+
     /// The operator puts the latest directory back while the same leader leads.
     func testMember_whoseLatestDirectoryIsPutBack_isWrittenToAndCountedAgain() throws {
         let group = ReplicaGroup(members: 3)

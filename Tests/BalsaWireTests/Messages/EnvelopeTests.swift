@@ -17,7 +17,7 @@ final class EnvelopeTests: XCTestCase {
 
     func testTheSamplesHoldEveryKindThatHasABody() throws {
         let kinds = try WireSamples.all.map { try $0.frame()[6] }
-        for kind in [UInt8](1...11) + [18, 19] { XCTAssertTrue(kinds.contains(kind), "kind \(kind)") }
+        for kind in [UInt8](1...12) + [18, 19] { XCTAssertTrue(kinds.contains(kind), "kind \(kind)") }
     }
 
     func testALargeAppendComesBackAsItWas() throws {
@@ -102,7 +102,10 @@ final class EnvelopeTests: XCTestCase {
             .appendResponse(.accepted(through: beyond)),
             .appendResponse(.rejected(previous: beyond, hint: .zero)),
             .appendResponse(.rejected(previous: 1, hint: LogPosition(term: beyond, index: 1))),
-            .voteRequest(VoteRequest(last: .zero, campaign: 1, flags: 1)),
+            .voteRequest(VoteRequest(last: .zero, campaign: 1, flags: 2)),
+            .preVoteRequest(VoteRequest(last: .zero, campaign: 1, flags: VoteRequest.transferFlag)),
+            .timeoutNow(LogPosition(term: 1, index: beyond)),
+            .timeoutNow(.zero),
             .checkpointRequest(CheckpointRequest(.diverged, atLeast: beyond)),
             .notice(.acknowledgedEntriesLost(through: LogPosition(term: 1, index: beyond))),
             .notice(.diverged(StateDigest(index: beyond, value: 1))),

@@ -56,6 +56,9 @@ enum WireSamples {
         envelope(.voteRequest(VoteRequest(last: highest, campaign: maximum)), group: maximum, term: largestNumber),
         envelope(.voteResponse(VoteResponse(isGranted: true, campaign: 1)), group: 1, term: 1),
         envelope(.voteResponse(VoteResponse(isGranted: false, campaign: 0))),
+        envelope(.voteRequest(VoteRequest(last: highest, campaign: 3, flags: VoteRequest.transferFlag))),
+        envelope(.timeoutNow(LogPosition(term: 6, index: 41))),
+        envelope(.timeoutNow(highest)),
     ]
 
     private static let appends = [

@@ -1,0 +1,39 @@
+import XCTest
+
+@testable import BalsaRaft
+
+/// What scripts about live digests begin with.
+class DigestTestCase: XCTestCase {
+    func digest(_ index: LogIndex, _ value: UInt64) -> StateDigest { StateDigest(index: index, value: value) }
+
+    /// A peer says that it holds the log through `index`, and what its state is.
+    func report(_ digest: StateDigest, through index: LogIndex) -> Message.Body {
+        var response = AppendResponse.accepted(through: index)
+        response.digest = digest
+        return .appendResponse(response)
+    }
+
+    func notices(_ messages: [Message]) -> [MemberID: LeaderNotice] {
+        var notices: [MemberID: LeaderNotice] = [:]
+        for case (let to, .notice(let notice)) in messages.map({ ($0.to, $0.body) }) { notices[to] = notice }
+        return notices
+    }
+
+    /// Who was told to campaign, in order.
+    func told(_ messages: [Message]) -> [MemberID] {
+        messages.compactMap { if case .timeoutNow = $0.body { $0.to } else { nil } }
+    }
+
+    func requests(_ messages: [Message]) -> [CheckpointRequest] {
+        messages.compactMap { if case .checkpointRequest(let request) = $0.body { request } else { nil } }
+    }
+
+    /// A leader of three with five entries that all have.
+    func leader(of size: UInt64 = 3) throws -> TestMember {
+        var member = try TestMember.settledLeader(of: size)
+        member.propose(4)
+        member.hearAcceptance(from: Array(2...size), through: 5)
+        member.takeSent()
+        return member
+    }
+}
