@@ -192,6 +192,24 @@ final class CheckpointFormatTests: XCTestCase {
         XCTAssertEqual(try RootFile(decoding: try highest.encoded()), highest)
     }
 
+    func testRoot_ofAStateThatDiffers_hasItsFlagAndNoOtherIsKnown() throws {
+        var root = RootFile(generation: 2, position: position)
+        let plain = [UInt8](try root.encoded())
+        root.isDiverged = true
+        var bytes = [UInt8](try root.encoded())
+        XCTAssertEqual(try RootFile(decoding: Bytes(bytes)), root)
+        XCTAssertEqual((0..<124).filter { bytes[$0] != plain[$0] }, [112])
+        XCTAssertEqual(bytes[112], 1)
+        for bit in 1..<8 {
+            bytes[112] = 1 << UInt8(bit)
+            let sum = bytes[..<124].withUnsafeBytes { CRC32C.checksum($0) }
+            bytes.replaceSubrange(124..<128, with: withUnsafeBytes(of: sum.littleEndian) { [UInt8]($0) })
+            XCTAssertThrowsError(try RootFile(decoding: Bytes(bytes)), "bit \(bit)") {
+                XCTAssertEqual($0 as? BalsaPlatform.DecodingError, DecodingError(.outOfBounds, "flags", at: 112))
+            }
+        }
+    }
+
     func testWhatNoReceiverWouldTakeIsNotSent() {
         func assertRefused(_ files: [(String, UInt64)], line: UInt = #line) {
             let list = CheckpointList(stamp: 0, files: files.map { CheckpointFile(name: $0.0, byteCount: $0.1) })

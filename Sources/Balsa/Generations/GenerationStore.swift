@@ -196,6 +196,20 @@ struct GenerationStore {
         root = next
     }
 
+    /// Notes durably that the live generation differs from the state of the majority. The next generation does not.
+    mutating func markDiverged() throws(FileError) {
+        guard var next = root, !next.isDiverged else { return }
+        next.isDiverged = true
+        do {
+            try publish(next)
+        } catch let error as FileError {
+            throw error
+        } catch {
+            preconditionFailure("what was decoded can be encoded: \(error)")
+        }
+        root = next
+    }
+
     private func write(_ owner: StateOwner) throws {
         try TwinFile.replace(StateOwner.fileName, in: path(of: owner.generation), with: try owner.encoded(), fileSystem)
     }

@@ -25,6 +25,11 @@ struct RootFile: Equatable {
     var group: GroupID
     /// The random id of the generation, which the file OWNER in its directory has, too.
     var state = UniqueID.none
+    /// Whether the generation was found to differ from the state of the majority: a checkpoint has to replace it.
+    var isDiverged = false
+
+    /// The flag of ``isDiverged``.
+    private static let divergedFlag: UInt8 = 1
 
     func encoded() throws(DecodingError) -> Bytes {
         var writer = ByteWriter(capacity: RootFile.byteCount, limit: RootFile.byteCount)
@@ -42,7 +47,8 @@ struct RootFile: Equatable {
         try writer.uint64(position.term, "term")
         try writer.uint64(position.index, "index")
         try writer.uniqueID(state, "state")
-        try writer.zeros(12, "reserved")
+        try writer.uint8(isDiverged ? RootFile.divergedFlag : 0, "flags")
+        try writer.zeros(11, "reserved")
         try writer.uint32(writer.checksum(of: 0..<RootFile.byteCount - 4), "checksum")
         return Bytes(writer.array)
     }
@@ -92,6 +98,10 @@ struct RootFile: Equatable {
         generation = try reader.uint64("generation")
         position = LogPosition(term: try reader.uint64("term"), index: try reader.uint64("index"))
         state = try reader.uniqueID("state")
+        let flagsAt = reader.offset
+        let flags = try reader.uint8("flags")
+        guard flags & ~RootFile.divergedFlag == 0 else { throw DecodingError(.outOfBounds, "flags", at: flagsAt) }
+        isDiverged = flags & RootFile.divergedFlag != 0
         try reader.zeros(end - reader.offset, "reserved")
         guard generation >= 1, position.index <= largestNumber, position.term <= largestNumber,
             (position.index == 0) == (position.term == 0)

@@ -31,7 +31,7 @@ extension Replica {
             if case .committedEntryContradicted(let index) = anomaly {
                 throw ReplicaError(.contradiction, "entry \(index) is committed here and another one on the leader")
             }
-            noteDivergence(anomaly, &effects)
+            try noteDivergence(anomaly, &effects)
             if case .acknowledgedEntriesLost(let loser, let position) = anomaly {
                 metrics.lossesFound += 1
                 if loser == member { throw ReplicaError(lostThrough: position, holding: raft.log.last) }
@@ -40,16 +40,33 @@ extension Replica {
     }
 
     /// Counts what is found of states that differ. Where it is this member's, nobody who waits to read is answered from
-    /// it.
-    private func noteDivergence(_ anomaly: Anomaly, _ effects: inout [ReplicaEffect]) {
+    /// it, neither now nor after a restart.
+    private func noteDivergence(_ anomaly: Anomaly, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
         switch anomaly {
         case .stateDiverged(let diverged, _, _):
             metrics.divergencesFound += 1
-            if diverged == member { reads.failAll(.diverged, &effects) }
+            guard diverged == member else { break }
+            reads.failAll(.diverged, &effects)
+            divergenceMarkAt = now
+            try markDivergence()
         case .stateRebuilt:
             metrics.statesRebuilt += 1
+            divergenceMarkAt = .never
         default:
             break
+        }
+    }
+
+    /// Notes in ROOT that the state differs, before anything else of this step leaves the member: what a later start
+    /// applies again could differ as well, and would be served until the next comparison. Tried again where it fails.
+    func markDivergence() throws(ReplicaError) {
+        guard now >= divergenceMarkAt else { return }
+        do throws(FileError) {
+            try generations.markDiverged()
+            divergenceMarkAt = .never
+        } catch {
+            if error.number == .exchanged { throw ReplicaError(error) }
+            divergenceMarkAt = now + options.deadlineGranularity
         }
     }
 

@@ -138,7 +138,8 @@ extension Replica {
                 hardState: hardState,
                 log: outline,
                 commitIndex: min(max(recovered?.commit ?? 0, durable.position.index), outline.lastIndex),
-                appliedIndex: durable.position.index
+                appliedIndex: durable.position.index,
+                isDiverged: generations.root?.isDiverged ?? false
             )
             try checkVote(of: state, groupDirectory, log: directory + "/log")
             core = try openCore(member, configuration, state, options.raft, seed: seed)

@@ -95,6 +95,8 @@ public final class Replica {
     /// Whether a step of background work is under way, and when one that failed may be tried again.
     var isWorking = false
     var workRetryAt = Instant.zero
+    /// When it is to be noted on disk that the state differs; never where that is done, or is not so.
+    var divergenceMarkAt = Instant.never
 
     // Checkpoints.
     /// The live generation of the state.
@@ -351,6 +353,7 @@ public final class Replica {
     private func advance(_ effects: inout [ReplicaEffect]) throws(ReplicaError) {
         stagePersists()
         if let id = try releasePersists(&effects) { tell(.persisted(id)) }
+        try markDivergence()
         try applyPages(&effects)
         compareOptions(&effects)
         askForReads()
@@ -371,6 +374,7 @@ public final class Replica {
         // One that has passed waits for the state machine, which is overloaded: the end of its work comes as a step.
         if stateSealDeadline > now { deadline = min(deadline, stateSealDeadline) }
         if isTaskBlocked { deadline = min(deadline, taskRetryAt) }
+        if divergenceMarkAt > now { deadline = min(deadline, divergenceMarkAt) }
         if workRetryAt > now { deadline = min(deadline, workRetryAt) }
         if deadline < armed {
             armed = deadline

@@ -12,9 +12,8 @@ public struct ReplicaOptions: Sendable {
     /// The limits of what crosses the network.
     public var wire = WireOptions()
 
-    /// Every how many entries a member records the digest of its state and reports it; 4,096. All members need the
-    /// same.
-    package var digestInterval: UInt64 = 4_096
+    /// Always ``StateDigest/interval``. Tests shorten it, for all members of a group alike.
+    package var digestInterval = StateDigest.interval
     /// Which replicated features this release knows. Another number only in tests.
     package var featureLevel = WireAgreement.ownFeatureLevel
 

@@ -63,7 +63,7 @@ extension FormatExample {
                 name: "ROOT",
                 example: [UInt8](try root.encoded()),
                 version: ("version", 4..<6),
-                reserved: [("reserved", 6..<8), ("reserved", 12..<16), ("reserved", 112..<124)],
+                reserved: [("reserved", 6..<8), ("reserved", 12..<16), ("reserved", 113..<124)],
                 checksum: (0..<124, 124)
             ) { _ = try RootFile(decoding: Bytes($0)) },
             FormatExample(

@@ -409,4 +409,6 @@ extension Reply {
     }
 
     var isSuccess: Bool { if case .success = self { true } else { false } }
+
+    var isReadable: Bool { if case .readable = self { true } else { false } }
 }

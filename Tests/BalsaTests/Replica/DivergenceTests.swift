@@ -1,5 +1,6 @@
 import BalsaPlatform
 import BalsaRaft
+import BalsaSimulation
 import BalsaWire
 import XCTest
 
@@ -68,6 +69,87 @@ final class DivergenceTests: ReplicaTestCase {
         let command = group.write(follower, "k", "v", as: CommandIdentity(session: 1, number: 1))
         group.settle()
         XCTAssertEqual(group.host(follower).reply(to: command), .failed(.notApplied, .diverged))
+    }
+
+    /// A group with a follower that was found to differ, and that no checkpoint reaches.
+    private func startedWithADivergedFollower() throws -> (ReplicaGroup, leader: MemberID, follower: MemberID) {
+        let (group, leader) = try started()
+        let follower = leader % 3 + 1
+        group.fate = { self.isChunk($0) ? .isLost : .arrives }
+        group.host(follower).provider.digestMask = 1
+        group.expect(.stateDiverged, of: leader, follower)
+        write(group, leader, 10)
+        group.advance(by: .milliseconds(300))
+        XCTAssertEqual(group.host(follower).replica?.isDiverged, true)
+        return (group, leader, follower)
+    }
+
+    /// What it applies again would come out right: even so nothing is served before a checkpoint has replaced the
+    /// state.
+    func testMember_thatCrashesBeforeItIsRebuilt_startsAsItStopped() throws {
+        for salt in [UInt64?.none, 7] {
+            let (group, leader, follower) = try startedWithADivergedFollower()
+            group.crash(follower, powerLoss: salt)
+            group.host(follower).provider.digestMask = 0
+            try group.open(follower)
+            let early = group.read(follower, "k", .local)
+            group.advance(by: .milliseconds(200))
+            let late = group.read(follower, "k", .linearizable)
+            group.advance(by: .milliseconds(200))
+            for read in [early, late] {
+                XCTAssertEqual(group.host(follower).reply(to: read), .failed(.notApplied, .diverged))
+            }
+            XCTAssertEqual(group.host(follower).replica?.appliedIndex, 0, "nothing was sealed, and nothing is applied")
+            group.expect(.stateRebuilt, of: follower)
+            group.fate = { _ in .arrives }
+            group.advance(by: .seconds(3))
+            XCTAssertEqual(group.host(follower).replica?.metrics.statesRebuilt, 1)
+            write(group, leader, 10)
+            group.advance(by: .milliseconds(100))
+            XCTAssertEqual(try group.host(follower).digest(), try group.host(leader).digest())
+            // What was noted is over with the state that it was about.
+            group.crash(follower, powerLoss: salt)
+            try group.open(follower)
+            group.advance(by: .milliseconds(200))
+            let read = group.read(follower, "k", .linearizable)
+            group.advance(by: .milliseconds(200))
+            XCTAssertEqual(group.host(follower).reply(to: read)?.isReadable, true)
+        }
+    }
+
+    /// Fails every replacement of ROOT while it is on.
+    private final class RootHook: DiskHook {
+        var isOn = false
+        private(set) var failures = 0
+
+        func answer(_ call: DiskCall) -> DiskAnswer {
+            guard isOn, call.path.hasSuffix("/ROOT.new") else { return .proceed }
+            failures += 1
+            return .fail(.noSpace)
+        }
+    }
+
+    func testMember_thatCannotNoteThatItsStateDiffers_triesAgainAndGoesOn() throws {
+        let (group, leader) = try started()
+        let follower = leader % 3 + 1
+        let hook = RootHook()
+        group.crash(follower, powerLoss: nil)
+        group.host(follower).hook = hook
+        try group.open(follower)
+        group.advance(by: .milliseconds(200))
+        hook.isOn = true
+        group.fate = { self.isChunk($0) ? .isLost : .arrives }
+        group.host(follower).provider.digestMask = 1
+        group.expect(.stateDiverged, of: leader, follower)
+        write(group, leader, 10)
+        group.advance(by: .milliseconds(300))
+        XCTAssertNil(group.host(follower).replica?.failure)
+        XCTAssertEqual(group.host(follower).replica?.isDiverged, true)
+        XCTAssertEqual(group.host(follower).replica?.generations.root?.isDiverged, false)
+        XCTAssertGreaterThan(hook.failures, 1)
+        hook.isOn = false
+        group.advance(by: .milliseconds(200))
+        XCTAssertEqual(group.host(follower).replica?.generations.root?.isDiverged, true)
     }
 
     func testLeader_whoseStateDiffers_handsOverAndIsRebuilt() throws {
