@@ -199,11 +199,13 @@ public final class Member {
 
     /// A peer does not listen to this member.
     ///
-    /// Where the directory is to blame, one peer that knows is enough; and of a member that belongs to a cluster, only that
-    /// cluster's members know. A process that was started under a wrong id, or that another cluster's address leads to, does
-    /// not stop it. Anything else comes from addresses, which may be wrong for a while and then right: a member that has its
-    /// place waits. One that has none yet fails when those that it can still reach are no majority: then it looks in the wrong
-    /// place, or belongs elsewhere.
+    /// Of a member that belongs to a cluster, only that cluster's members know whether the directory is to blame, and
+    /// one of them that does is enough. A process that was started under a wrong id, or to which a wrong address leads,
+    /// does not stop it. Anything else comes from addresses, which may be wrong for a while and then right.
+    ///
+    /// A member that belongs to no cluster yet cannot tell a wrong address from a directory that was emptied: another
+    /// cluster that has a member of its id calls it wiped, too. It fails, whatever the reasons, once those that do not
+    /// refuse it are no majority.
     ///
     /// Whoever carries out the connections reports every refusal and tries again.
     private func refused(_ refusal: IdentityRefusal, _ effects: inout [ReplicaEffect]) {
@@ -215,7 +217,7 @@ public final class Member {
         }
         if let cluster {
             guard refusal.stopsMember, refusal.cluster == cluster.id else { return }
-        } else if !refusal.stopsMember {
+        } else {
             let voters = setup.list.map(\.member)
             guard voters.contains(refusal.meant) else { return }
             if !misaddressed.contains(refusal.meant) { misaddressed.append(refusal.meant) }

@@ -133,6 +133,13 @@ public struct IdentityRefusal: Error, Equatable, Sendable, CustomStringConvertib
         reason == .unproven && !isShown && refuser == meant && cluster == memberCluster
     }
 
+    /// What else may be wrong with a member that belongs to no cluster yet: an address may lead to another cluster that
+    /// has a member of its id.
+    private var adviceForNewMember: String {
+        guard memberCluster == .none, meant != 0 else { return "" }
+        return "; if member \(member) is a new one, correct the address that it has for member \(meant)"
+    }
+
     /// What is wrong and what to do, in sentences.
     public var description: String {
         switch reason {
@@ -148,10 +155,11 @@ public struct IdentityRefusal: Error, Equatable, Sendable, CustomStringConvertib
         case .duplicateID:
             "member \(member) was started twice, on two directories: stop the process whose directory is not the one with "
                 + "which the member joined the cluster, and never start it again; the other one goes on as member \(member)"
+                + adviceForNewMember
         case .wiped:
             "the directory of member \(member) is not the one with which it joined the cluster \(cluster), and its votes "
                 + "are lost with that: put its own directory back as it was last; if that is lost, the others go on without "
-                + "the member, which cannot be replaced yet"
+                + "the member, which cannot be replaced yet" + adviceForNewMember
         case .rolledBack:
             "the directory of member \(member) was set back to before its opening \(opening), which member \(refuser) has "
                 + "listened to, and what it promised since is lost: put the latest directory back; if that is lost, or is "

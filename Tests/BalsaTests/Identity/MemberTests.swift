@@ -70,18 +70,46 @@ final class MemberTests: XCTestCase {
         IdentityRefusal(reason, of: member.introduction(to: peer), by: peer, in: cluster)
     }
 
-    func testAMemberWhoseDirectoryIsToBlameFailsOfOneRefusal() throws {
+    func testMember_ofAClusterWhoseDirectoryIsToBlame_failsOfOneRefusal() throws {
         for reason in [IdentityRefusal.Reason.wiped, .rolledBack, .cloned, .duplicateID] {
+            let member = try form((1...3).map { _ in SimulatedDisk() }, seed: 1)[0].member
+            let own = try XCTUnwrap(member.cluster).id
             var effects: [ReplicaEffect] = []
-            let member = try open(SimulatedDisk(), setup(1, of: 3), &effects)
-            member.step(.refused(refusal(reason, to: 2, of: member)), at: .zero, into: &effects)
+            member.step(.refused(refusal(reason, to: 2, of: member, in: own)), at: .zero, into: &effects)
             XCTAssertEqual(member.failure?.code, .refused)
             XCTAssertTrue(member.failure?.message.contains("member 1") ?? false)
         }
     }
 
+    /// One wrong address leads to another cluster that has a member of the same id.
+    func testNewMember_thatAnotherClusterOfItsIDCallsWiped_isToldAndGoesOn() throws {
+        let others = try form((1...3).map { _ in SimulatedDisk() }, seed: 2)
+        var effects: [ReplicaEffect] = []
+        let member = try open(SimulatedDisk(), setup(1, of: 3), &effects)
+        let said = try refusal(member, by: others[1].member)
+        XCTAssertEqual(said.reason, .wiped)
+        let advice = "; if member 1 is a new one, correct the address that it has for member 2"
+        XCTAssertTrue(said.description.hasSuffix(advice), "\(said)")
+        let own = others[0].member.introduction(to: 2)
+        XCTAssertEqual(others[1].member.connect(own, into: &effects), .accept(isNew: true))
+        let duplicate = try refusal(member, by: others[1].member)
+        XCTAssertEqual(duplicate.reason, .duplicateID)
+        XCTAssertTrue(duplicate.description.hasSuffix(advice), "\(duplicate)")
+        for refusal in [said, duplicate] { member.step(.refused(refusal), at: .zero, into: &effects) }
+        XCTAssertNil(member.failure, "member 3 may still be there")
+        // A directory that was emptied is refused by the others, too.
+        let third = try refusal(member.introduction(to: 3), by: others[2].member)
+        member.step(.refused(third), at: .zero, into: &effects)
+        XCTAssertEqual(member.failure?.code, .refused)
+        XCTAssertTrue(member.failure?.message.contains("put its own directory back as it was last") ?? false)
+        // Of a member that belongs to a cluster, it is not said.
+        XCTAssertFalse(refusal(.wiped, to: 2, of: others[0].member).description.contains("new one"))
+    }
+
     func testANewMemberThatMayHaveAWrongAddressFailsWhenTheOthersAreNoMajority() throws {
-        for reason in [IdentityRefusal.Reason.otherCluster, .notAddressed, .unknownMember, .malformed] {
+        for reason in [
+            IdentityRefusal.Reason.otherCluster, .notAddressed, .unknownMember, .malformed, .wiped, .duplicateID,
+        ] {
             var effects: [ReplicaEffect] = []
             let member = try open(SimulatedDisk(), setup(1, of: 3), &effects)
             for _ in 1...3 { member.step(.refused(refusal(reason, to: 2, of: member)), at: .zero, into: &effects) }

@@ -211,4 +211,24 @@ final class StoreFirstBootTests: XCTestCase {
         try await lost.openAll(startingWith: 4)
         try await lost.tearDown()
     }
+
+    /// The other cluster has a member of the same id, and takes the new member for that.
+    func testFirstBoot_addressThatLeadsToAnotherClusterOfTheSameIDs_isToldAndDoesNotStopIt() async throws {
+        try await room.openAll()
+        let new = try StoreRoom()
+        let address = new.peers.updateValue(try XCTUnwrap(room.peers[2]), forKey: 2)
+        let store = try await new.open(1)
+        let found = try await missing(1, in: new)
+        XCTAssertEqual(found.map(\.member), [2, 3])
+        let advice = "if member 1 is a new one, correct the address that it has for member 2"
+        XCTAssertTrue(found[0].reason.hasSuffix(advice), "\(found)")
+        XCTAssertNil(store.state.failure, "one wrong address does not stop it")
+        // What the sentence advises.
+        await new.close(1)
+        new.peers[2] = address
+        try await new.openAll()
+        let entry = try await new.stores[3]?.get("opened", timeout: .seconds(30))
+        XCTAssertEqual(entry?.value, "1")
+        try await new.tearDown()
+    }
 }
