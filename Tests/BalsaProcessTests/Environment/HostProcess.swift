@@ -16,6 +16,8 @@ enum HostStep: Codable, Equatable {
     case openExisting(String)
     /// Puts pairs until one fails.
     case put(Int)
+    /// Puts pairs until one fails, each with little time.
+    case tryPut(Int)
     /// Reads the pairs that were put and reports how many are not as they were acknowledged.
     case check
     /// Closes the store and keeps the reference to it.
@@ -30,6 +32,8 @@ enum HostStep: Codable, Equatable {
     case awaitFailure
     /// Allows so many descriptors more than there are.
     case limitDescriptors(Int)
+    /// Allows as many descriptors as there may be.
+    case freeDescriptors
     /// Becomes another user, who may start so many threads more than there are.
     case limitThreads(Int)
     /// Reports how many descriptors are open.
@@ -94,6 +98,12 @@ struct HostProcess {
         return Array(lines.dropLast())
     }
 
+    /// Ends it at once.
+    func kill() async throws {
+        Glibc.kill(process.processIdentifier, SIGKILL)
+        try await eventually("the host is gone") { !process.isRunning }
+    }
+
     /// Runs a host to its end.
     static func run(_ steps: [HostStep], in folder: String) async throws -> [String] {
         try await HostProcess(steps, in: folder).end()
@@ -150,11 +160,8 @@ final class Host {
             options.mustExist = true
             store = try await TestStores.open(directory, options: options)
             say("opened")
-        case .put(let count):
-            guard let store else { return say("put: no store") }
-            let error = await acknowledged.put(next..<next + count, on: store)
-            next += count
-            say("put: \(error.map { "\($0)" } ?? "\(count)")")
+        case .put(let count): await put(count, within: nil)
+        case .tryPut(let count): await put(count, within: .milliseconds(300))
         case .check:
             guard let store else { return say("losses: no store") }
             say("losses: \(try await acknowledged.losses(store))")
@@ -176,6 +183,13 @@ final class Host {
         }
     }
 
+    private func put(_ count: Int, within timeout: Duration?) async {
+        guard let store else { return say("put: no store") }
+        let error = await acknowledged.put(next..<next + count, on: store, timeout: timeout)
+        next += count
+        say("put: \(error.map { "\($0)" } ?? "\(count)")")
+    }
+
     private func change(_ step: HostStep) throws {
         let files = FileManager.default
         switch step {
@@ -188,8 +202,8 @@ final class Host {
             if files.fileExists(atPath: path) { throw Failure("\(path) cannot be removed") }
         case .limitDescriptors(let count):
             let used = try files.contentsOfDirectory(atPath: "/proc/self/fd").count - 1
-            var limit = rlimit(rlim_cur: rlim_t(used + count), rlim_max: rlim_t(used + count))
-            try check(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit), "setrlimit")
+            try limitDescriptors(to: rlim_t(used + count))
+        case .freeDescriptors: try limitDescriptors(to: nil)
         case .limitThreads(let count):
             // A user of its own, so that no other process counts.
             let user = UInt32(1 << 20) + UInt32(getpid())
@@ -204,6 +218,15 @@ final class Host {
             try check(setuid(user), "setuid")
         default: break
         }
+    }
+
+    /// Lets the process have so many descriptors, or as many as it may have.
+    private func limitDescriptors(to count: rlim_t?) throws {
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        var limit = rlimit()
+        try check(getrlimit(resource, &limit), "getrlimit")
+        limit.rlim_cur = count ?? limit.rlim_max
+        try check(setrlimit(resource, &limit), "setrlimit")
     }
 
     /// Copies a directory whose files a running store may remove meanwhile: until nothing vanished during one copy.

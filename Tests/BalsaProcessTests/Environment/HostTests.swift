@@ -93,6 +93,32 @@ final class HostTests: ProcessTestCase {
         }
     }
 
+    func testDirectory_ofARunningStore_keepsASecondProcessOutUntilItIsClosedOrKilled() async throws {
+        try await withFolder { folder in
+            let (directory, go) = (folder + "/D", folder + "/go")
+            let open = "\(directory) is already open, by another process or by another store of this one, which holds"
+            let refusal = "error: in use (not applied): \(open) \(directory)/LOCK: "
+            let first = try HostProcess(
+                [.open(directory), .put(100), .awaitFile(go), .check, .closeStore, .awaitFile(folder + "/never")],
+                in: folder
+            )
+            try await first.awaitLine("put: 100")
+            let second = try await HostProcess.run([.open(directory)], in: folder)
+            XCTAssertTrue(second.first?.hasPrefix(refusal) ?? false, "\(second)")
+            XCTAssertTrue(FileManager.default.createFile(atPath: go, contents: nil))
+            try await first.awaitLine("closed")
+            XCTAssertTrue(first.lines().contains("losses: []"), "\(first.lines())")
+            // The first process still runs, and has closed its store.
+            let third = try HostProcess([.open(directory), .put(10), .awaitFile(folder + "/never")], in: folder)
+            try await third.awaitLine("put: 10")
+            let fourth = try await HostProcess.run([.open(directory)], in: folder)
+            XCTAssertTrue(fourth.first?.hasPrefix(refusal) ?? false, "\(fourth)")
+            for host in [first, third] { try await host.kill() }
+            let fifth = try await HostProcess.run([.open(directory), .put(10), .check], in: folder)
+            XCTAssertEqual(fifth, ["opened", "put: 10", "losses: []"])
+        }
+    }
+
     // MARK: Errors of the environment
 
     func testOpening_withFewDescriptors_saysThatThereAreTooMany() async throws {
@@ -114,19 +140,22 @@ final class HostTests: ProcessTestCase {
         }
     }
 
-    func testOpening_ofAnImmutableDirectory_saysThatItIsNotPermitted() async throws {
+    /// A store that runs out of descriptors waits for some, and loses nothing.
+    func testRunningStore_withoutDescriptors_waitsForSome() async throws {
         try await withFolder { folder in
-            let directory = folder + "/D"
-            let before = try await HostProcess.run([.open(directory), .put(10), .closeStore], in: folder)
-            XCTAssertEqual(before, ["opened", "put: 10", "closed"])
-            guard try attributes("+i", directory) else { throw XCTSkip("no file can be made immutable here") }
-            let lines = try await HostProcess.run([.open(directory)], in: folder)
-            XCTAssertTrue(try attributes("-i", directory))
-            XCTAssertTrue(lines[0].contains("Operation not permitted (errno 1)"), "\(lines)")
-            XCTAssertTrue(lines[0].contains("create directory \(directory)"), "\(lines)")
-            XCTAssertFalse(lines[0].contains("lacks"), "\(lines)")
-            let after = try await HostProcess.run([.open(directory), .put(10), .check], in: folder)
-            XCTAssertEqual(after, ["opened", "put: 10", "losses: []"])
+            let lines = try await HostProcess.run(
+                [
+                    .open("D"), .put(200), .limitDescriptors(0), .tryPut(2_000), .freeDescriptors, .put(300), .check,
+                    .closeStore, .open("D"), .check,
+                ],
+                in: folder
+            )
+            XCTAssertEqual(lines.filter { $0.hasPrefix("error") }, [])
+            XCTAssertEqual(lines.filter { $0.hasPrefix("losses") }, ["losses: []", "losses: []"])
+            let puts = lines.filter { $0.hasPrefix("put") }
+            XCTAssertEqual(puts.count, 3, "\(lines)")
+            XCTAssertEqual(puts.dropFirst().first, "put: deadline exceeded (unknown)", "\(lines)")
+            XCTAssertEqual(puts.last, "put: 300", "\(lines)")
         }
     }
 
@@ -253,7 +282,7 @@ final class HostTests: ProcessTestCase {
 
     // MARK: Paths whose meaning changes
 
-    private static let exchanged = "its directory was renamed, replaced or removed while it was open"
+    static let exchanged = "its directory was renamed, replaced or removed while it was open"
 
     func testWorkingDirectory_changedToAnotherStore_changesNothing() async throws {
         try await withFolder { folder in
@@ -316,18 +345,5 @@ final class HostTests: ProcessTestCase {
             [.copy("D/log", "copy"), .rename("D/log", "E"), .rename("copy", "D/log")],
             restore: [.remove("D/log"), .rename("E", "D/log")]
         )
-    }
-
-    /// Changes attributes of a file.
-    ///
-    /// - Returns: false where this machine or this user cannot.
-    private func attributes(_ change: String, _ path: String) throws -> Bool {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["chattr", change, path]
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        return process.terminationStatus == 0
     }
 }
