@@ -120,6 +120,23 @@ final class ReadingTests: XCTestCase {
         XCTAssertEqual(page.continuation, "cc")
     }
 
+    /// A caller looks at its deadline between pages, so one page does not pass all that was deleted.
+    func testPage_manyDeletedKeys_endsEarlyAndSaysWhereToGoOn() throws {
+        let store = try store(["a", "z"])
+        for number in 0..<10_050 { try store.apply(.delete(key: Bytes("k\(100_000 + number)"))) }
+        for order in [ScanOrder.ascending, .descending] {
+            let isAscending = order == .ascending
+            var (from, to): (Bytes?, Bytes?) = (isAscending ? "b" : nil, isAscending ? nil : "y")
+            let first = try store.machine.scan(from: from, to: to, order: order)
+            XCTAssertEqual(first.pairs, [], "\(order)")
+            let next = try XCTUnwrap(first.continuation, "\(order)")
+            if isAscending { from = next } else { to = next }
+            let second = try store.machine.scan(from: from, to: to, order: order)
+            XCTAssertEqual(second.pairs.map(\.key), [isAscending ? "z" : "a"])
+            XCTAssertNil(second.continuation)
+        }
+    }
+
     func testTheLaterPagesSeeTheRevisionOfTheFirst() throws {
         let store = try store(["a", "b", "c"])
         let first = try store.machine.scan(limit: 1)

@@ -130,4 +130,34 @@ final class EngineReclaimTests: XCTestCase {
         XCTAssertLessThan(copied, 6 * written, "\(copied) bytes were copied for \(written)")
         XCTAssertEqual(try fixture.pairs().count, 8_000)
     }
+
+    /// Memtables that are frozen for their range deletions make tables of next to no bytes.
+    func testCompaction_trickleOfRangeDeletions_copiesLittleAndStopsNothing() throws {
+        var options = options
+        options.maxRangeDeletionsPerMemtable = 10
+        let fixture = try EngineFixture(options: options)
+        for number in 0..<4_000 {
+            try fixture.put("k\(10_000 + number)".bytes, Bytes([UInt8](repeating: 7, count: 100)))
+            if number % 200 == 199 { try fixture.flush(mark: fixture.sequence) }
+        }
+        try fixture.work()
+        let before = fixture.engine.metrics
+        let size = byteCount(fixture)
+        var deleted = 0
+        for round in 0..<40 {
+            for piece in 0..<10 {
+                let key = "k\(10_000 + (round * 977 + piece * 613) % 4_000)"
+                try fixture.deleteRange(key.bytes, (key + "x").bytes)
+                deleted += 1
+            }
+            XCTAssertTrue(fixture.engine.wantsSeal)
+            try fixture.flush(mark: fixture.sequence)
+            try fixture.work()
+            XCTAssertEqual(fixture.engine.pressure, .none, "after \(round)")
+        }
+        let copied = fixture.engine.metrics.compactedBytesOut - before.compactedBytesOut
+        // One copy of the level for every four tables would be ten.
+        XCTAssertLessThan(copied, 4 * size, "\(copied) bytes were copied for \(deleted) deletions")
+        XCTAssertNil(fixture.engine.checkInvariants())
+    }
 }

@@ -86,4 +86,22 @@ final class ReplicatedStoreTests: StoreTestCase {
         XCTAssertEqual(value?.value, "it")
         for place in others { await stores[place].close() }
     }
+
+    /// More keys are deleted before the pair than one page of the machine passes.
+    func testScan_manyDeletedKeysBeforeAPair_goesOnToThePair() async throws {
+        let store = try await ReplicatedStore.open(at: directory)
+        try await store.put("z", "last")
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for first in stride(from: 100_000, to: 110_100, by: 101) {
+                group.addTask {
+                    for number in first..<first + 101 { try await store.delete(Bytes("k\(number)")) }
+                }
+            }
+            try await group.waitForAll()
+        }
+        let page = try await store.scan(limit: 10)
+        XCTAssertEqual(page.pairs.map(\.key), ["z"])
+        XCTAssertNil(page.continuation)
+        await store.close()
+    }
 }
