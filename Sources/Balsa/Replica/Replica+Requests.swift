@@ -27,7 +27,7 @@ extension Replica {
         } else if raft.role != .leader, leader != 0 {
             for submission in taken { forward(submission, &effects) }
         } else {
-            propose(taken)
+            propose(taken, commands: taken.map(\.command))
         }
     }
 
@@ -69,9 +69,10 @@ extension Replica {
     static let largestCommandBytes =
         WireOptions.formatMaximum.maxFrameBytes - WireOptions.roomForFields - EntryHeader.encodedByteCount
 
-    private func propose(_ submissions: [Submission]) {
+    /// Proposes commands as one, those of callers or, without any, the replica's own.
+    func propose(_ submissions: [Submission], commands: [Bytes]) {
         lastProposal += 1
-        proposed = submissions.map(\.command)
+        proposed = commands
         submitted = submissions
         let byteCounts = proposed.map { UInt32(EntryHeader.encodedByteCount + $0.count) }
         tell(.propose(Proposal(id: lastProposal, byteCounts: byteCounts)))

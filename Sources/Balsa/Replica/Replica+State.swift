@@ -121,6 +121,7 @@ extension Replica {
     /// Has the state machine's background work go on. Who closes waits for the step that is under way, and not for all that
     /// there is to do: the next opening goes on with it.
     func startWork(_ effects: inout [ReplicaEffect]) {
+        for sentence in machine.takeDamage() { effects.append(.damagedCopy(sentence)) }
         guard !isClosed, !isWorking, now >= workRetryAt, machine.hasWork else { return }
         isWorking = true
         effects.append(.work(StateWork(machine, generation: generation, budget: options.workBudgetBytes)))

@@ -98,6 +98,10 @@ public final class Replica {
     /// When it is to be noted on disk that the state differs; never where that is done, or is not so.
     var divergenceMarkAt = Instant.never
 
+    /// The last entry of the log as a leader saw it last, and when it proposes something itself if none follows.
+    var idleIndex: LogIndex = 0
+    var idleDeadline = Instant.never
+
     // Checkpoints.
     /// The live generation of the state.
     var generation: UInt64
@@ -362,6 +366,7 @@ public final class Replica {
         dropLog()
         discardIncomingIfOvertaken()
         continueTransfers(&effects)
+        proposeIfIdle()
         startWrites(&effects)
         startWork(&effects)
     }
@@ -371,6 +376,7 @@ public final class Replica {
         guard failure == nil else { return }
         var deadline = min(raftDeadline, logSealDeadline, requests.nextExpiry)
         deadline = min(deadline, reads.nextExpiry, transferDeadline)
+        deadline = min(deadline, idleDeadline)
         // One that has passed waits for the state machine, which is overloaded: the end of its work comes as a step.
         if stateSealDeadline > now { deadline = min(deadline, stateSealDeadline) }
         if isTaskBlocked { deadline = min(deadline, taskRetryAt) }

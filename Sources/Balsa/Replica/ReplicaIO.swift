@@ -61,8 +61,8 @@ public enum ReplicaEffect {
     case firstBootWaits(String)
     /// Something could not be done for want of space or of file descriptors, and is tried again; the text says what.
     case retrying(String)
-    /// One of the two copies of a file is damaged: the other one is used, and the file is written again. The text names
-    /// it.
+    /// One of the two copies of a file is damaged: the other one is used, and the file is written again. Or a part of
+    /// the state cannot be read, and the rest can. The text names the file.
     case damagedCopy(String)
     /// The member was opened with other replicated options than are in force, which its own do not change. Told once an
     /// opening.

@@ -10,6 +10,8 @@ public struct ReplicaMetrics: Sendable {
     public internal(set) var commandsForwarded = 0
     /// Copies of a command that a member passed on, which this leader had handled before and dropped.
     public internal(set) var forwardedCopiesDropped = 0
+    /// Commands that this leader proposed itself, because the group was idle and its state waited for time to pass.
+    public internal(set) var idleCommands = 0
     /// Seals of the state.
     public internal(set) var seals = 0
     /// Steps of the state machine's background work that failed. They are tried again.

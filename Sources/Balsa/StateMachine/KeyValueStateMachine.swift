@@ -70,6 +70,10 @@ public final class KeyValueStateMachine: StateMachine {
     /// The machine, which callers read.
     public let machine: KeyValueMachine
     private let proposal: ReplicatedOptions
+    /// Whether an entry of an idle leader has moved the mark past something that can be dropped.
+    private var sealsForMark = false
+    /// About how many damaged tables the owner was told.
+    private var toldDamages = 0
 
     init(_ machine: KeyValueMachine, proposal: ReplicatedOptions) {
         self.machine = machine
@@ -108,20 +112,22 @@ public final class KeyValueStateMachine: StateMachine {
                 case .noOp, .configuration:
                     try machine.skip(index: index, term: header.term, stamp: header.stamp)
                 case .command:
+                    let command = entries.payload(at: index)
                     let result = try machine.apply(
-                        entries.payload(at: index),
+                        command,
                         index: index,
                         term: header.term,
                         stamp: header.stamp
                     )
                     reply(index, result.encoded())
+                    if command == KeyValueMachine.whileIdle { sealsForMark = machine.wantsSealForMark }
                 default:
                     throw KeyValueError(.upgradeRequired, "entry \(index) is of kind \(header.kind.rawValue)")
                 }
             } catch {
                 throw StateMachineError(error)
             }
-            if machine.wantsSeal { return index }
+            if wantsSeal { return index }
         }
         return entries.lastIndex
     }
@@ -168,12 +174,25 @@ public final class KeyValueStateMachine: StateMachine {
 
     /// Whether flushing has fallen behind.
     public var isOverloaded: Bool { machine.pressure == .stopped }
-    /// Whether the memtable is full.
-    public var wantsSeal: Bool { machine.wantsSeal }
+    /// Whether the memtable is full, or an idle store can give space back.
+    public var wantsSeal: Bool { machine.wantsSeal || sealsForMark }
+
+    /// A command that changes nothing, while something waits for the retention mark to move.
+    public var commandWhileIdle: Bytes? { machine.waitsForMark ? KeyValueMachine.whileIdle : nil }
 
     /// Seals the state.
     public func seal() throws(StateMachineError) {
+        sealsForMark = false
         do { try machine.seal() } catch { throw StateMachineError(error) }
+    }
+
+    /// The damaged tables that were found since the last call, a sentence for each.
+    public func takeDamage() -> [String] {
+        let found = machine.quarantinesFound
+        guard found > toldDamages else { return [] }
+        defer { toldDamages = found }
+        // As the errors of reads that need them, so that each is told once.
+        return machine.quarantines(after: toldDamages).map { "damaged: \($0)" }
     }
 
     /// Whether there is something to flush, to compact or to remove.

@@ -85,6 +85,11 @@ public protocol StateMachine: AnyObject {
     /// The feature level of a command: every member has to have it before one of them may propose the command.
     func featureLevel(of command: Bytes) -> UInt32
 
+    /// A command for the leader to propose where nobody else proposes anything: one that changes nothing but lets
+    /// logical time pass, which the state machine waits for. Nil if it waits for nothing; an idle group then stays at
+    /// rest. Asked for seldom.
+    var commandWhileIdle: Bytes? { get }
+
     /// Whether nothing more should be applied until ``work(budget:)`` has got on.
     var isOverloaded: Bool { get }
 
@@ -93,6 +98,10 @@ public protocol StateMachine: AnyObject {
 
     /// Seals the state as of the last entry that was applied. It becomes durable by ``work(budget:)``.
     func seal() throws(StateMachineError)
+
+    /// What was found to be damaged in the background since the last call, and is not needed to go on: sentences for an
+    /// operator.
+    func takeDamage() -> [String]
 
     /// Whether there is anything to be done in the background.
     var hasWork: Bool { get }
@@ -116,6 +125,12 @@ extension StateMachine {
 
     /// None.
     public var optionDifferences: [OptionDifference] { [] }
+
+    /// Nothing.
+    public func takeDamage() -> [String] { [] }
+
+    /// None.
+    public var commandWhileIdle: Bytes? { nil }
 }
 
 /// A replicated option that a member was opened with another value of. Its own value has no effect.

@@ -281,6 +281,7 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
     func settle() { carryOut() }
 
     func noticed(_ event: StoreEvent) {
+        if case .damaged(let sentence) = event, !damage.isNews(sentence, at: shell.now) { return }
         observer?.noticed(event)
         switch event {
         case .standing(let changed):

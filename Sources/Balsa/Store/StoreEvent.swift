@@ -49,7 +49,8 @@ public enum StoreEvent: Sendable {
     /// mostly there is no space. The text names the file and what the system says. At most one a second is told.
     case retrying(String)
     /// Bytes on the disk are not what was written; the text names the file and the place. What was read is not believed, and
-    /// nothing is answered from it. Of a file with two copies, the other one is used, and the file is written again.
+    /// nothing is answered from it. Of a file with two copies, the other one is used, and the file is written again. Of
+    /// a damaged table, keys outside of the named range are served.
     case damaged(String)
     /// The member takes less than it is offered, and waits for this.
     case stalled(StallReason)

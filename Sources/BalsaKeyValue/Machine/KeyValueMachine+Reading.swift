@@ -84,32 +84,82 @@ extension KeyValueMachine {
 
         let lower = (from ?? Bytes()).withUnsafeBytes { EngineKey.user($0) }
         let upper = to.map { to in to.withUnsafeBytes { EngineKey.user($0) } } ?? EngineKey.userEnd
+        let request = PageRequest(limit: limit, order: order, maxBytes: maxBytes, maxHiddenEntries: maxHiddenEntries)
         if let revision {
             let sequence = try sequence(of: revision)
             return try KeyValueMachine.engineCall { () throws(EngineError) in
-                var cursor = try engine.makeCursor(from: lower, to: upper, at: sequence, waiting: waiting)
-                cursor.limitHiddenEntries(to: maxHiddenEntries)
-                return try page(&cursor, revision: revision, limit: limit, order: order, maxBytes: maxBytes)
+                try page(of: request, from: lower, to: upper, revision: revision) { from, to throws(EngineError) in
+                    try engine.makeCursor(from: from, to: to, at: sequence, waiting: waiting)
+                }
             }
         }
         // The state at the snapshot is that of the last applied entry, which may have written nothing.
         let applied = applied.index
         let snapshot = engine.snapshot()
+        let snapshotRevision = max(applied, snapshot.sequence)
         return try KeyValueMachine.engineCall { () throws(EngineError) in
-            var cursor = try engine.makeCursor(from: lower, to: upper, in: snapshot, waiting: waiting)
-            cursor.limitHiddenEntries(to: maxHiddenEntries)
-            let revision = max(applied, snapshot.sequence)
-            return try page(&cursor, revision: revision, limit: limit, order: order, maxBytes: maxBytes)
+            try page(of: request, from: lower, to: upper, revision: snapshotRevision) { from, to throws(EngineError) in
+                try engine.makeCursor(from: from, to: to, in: snapshot, waiting: waiting)
+            }
         }
+    }
+
+    /// What a page is to be like.
+    private struct PageRequest {
+        let limit: Int
+        let order: ScanOrder
+        let maxBytes: Int
+        let maxHiddenEntries: Int
+    }
+
+    /// A page of the pairs between two keys of the engine. Where a damaged table is in the way, it ends before the keys
+    /// that cannot be read; only a page that would begin with them fails.
+    private func page(
+        of request: PageRequest,
+        from lower: Bytes,
+        to upper: Bytes,
+        revision: UInt64,
+        _ makeCursor: (Bytes, Bytes) throws(EngineError) -> EngineCursor
+    ) throws(EngineError) -> ScanPage {
+        var (lower, upper) = (lower, upper)
+        // Where the page ends at the latest, if something before its bound cannot be read.
+        var end: Bytes?
+        while true {
+            do throws(EngineError) {
+                var cursor = try makeCursor(lower, upper)
+                var page = try self.page(&cursor, request, revision: revision)
+                page.continuation = page.continuation ?? end.map(KeyValueMachine.userKey)
+                return page
+            } catch {
+                // Each attempt reads less than the one before.
+                guard let range = error.quarantine else { throw error }
+                switch request.order {
+                case .ascending:
+                    guard lower < range.smallest, range.smallest < upper else { throw error }
+                    upper = range.smallest
+                    end = upper
+                case .descending:
+                    // The first key above the range.
+                    let behind = Bytes(range.largest.withUnsafeBytes { Array($0) } + [0])
+                    guard lower < behind, behind < upper else { throw error }
+                    lower = behind
+                    end = lower
+                }
+            }
+        }
+    }
+
+    private static func userKey(_ key: Bytes) -> Bytes {
+        key.withUnsafeBytes { Bytes(copying: EngineKey.userKey(of: $0)) }
     }
 
     private func page(
         _ cursor: inout EngineCursor,
-        revision: UInt64,
-        limit: Int,
-        order: ScanOrder,
-        maxBytes: Int
+        _ request: PageRequest,
+        revision: UInt64
     ) throws(EngineError) -> ScanPage {
+        let (limit, order, maxBytes) = (request.limit, request.order, request.maxBytes)
+        cursor.limitHiddenEntries(to: request.maxHiddenEntries)
         var page = ScanPage(pairs: [], revision: revision, continuation: nil)
         var byteCount = 0
         switch order {
@@ -126,13 +176,20 @@ extension KeyValueMachine {
             }
             let pair = KeyValuePair(key: Bytes(copying: key), value: Bytes(copying: value), revision: cursor.sequence)
             page.pairs.append(pair)
-            switch order {
-            case .ascending: try cursor.next()
-            case .descending: try cursor.previous()
+            do throws(EngineError) {
+                switch order {
+                case .ascending: try cursor.next()
+                case .descending: try cursor.previous()
+                }
+            } catch {
+                guard error.quarantine != nil else { throw error }
+                // What was found is right. The next page begins with what cannot be read.
+                page.continuation = order == .ascending ? Bytes([UInt8](pair.key) + [0]) : pair.key
+                return page
             }
         }
         if let pause = cursor.pause {
-            page.continuation = pause.withUnsafeBytes { Bytes(copying: EngineKey.userKey(of: $0)) }
+            page.continuation = KeyValueMachine.userKey(pause)
         }
         return page
     }

@@ -368,6 +368,12 @@ public final class KeyValueMachine: @unchecked Sendable {
         try KeyValueMachine.engineCall { () throws(EngineError) in try engine.checkpoint() }
     }
 
+    /// How many tables were found that have a part that cannot be read. Cheap; it never falls.
+    public var quarantinesFound: Int { engine.quarantinesFound }
+
+    /// What of them cannot be read, without the first `count` that were found.
+    public func quarantines(after count: Int) -> [QuarantinedRange] { engine.quarantines(after: count) }
+
     /// What the engine has counted.
     public var metrics: EngineMetrics { engine.metrics }
 

@@ -29,12 +29,14 @@ final class CompactionJob {
     ///   - version: the version that the plan was made for.
     ///   - mark: from where on everything is protected.
     ///   - snapshots: the snapshots that are held.
+    ///   - quarantined: the bounds of damaged tables, between which nothing is dropped.
     ///   - factory: begins the outputs.
     init(
         _ plan: CompactionPlan,
         version: Version,
         mark: SequenceNumber,
         snapshots: [SequenceNumber],
+        quarantined: [KeyRange],
         factory: TableFactory
     ) {
         self.plan = plan
@@ -56,6 +58,7 @@ final class CompactionJob {
             snapshots: snapshots,
             tombstones: tombstones,
             deeper: deeper,
+            quarantined: quarantined,
             ignoresDeeper: factory.options.plantedBugs.contains(.tombstonesDroppedEarly)
         )
         let kept = rules.keptTombstones()

@@ -39,7 +39,7 @@ extension CompactionPolicy {
 
     private func reclaiming(_ table: TableHandle, of level: Int) -> CompactionPlan? {
         let gain = gain(of: table, level: level)
-        guard gain > 0 else { return nil }
+        guard gain > 0, isSound(table) else { return nil }
         let range = KeyRange(of: table.metadata)
         let isOverNothing = !(level + 1..<max(version.levelCount, level + 1)).contains {
             !version.tables(of: $0, overlapping: range).isEmpty

@@ -17,8 +17,11 @@ struct CompactionPolicy {
     /// From here on everything is protected: the retention mark, or the oldest snapshot.
     let protected: SequenceNumber
     let targets: LevelTargets
+    /// The numbers of damaged tables, ascending: they are left where they are.
+    private let quarantined: [UInt64]
 
-    init(_ version: Version, _ options: EngineOptions, protected: SequenceNumber) {
+    init(_ version: Version, _ options: EngineOptions, protected: SequenceNumber, quarantined: [UInt64] = []) {
+        self.quarantined = quarantined
         self.version = version
         self.options = options
         self.protected = protected
@@ -33,10 +36,12 @@ struct CompactionPolicy {
     static func wantsCompaction(
         of version: Version,
         _ options: EngineOptions,
-        protected: SequenceNumber
+        protected: SequenceNumber,
+        quarantined: [UInt64]
     ) -> Bool {
-        let policy = CompactionPolicy(version, options, protected: protected)
-        return policy.mostUrgentLevel != nil || policy.reclaiming() != nil
+        let policy = CompactionPolicy(version, options, protected: protected, quarantined: quarantined)
+        guard quarantined.isEmpty else { return policy.next(after: []) != nil }
+        return !policy.urgentLevels.isEmpty || policy.reclaiming() != nil
     }
 
     /// How much a level is above its target, in thousandths of the target.
@@ -51,38 +56,70 @@ struct CompactionPolicy {
         return overflow ? .max : (scaled > 0 ? (scaled - 1) / target : 0)
     }
 
-    /// The level to compact; nil where all are within their targets.
-    private var mostUrgentLevel: Int? {
+    /// The levels to compact, the one furthest above its target first.
+    private var urgentLevels: [Int] {
         // What lies in the last level or below it has nowhere to go.
-        let candidates = (0..<min(version.levelCount, options.levels - 1)).map { (level: $0, urgency: urgency(of: $0)) }
-        var best: (level: Int, urgency: UInt64)?
-        for candidate in candidates where candidate.urgency >= 1_000 && candidate.urgency > best?.urgency ?? 0 {
-            best = candidate
-        }
-        return best?.level
+        (0..<min(version.levelCount, options.levels - 1)).map { (level: $0, urgency: urgency(of: $0)) }
+            .filter { $0.urgency >= 1_000 }
+            .sorted { ($1.urgency, $0.level) < ($0.urgency, $1.level) }
+            .map { $0.level }
     }
 
-    /// The next compaction; nil where none is needed.
+    /// The next compaction; nil where none is needed, or none can be done without a table that is damaged.
     ///
     /// - Parameter cursors: for each level, the highest key that its last compaction has reached.
     func next(after cursors: [Bytes?]) -> CompactionPlan? {
-        guard let level = mostUrgentLevel else { return reclaiming() }
-        if level == 0 { return firstLevelPlan() }
-        let tables = version.levels[level]
-        let start = level < cursors.count ? cursors[level] : nil
-        let table = tables.first { table in start.map { table.metadata.largest > $0 } ?? true } ?? tables[0]
-        return plan(level, inputs: [table], outputLevel: level + 1)
+        for level in urgentLevels {
+            if level == 0 {
+                if let plan = firstLevelPlan() { return plan }
+                continue
+            }
+            let tables = version.levels[level]
+            let start = level < cursors.count ? cursors[level] : nil
+            let first = tables.firstIndex { table in start.map { table.metadata.largest > $0 } ?? true } ?? 0
+            for table in tables[first...] + tables[..<first] {
+                if let plan = plan(level, inputs: [table], outputLevel: level + 1) { return plan }
+            }
+        }
+        return reclaiming()
+    }
+
+    /// Whether the table can be read, as far as is known.
+    func isSound(_ table: TableHandle) -> Bool {
+        quarantined.isEmpty || !quarantined.containsSorted(table.metadata.number)
     }
 
     /// Merges the first level into the one below, or a part of it into one of its own tables.
     func firstLevelPlan() -> CompactionPlan? {
-        let inputs = firstLevelInputs()
-        guard let down = plan(0, inputs: inputs, outputLevel: targets.baseLevel) else { return nil }
+        guard let down = firstLevelPlanDown() else {
+            // Damaged tables are in the way of all that would go down.
+            let sound = smallNewestTables().prefix(while: isSound)
+            return sound.count > 1 ? merging(Array(sound)) : nil
+        }
         let beside = smallNewestTables()
-        guard !down.isMove, beside.count > 1, isSmall(beside: down.overlapping) else { return down }
-        return CompactionPlan(
+        guard !down.isMove, beside.count > 1, beside.allSatisfy(isSound), isSmall(beside: down.overlapping) else {
+            return down
+        }
+        return merging(beside)
+    }
+
+    /// Merges the oldest tables of the first level into the one below; younger ones where damaged tables are in the
+    /// way.
+    private func firstLevelPlanDown() -> CompactionPlan? {
+        for table in version.levels[0].reversed() {
+            let inputs = firstLevelInputs(with: table)
+            if let plan = plan(0, inputs: inputs, outputLevel: targets.baseLevel) { return plan }
+            // Without damage the first attempt is a plan.
+            if quarantined.isEmpty { return nil }
+        }
+        return nil
+    }
+
+    /// Merges the newest tables of the first level with each other.
+    private func merging(_ newest: [TableHandle]) -> CompactionPlan {
+        CompactionPlan(
             level: 0,
-            inputs: beside,
+            inputs: newest,
             outputLevel: 0,
             overlapping: [],
             below: [],
@@ -110,13 +147,10 @@ struct CompactionPolicy {
         return Array(version.levels[0].prefix(max(count, 2)))
     }
 
-    /// The oldest table of the first level, and all that overlap it or one of those.
+    /// A table of the first level, and all that overlap it or one of those.
     ///
     /// A table must not pass an older one with a key in common: the older one's entries would hide the newer ones. Newer
     /// ones go along, because they would have to be merged with the result soon anyway.
-    func firstLevelInputs() -> [TableHandle] { version.levels[0].last.map(firstLevelInputs) ?? [] }
-
-    /// A table of the first level, and all that overlap it or one of those.
     func firstLevelInputs(with table: TableHandle) -> [TableHandle] {
         let tables = version.levels[0]
         var range = KeyRange(of: table.metadata)
@@ -128,9 +162,11 @@ struct CompactionPolicy {
         }
     }
 
+    /// A compaction of `inputs`; nil if a table is damaged that it would read.
     func plan(_ level: Int, inputs: [TableHandle], outputLevel: Int) -> CompactionPlan? {
         guard let range = KeyRange.covering(inputs) else { return nil }
         let overlapping = version.tables(of: outputLevel, overlapping: range)
+        guard inputs.allSatisfy(isSound), overlapping.allSatisfy(isSound) else { return nil }
         let below = version.tables(of: outputLevel + 1, overlapping: range)
         let (maxOverlapBytes, overflow) = UInt64(options.tableBytes).multipliedReportingOverflow(by: 10)
         let limit = overflow ? .max : maxOverlapBytes

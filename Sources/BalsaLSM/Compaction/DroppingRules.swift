@@ -18,6 +18,8 @@ struct DroppingRules {
     private let tombstones: TombstoneList
     /// For each level below the output, the input version's tables: what may hold something older. They outlive this.
     private let deeper: [UnsafeBufferPointer<TableSlot>]
+    /// Where nothing is dropped, because something there cannot be read.
+    private let quarantined: [KeyRange]
     /// Whether deletions are dropped without a look at what lies deeper; an error that the simulation can build in.
     private let ignoresDeeper: Bool
 
@@ -26,13 +28,24 @@ struct DroppingRules {
         snapshots: [SequenceNumber],
         tombstones: TombstoneList,
         deeper: [UnsafeBufferPointer<TableSlot>],
+        quarantined: [KeyRange] = [],
         ignoresDeeper: Bool = false
     ) {
         self.mark = mark
         self.snapshots = snapshots.filter { $0 < mark }
         self.tombstones = tombstones
         self.deeper = deeper.filter { !$0.isEmpty }
+        self.quarantined = quarantined
         self.ignoresDeeper = ignoresDeeper
+    }
+
+    private func isQuarantined(_ key: UnsafeRawBufferPointer) -> Bool {
+        let key = Bytes(copying: key)
+        return quarantined.contains { $0.smallest <= key && !$0.isBefore(key) }
+    }
+
+    private func isQuarantined(_ fragment: TombstoneList.Fragment) -> Bool {
+        quarantined.contains { $0.smallest < fragment.end && !$0.isBefore(fragment.start) }
     }
 
     /// The lowest protected sequence that is not below `sequence`.
@@ -55,6 +68,7 @@ struct DroppingRules {
     /// - Parameter newer: the sequence of the next newer entry of the key in the inputs; nil for the newest.
     func drops(_ key: UnsafeRawBufferPointer, _ trailer: Trailer, newer: SequenceNumber?) -> Bool {
         let sequence = trailer.sequence
+        if !quarantined.isEmpty, isQuarantined(key) { return false }
         let horizon = horizon(of: sequence)
         // Another version, or a range tombstone, hides it from its horizon on.
         if let newer, newer <= horizon { return true }
@@ -69,12 +83,13 @@ struct DroppingRules {
     func keptTombstones() -> [RangeDeletion] {
         var kept: [RangeDeletion] = []
         for fragment in tombstones.fragments {
+            let isKept = !quarantined.isEmpty && isQuarantined(fragment)
             var newer: SequenceNumber?
             for sequence in fragment.sequences {
                 defer { newer = sequence }
                 // Hidden from its horizon on, as an entry is.
-                if let newer, newer <= horizon(of: sequence) { continue }
-                let isVoid = sequence <= lowestProtected && (ignoresDeeper || !mayLieDeeper(fragment))
+                if !isKept, let newer, newer <= horizon(of: sequence) { continue }
+                let isVoid = !isKept && sequence <= lowestProtected && (ignoresDeeper || !mayLieDeeper(fragment))
                 if isVoid { continue }
                 kept.append(RangeDeletion(start: fragment.start, end: fragment.end, sequence: sequence))
             }

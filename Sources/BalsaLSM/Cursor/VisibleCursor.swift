@@ -56,7 +56,7 @@ struct VisibleCursor: ~Copyable {
         let version = view.version
         for table in version.levels.first ?? [] where bounds.overlaps(KeyRange(of: table.metadata)) {
             tombstones.add(table.table.tombstones)
-            guard table.metadata.entryCount > 0 else { continue }
+            guard table.table.hasEntries else { continue }
             var cursor = table.table.makeCursor(fillsCache: true, visibleAt: sequence)
             cursor.waiting = waiting
             tables.append(cursor)

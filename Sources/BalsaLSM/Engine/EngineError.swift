@@ -34,14 +34,27 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
     public let code: Code
     /// The failed file operation, if there is one.
     public let cause: FileError?
+    /// The part of a table that the error is about; nil if it is about more. What lies outside of it can be read.
+    public var quarantine: QuarantinedRange? { box?.range }
     /// What happened, in a sentence that names the file.
     public let description: String
+    /// In memory of its own, since errors are copied on the way of every read.
+    private let box: QuarantineBox?
 
     /// An error.
     public init(_ code: Code, _ description: String, cause: FileError? = nil) {
         self.code = code
         self.description = "\(code): \(description)"
         self.cause = cause
+        box = nil
+    }
+
+    /// The error of a read that needs what cannot be read.
+    init(_ error: EngineError, of range: QuarantinedRange) {
+        code = error.code
+        cause = error.cause
+        box = QuarantineBox(range)
+        description = "\(error.code): \(range)"
     }
 
     /// The error of a file operation.
@@ -53,6 +66,15 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
     public init(_ error: BalsaPlatform.DecodingError, in path: String) {
         self.init(error.reason == .version ? .upgradeRequired : .damaged, "\(path): \(error)")
     }
+}
+
+/// What an error holds of a range that cannot be read.
+private final class QuarantineBox: Equatable, Sendable {
+    let range: QuarantinedRange
+
+    init(_ range: QuarantinedRange) { self.range = range }
+
+    static func == (left: QuarantineBox, right: QuarantineBox) -> Bool { left.range == right.range }
 }
 
 /// Calls `body` and names a failed file operation as a failure of the engine.

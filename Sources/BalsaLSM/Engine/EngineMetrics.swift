@@ -54,6 +54,10 @@ public struct EngineMetrics: Equatable, Sendable {
     public var manifestBytes: UInt64 = 0
     /// How many files wait to be removed.
     public var filesToRemove = 0
+    /// How many tables have parts that cannot be read.
+    public var quarantines = 0
+    /// What of them cannot be read: file, level and range of keys of each.
+    public var quarantined: [QuarantinedRange] = []
     /// How many steps of background work failed.
     public var failures: UInt64 = 0
 

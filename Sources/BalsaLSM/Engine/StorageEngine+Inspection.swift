@@ -29,8 +29,35 @@ extension StorageEngine {
         metrics.tableOpenings = tables.fileOpenings
         metrics.tableMemoryBytes = tables.byteCount
         metrics.tableReads = tables.bodyReads
+        metrics.quarantined = tables.quarantine.ranges
+        metrics.quarantines = metrics.quarantined.count
         metrics.filesToRemove = removals.count
         return metrics
+    }
+
+    /// What of the tables cannot be read, as far as reads and compactions have found out: one range for each table.
+    public var quarantines: [QuarantinedRange] { tables.quarantine.ranges }
+
+    /// The same without the first `count` that were found since the engine was opened.
+    public func quarantines(after count: Int) -> [QuarantinedRange] { tables.quarantine.ranges(after: count) }
+
+    /// How many such tables were found since the engine was opened, those that are gone included. Cheap.
+    public var quarantinesFound: Int { tables.quarantine.found }
+
+    /// The lowest retention mark above `mark` at which something dead in a table could be dropped; nil if nothing waits
+    /// for a later mark. Complexity: O(n) for n tables.
+    public func reclaimingMark(above mark: SequenceNumber) -> SequenceNumber? {
+        var lowest: SequenceNumber?
+        for table in retainedView().version.levels.joined() where table.metadata.deadSequence > mark {
+            lowest = min(lowest ?? .max, table.metadata.deadSequence)
+        }
+        return lowest
+    }
+
+    /// Whether a memtable holds range deletions, which no table can tell of yet. The writer's own.
+    public var holdsRangeDeletions: Bool {
+        let view = retainedView()
+        return ([view.memtable] + view.sealed).contains { $0.rangeDeletionCount > 0 }
     }
 
     /// What is wrong with the levels; nil where nothing is. Costs no reads.

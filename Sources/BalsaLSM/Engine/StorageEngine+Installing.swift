@@ -55,8 +55,14 @@ extension StorageEngine {
             before.version.levels[removed.level].first { $0.metadata.number == removed.number }?.retire()
         }
         let version = before.version.applying(edit, added: added)
+        version.noteLevels()
         let protected = lowestProtected(edit.seal)
-        let wantsCompaction = CompactionPolicy.wantsCompaction(of: version, options, protected: protected)
+        let wantsCompaction = CompactionPolicy.wantsCompaction(
+            of: version,
+            options,
+            protected: protected,
+            quarantined: tables.quarantine.tables
+        )
         let wantsManifest = worker.isManifestTooLong(options)
         let manifestBytes = worker.manifest.byteCount
         withShared { shared in

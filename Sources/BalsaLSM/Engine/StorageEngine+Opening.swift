@@ -189,15 +189,16 @@ extension StorageEngine {
             if case .table(let number) = EngineFileName(name) { number } else { nil }
         }.sorted()
         var levels: [[TableHandle]] = []
-        for metadata in state.levels {
-            levels.append(
-                try metadata.map { metadata throws(EngineError) in
-                    guard found.containsSorted(metadata.number) else {
-                        throw EngineError(.damaged, "\(directory)/\(metadata.fileName) is missing")
-                    }
-                    return TableHandle(try Table.known(metadata, in: tables), removals: removals)
+        for (level, metadata) in state.levels.enumerated() {
+            var handles: [TableHandle] = []
+            for metadata in metadata {
+                guard found.containsSorted(metadata.number) else {
+                    throw EngineError(.damaged, "\(directory)/\(metadata.fileName) is missing")
                 }
-            )
+                let table = try Table.known(metadata, in: tables, level: level)
+                handles.append(TableHandle(table, removals: removals))
+            }
+            levels.append(handles)
         }
         // Tables below the last level of the options are read as before; compactions go no deeper.
         while levels.count < options.levels { levels.append([]) }

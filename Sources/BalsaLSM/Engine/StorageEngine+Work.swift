@@ -133,11 +133,37 @@ extension StorageEngine {
             }
             return true
         } catch {
-            worker.compactionBackoff.failed(error)
             worker.hasRemovalFailed = false
+            if leave(error) { return true }
+            worker.compactionBackoff.failed(error)
             throw error
         }
     }
+
+    /// Whether a compaction that failed is given up, because a table that it reads is damaged: the next one is done
+    /// without that table. A device may recover, and gets some attempts.
+    private func leave(_ error: EngineError) -> Bool {
+        guard let range = error.quarantine else { return false }
+        if error.code != .damaged {
+            guard worker.compactionBackoff.failuresInARow >= StorageEngine.readsOfADevice else { return false }
+            let all = retainedView().version.levels.joined()
+            guard let table = all.first(where: { range.file.hasSuffix("/" + $0.metadata.fileName) }) else {
+                return false
+            }
+            table.table.quarantine(range)
+        }
+        // A table that was just written and is damaged is gone already.
+        guard tables.quarantine.ranges.contains(where: { $0.file == range.file }) else { return false }
+        worker.compactionBackoff.succeeded()
+        withShared { shared in
+            shared.metrics.failures += 1
+            shared.wantsCompaction = true
+        }
+        return true
+    }
+
+    /// How often a compaction is attempted that a device fails, before its table counts as damaged.
+    private static let readsOfADevice = 4
 
     /// Ends a call in which nothing could be done: the next one first tries again to remove what could not be removed.
     private func pass(_ refusal: EngineError) throws(EngineError) {
@@ -215,7 +241,12 @@ extension StorageEngine {
         if worker.compaction == nil {
             let version = retainedView().version
             let protected = lowestProtected()
-            let policy = CompactionPolicy(version, options, protected: protected)
+            let policy = CompactionPolicy(
+                version,
+                options,
+                protected: protected,
+                quarantined: tables.quarantine.tables
+            )
             guard let plan = policy.next(after: worker.compactionCursors) else {
                 withShared { shared in
                     shared.wantsCompaction = false
@@ -233,6 +264,7 @@ extension StorageEngine {
                 version: version,
                 mark: compactionMark,
                 snapshots: snapshots.sequences(),
+                quarantined: tables.quarantine.bounds,
                 factory: factory
             )
         }

@@ -102,8 +102,10 @@ public final class StorageEngine: @unchecked Sendable {
         shared.wantsCompaction = CompactionPolicy.wantsCompaction(
             of: parts.version,
             options,
-            protected: parts.state.seal?.retentionMark ?? 0
+            protected: parts.state.seal?.retentionMark ?? 0,
+            quarantined: parts.tables.quarantine.tables
         )
+        parts.version.noteLevels()
         activeMemtable = Memtable(epochs: epochs)
         cells = .allocate(byteCount: Cell.byteCount, alignment: 64)
         cells.initializeMemory(as: UInt8.self, repeating: 0, count: Cell.byteCount)

@@ -10,6 +10,8 @@ struct WorkBackoff {
     /// What the last attempt failed with; nil after one that succeeded.
     private var error: EngineError?
     private var failures = 0
+    /// How many attempts in a row have failed.
+    var failuresInARow: Int { failures }
     private var callsLeft = 0
 
     /// What the last attempt failed with, if the work rests; nil if it may be attempted.

@@ -10,6 +10,7 @@ final class Table: @unchecked Sendable {
     private enum Cell {
         static let body = 0
         static let isBodyUsed = 8
+        static let level = 16
         static let byteCount = 64
     }
 
@@ -17,6 +18,11 @@ final class Table: @unchecked Sendable {
     let metadata: TableMetadata
     /// The range tombstones, which also concern keys that have no entry in the table and that the filter denies.
     let tombstones: TombstoneList
+    /// Whether the range tombstones cannot be read. No read of the table succeeds then, since what they delete would
+    /// come back.
+    let isUnreadable: Bool
+    /// Whether this stands for a table only while its range tombstones are read.
+    let isProbe: Bool
     let cache: BlockCache
     /// What of the table is in memory. The lock of ``TableCache`` guards it.
     var residency = TableCache.Residency()
@@ -24,8 +30,16 @@ final class Table: @unchecked Sendable {
     /// The body's address or 0, and a byte that says whether it was used, in a line that slots know, too.
     private let cells: UnsafeMutableRawPointer
 
-    private init(_ metadata: TableMetadata, _ tombstones: TombstoneList, _ tables: TableCache) {
+    private init(
+        _ metadata: TableMetadata,
+        _ tombstones: TombstoneList,
+        _ tables: TableCache,
+        isUnreadable: Bool = false,
+        isProbe: Bool = false
+    ) {
         self.metadata = metadata
+        self.isUnreadable = isUnreadable
+        self.isProbe = isProbe
         self.tombstones = tombstones
         self.tables = tables
         cache = tables.blocks
@@ -42,15 +56,72 @@ final class Table: @unchecked Sendable {
     ///
     /// Its body is verified when it is read, blocks are when they are.
     ///
-    /// - Throws: *damaged* where the tombstones are not as they were written, *upgrade required* for a newer format, or
-    ///   the error of the file, which may be missing.
-    static func known(_ metadata: TableMetadata, in tables: TableCache) throws(EngineError) -> Table {
+    /// - Parameter level: the level of a table that the manifest names: range tombstones that are damaged, or that the
+    ///   device does not read, make such a table unreadable, and everything outside of its bounds can be read. Nil for
+    ///   a table that was just written.
+    /// - Throws: *damaged* for a missing file, *upgrade required* for a newer format, or the error of the file.
+    static func known(
+        _ metadata: TableMetadata,
+        in tables: TableCache,
+        level: Int? = nil
+    ) throws(EngineError) -> Table {
         guard metadata.rangeDeletionCount > 0 else { return Table(metadata, .empty, tables) }
         // Its file belongs to no table yet, and is closed again.
-        let probe = Table(metadata, .empty, tables)
+        let probe = Table(metadata, .empty, tables, isProbe: true)
         let file = try tables.file(of: probe)
-        return Table(metadata, try TableSections.tombstones(reading: file.file, metadata), tables)
+        do throws(EngineError) {
+            return Table(metadata, try TableSections.tombstones(reading: file.file, metadata), tables)
+        } catch {
+            guard let level, error.code == .damaged || Table.isDeviceFailure(error) else { throw error }
+            let table = Table(metadata, .empty, tables, isUnreadable: true)
+            table.level = level
+            table.quarantine(table.range(nil, error))
+            return table
+        }
     }
+
+    /// Whether a read has to look into the table for keys within its bounds.
+    var hasEntries: Bool { metadata.entryCount > 0 || isUnreadable }
+
+    // MARK: Damage
+
+    /// The level that the table is in.
+    var level: Int {
+        get { Int(balsa_load_relaxed_64(cells + Cell.level)) }
+        set { balsa_store_release_64(cells + Cell.level, UInt64(newValue)) }
+    }
+
+    /// What a failed read means: damage is put into quarantine, the error of a device gets the range that it concerns,
+    /// and any other error stays as it is.
+    ///
+    /// - Parameter keys: the keys that are affected; nil for all of the table.
+    func damage(_ error: EngineError, _ keys: (smallest: Bytes, largest: Bytes)?) -> EngineError {
+        guard error.code == .damaged || Table.isDeviceFailure(error), error.quarantine == nil else { return error }
+        let range = self.range(keys, error)
+        // A device may recover; what was written wrong stays so.
+        if error.code == .damaged { quarantine(range) }
+        return EngineError(error, of: range)
+    }
+
+    private static func isDeviceFailure(_ error: EngineError) -> Bool {
+        error.cause?.operation == .read && error.cause?.number == .inputOutput
+    }
+
+    private func range(
+        _ keys: (smallest: Bytes, largest: Bytes)?,
+        _ error: EngineError
+    ) -> QuarantinedRange {
+        QuarantinedRange(
+            file: path,
+            level: level,
+            smallest: keys?.smallest ?? metadata.smallest,
+            largest: keys?.largest ?? metadata.largest,
+            reason: error.description
+        )
+    }
+
+    /// Puts what `error` says into quarantine, also where a device may recover.
+    func quarantine(_ range: QuarantinedRange) { tables.quarantine.note(range, of: metadata) }
 
     /// The table that `metadata` describes, with its body in memory.
     ///
@@ -202,7 +273,12 @@ final class Table: @unchecked Sendable {
             return cached
         }
         cache.noteMiss()
-        let block = try read(body.index.place(number), waiting)
+        let block: Block
+        do throws(EngineError) {
+            block = try read(body.index.place(number), waiting)
+        } catch {
+            throw damage(error, keys(of: number, in: body))
+        }
         if fillsCache { cache.insert(block, body.slots, at: number) }
         return block
     }
@@ -250,6 +326,11 @@ final class Table: @unchecked Sendable {
     }
 
     private var path: String { tables.path(of: self) }
+
+    /// Between which keys the entries of a block lie: the last key of the block before may go on in it.
+    private func keys(of number: Int, in body: TableBody) -> (smallest: Bytes, largest: Bytes) {
+        (number > 0 ? body.index.lastKey(of: number - 1) : metadata.smallest, body.index.lastKey(of: number))
+    }
 
     private func verify(_ block: Block, _ place: TablePlace) throws(EngineError) {
         let bytes = UnsafeRawBufferPointer(start: block.base, count: Int(place.byteCount))

@@ -48,6 +48,8 @@ final class TableCache: @unchecked Sendable {
     /// How much memory bodies may take, in bytes. One body may take more.
     let capacityBytes: Int
     let blocks: BlockCache
+    /// What of the tables cannot be read.
+    let quarantine = Quarantine()
     private let directory: String
     private let fileSystem: any FileSystem
     private let lock = Lock()
@@ -171,8 +173,15 @@ final class TableCache: @unchecked Sendable {
         guard waiting == .allowed else {
             throw EngineError(.wouldWait, "the index of \(path(of: table)) is not in memory")
         }
-        let body = TableBody(try TableSections(reading: try file(of: table).file, table.metadata))
-        return insert(body, of: table)
+        do throws(EngineError) {
+            guard !table.isUnreadable else {
+                throw EngineError(.damaged, "\(path(of: table)): its range deletions could not be read at the opening")
+            }
+            let body = TableBody(try TableSections(reading: try file(of: table).file, table.metadata))
+            return insert(body, of: table)
+        } catch {
+            throw table.damage(error, nil)
+        }
     }
 
     /// Keeps a body, unless another reader has kept one first.
@@ -243,6 +252,7 @@ final class TableCache: @unchecked Sendable {
             return table.residency.file
         }
         release(gone)
+        if !table.isProbe { quarantine.forget(table.metadata.number) }
         withExtendedLifetime(file) {}
     }
 

@@ -78,7 +78,7 @@ struct TableCursor {
     private mutating func opened() throws(EngineError) -> TableBody? {
         if let body { return body }
         position = -1
-        guard table.metadata.entryCount > 0 else { return nil }
+        guard table.hasEntries else { return nil }
         let body = try table.body(waiting)
         self.body = body
         return body

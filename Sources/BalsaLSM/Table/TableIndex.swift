@@ -120,6 +120,11 @@ struct TableIndex: @unchecked Sendable {
         return low
     }
 
+    /// The key of the last entry of the block.
+    func lastKey(of block: Int) -> Bytes {
+        Bytes(Array(UnsafeRawBufferPointer(start: prefix, count: prefixLength)) + Array(suffix(block)))
+    }
+
     /// Whether (`key`, `trailer`) is the last entry of the block.
     func isLast(_ key: UnsafeRawBufferPointer, _ trailer: Trailer, of block: Int) -> Bool {
         guard KeyOrder.place(of: key, against: prefix, prefixLength) == .among else { return false }

@@ -43,7 +43,7 @@ final class TableHandle: @unchecked Sendable {
             smallest: UnsafeRawBufferPointer(start: bounds, count: metadata.smallest.count),
             largest: UnsafeRawBufferPointer(start: bounds + metadata.smallest.count, count: metadata.largest.count),
             largestIsExclusive: metadata.largestIsExclusive,
-            hasEntries: metadata.entryCount > 0,
+            hasEntries: table.hasEntries,
             hasTombstones: !table.tombstones.isEmpty,
             largestEntrySequence: metadata.largestEntrySequence,
             table: Unmanaged.passUnretained(table),

@@ -48,6 +48,14 @@ final class Version: @unchecked Sendable {
     /// How many levels there are, the empty ones included.
     var levelCount: Int { levels.count }
 
+    /// Has every table know its level, for what is said about damage in it.
+    func noteLevels() {
+        for (level, tables) in levels.enumerated() {
+            // Readers look at the same line of memory, which a store takes away from them.
+            for table in tables where table.table.level != level { table.table.level = level }
+        }
+    }
+
     // MARK: Finding
 
     /// The tables of a level, valid while the version lives.

@@ -117,6 +117,8 @@ final class RegisterMachine: StateMachine {
 
     var maxCommandBytes: Int { provider.maxCommandBytes }
 
+    var commandWhileIdle: Bytes? { provider.commandWhileIdle() }
+
     // MARK: Sealing
 
     var isOverloaded: Bool { pending.count >= provider.maxPendingSeals }

@@ -21,6 +21,8 @@ final class RegisterProvider: StateMachineProvider {
     var featureLevel: (Bytes) -> UInt32 = { _ in 0 }
     /// How long a command may be.
     var maxCommandBytes = 1 << 20
+    /// What an idle leader is to propose.
+    var commandWhileIdle: () -> Bytes? = { nil }
     /// After how many bytes of entries a machine wants to seal.
     var sealAfterBytes = Int.max
     /// With how many seals that are not durable a machine is overloaded.

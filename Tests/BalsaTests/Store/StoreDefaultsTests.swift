@@ -50,6 +50,8 @@ final class StoreDefaultsTests: XCTestCase {
             "ReplicatedOptions.retentionSampleNanoseconds": "\(limits.retentionSampleNanoseconds / 1_000_000_000) s",
             "EngineOptions.memtableBytes": size(engine.memtableBytes),
             "EngineOptions.cacheBytes": size(engine.cacheBytes),
+            "EngineOptions.tableMemoryBytes": size(engine.tableMemoryBytes),
+            "EngineOptions.maxOpenTables": "\(engine.maxOpenTables)",
         ]
         let page = try PageClaims.page("Docs/Store.md")
         let table = try XCTUnwrap(page.components(separatedBy: "| option | default |\n|---|---|\n").last)

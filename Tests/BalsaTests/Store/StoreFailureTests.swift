@@ -105,9 +105,23 @@ final class StoreFailureTests: StoreTestCase {
         await store.close()
     }
 
-    func testDamaged_blockThatACompactionMeets_isAnEventAndTheReasonOfTheFailure() async throws {
+    func testDamaged_blockThatACompactionMeets_isAnEventForEachTableAndTheStoreGoesOn() async throws {
         let store = try await openDamaged { $0.keyValue.engine.levelZeroTables = 2 }
-        try await expectDamage(store)
+        try await eventually("the event") { !self.damages.isEmpty }
+        try await store.put("after", "it goes on")
+        let after = try await store.get("after")
+        XCTAssertNotNil(after)
+        try await eventually("an event for each table that was found") {
+            let engine = await store.status().engine
+            return engine.quarantines > 0 && engine.quarantined.map { "damaged: \($0)" } == self.damages
+        }
+        for sentence in damages {
+            XCTAssertTrue(sentence.contains("/table-"), sentence)
+            XCTAssertTrue(sentence.contains("level "), sentence)
+            XCTAssertNotNil(sentence.range(of: "at byte [0-9]+", options: .regularExpression), sentence)
+        }
+        XCTAssertNil(store.state.failure)
+        await store.close()
     }
 
     func testDamaged_blockThatACommandReads_isAnEventAndTheReasonOfTheFailure() async throws {

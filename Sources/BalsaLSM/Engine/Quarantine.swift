@@ -1,0 +1,84 @@
+import BalsaPlatform
+
+/// A part of a table that cannot be read: reads of its keys fail, and everything else goes on.
+///
+/// The table stays where it is, out of all compactions, and compactions of other tables drop nothing in the keys
+/// between its bounds: a repair needs what newer and older tables say of them. An engine learns of damage when it
+/// reads, and forgets it when it is closed.
+public struct QuarantinedRange: Equatable, Sendable, CustomStringConvertible {
+    /// The file's path.
+    public let file: String
+    /// The level that the table is in.
+    public let level: Int
+    /// The lowest key that may be affected.
+    public let smallest: Bytes
+    /// The highest key that may be affected.
+    public let largest: Bytes
+    /// What is wrong.
+    public let reason: String
+
+    /// File, level and range in one line.
+    public var description: String { "\(file) of level \(level), keys from \(smallest) to \(largest): \(reason)" }
+}
+
+/// The tables of an engine that are damaged, as far as reads have found out. Any thread may note one.
+final class Quarantine: Sendable {
+    private struct Entry {
+        /// The number of the table.
+        let number: UInt64
+        /// How many tables were noted before.
+        let place: Int
+        /// What a repair is about.
+        var range: QuarantinedRange
+        /// The bounds of the table.
+        let bounds: KeyRange
+    }
+
+    private struct State {
+        var entries: [Entry] = []
+        /// How many tables were noted, those that are gone included.
+        var found = 0
+    }
+
+    private let state = Locked(State())
+
+    /// How many tables were found to be damaged, those that are gone included. It never falls.
+    var found: Int { state.withLock { $0.found } }
+
+    /// What cannot be read, in the order in which it was found: one range for each table.
+    var ranges: [QuarantinedRange] { ranges(after: 0) }
+
+    /// The same without the first `count` tables that were found.
+    func ranges(after count: Int) -> [QuarantinedRange] {
+        state.withLock { $0.entries.filter { $0.place >= count }.map(\.range) }
+    }
+
+    /// The numbers of the damaged tables, ascending.
+    var tables: [UInt64] { state.withLock { $0.entries.map(\.number) }.sorted() }
+
+    /// The bounds of the damaged tables.
+    var bounds: [KeyRange] { state.withLock { $0.entries.map(\.bounds) } }
+
+    /// Notes damage. Of a table that is known to be damaged, the range grows.
+    func note(_ range: QuarantinedRange, of table: TableMetadata) {
+        state.withLock { state in
+            guard let index = state.entries.firstIndex(where: { $0.number == table.number }) else {
+                let bounds = KeyRange(of: table)
+                state.entries.append(Entry(number: table.number, place: state.found, range: range, bounds: bounds))
+                state.found += 1
+                return
+            }
+            let known = state.entries[index].range
+            state.entries[index].range = QuarantinedRange(
+                file: known.file,
+                level: range.level,
+                smallest: min(known.smallest, range.smallest),
+                largest: max(known.largest, range.largest),
+                reason: known.reason
+            )
+        }
+    }
+
+    /// Forgets a table that is gone.
+    func forget(_ number: UInt64) { state.withLock { $0.entries.removeAll { $0.number == number } } }
+}

@@ -1,0 +1,68 @@
+import BalsaKeyValue
+import BalsaLSM
+import BalsaPlatform
+import BalsaSimulation
+import XCTest
+
+/// Pages beside a block that cannot be read.
+final class DamagedScanTests: XCTestCase {
+    private func key(_ number: Int) -> Bytes { Bytes("key\(1_000 + number)") }
+
+    /// A machine with one table, a block of which is damaged.
+    private func damaged() throws -> MachineFixture {
+        var options = MachineOptions()
+        options.engine.blockBytes = 128
+        // Nothing is found in memory that cannot be read any more.
+        options.engine.cacheBytes = 0
+        options.engine.tableMemoryBytes = 0
+        let store = try MachineFixture(options)
+        for number in 0..<100 { try store.apply(.put(key: key(number), value: Bytes("value \(number)"))) }
+        try store.seal()
+        let names = try store.disk.mount().list("kv").filter { $0.hasPrefix("table-") }
+        XCTAssertEqual(names.count, 1)
+        XCTAssertTrue(store.disk.corrupt("kv/\(names[0])", at: 1_500, mask: 1))
+        return store
+    }
+
+    /// The keys of all pages up to the first that fails, and why that one does.
+    private func scan(
+        _ store: MachineFixture,
+        _ order: ScanOrder,
+        limit: Int
+    ) throws -> (keys: [Bytes], failure: KeyValueError) {
+        var keys: [Bytes] = []
+        var (from, to): (Bytes?, Bytes?) = (nil, nil)
+        while keys.count <= 100 {
+            let page: ScanPage
+            do throws(KeyValueError) {
+                page = try store.machine.scan(from: from, to: to, limit: limit, order: order)
+            } catch { return (keys, error) }
+            keys += page.pairs.map(\.key)
+            guard let continuation = page.continuation else { break }
+            if order == .ascending { from = continuation } else { to = continuation }
+        }
+        throw KeyValueError(.failed, "a scan passed a damaged block")
+    }
+
+    func testScan_besideADamagedBlock_isServedUpToIt_thenFailsWithItsRange() throws {
+        for limit in [1, 7, .max] {
+            let store = try damaged()
+            let (forward, failure) = try scan(store, .ascending, limit: limit)
+            let (backward, _) = try scan(store, .descending, limit: limit)
+            XCTAssertEqual(forward, (0..<forward.count).map(key))
+            XCTAssertEqual(backward, (100 - backward.count..<100).reversed().map(key))
+            XCTAssertGreaterThan(forward.count, 10)
+            XCTAssertGreaterThan(backward.count, 10)
+            XCTAssertEqual(failure.code, .damaged)
+            let range = try XCTUnwrap(failure.cause?.quarantine)
+            XCTAssertEqual(range.level, 0)
+            XCTAssertTrue(failure.description.contains(range.file), failure.description)
+            // What no page shows is no more than a block, and cannot be read otherwise, but for the key before it.
+            let hidden = (forward.count..<100 - backward.count).map(key)
+            XCTAssertLessThan(hidden.count, 10)
+            XCTAssertFalse(hidden.isEmpty)
+            for key in hidden.dropFirst() { XCTAssertThrowsError(try store.machine.get(key)) }
+            XCTAssertEqual(store.machine.metrics.quarantines, 1)
+        }
+    }
+}
