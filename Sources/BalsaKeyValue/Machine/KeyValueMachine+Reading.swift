@@ -123,12 +123,16 @@ extension KeyValueMachine {
     ) throws(EngineError) -> ScanPage {
         var (lower, upper) = (lower, upper)
         // Where the page ends at the latest, if something before its bound cannot be read.
-        var end: Bytes?
+        var end: (key: Bytes, error: EngineError)?
         while true {
             do throws(EngineError) {
                 var cursor = try makeCursor(lower, upper)
                 var page = try self.page(&cursor, request, revision: revision)
-                page.continuation = page.continuation ?? end.map(KeyValueMachine.userKey)
+                if page.continuation == nil, let end {
+                    if page.pairs.isEmpty { throw end.error }
+                    page.continuation = KeyValueMachine.userKey(end.key)
+                    page.isCutShort = true
+                }
                 return page
             } catch {
                 // Each attempt reads less than the one before.
@@ -137,13 +141,13 @@ extension KeyValueMachine {
                 case .ascending:
                     guard lower < range.smallest, range.smallest < upper else { throw error }
                     upper = range.smallest
-                    end = upper
+                    end = (upper, error)
                 case .descending:
                     // The first key above the range.
                     let behind = Bytes(range.largest.withUnsafeBytes { Array($0) } + [0])
                     guard lower < behind, behind < upper else { throw error }
                     lower = behind
-                    end = lower
+                    end = (lower, error)
                 }
             }
         }
@@ -185,6 +189,7 @@ extension KeyValueMachine {
                 guard error.quarantine != nil else { throw error }
                 // What was found is right. The next page begins with what cannot be read.
                 page.continuation = order == .ascending ? Bytes([UInt8](pair.key) + [0]) : pair.key
+                page.isCutShort = true
                 return page
             }
         }

@@ -48,6 +48,8 @@ public struct ScanPage: Equatable, Sendable {
     public var revision: UInt64
     /// Where the next page begins: its `from` in ascending order, its `to` in descending order. nil where there is no more.
     public var continuation: Bytes?
+    /// Whether the page ends where it does because what follows cannot be read. The next page fails, and says why.
+    public var isCutShort = false
 
     /// A page.
     public init(pairs: [KeyValuePair], revision: UInt64, continuation: Bytes?) {

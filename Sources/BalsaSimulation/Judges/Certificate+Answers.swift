@@ -28,6 +28,12 @@ extension Certificate {
         throw Violation(.certificate, "a read failed: \(error)", at: now)
     }
 
+    /// A page ends before its limits because something cannot be read. Only a failing disk may be the reason.
+    static func checkCutShort(_ page: ScanPage, isDiskSound: Bool, at now: TimeSpan) throws(Violation) {
+        guard page.isCutShort, isDiskSound else { return }
+        throw Violation(.certificate, "a page ended early on a sound disk", at: now)
+    }
+
     /// A member refused a call because of what it says, before it entered the log. Only what the model refuses as well may be.
     static func checkRefusal(
         of question: CallLog.Question,

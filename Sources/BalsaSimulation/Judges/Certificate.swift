@@ -139,7 +139,8 @@ struct Certificate {
                     + "others or more: \(expected.count) in all, and the limit is \(scan.limit)"
             )
         }
-        guard isRight(page.continuation, after: page.pairs.last, expected.dropFirst(count).first, scan.order) else {
+        let next = expected.dropFirst(count).first
+        guard isRight(page.continuation, page.isCutShort, after: page.pairs.last, next, scan.order) else {
             throw Contradiction(
                 description:
                     "call \(place + 1) scanned \(count) of \(expected.count) pairs at revision \(page.revision), "
@@ -150,13 +151,21 @@ struct Certificate {
 
     /// Whether a page says where the next one begins: at the next pair in ascending order; in descending order, where
     /// it is the excluded bound of the next page, between the last pair and the next. A page may end early, for its
-    /// bytes.
+    /// bytes. One that is cut short does not know the next pair, and says anything between the two.
     private func isRight(
         _ continuation: Bytes?,
+        _ isCutShort: Bool,
         after last: KeyValuePair?,
         _ next: KeyValuePair?,
         _ order: ScanOrder
     ) -> Bool {
+        if isCutShort {
+            guard let continuation, let last else { return false }
+            switch order {
+            case .ascending: return continuation > last.key && continuation <= next?.key ?? continuation
+            case .descending: return continuation <= last.key && continuation > next?.key ?? Bytes()
+            }
+        }
         guard let continuation, let last, let next else { return continuation == nil && next == nil }
         switch order {
         case .ascending: return continuation == next.key

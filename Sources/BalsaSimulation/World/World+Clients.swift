@@ -221,6 +221,8 @@ extension World {
                     maxBytes: 1 << 20,
                     at: revision
                 )
+                let isDiskSound = counters[.failedRead] == 0
+                judge { try Certificate.checkCutShort(page, isDiskSound: isDiskSound, at: now) }
                 return .page(page, index: applied, asked: revision)
             case .command:
                 preconditionFailure("a command is replied to")

@@ -307,6 +307,15 @@ extension InvariantCase {
                 let error = EngineError(FileError(.read, "table", .inputOutput))
                 try Certificate.checkReadFailure(KeyValueError(error), at: Fix.now)
             },
+            InvariantCase(.certificate, "a page that is cut short on a sound disk") {
+                var page = ScanPage(pairs: [], revision: 1, continuation: "k")
+                page.isCutShort = true
+                try Certificate.checkCutShort(page, isDiskSound: true, at: Fix.now)
+            } legal: {
+                var page = ScanPage(pairs: [], revision: 1, continuation: "k")
+                page.isCutShort = true
+                try Certificate.checkCutShort(page, isDiskSound: false, at: Fix.now)
+            },
             InvariantCase(.certificate, "a refusal of a sound command") {
                 try refuse(.deleteRange(from: "a", to: "b"))
             } legal: {

@@ -159,6 +159,28 @@ final class CertificateTests: XCTestCase {
         }
     }
 
+    func testAPage_thatIsCutShort_maySayAnythingBetweenItsEndAndTheNextPair() {
+        apply(put(1, "a"))
+        apply(command(2, .put(key: "l", value: "b")))
+        let (k, l) = (KeyValuePair(key: "k", value: "a", revision: 2), KeyValuePair(key: "l", value: "b", revision: 3))
+        let cases: [(ScanOrder, [KeyValuePair], Bytes?, isRight: Bool)] = [
+            (.ascending, [k], "k1", true), (.ascending, [k], "l", true), (.ascending, [k, l], "m", true),
+            (.ascending, [k], "k", false), (.ascending, [k], "m", false), (.ascending, [k], nil, false),
+            (.ascending, [], "k", false), (.ascending, [l], "m", false),
+            (.descending, [l], "l", true), (.descending, [l], "k1", true), (.descending, [l, k], "j", true),
+            (.descending, [l], "k", false), (.descending, [l], "m", false), (.descending, [l], nil, false),
+        ]
+        for (order, pairs, continuation, isRight) in cases {
+            calls = CallLog()
+            let place = call(scan(limit: 10, order), at: 1)
+            var answer = ScanPage(pairs: pairs, revision: 3, continuation: continuation)
+            answer.isCutShort = true
+            calls.end(place, .page(answer, index: 3, asked: 3), at: at(2))
+            let name = "\(order) \(pairs.map(\.key)), then \(String(describing: continuation))"
+            XCTAssertEqual(verdict() == nil, isRight, name)
+        }
+    }
+
     func testAScan_atAnotherRevisionThanWasAskedFor_isRefused() {
         apply(put(1, "a"))
         apply(put(2, "b"))
