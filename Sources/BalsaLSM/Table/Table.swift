@@ -70,7 +70,10 @@ final class Table: @unchecked Sendable {
         let probe = Table(metadata, .empty, tables, isProbe: true)
         let file = try tables.file(of: probe)
         do throws(EngineError) {
-            return Table(metadata, try TableSections.tombstones(reading: file.file, metadata), tables)
+            let tombstones = try file.use { file throws(EngineError) in
+                try TableSections.tombstones(reading: file, metadata)
+            }
+            return Table(metadata, tombstones, tables)
         } catch {
             guard let level, error.code == .damaged || Table.isDeviceFailure(error) else { throw error }
             let table = Table(metadata, .empty, tables, isUnreadable: true)
@@ -307,9 +310,11 @@ final class Table: @unchecked Sendable {
         let buffer = UnsafeMutableRawBufferPointer(start: block.base, count: byteCount + TableLayout.checksumBytes)
         let count: Int?
         do throws(FileError) {
-            switch waiting {
-            case .allowed: count = try open.file.read(into: buffer, at: place.offset)
-            case .forbidden: count = try open.file.readWithoutWaiting(into: buffer, at: place.offset)
+            count = try open.use { file throws(FileError) -> Int? in
+                switch waiting {
+                case .allowed: try file.read(into: buffer, at: place.offset)
+                case .forbidden: try file.readWithoutWaiting(into: buffer, at: place.offset)
+                }
             }
         } catch {
             throw EngineError(error)
@@ -349,6 +354,6 @@ final class Table: @unchecked Sendable {
 
     /// Reads the rest of the file again and verifies it.
     func readSections() throws(EngineError) -> TableSections {
-        try TableSections(reading: try tables.file(of: self).file, metadata)
+        try tables.file(of: self).use { file throws(EngineError) in try TableSections(reading: file, metadata) }
     }
 }

@@ -15,11 +15,20 @@ import CBalsaPlatform
 final class TableCache: @unchecked Sendable {
     /// A file that is closed with its last reference.
     final class OpenFile: Sendable {
-        let file: any File
+        private let file: any File
 
         init(_ file: any File) { self.file = file }
 
         deinit { file.close() }
+
+        /// Calls `body` with the file, which stays open until `body` returns.
+        ///
+        /// There is no other way to the file: the compiler releases a reference behind its last use, so that a caller
+        /// that took the file out of here would read it while another reader closes it.
+        func use<Result, Failure: Error>(_ body: (any File) throws(Failure) -> Result) throws(Failure) -> Result {
+            defer { withExtendedLifetime(self) {} }
+            return try body(file)
+        }
     }
 
     /// What of a table is in memory. The cache's lock guards it.
@@ -177,8 +186,10 @@ final class TableCache: @unchecked Sendable {
             guard !table.isUnreadable else {
                 throw EngineError(.damaged, "\(path(of: table)): its range deletions could not be read at the opening")
             }
-            let body = TableBody(try TableSections(reading: try file(of: table).file, table.metadata))
-            return insert(body, of: table)
+            let sections = try file(of: table).use { file throws(EngineError) in
+                try TableSections(reading: file, table.metadata)
+            }
+            return insert(TableBody(sections), of: table)
         } catch {
             throw table.damage(error, nil)
         }

@@ -193,6 +193,38 @@ final class TableCacheTests: XCTestCase {
         XCTAssertNotNil(try fixture.engine.get(key, waiting: .forbidden))
     }
 
+    /// One file may be open, and each call for it makes another reader open another one.
+    func testAReader_whoseFileIsClosedForAnother_readsOn() throws {
+        let faults = Faults()
+        var options = TableCacheTests.options
+        options.maxOpenTables = 1
+        options.tableMemoryBytes = 0
+        options.cacheBytes = 0
+        let fixture = try filled(faults, options)
+        let tables = closedTables(fixture)
+        XCTAssertGreaterThan(tables.count, 100)
+        var (isNested, count) = (false, 0)
+        faults.decide = { [unowned fixture] call in
+            guard !isNested, call.operation == .read || call.operation == .size else { return .proceed }
+            isNested = true
+            defer { isNested = false }
+            count += 1
+            let others = [tables[count % tables.count], tables[(count + 1) % tables.count]]
+            let other = others.first { !call.path.hasSuffix("/\($0.metadata.fileName)") }
+            do throws(EngineError) {
+                _ = try fixture.get(other?.metadata.smallest ?? Bytes())
+            } catch { XCTFail("\(error)") }
+            return .proceed
+        }
+        for number in stride(from: 0, to: TableCacheTests.keyCount, by: 16) {
+            XCTAssertEqual(try fixture.get(key(number)), value(number))
+        }
+        for table in tables.prefix(20) { try table.table.verify() }
+        XCTAssertGreaterThan(count, 500)
+        XCTAssertGreaterThan(fixture.engine.metrics.tableReads, 500)
+        faults.decide = { _ in .proceed }
+    }
+
     // MARK: Failures
 
     func testReopening_whileNoDescriptorIsLeft_failsByReasonAndLosesNothing() throws {
