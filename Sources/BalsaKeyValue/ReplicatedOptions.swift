@@ -54,8 +54,11 @@ public struct ReplicatedOptions: Equatable, Sendable {
     /// or one with two keys.
     public var maxCommandBytes: Int {
         let part = 4
-        let pair = 2 * (part + maxKeyBytes)
-        let comparison = part + maxKeyBytes + 2 + 2 * (part + maxValueBytes)
+        // Options that nobody has validated yet count as the nearest that are valid.
+        let key = min(max(maxKeyBytes, 0), ReplicatedOptions.largestKeyBytes)
+        let value = min(max(maxValueBytes, 0), ReplicatedOptions.largestValueBytes)
+        let pair = 2 * (part + key)
+        let comparison = part + key + 2 + 2 * (part + value)
         return CommandLayout.headerByteCount + max(pair, comparison, 8 + ReplicatedOptions.encodedByteCount)
     }
 

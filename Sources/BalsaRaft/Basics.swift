@@ -83,24 +83,26 @@ public struct TimeSpan: Hashable, Comparable, Sendable, CustomStringConvertible 
     /// A length in nanoseconds.
     public init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
 
-    /// A length in microseconds.
-    public static func microseconds(_ count: UInt64) -> TimeSpan { TimeSpan(nanoseconds: count * 1_000) }
-    /// A length in milliseconds.
-    public static func milliseconds(_ count: UInt64) -> TimeSpan { TimeSpan(nanoseconds: count * 1_000_000) }
-    /// A length in seconds.
-    public static func seconds(_ count: UInt64) -> TimeSpan { TimeSpan(nanoseconds: count * 1_000_000_000) }
+    /// A length in microseconds; the longest there is where that is too long to be counted.
+    public static func microseconds(_ count: UInt64) -> TimeSpan { TimeSpan(nanoseconds: 1_000) * count }
+    /// A length in milliseconds; the longest there is where that is too long to be counted.
+    public static func milliseconds(_ count: UInt64) -> TimeSpan { TimeSpan(nanoseconds: 1_000_000) * count }
+    /// A length in seconds; the longest there is where that is too long to be counted.
+    public static func seconds(_ count: UInt64) -> TimeSpan { TimeSpan(nanoseconds: 1_000_000_000) * count }
 
     /// The order of length.
     public static func < (left: TimeSpan, right: TimeSpan) -> Bool { left.nanoseconds < right.nanoseconds }
 
-    /// The sum of two lengths.
+    /// The sum of two lengths; the longest there is where that is too long to be counted.
     public static func + (left: TimeSpan, right: TimeSpan) -> TimeSpan {
-        TimeSpan(nanoseconds: left.nanoseconds + right.nanoseconds)
+        let (sum, overflow) = left.nanoseconds.addingReportingOverflow(right.nanoseconds)
+        return TimeSpan(nanoseconds: overflow ? .max : sum)
     }
 
-    /// A multiple of a length.
+    /// A multiple of a length; the longest there is where that is too long to be counted.
     public static func * (left: TimeSpan, right: UInt64) -> TimeSpan {
-        TimeSpan(nanoseconds: left.nanoseconds * right)
+        let (product, overflow) = left.nanoseconds.multipliedReportingOverflow(by: right)
+        return TimeSpan(nanoseconds: overflow ? .max : product)
     }
 
     /// The length in seconds, to the microsecond.

@@ -98,6 +98,18 @@ final class CheckpointFormatTests: XCTestCase {
 
     // MARK: Damage
 
+    /// The next generation has the next number, which has to be one that can be counted to.
+    func testARoot_withALargestGeneration_isRefused() throws {
+        let last = RootFile(generation: largestNumber, position: .zero)
+        XCTAssertEqual(try RootFile(decoding: try last.encoded()), last)
+        let over = try RootFile(generation: largestNumber + 1, position: .zero).encoded()
+        XCTAssertThrowsError(try RootFile(decoding: over)) { error in
+            let error = error as? BalsaPlatform.DecodingError
+            XCTAssertEqual(error?.reason, .outOfBounds)
+            XCTAssertEqual(error?.field.description, "position")
+        }
+    }
+
     func testEveryFlippedBitOfARootOrAnOwnerIsRefused() throws {
         let (root, owner) = (try examples()[0], try examples()[1])
         for bit in 0..<root.count * 8 {
@@ -186,7 +198,7 @@ final class CheckpointFormatTests: XCTestCase {
         }
         XCTAssertThrowsError(try RootFile(decoding: try RootFile(generation: 0, position: position).encoded()))
         let highest = RootFile(
-            generation: .max,
+            generation: largestNumber,
             position: LogPosition(term: largestNumber, index: largestNumber)
         )
         XCTAssertEqual(try RootFile(decoding: try highest.encoded()), highest)

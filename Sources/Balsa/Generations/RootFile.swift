@@ -103,7 +103,8 @@ struct RootFile: Equatable {
         guard flags & ~RootFile.divergedFlag == 0 else { throw DecodingError(.outOfBounds, "flags", at: flagsAt) }
         isDiverged = flags & RootFile.divergedFlag != 0
         try reader.zeros(end - reader.offset, "reserved")
-        guard generation >= 1, position.index <= largestNumber, position.term <= largestNumber,
+        guard generation >= 1, generation <= largestNumber, position.index <= largestNumber,
+            position.term <= largestNumber,
             (position.index == 0) == (position.term == 0)
         else {
             throw DecodingError(.outOfBounds, "position", at: at)

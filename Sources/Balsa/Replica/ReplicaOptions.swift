@@ -83,8 +83,8 @@ public struct ReplicaOptions: Sendable {
         else {
             throw ReplicaError(.invalid, "pages, budgets, questions and pauses must be positive")
         }
-        guard deadlineGranularity > .zero, maxWaitingBytes > 0 else {
-            throw ReplicaError(.invalid, "the granularity of deadlines and the room for requests must be positive")
+        guard deadlineGranularity > .zero, maxWaitingBytes > 0, maxWaitingReads > 0 else {
+            throw ReplicaError(.invalid, "deadlineGranularity, maxWaitingBytes and maxWaitingReads must be positive")
         }
     }
 }

@@ -227,7 +227,10 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         timer = nil
         guard moment < .never else { return }
         let nanoseconds = moment.nanoseconds - min(moment.nanoseconds, 1_000_000_000)
-        timer = loop.schedule(at: origin + nanoseconds) { [weak self] in
+        // A moment that the loop's clock cannot count to does not come.
+        let (due, overflow) = origin.addingReportingOverflow(nanoseconds)
+        guard !overflow else { return }
+        timer = loop.schedule(at: due) { [weak self] in
             self?.timer = nil
             self?.step(.timer)
             self?.finishTurn()

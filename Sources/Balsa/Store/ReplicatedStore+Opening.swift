@@ -69,7 +69,8 @@ extension ReplicatedStore {
             network.advertise = own
             network.security = security
             network.wire = options.replica.wire
-            network.maxQueuedBytes = max(network.maxQueuedBytes, 2 * min(options.replica.wire.maxFrameBytes, 1 << 30))
+            let frameBytes = min(max(options.replica.wire.maxFrameBytes, 0), 1 << 30)
+            network.maxQueuedBytes = max(network.maxQueuedBytes, 2 * frameBytes)
             return (addresses, network)
         } catch {
             throw StoreError(error, otherwise: .invalid)

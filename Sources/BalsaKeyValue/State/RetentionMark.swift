@@ -22,9 +22,12 @@ struct RetentionMark: Equatable {
         self.samples = samples
     }
 
-    /// How many samples there can be: those that are not old enough, the newest that is, and the one just taken.
+    /// How many samples there can be: those that are not old enough, the newest that is, and the one just taken. The
+    /// largest number where they cannot be counted.
     static func maxSamples(_ options: ReplicatedOptions) -> UInt64 {
-        options.retainedNanoseconds / max(options.retentionSampleNanoseconds, 1) + 2
+        let periods = options.retainedNanoseconds / max(options.retentionSampleNanoseconds, 1)
+        let (count, overflow) = periods.addingReportingOverflow(2)
+        return overflow ? .max : count
     }
 
     /// Takes note of an entry.

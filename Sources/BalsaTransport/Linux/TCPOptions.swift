@@ -47,7 +47,7 @@ public struct TCPOptions: Sendable {
         func check(_ condition: Bool, _ message: String) throws(TransportError) {
             guard condition else { throw TransportError(.invalid, message) }
         }
-        let frameBytes = min(wire.maxFrameBytes, 1 << 30)
+        let frameBytes = min(max(wire.maxFrameBytes, 0), 1 << 30)
         try check(maxQueuedBytes >= 2 * frameBytes, "`maxQueuedBytes` is less than two frames")
         try check(maxQueuedFrames > 0, "`maxQueuedFrames` is 0")
         try check(maxHalfOpenConnections > 0, "`maxHalfOpenConnections` is 0")

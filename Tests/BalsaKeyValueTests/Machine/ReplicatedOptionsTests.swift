@@ -32,6 +32,13 @@ final class ReplicatedOptionsTests: XCTestCase {
             ("maxSessions, maxReplyBytes and the samples", { $0.maxSessions = .max }),
             ("maxSessions, maxReplyBytes and the samples", { $0.maxReplyBytes = .max }),
             ("maxSessions, maxReplyBytes and the samples", { $0.retentionSampleNanoseconds = 1 }),
+            (
+                "maxSessions, maxReplyBytes and the samples",
+                {
+                    $0.retainedNanoseconds = .max
+                    $0.retentionSampleNanoseconds = 1
+                }
+            ),
         ]
         for (sentence, change) in cases {
             let changed = options(change)
@@ -52,6 +59,30 @@ final class ReplicatedOptionsTests: XCTestCase {
             $0.maxValueBytes = ReplicatedOptions.largestValueBytes
         }
         XCTAssertNoThrow(try largest.validate())
+    }
+
+    /// Whatever three options are, they are valid or refused. No sum of theirs stops the process.
+    func testOptions_withThreeExtremeValues_areValidOrRefused() throws {
+        let extremes: [UInt64] = [0, 1, 1 << 63 - 1, 1 << 63, .max - 1, .max]
+        let names = ReplicatedOptions.fields.map(\.name)
+        var valid = 0
+        var refused = 0
+        for first in names.indices {
+            for second in names.indices where second > first {
+                for third in names.indices where third > second {
+                    for choice in 0..<216 {
+                        var changed = ReplicatedOptions()
+                        changed[name: names[first]] = extremes[choice / 36]
+                        changed[name: names[second]] = extremes[choice / 6 % 6]
+                        changed[name: names[third]] = extremes[choice % 6]
+                        XCTAssertGreaterThan(changed.maxCommandBytes, 0)
+                        if changed.fault == nil { valid += 1 } else { refused += 1 }
+                    }
+                }
+            }
+        }
+        XCTAssertGreaterThan(valid, 0)
+        XCTAssertGreaterThan(refused, 0)
     }
 
     func testFields_eachStoredProperty_hasOneAndIsReadBack() throws {
