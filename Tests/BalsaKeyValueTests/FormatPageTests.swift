@@ -36,7 +36,7 @@ final class FormatPageTests: XCTestCase {
         let examples = try examples("SystemStateFormat.md")
         XCTAssertEqual(examples.count, 1)
         let second: UInt64 = 1_000_000_000
-        var state = ReplicatedState(options: ReplicatedOptions())
+        var state = ReplicatedState(cluster: UniqueID(high: 0x5555, low: 0x6666))
         state.advance(to: 1, term: 1, stamp: second)
         state.change(ReplicatedOptions())
         state.advance(to: 2, term: 2, stamp: second)

@@ -11,11 +11,12 @@ import XCTest
 /// `Docs/CheckpointFormat.md` against the code: its examples are decoded, written again, and damaged in every way.
 final class CheckpointFormatTests: XCTestCase {
     private let position = LogPosition(term: 3, index: 40)
+    private let cluster = UniqueID(high: 0x5555, low: 0x6666)
     private let files: [(name: String, bytes: Bytes)] = [("7.table", "k=v"), ("CURRENT", "7"), ("marks", "")]
 
     private var list: CheckpointList {
         let files = files.map { CheckpointFile(name: $0.name, byteCount: UInt64($0.bytes.count)) }
-        return CheckpointList(stamp: 1_000, files: files)
+        return CheckpointList(cluster: cluster, stamp: 1_000, files: files)
     }
 
     /// The bytes of the examples of the page, in their order: what stands between "```hex" and "```".
@@ -42,7 +43,7 @@ final class CheckpointFormatTests: XCTestCase {
     func testTheRootAndTheOwnerOfThePage() throws {
         let binding = FileBinding(
             owner: FileOwner(
-                cluster: UniqueID(high: 0x5555, low: 0x6666),
+                cluster: cluster,
                 incarnation: UniqueID(high: 0x3333, low: 0x4444)
             ),
             mark: Opening(boot: 3, nonce: 0xc3),
@@ -69,10 +70,17 @@ final class CheckpointFormatTests: XCTestCase {
         XCTAssertEqual(list.streamByteCount(list: try listOfPage().count), UInt64(stream.count))
 
         let source = TestCheckpoint(position: position, stamp: 1_000, files: files)
-        let chunks = try source.chunks(of: 9)
+        let chunks = try source.chunks(of: 9, cluster: cluster)
         XCTAssertEqual(chunks.flatMap { [UInt8]($0.bytes) }, stream, "what is sent is what the page says")
         let disk = SimulatedDisk()
-        let receiver = try CheckpointReceiver(chunks[0], from: 1, term: 3, into: "state-2", in: disk.mount())
+        let receiver = try CheckpointReceiver(
+            chunks[0],
+            from: 1,
+            term: 3,
+            of: cluster,
+            into: "state-2",
+            in: disk.mount()
+        )
         for chunk in chunks { try receiver.take(chunk) }
         XCTAssertTrue(receiver.isComplete(at: position))
         XCTAssertEqual(receiver.stamp, 1_000)
@@ -135,11 +143,11 @@ final class CheckpointFormatTests: XCTestCase {
 
     func testEveryFlippedBitOfAStreamIsRefusedByItsReceiver() throws {
         let source = TestCheckpoint(position: position, stamp: 1_000, files: files)
-        let chunks = try source.chunks(of: 20)
+        let chunks = try source.chunks(of: 20, cluster: cluster)
         let bitCount = try examples()[2].count * 8
         for bit in 0..<bitCount {
             let files = SimulatedDisk().mount()
-            let receiver = try CheckpointReceiver(chunks[0], from: 1, term: 3, into: "state-2", in: files)
+            let receiver = try CheckpointReceiver(chunks[0], from: 1, term: 3, of: cluster, into: "state-2", in: files)
             var refusals = 0
             for var chunk in chunks {
                 let place = bit / 8 - Int(chunk.offset)
@@ -224,7 +232,11 @@ final class CheckpointFormatTests: XCTestCase {
 
     func testWhatNoReceiverWouldTakeIsNotSent() {
         func assertRefused(_ files: [(String, UInt64)], line: UInt = #line) {
-            let list = CheckpointList(stamp: 0, files: files.map { CheckpointFile(name: $0.0, byteCount: $0.1) })
+            let list = CheckpointList(
+                cluster: .none,
+                stamp: 0,
+                files: files.map { CheckpointFile(name: $0.0, byteCount: $0.1) }
+            )
             XCTAssertThrowsError(try list.encoded(), line: line)
         }
         for name in ["", ".", "..", "../a", "a/b", ".a", "a b", "ä", "a\0", String(repeating: "x", count: 65)] {
@@ -234,7 +246,13 @@ final class CheckpointFormatTests: XCTestCase {
         assertRefused([("b", 1), ("a", 2)])
         let source = TestCheckpoint(position: position, files: [("b", "1"), ("a", "2")])
         XCTAssertThrowsError(
-            try CheckpointSender(source, to: 2, transfer: TransferID(nonce: 1, number: 1), giveUpAt: .never)
+            try CheckpointSender(
+                source,
+                of: .none,
+                to: 2,
+                transfer: TransferID(nonce: 1, number: 1),
+                giveUpAt: .never
+            )
         )
     }
 
@@ -244,26 +262,26 @@ final class CheckpointFormatTests: XCTestCase {
             let name = String(repeating: "0", count: 60 - digits.count) + digits
             return CheckpointFile(name: name, byteCount: 0)
         }
-        let bytes = try CheckpointList(stamp: 0, files: many).encoded()
+        let bytes = try CheckpointList(cluster: .none, stamp: 0, files: many).encoded()
         XCTAssertLessThanOrEqual(bytes.count, CheckpointList.maxByteCount)
         XCTAssertEqual(try CheckpointList.byteCount(of: bytes), bytes.count)
         var more = many
         more.append(CheckpointFile(name: "z", byteCount: 0))
-        XCTAssertThrowsError(try CheckpointList(stamp: 0, files: more).encoded())
+        XCTAssertThrowsError(try CheckpointList(cluster: .none, stamp: 0, files: more).encoded())
     }
 
     func testAnEmptyListIsOne() throws {
-        let empty = CheckpointList(stamp: .max, files: [])
+        let empty = CheckpointList(cluster: .none, stamp: .max, files: [])
         let bytes = try empty.encoded()
-        XCTAssertEqual(bytes.count, 22)
+        XCTAssertEqual(bytes.count, 38)
         XCTAssertEqual(try CheckpointList(decoding: bytes), empty)
-        XCTAssertEqual(empty.streamByteCount(list: 22), 22)
+        XCTAssertEqual(empty.streamByteCount(list: 38), 38)
     }
 
     func testLengthsThatCannotBeAddedUpAreNone() {
         let files = [CheckpointFile(name: "a", byteCount: .max - 50), CheckpointFile(name: "b", byteCount: 50)]
-        XCTAssertNil(CheckpointList(stamp: 0, files: files).streamByteCount(list: 42))
-        XCTAssertEqual(CheckpointList(stamp: 0, files: files).streamByteCount(list: 0), .max)
+        XCTAssertNil(CheckpointList(cluster: .none, stamp: 0, files: files).streamByteCount(list: 42))
+        XCTAssertEqual(CheckpointList(cluster: .none, stamp: 0, files: files).streamByteCount(list: 0), .max)
     }
 
     /// The replica has files of these names beside those of the state machine.

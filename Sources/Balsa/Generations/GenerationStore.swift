@@ -16,6 +16,8 @@ struct GenerationStore {
     let fileSystem: any FileSystem
     private let directory: String
     private let binding: FileBinding
+    /// The cluster that the member belongs to; none for a replica without a member.
+    var cluster: UniqueID { binding.owner.cluster }
     /// The latest opening that had published ROOT when it was read; nil without a ROOT.
     private(set) var foundMark: Opening?
     private(set) var root: RootFile?

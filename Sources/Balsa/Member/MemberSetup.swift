@@ -1,3 +1,4 @@
+import BalsaPlatform
 import BalsaRaft
 import BalsaWire
 

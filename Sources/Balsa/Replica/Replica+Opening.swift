@@ -254,7 +254,8 @@ extension Replica {
             // Whether ROOT was published by an installation and the process died before it opened anything, nobody knows; a
             // state machine that is received notes so in its own files if it has to.
             let path = generations.path(of: generation)
-            machine = try provider.open(path, in: fileSystem, isReceived: false) { durable in
+            machine = try provider.open(path, of: generations.cluster, in: fileSystem, isReceived: false) {
+                durable in
                 do throws(ReplicaError) { try accept(durable, &store) } catch { refusal = error }
                 return refusal == nil
             }

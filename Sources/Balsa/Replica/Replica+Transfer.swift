@@ -32,7 +32,15 @@ extension Replica {
             guard source.state.position.index >= raft.log.base.index else {
                 throw StateMachineError("the durable state ends before the log begins")
             }
-            senders.append(try CheckpointSender(source, to: peer, transfer: transfer, giveUpAt: giveUpAt))
+            senders.append(
+                try CheckpointSender(
+                    source,
+                    of: generations.cluster,
+                    to: peer,
+                    transfer: transfer,
+                    giveUpAt: giveUpAt
+                )
+            )
             metrics.transfersStarted += 1
         } catch {
             // This member leads well without it, and the next attempt may succeed.
@@ -129,6 +137,9 @@ extension Replica {
                 if incoming?.isComplete == true { status = .complete }
             } catch {
                 metrics.transfersRefused += 1
+                if case .refused(let sentence) = error {
+                    effects.append(.checkpointRefused(from: peer, sentence))
+                }
                 discardIncoming()
                 status = .refused
             }
@@ -157,6 +168,7 @@ extension Replica {
                     chunk,
                     from: peer,
                     term: term,
+                    of: generations.cluster,
                     into: generations.path(of: incomingGeneration),
                     in: generations.fileSystem
                 )
@@ -191,7 +203,7 @@ extension Replica {
             tell(.snapshotFailed(position))
             return
         }
-        guard let opened = openReceived(received, expecting: position) else {
+        guard let opened = openReceived(received, expecting: position, &effects) else {
             discardIncoming()
             tell(.snapshotFailed(position))
             return
@@ -223,18 +235,35 @@ extension Replica {
         tell(.snapshotInstalled(position))
     }
 
-    private func openReceived(_ received: CheckpointReceiver, expecting position: LogPosition) -> (any StateMachine)? {
+    private func openReceived(
+        _ received: CheckpointReceiver,
+        expecting position: LogPosition,
+        _ effects: inout [ReplicaEffect]
+    ) -> (any StateMachine)? {
+        let sentence: String
         do throws(StateMachineError) {
-            let opened = try provider.open(received.directory, in: generations.fileSystem, isReceived: true) { _ in
+            let opened = try provider.open(
+                received.directory,
+                of: generations.cluster,
+                in: generations.fileSystem,
+                isReceived: true
+            ) { _ in
                 // What it contains is compared below: it is removed where that is something else.
                 true
             }
-            if opened.durable == StatePosition(position: position, stamp: received.stamp) { return opened }
+            let expected = StatePosition(position: position, stamp: received.stamp)
+            if opened.durable == expected { return opened }
+            sentence =
+                "it contains everything through \(opened.durable.position) with the stamp \(opened.durable.stamp), and "
+                + "was offered with \(position) and the stamp \(received.stamp)"
             opened.close()
-            metrics.checkpointsUnreadable += 1
         } catch {
-            if error.file == nil { metrics.checkpointsUnreadable += 1 }
+            // A failed file operation says nothing of the checkpoint.
+            guard error.file == nil else { return nil }
+            sentence = error.description
         }
+        metrics.checkpointsUnreadable += 1
+        effects.append(.checkpointRefused(from: received.sender, sentence))
         return nil
     }
 

@@ -176,6 +176,8 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
             noteRetry(reason)
         case .damagedCopy(let sentence):
             delegate?.noticed(.damaged(sentence))
+        case .checkpointRefused(let peer, let sentence):
+            delegate?.noticed(.checkpointRefused(from: peer, sentence))
         case .optionsDiffer(let differences):
             delegate?.noticed(.optionsDiffer(differences))
         case .undecodable(let error):

@@ -45,6 +45,7 @@ public final class KeyValueProvider: StateMachineProvider {
     /// Opens a key-value machine in a directory.
     public func open(
         _ directory: String,
+        of cluster: UniqueID,
         in fileSystem: any FileSystem,
         isReceived: Bool,
         isAccepted: (StatePosition) -> Bool
@@ -53,6 +54,7 @@ public final class KeyValueProvider: StateMachineProvider {
             let machine = try KeyValueMachine.open(
                 directory: directory,
                 fileSystem: fileSystem,
+                cluster: cluster,
                 options: options,
                 seed: random.withLock { $0.next() },
                 isReceived: isReceived,

@@ -178,6 +178,8 @@ public protocol StateMachineProvider: AnyObject {
     /// - Parameters:
     ///   - directory: the directory: empty, or left by an earlier state machine, or the files of a ``CheckpointSource``.
     ///     Beside those it may hold a file `OWNER`, which belongs to the replica: it is neither read nor removed.
+    ///   - cluster: the cluster that the member belongs to, none for a replica without a member. The state machine keeps
+    ///     it with the state, and refuses a state of another cluster.
     ///   - fileSystem: the files.
     ///   - isReceived: whether the directory was received from a peer and is opened for the first time.
     ///   - isAccepted: to be asked once, with what the state contains durably, when everything was read and verified and before
@@ -186,6 +188,7 @@ public protocol StateMachineProvider: AnyObject {
     ///   state itself is at fault.
     func open(
         _ directory: String,
+        of cluster: UniqueID,
         in fileSystem: any FileSystem,
         isReceived: Bool,
         isAccepted: (StatePosition) -> Bool

@@ -35,7 +35,8 @@ extension StoreEvent: CustomStringConvertible {
         switch self {
         case .connected: .debug
         case .standing, .joined, .resumed, .firstBootMisses: .info
-        case .optionsDiffer, .frameRefused, .refused, .firstBootWaits, .connectionClosed, .retrying, .stalled, .slow:
+        case .optionsDiffer, .frameRefused, .checkpointRefused, .refused, .firstBootWaits, .connectionClosed, .retrying,
+            .stalled, .slow:
             .warning
         case .damaged, .failed: .error
         case .anomaly(let anomaly):
@@ -56,6 +57,7 @@ extension StoreEvent: CustomStringConvertible {
             "opened with other replicated options than are in force: "
                 + differences.map(\.description).joined(separator: "; ")
         case .frameRefused(let reason): "a frame was dropped: \(reason)"
+        case .checkpointRefused(let peer, let reason): "a checkpoint of member \(peer) was refused: \(reason)"
         case .refused(let peer, let reason): "member \(peer): \(reason)"
         case .joined(let cluster): "joined the cluster \(cluster)"
         case .firstBootWaits(let reason): "the first boot waits: \(reason)"

@@ -18,6 +18,8 @@ final class CheckpointReceiver {
     let directory: String
 
     private let fileSystem: any FileSystem
+    /// The cluster that the member belongs to.
+    private let cluster: UniqueID
     /// How much of the stream is here, and its checksum.
     private(set) var received: UInt64 = 0
     private var checksum: UInt32 = 0
@@ -39,6 +41,7 @@ final class CheckpointReceiver {
         _ chunk: CheckpointChunk,
         from sender: MemberID,
         term: Term,
+        of cluster: UniqueID,
         into directory: String,
         in fileSystem: any FileSystem
     ) throws(FileError) {
@@ -49,6 +52,7 @@ final class CheckpointReceiver {
         streamByteCount = chunk.streamByteCount
         self.directory = directory
         self.fileSystem = fileSystem
+        self.cluster = cluster
         try fileSystem.removeDirectory(directory)
         try fileSystem.createDirectory(directory)
     }
@@ -69,6 +73,8 @@ final class CheckpointReceiver {
             if received == streamByteCount { try finish() }
         } catch let error as FileError {
             throw .file(error)
+        } catch let error as CheckpointReceiverError {
+            throw error
         } catch let error as DecodingError {
             throw .refused("the list of files: \(error)")
         } catch {
@@ -98,13 +104,18 @@ final class CheckpointReceiver {
     }
 
     /// Takes what belongs to the list and returns what is behind it.
-    private func takeList(_ bytes: Bytes) throws(DecodingError) -> Bytes {
+    private func takeList(_ bytes: Bytes) throws -> Bytes {
         let before = beginning.count
         beginning.append(contentsOf: [UInt8](bytes))
         guard beginning.count >= 4 else { return Bytes() }
         let count = try CheckpointList.byteCount(of: Bytes(Array(beginning[..<4])))
         guard beginning.count >= count else { return Bytes() }
         let list = try CheckpointList(decoding: Bytes(Array(beginning[..<count])))
+        guard list.cluster == cluster else {
+            throw CheckpointReceiverError.refused(
+                "the checkpoint is of the cluster \(list.cluster), and this member belongs to the cluster \(cluster)"
+            )
+        }
         guard list.streamByteCount(list: count) == streamByteCount else {
             throw DecodingError(.inconsistent, "stream bytes", at: 0)
         }

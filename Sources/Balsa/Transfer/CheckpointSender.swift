@@ -43,6 +43,7 @@ struct CheckpointSender {
 
     init(
         _ source: any CheckpointSource,
+        of cluster: UniqueID,
         to peer: MemberID,
         transfer: TransferID,
         giveUpAt: Instant
@@ -51,7 +52,7 @@ struct CheckpointSender {
         self.peer = peer
         self.transfer = transfer
         self.giveUpAt = giveUpAt
-        let files = CheckpointList(stamp: source.state.stamp, files: source.files)
+        let files = CheckpointList(cluster: cluster, stamp: source.state.stamp, files: source.files)
         list = try files.encoded()
         guard let total = files.streamByteCount(list: list.count) else {
             throw DecodingError(.outOfBounds, "stream bytes", at: 0)

@@ -35,26 +35,29 @@ public struct CheckpointFile: Equatable, Sendable {
 /// What a checkpoint looks like on its way: one stream of bytes, which is a list of files and behind it their contents.
 ///
 /// ```
-///  ┌────────────┬─────────┬───────┬───────┬───────────────────────────────────┬──────────┬────────┬────────┬──
-///  │ list bytes │ version │ stamp │ count │ count × (bytes, name bytes, name) │ checksum │ file 0 │ file 1 │ …
-///  └────────────┴─────────┴───────┴───────┴───────────────────────────────────┴──────────┴────────┴────────┴──
+///  ┌────────────┬─────────┬─────────┬───────┬───────┬───────────────────────────────────┬──────────┬────────┬──
+///  │ list bytes │ version │ cluster │ stamp │ count │ count × (bytes, name bytes, name) │ checksum │ file 0 │ …
+///  └────────────┴─────────┴─────────┴───────┴───────┴───────────────────────────────────┴──────────┴────────┴──
 /// ```
 ///
 /// The stream is cut into chunks anywhere. `Docs/CheckpointFormat.md` has the layout.
 struct CheckpointList: Equatable {
     static let version: UInt16 = 1
-    /// The list's length, its version, the stamp and the number of files.
-    static let fixedByteCount = 4 + 2 + 8 + 4
+    /// The list's length, its version, the cluster, the stamp and the number of files.
+    static let fixedByteCount = 4 + 2 + UniqueID.encodedByteCount + 8 + 4
     /// More files than any checkpoint has. It bounds the list to 8 MiB.
     static let maxFiles: UInt32 = 100_000
     static let maxByteCount = 8 << 20
 
+    /// The cluster whose state it is.
+    var cluster: UniqueID
     /// The stamp of the checkpoint's last entry.
     var stamp: UInt64
     /// The files, in ascending bytewise order of their names.
     var files: [CheckpointFile]
 
-    init(stamp: UInt64, files: [CheckpointFile]) {
+    init(cluster: UniqueID, stamp: UInt64, files: [CheckpointFile]) {
+        self.cluster = cluster
         self.stamp = stamp
         self.files = files
     }
@@ -63,8 +66,9 @@ struct CheckpointList: Equatable {
         var writer = ByteWriter(capacity: 64 * (files.count + 1), limit: CheckpointList.maxByteCount)
         try writer.uint32(0, "list bytes")
         try writer.uint16(CheckpointList.version, "list version")
+        try writer.uniqueID(cluster, "cluster")
         try writer.uint64(stamp, "stamp")
-        guard files.count <= Int(CheckpointList.maxFiles) else { throw DecodingError(.outOfBounds, "files", at: 14) }
+        guard files.count <= Int(CheckpointList.maxFiles) else { throw DecodingError(.outOfBounds, "files", at: 30) }
         try writer.uint32(UInt32(files.count), "files")
         var previous = Bytes()
         for file in files {
@@ -103,11 +107,12 @@ struct CheckpointList: Equatable {
         guard version <= CheckpointList.version else { throw DecodingError(.version, "list version", at: 4) }
         guard version > 0 else { throw DecodingError(.outOfBounds, "list version", at: 4) }
         let checksum = reader.checksum(of: 0..<total - 4)
+        cluster = try reader.uniqueID("cluster")
         stamp = try reader.uint64("stamp")
         let count = try reader.uint32("files")
         // A file takes ten bytes at least: a count that the bytes cannot hold is none.
         guard count <= CheckpointList.maxFiles, Int(count) <= reader.remaining / 10 else {
-            throw DecodingError(.outOfBounds, "files", at: 14)
+            throw DecodingError(.outOfBounds, "files", at: 30)
         }
         files = []
         for _ in 0..<count {

@@ -53,6 +53,7 @@ final class MemberOutput: StoreObserver {
         switch event {
         case .refused(let peer, let reason): write("* refused \(peer) \(reason)")
         case .anomaly(let anomaly): write("* anomaly \(anomaly.sentence)")
+        case .checkpointRefused(let peer, let reason): write("* checkpoint-refused \(peer) \(reason)")
         case .frameRefused(let reason): write("* frame-refused \(reason)")
         case .connectionClosed(let reason): write("* connection-closed \(reason)")
         case .retrying(let what): write("* retrying \(what)")

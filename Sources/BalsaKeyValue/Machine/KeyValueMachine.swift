@@ -56,6 +56,7 @@ public final class KeyValueMachine: @unchecked Sendable {
     /// - Parameters:
     ///   - directory: the directory of the engine.
     ///   - fileSystem: where it is.
+    ///   - cluster: the cluster that the member belongs to. A state of another one is refused.
     ///   - options: how this member's machine is set up.
     ///   - isReceived: whether the directory was received from a peer and is opened for the first time.
     ///   - isAccepted: asked once, with the last entry of the state, when everything was read and nothing was changed yet. Where
@@ -65,15 +66,16 @@ public final class KeyValueMachine: @unchecked Sendable {
     public static func open(
         directory: String,
         fileSystem: any FileSystem,
+        cluster: UniqueID,
         options: KeyValueOptions,
         seed: UInt64,
         isReceived: Bool = false,
         isAccepted: (KeyValuePosition) -> Bool = { _ in true }
     ) throws(KeyValueError) -> KeyValueMachine {
         try validate(options)
-        var state = ReplicatedState()
+        var state = ReplicatedState(cluster: cluster)
         let engine = try openEngine(directory, fileSystem, options, seed) { seal throws(KeyValueError) in
-            if let seal { state = try decode(seal, of: directory) }
+            if let seal { state = try decode(seal, of: directory, cluster) }
             guard isAccepted(durable(as: seal, options)) else {
                 throw KeyValueError(.invalid, "the state in \(directory) is not what its owner expects")
             }
@@ -152,7 +154,11 @@ public final class KeyValueMachine: @unchecked Sendable {
         return engine
     }
 
-    private static func decode(_ seal: SealRecord, of directory: String) throws(KeyValueError) -> ReplicatedState {
+    private static func decode(
+        _ seal: SealRecord,
+        of directory: String,
+        _ cluster: UniqueID
+    ) throws(KeyValueError) -> ReplicatedState {
         let manifest = "the manifest that \(directory)/CURRENT names"
         let state: ReplicatedState
         do {
@@ -161,6 +167,13 @@ public final class KeyValueMachine: @unchecked Sendable {
             throw KeyValueError(
                 error.reason == .version ? .upgradeRequired : .damaged,
                 "\(manifest): system state: \(error)"
+            )
+        }
+        guard state.cluster == cluster else {
+            throw KeyValueError(
+                .damaged,
+                "\(manifest): the system state is of the cluster \(state.cluster), and the member belongs to the cluster "
+                    + "\(cluster): put back what belongs together"
             )
         }
         guard state.position == KeyValuePosition(index: seal.sequence, term: seal.term, stamp: seal.stamp) else {

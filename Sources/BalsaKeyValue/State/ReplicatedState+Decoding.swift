@@ -29,6 +29,7 @@ extension ReplicatedState {
     private init(from reader: inout ByteReader) throws(BalsaPlatform.DecodingError) {
         try reader.skip(6, "magic and version")
         guard try reader.uint16("reserved") == 0 else { throw DecodingError(.outOfBounds, "reserved", at: 6) }
+        let cluster = try reader.uniqueID("cluster")
         let position = KeyValuePosition(
             index: try reader.uint64("index"),
             term: try reader.uint64("term"),
@@ -37,11 +38,11 @@ extension ReplicatedState {
         let digest = MutationDigest(value: try reader.uint64("digest"))
         let mark = try reader.uint64("retention mark")
         let revision = try reader.uint64("options revision")
-        guard revision <= position.index else { throw DecodingError(.inconsistent, "options revision", at: 48) }
+        guard revision <= position.index else { throw DecodingError(.inconsistent, "options revision", at: 64) }
         let start = reader.offset
         let options = try ReplicatedOptions(decoding: &reader)
         guard options.fault == nil else { throw DecodingError(.outOfBounds, "options", at: start) }
-        self.init(options: options, revision: revision)
+        self.init(cluster: cluster, options: options, revision: revision)
         self.position = position
         self.digest = digest
         retention = try ReplicatedState.retention(from: &reader, mark: mark, position: position)
@@ -68,7 +69,7 @@ extension ReplicatedState {
             }
             samples.append(sample)
         }
-        guard mark <= position.index else { throw DecodingError(.inconsistent, "retention mark", at: 40) }
+        guard mark <= position.index else { throw DecodingError(.inconsistent, "retention mark", at: 56) }
         return RetentionMark(index: mark, samples: samples)
     }
 

@@ -4,9 +4,9 @@ import BalsaPlatform
 extension ReplicatedState {
     static let magic: UInt32 = 0x5356_4b42  // "BKVS" on disk
     static let version: UInt16 = 1
-    /// The bytes before the samples: magic, version, reserved, position, digest, mark, revision of the options,
+    /// The bytes before the samples: magic, version, reserved, cluster, position, digest, mark, revision of the options,
     /// options.
-    static let headerByteCount = 8 + 6 * 8 + ReplicatedOptions.encodedByteCount
+    static let headerByteCount = 8 + UniqueID.encodedByteCount + 6 * 8 + ReplicatedOptions.encodedByteCount
     static let sampleByteCount = 16
     /// The bytes of a session without its replies.
     static let sessionByteCount = 40
@@ -36,6 +36,7 @@ extension ReplicatedState {
         try writer.uint32(ReplicatedState.magic, "magic")
         try writer.uint16(ReplicatedState.version, "version")
         try writer.uint16(0, "reserved")
+        try writer.uniqueID(cluster, "cluster")
         let header = [
             position.index, position.term, position.stamp, digest.value, retention.index, optionsRevision,
         ]

@@ -3,6 +3,8 @@ import BalsaPlatform
 /// What a key-value machine knows beside the keys and values in its engine. It is the same on every member at the same
 /// index, lies in memory, and is written into the engine's seal. `Docs/SystemStateFormat.md` has the layout.
 struct ReplicatedState {
+    /// The cluster whose state it is.
+    let cluster: UniqueID
     /// The replicated options in force.
     private(set) var options: ReplicatedOptions
     /// The index of the entry that set them; 0 before the first, when no command can be applied.
@@ -14,7 +16,8 @@ struct ReplicatedState {
     var sessions: SessionTable
 
     /// A state without keys and sessions: before the first entry, where nothing else is said.
-    init(options: ReplicatedOptions = ReplicatedOptions(), revision: UInt64 = 0) {
+    init(cluster: UniqueID, options: ReplicatedOptions = ReplicatedOptions(), revision: UInt64 = 0) {
+        self.cluster = cluster
         self.options = options
         optionsRevision = revision
         sessions = SessionTable(options: options)

@@ -303,6 +303,8 @@ extension World {
             trace.record("retrying", member: member.id, at: now, reason)
         case .damagedCopy(let sentence):
             trace.record("damaged-copy", member: member.id, at: now, sentence)
+        case .checkpointRefused(let peer, let sentence):
+            trace.record("checkpoint-refused", member: member.id, at: now, "of member \(peer): \(sentence)")
         case .optionsDiffer(let differences):
             let text = differences.map(\.description).joined(separator: "; ")
             trace.record("options-differ", member: member.id, at: now, text)

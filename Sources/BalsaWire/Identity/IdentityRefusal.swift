@@ -1,3 +1,4 @@
+import BalsaPlatform
 import BalsaRaft
 
 /// Why a member is not listened to, or does not take part, with a sentence that says what to do.

@@ -1,3 +1,4 @@
+import BalsaPlatform
 import BalsaRaft
 
 /// With what a member begins a connection to a peer: who it is, and for whom it takes the other end.

@@ -7,7 +7,11 @@ import XCTest
 /// A state that is sent to a peer, and one whose files are damaged.
 final class CheckpointTests: XCTestCase {
     /// Copies the durable state to another disk and opens it there.
-    private func send(_ store: MachineFixture, to disk: SimulatedDisk) throws -> KeyValueMachine {
+    private func send(
+        _ store: MachineFixture,
+        to disk: SimulatedDisk,
+        cluster: UniqueID = MachineFixture.cluster
+    ) throws -> KeyValueMachine {
         let source = try store.machine.checkpoint()
         let files = disk.mount()
         try files.createDirectory("peer")
@@ -21,6 +25,7 @@ final class CheckpointTests: XCTestCase {
         return try KeyValueMachine.open(
             directory: "peer",
             fileSystem: files,
+            cluster: cluster,
             options: store.options.local,
             seed: 1,
             isReceived: true
@@ -53,6 +58,37 @@ final class CheckpointTests: XCTestCase {
         XCTAssertEqual(try peer.apply(again.encoded(), index: 6, term: 1, stamp: 77), before)
         XCTAssertEqual(try peer.get("n")?.value, counter(9))
         peer.close()
+    }
+
+    /// Found in a member's own directory, or received: both are told by the state itself.
+    func testState_ofAnotherCluster_isRefusedByBothClustersAndKeepsEveryByte() throws {
+        let store = try MachineFixture()
+        try store.apply(.put(key: "a", value: "1"))
+        try store.seal()
+        let other = UniqueID(high: 0xd1, low: 0xd2)
+        for isReceived in [true, false] {
+            if !isReceived { store.machine.close() }
+            let directory = isReceived ? "peer" : "kv"
+            let sentence =
+                "damaged: the manifest that \(directory)/CURRENT names: the system state is of the cluster "
+                + "00000000000000c100000000000000c2, and the member belongs to the cluster "
+                + "00000000000000d100000000000000d2: put back what belongs together"
+            let disk = isReceived ? SimulatedDisk() : store.disk
+            let digest = store.disk.contentDigest
+            let error = errorOf {
+                if isReceived {
+                    _ = try send(store, to: disk, cluster: other)
+                } else {
+                    _ = try store.restart(cluster: other)
+                }
+            }
+            XCTAssertEqual(error?.code, .damaged)
+            XCTAssertEqual(error?.description, sentence)
+            XCTAssertEqual(store.disk.contentDigest, digest)
+        }
+        // What the sentence advises: the state is put back beside the member of its own cluster.
+        try store.restart()
+        XCTAssertEqual(try store.value("a"), "1")
     }
 
     func testAnErrorOfTheEngineIsThrownAndNeverAReply() throws {

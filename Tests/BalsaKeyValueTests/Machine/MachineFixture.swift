@@ -32,6 +32,8 @@ final class MachineFixture {
     }
 
     static let second: UInt64 = 1_000_000_000
+    /// The cluster whose state it is.
+    static let cluster = UniqueID(high: 0xc1, low: 0xc2)
 
     let disk = SimulatedDisk()
     let options: MachineOptions
@@ -43,14 +45,20 @@ final class MachineFixture {
 
     init(_ options: MachineOptions = MachineOptions()) throws {
         self.options = options
-        machine = try KeyValueMachine.open(directory: "kv", fileSystem: disk.mount(), options: options.local, seed: 1)
+        machine = try KeyValueMachine.open(
+            directory: "kv",
+            fileSystem: disk.mount(),
+            cluster: MachineFixture.cluster,
+            options: options.local,
+            seed: 1
+        )
         found()
     }
 
     /// Puts the options in force as if an entry before the first had done so: the entries of these tests count from 1.
     private func found() {
         guard machine.applied.index == 0 else { return }
-        machine.state = ReplicatedState(options: options.limits, revision: 1)
+        machine.state = ReplicatedState(cluster: MachineFixture.cluster, options: options.limits, revision: 1)
     }
 
     /// Applies a command and keeps it in the log.
@@ -101,11 +109,14 @@ final class MachineFixture {
     ///
     /// - Returns: the replies of the replay, with the indexes.
     @discardableResult
-    func restart(isReceived: Bool = false) throws -> [(UInt64, CommandReply)] {
+    func restart(isReceived: Bool = false, cluster: UniqueID = MachineFixture.cluster) throws -> [(
+        UInt64, CommandReply
+    )] {
         _ = disk.powerLoss(salt: UInt64(log.count))
         machine = try KeyValueMachine.open(
             directory: "kv",
             fileSystem: disk.mount(),
+            cluster: cluster,
             options: options.local,
             seed: 1,
             isReceived: isReceived

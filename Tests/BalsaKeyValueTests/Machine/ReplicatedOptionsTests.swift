@@ -140,6 +140,7 @@ final class ReplicatedOptionsTests: XCTestCase {
         try KeyValueMachine.open(
             directory: "kv",
             fileSystem: SimulatedDisk().mount(),
+            cluster: .none,
             options: KeyValueOptions(),
             seed: 1
         )

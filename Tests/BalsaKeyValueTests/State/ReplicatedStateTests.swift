@@ -12,7 +12,7 @@ final class ReplicatedStateTests: XCTestCase {
         limits.retainedRevisions = 8
         limits.retainedNanoseconds = 60
         limits.retentionSampleNanoseconds = 20
-        var state = ReplicatedState(options: limits)
+        var state = ReplicatedState(cluster: UniqueID(high: 5, low: 6), options: limits)
         for index in 1...entries {
             state.advance(to: index, term: 1 + index / 4, stamp: index * 10)
             if index % 3 == 1 {
@@ -35,6 +35,7 @@ final class ReplicatedStateTests: XCTestCase {
             let state = ReplicatedStateTests.sample(entries: entries)
             let bytes = try state.encoded()
             let decoded = try ReplicatedState(decoding: bytes)
+            XCTAssertEqual(decoded.cluster, state.cluster)
             XCTAssertEqual(decoded.options, state.options)
             XCTAssertEqual(decoded.position, state.position)
             XCTAssertEqual(decoded.digest, state.digest)

@@ -38,7 +38,7 @@ extension FormatExample {
         let table = try MemberTable([.init(member: 1, incarnation: incarnation, address: "a")])
         let root = RootFile(generation: 2, position: LogPosition(term: 3, index: 40))
         let owner = StateOwner(owner: .none, group: 1, generation: 2, id: incarnation)
-        let list = CheckpointList(stamp: 1, files: [CheckpointFile(name: "a", byteCount: 1)])
+        let list = CheckpointList(cluster: .none, stamp: 1, files: [CheckpointFile(name: "a", byteCount: 1)])
         return [
             FormatExample(
                 name: "IDENTITY",
@@ -77,7 +77,7 @@ extension FormatExample {
                 name: "the list of a checkpoint",
                 example: [UInt8](try list.encoded()),
                 version: ("list version", 4..<6),
-                checksum: (0..<28, 28)
+                checksum: (0..<44, 44)
             ) { _ = try CheckpointList(decoding: Bytes($0)) },
         ]
     }
@@ -232,7 +232,7 @@ extension FormatExample {
     }
 
     private static func stateFormats() throws -> [FormatExample] {
-        let state = [UInt8](try ReplicatedState(options: ReplicatedOptions()).encoded())
+        let state = [UInt8](try ReplicatedState(cluster: incarnation, options: ReplicatedOptions()).encoded())
         let command = Command(
             identity: RequestIdentity(session: .none, number: 1),
             operation: .delete(key: "k")

@@ -23,6 +23,7 @@ struct Incident: Hashable, Comparable, CustomStringConvertible {
     static let quorumLost = Incident("the quorum lost")
     static let undecodable = Incident("an undecodable frame")
     static let damagedCopy = Incident("a damaged copy of a file")
+    static let checkpointRefused = Incident("a checkpoint refused")
     static let firstBootWaits = Incident("a first boot that waits for an operator")
     static let retrying = Incident("something that is tried again")
 
@@ -54,6 +55,7 @@ struct Incident: Hashable, Comparable, CustomStringConvertible {
         case .undecodable: self = .undecodable
         case .firstBootWaits: self = .firstBootWaits
         case .retrying: self = .retrying
+        case .checkpointRefused: self = .checkpointRefused
         case .damagedCopy: self = .damagedCopy
         case .failed(let error): self = .failed(error.code)
         default: return nil

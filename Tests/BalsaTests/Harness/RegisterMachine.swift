@@ -26,6 +26,7 @@ final class RegisterMachine: StateMachine {
     /// Opens what an earlier machine, or a checkpoint, has left in a directory.
     init(
         _ directory: String,
+        of cluster: UniqueID,
         in fileSystem: any FileSystem,
         isReceived: Bool,
         provider: RegisterProvider,
@@ -45,6 +46,14 @@ final class RegisterMachine: StateMachine {
             } else {
                 guard !isReceived else { throw StateMachineError("\(directory) holds no state") }
                 state = RegisterState()
+                state.cluster = cluster
+            }
+            guard state.cluster == cluster else {
+                throw StateMachineError(
+                    "the state in \(directory) is of the cluster \(state.cluster), and the member belongs to the cluster "
+                        + "\(cluster): put back what belongs together",
+                    isDamaged: true
+                )
             }
             guard isAccepted(state.position) else { throw StateMachineError("the state is not accepted") }
             for name in names where name != seals.last && name != "OWNER" {

@@ -34,6 +34,7 @@ final class RegisterProvider: StateMachineProvider {
 
     func open(
         _ directory: String,
+        of cluster: UniqueID,
         in fileSystem: any FileSystem,
         isReceived: Bool,
         isAccepted: (StatePosition) -> Bool
@@ -41,6 +42,7 @@ final class RegisterProvider: StateMachineProvider {
         if let error = openFailure(isReceived) { throw error }
         let machine = try RegisterMachine(
             directory,
+            of: cluster,
             in: fileSystem,
             isReceived: isReceived,
             provider: self,

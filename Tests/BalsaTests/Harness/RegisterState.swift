@@ -52,6 +52,7 @@ struct RegisterState: Equatable {
         var index: LogIndex
     }
 
+    var cluster = UniqueID.none
     var position = StatePosition.zero
     private(set) var registers: [Register] = []
     private(set) var applied: [Applied] = []
@@ -89,6 +90,7 @@ struct RegisterState: Equatable {
     /// The state as the bytes of a file, with a checksum at the end.
     func encoded() throws -> Bytes {
         var writer = ByteWriter()
+        try writer.uniqueID(cluster, "cluster")
         try writer.uint64(position.position.term, "term")
         try writer.uint64(position.position.index, "index")
         try writer.uint64(position.stamp, "stamp")
@@ -108,10 +110,11 @@ struct RegisterState: Equatable {
     }
 
     init(decoding bytes: Bytes) throws(DecodingError) {
-        guard bytes.count >= 36 else { throw DecodingError(.truncated, "state", at: bytes.count) }
+        guard bytes.count >= 52 else { throw DecodingError(.truncated, "state", at: bytes.count) }
         self = try bytes.withReader { reader throws(DecodingError) in
             let checksum = reader.checksum(of: 0..<bytes.count - 4)
             var state = RegisterState()
+            state.cluster = try reader.uniqueID("cluster")
             state.position.position.term = try reader.uint64("term")
             state.position.position.index = try reader.uint64("index")
             state.position.stamp = try reader.uint64("stamp")

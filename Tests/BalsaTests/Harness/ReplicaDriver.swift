@@ -123,8 +123,7 @@ final class ReplicaDriver {
             case .send(_, let pieces, _):
                 note(Bytes(pieces.flatMap { [UInt8]($0) }))
             case .reply, .wake, .standing, .established, .report, .undecodable, .firstBootWaits, .retrying,
-                .damagedCopy, .optionsDiffer,
-                .failed:
+                .damagedCopy, .checkpointRefused, .optionsDiffer, .failed:
                 break
             }
         }

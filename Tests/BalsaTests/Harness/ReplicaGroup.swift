@@ -306,6 +306,8 @@ final class ReplicaGroup {
                 host.undecodable.append(error)
             case .report(let anomaly):
                 host.anomalies.append(anomaly)
+            case .checkpointRefused(let peer, let sentence):
+                host.refusedCheckpoints.append("member \(peer): \(sentence)")
             case .standing, .established, .firstBootWaits, .retrying, .damagedCopy, .failed, .optionsDiffer:
                 break
             }

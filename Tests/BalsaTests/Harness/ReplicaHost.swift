@@ -33,6 +33,8 @@ final class ReplicaHost {
     var sent: [PeerFrame] = []
     var undecodable: [BalsaPlatform.DecodingError] = []
     var anomalies: [Anomaly] = []
+    /// Why checkpoints were refused.
+    var refusedCheckpoints: [String] = []
     /// The kinds of what it has reported, in all of its processes.
     var incidents: Set<Incident> = []
     /// The kinds that the test expects, each at least once.

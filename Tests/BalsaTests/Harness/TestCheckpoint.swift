@@ -22,8 +22,14 @@ final class TestCheckpoint: CheckpointSource {
     }
 
     /// A checkpoint of the register machine with these registers.
-    convenience init(position: LogPosition, stamp: UInt64, state registers: [(key: Bytes, value: Bytes)]) throws {
+    convenience init(
+        position: LogPosition,
+        stamp: UInt64,
+        cluster: UniqueID = .none,
+        state registers: [(key: Bytes, value: Bytes)]
+    ) throws {
         var state = RegisterState()
+        state.cluster = cluster
         for register in registers {
             let command = RegisterCommand(identity: nil, key: register.key, value: register.value)
             _ = state.apply(command, at: position.index)
@@ -43,9 +49,14 @@ final class TestCheckpoint: CheckpointSource {
     func cut(file: Int, to count: Int) { contents[file] = contents[file].slice(0..<count) }
 
     /// All of it, as one transfer sends it.
-    func chunks(of byteCount: Int, transfer: UInt64 = 1) throws -> [CheckpointChunk] {
+    func chunks(
+        of byteCount: Int,
+        transfer: UInt64 = 1,
+        cluster: UniqueID = .none
+    ) throws -> [CheckpointChunk] {
         var sender = try CheckpointSender(
             self,
+            of: cluster,
             to: 1,
             transfer: TransferID(nonce: 99, number: transfer),
             giveUpAt: .never

@@ -257,11 +257,6 @@ final class ExchangedFilesTests: XCTestCase {
             }
         }
         for change in Change.allCases.dropFirst() { all.append(paths.map { ($0, change) }) }
-        // Whose the other files of a state are, only the file OWNER beside them says.
-        all.removeAll { changes in
-            changes.contains { $0.path.hasSuffix("state-1") && $0.change == .otherMembers }
-                && changes.contains { $0.path.hasSuffix("OWNER") && $0.change == .earlierCopy }
-        }
         let (outcomes, violations) = try enumerate(all)
         XCTAssertEqual(violations, [])
         XCTAssertEqual(outcomes.values.reduce(0, +), all.count)

@@ -76,6 +76,9 @@ final class AdviceTests: XCTestCase {
         - DemoFailureTests.testPorts_listThatIsNone_isRefusedAndKept
         exists and is not a regular file that can be written; name another file ()
         - OutputFileTests.testOutputs_thatAreNoRegularFiles_areRefusedBeforeAnythingRunsAndStay
+        : the system state is of the cluster , and the member belongs to the cluster : put back what belongs
+        together
+        - CheckpointTests.testState_ofAnotherCluster_isRefusedByBothClustersAndKeepsEveryByte
         the snapshot at has been closed: take another one
         - EngineMisuseTests.testAClosedSnapshot_isRefusedByEveryRead
         is already open; holds : close it there

@@ -20,7 +20,8 @@ final class ApplyingTests: XCTestCase {
     private func machine(_ options: KeyValueOptions) throws -> KeyValueStateMachine {
         let files = SimulatedDisk().mount()
         try files.createDirectory("kv")
-        let opened = try KeyValueProvider(options: options, seed: 1).open("kv", in: files, isReceived: false) { _ in
+        let opened = try KeyValueProvider(options: options, seed: 1).open("kv", of: .none, in: files, isReceived: false)
+        { _ in
             true
         }
         let machine = try XCTUnwrap(opened as? KeyValueStateMachine)

@@ -71,7 +71,7 @@ final class ReplicatedOptionFieldTests: XCTestCase {
         let files = SimulatedDisk().mount()
         try files.createDirectory("kv")
         let provider = KeyValueProvider(proposal: proposal, seed: 1)
-        let opened = try provider.open("kv", in: files, isReceived: false) { _ in true }
+        let opened = try provider.open("kv", of: .none, in: files, isReceived: false) { _ in true }
         let machine = try XCTUnwrap(opened as? KeyValueStateMachine)
         let row = MemberTable.Row(member: 1, incarnation: UniqueID(high: 1, low: 2), address: "a:1")
         let founding = FoundingEntry(
@@ -102,7 +102,9 @@ final class ReplicatedOptionFieldTests: XCTestCase {
     func testLeader_thatHasNotAppliedEntry1_takesNoCommand() throws {
         let files = SimulatedDisk().mount()
         try files.createDirectory("kv")
-        let opened = try KeyValueProvider(proposal: usual, seed: 1).open("kv", in: files, isReceived: false) { _ in true
+        let opened = try KeyValueProvider(proposal: usual, seed: 1).open("kv", of: .none, in: files, isReceived: false)
+        {
+            _ in true
         }
         let machine = try XCTUnwrap(opened as? KeyValueStateMachine)
         let put = Command(

@@ -29,6 +29,7 @@ final class StoreEventTests: XCTestCase {
                 + "proposed, 2 in force"
         ),
         (.frameRefused("no frame"), .warning, "a frame was dropped: no frame"),
+        (.checkpointRefused(from: 2, "damaged"), .warning, "a checkpoint of member 2 was refused: damaged"),
         (.refused(2, "wiped"), .warning, "member 2: wiped"),
         (.joined(cluster: "c"), .info, "joined the cluster c"),
         (.firstBootWaits("start all"), .warning, "the first boot waits: start all"),
@@ -86,7 +87,7 @@ final class StoreEventTests: XCTestCase {
             XCTAssertEqual("\(event)", description)
         }
         let names = try cases(of: "StoreEvent", in: "Sources/Balsa/Store/StoreEvent.swift")
-        XCTAssertEqual(names.count, 16)
+        XCTAssertEqual(names.count, 17)
         XCTAssertEqual(Set(events.map { name($0.0) }), Set(names), "every case is here")
     }
 

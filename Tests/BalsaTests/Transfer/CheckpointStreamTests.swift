@@ -28,6 +28,7 @@ final class CheckpointStreamTests: XCTestCase {
     private func sender(_ source: any CheckpointSource) throws -> CheckpointSender {
         try CheckpointSender(
             source,
+            of: .none,
             to: 2,
             transfer: TransferID(nonce: 9, number: 1),
             giveUpAt: .zero + .seconds(30)
@@ -35,7 +36,7 @@ final class CheckpointStreamTests: XCTestCase {
     }
 
     private func receiver(_ chunk: CheckpointChunk, _ files: any FileSystem) throws -> CheckpointReceiver {
-        try CheckpointReceiver(chunk, from: 1, term: 3, into: directory, in: files)
+        try CheckpointReceiver(chunk, from: 1, term: 3, of: .none, into: directory, in: files)
     }
 
     /// Checks that a disk holds the files of a checkpoint and nothing else.
@@ -270,7 +271,7 @@ final class CheckpointStreamTests: XCTestCase {
         var huge = list([("a", 4)])
         huge.replaceSubrange(0..<4, with: [0xff, 0xff, 0xff, 0x00])
         var tiny = list([("a", 4)])
-        tiny.replaceSubrange(0..<4, with: [21, 0, 0, 0])
+        tiny.replaceSubrange(0..<4, with: [37, 0, 0, 0])
         let data: [UInt8] = [1, 2, 3, 4]
         let streams: [(String, [UInt8])] = [
             ("longer than any list", huge + data), ("shorter than any list", tiny + data),
@@ -308,7 +309,9 @@ final class CheckpointStreamTests: XCTestCase {
         func little<Number: FixedWidthInteger>(_ number: Number) -> [UInt8] {
             withUnsafeBytes(of: number.littleEndian) { Array($0) }
         }
-        var bytes = little(CheckpointList.version) + little(UInt64(0)) + little(count ?? UInt32(files.count))
+        // The version, no cluster, the stamp and the number of files.
+        var bytes = little(CheckpointList.version) + [UInt8](repeating: 0, count: 16)
+        bytes += little(UInt64(0)) + little(count ?? UInt32(files.count))
         for file in files {
             bytes += little(file.byteCount) + [UInt8(file.name.utf8.count)] + Array(file.name.utf8)
         }

@@ -12,8 +12,14 @@ final class InstallTests: ReplicaTestCase {
     private let directory = "balsa/groups/1"
 
     /// Hands member 1 a checkpoint of member 2, and offers it.
-    private func install(_ checkpoint: TestCheckpoint, _ group: ReplicaGroup, term: Term, transfer: UInt64 = 1) throws {
-        for chunk in try checkpoint.chunks(of: 100, transfer: transfer) {
+    private func install(
+        _ checkpoint: TestCheckpoint,
+        _ group: ReplicaGroup,
+        term: Term,
+        transfer: UInt64 = 1,
+        cluster: UniqueID = .none
+    ) throws {
+        for chunk in try checkpoint.chunks(of: 100, transfer: transfer, cluster: cluster) {
             try group.receive(1, from: 2, term: term, .checkpointChunk(chunk))
         }
         try offer(checkpoint, group, term: term)
@@ -127,6 +133,8 @@ final class InstallTests: ReplicaTestCase {
         host.provider.openFailure = { $0 ? StateMachineError("of a newer release", needsUpgrade: true) : nil }
         try install(checkpoint(60), group, term: 1)
         XCTAssertEqual(host.replica?.metrics.checkpointsUnreadable, 1)
+        XCTAssertEqual(host.refusedCheckpoints, ["member 2: of a newer release"])
+        group.expect(.checkpointRefused, of: 1)
         XCTAssertNil(try XCTUnwrap(host.replica).failure, "the state is well")
         XCTAssertEqual(host.machine?.value(of: "k"), "2")
         let root = try XCTUnwrap(host.replica?.generations.root)
@@ -158,9 +166,48 @@ final class InstallTests: ReplicaTestCase {
         let empty = TestCheckpoint(position: LogPosition(term: 1, index: 60), files: [])
         try install(empty, group, term: 1, transfer: 70)
         XCTAssertEqual(host.replica?.metrics.checkpointsUnreadable, 3)
+        XCTAssertEqual(
+            host.refusedCheckpoints,
+            ([59, 60] as [LogIndex]).map {
+                "member 2: it contains everything through \(LogPosition(term: 1, index: $0)) with the stamp 1, and was "
+                    + "offered with \(LogPosition(term: 1, index: 60)) and the stamp 9"
+            } + ["member 2: balsa/groups/1/state-4 holds no state"]
+        )
+        group.expect(.checkpointRefused, of: 1)
         XCTAssertEqual(host.replica?.metrics.checkpointsInstalled, 0)
         XCTAssertEqual(host.machine?.value(of: "k"), "2")
         XCTAssertTrue(host.provider.opened.dropFirst().allSatisfy(\.machine.isClosed))
+    }
+
+    /// The list of files names the cluster, and so does the state itself. Either is enough.
+    func testACheckpoint_ofAnotherCluster_isRefusedWithASentenceAndTheStateStays() throws {
+        let (group, host) = try following()
+        let other = UniqueID(high: 0xd1, low: 0xd2)
+        try install(checkpoint(60), group, term: 1, transfer: 1, cluster: other)
+        XCTAssertEqual(host.replica?.metrics.transfersRefused, 1)
+        let others = try TestCheckpoint(
+            position: LogPosition(term: 1, index: 60),
+            stamp: 9,
+            cluster: other,
+            state: [("k", "theirs")]
+        )
+        try install(others, group, term: 1, transfer: 2)
+        XCTAssertEqual(host.replica?.metrics.checkpointsUnreadable, 1)
+        let own = UniqueID.none
+        XCTAssertEqual(
+            host.refusedCheckpoints,
+            [
+                "member 2: the checkpoint is of the cluster \(other), and this member belongs to the cluster \(own)",
+                "member 2: the state in balsa/groups/1/state-3 is of the cluster \(other), and the member belongs to the "
+                    + "cluster \(own): put back what belongs together",
+            ]
+        )
+        group.expect(.checkpointRefused, of: 1)
+        XCTAssertNil(try XCTUnwrap(host.replica).failure, "the member is well")
+        XCTAssertEqual(host.machine?.value(of: "k"), "2")
+        XCTAssertEqual(try host.disk.mount().list(directory), ["ROOT", "VOTE", "state-1"], "both are given up")
+        try install(checkpoint(60), group, term: 1, transfer: 3)
+        XCTAssertEqual(host.machine?.value(of: "k"), "new", "its own cluster's is welcome")
     }
 
     // MARK: What is under way

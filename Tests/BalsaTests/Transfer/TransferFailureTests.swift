@@ -32,6 +32,11 @@ final class TransferFailureTests: ReplicaTestCase {
         try group.receive(scene.late, from: scene.leader, term: term, .checkpointChunk(second))
         XCTAssertNil(try XCTUnwrap(host.replica).incoming)
         XCTAssertEqual(host.replica?.metrics.transfersRefused, 1)
+        XCTAssertEqual(
+            host.refusedCheckpoints,
+            ["member \(scene.leader): a chunk at 100 is not of the checkpoint that began"]
+        )
+        group.expect(.checkpointRefused, of: scene.late)
         XCTAssertNil(try XCTUnwrap(host.replica).failure, "the member is well")
         XCTAssertEqual(try host.disk.mount().list("balsa/groups/1"), ["ROOT", "VOTE", "state-1"])
         group.fate = { _ in .arrives }

@@ -1,7 +1,5 @@
-import BalsaPlatform
-
-/// 128 random bits that name a cluster, or the one life of a member's directory, so that nothing else ever has the same
-/// name. All zero stands for none.
+/// 128 random bits that name a cluster, or one incarnation of a member's directory, so that nothing else ever has the
+/// same name. All zero stands for none.
 public struct UniqueID: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// The first 64 bits.
     public var high: UInt64
@@ -11,7 +9,7 @@ public struct UniqueID: Hashable, Comparable, Sendable, CustomStringConvertible 
     /// No name.
     public static let none = UniqueID(high: 0, low: 0)
     /// The length of an encoded id, in bytes.
-    static let encodedByteCount = 16
+    package static let encodedByteCount = 16
 
     /// The id of these bits.
     public init(high: UInt64, low: UInt64) {
