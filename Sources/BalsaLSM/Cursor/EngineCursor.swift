@@ -23,9 +23,15 @@ import BalsaPlatform
 public struct EngineCursor: ~Copyable {
     private let cursor: UnsafeMutablePointer<VisibleCursor>
 
-    init(_ view: ReadView, at sequence: SequenceNumber, bounds: KeyBounds, waiting: Waiting) {
+    init(
+        _ view: ReadView,
+        at sequence: SequenceNumber,
+        bounds: KeyBounds,
+        waiting: Waiting,
+        _ emptyRanges: EmptyRanges
+    ) {
         cursor = .allocate(capacity: 1)
-        cursor.initialize(to: VisibleCursor(view, at: sequence, bounds: bounds, waiting: waiting))
+        cursor.initialize(to: VisibleCursor(view, at: sequence, bounds: bounds, waiting: waiting, emptyRanges))
     }
 
     deinit {

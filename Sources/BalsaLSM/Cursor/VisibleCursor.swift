@@ -4,16 +4,20 @@ import BalsaPlatform
 ///
 /// The sources show one visible entry of each key at most, in both directions, so that the first one of the merger is
 /// the newest, and no other is looked at but for its key. What a move costs beyond that are keys that are deleted,
-/// which the cursor counts: after ``hiddenLimit`` of them it pauses.
+/// which the cursor counts: after ``hiddenLimit`` of them it pauses. It leaves a note of many in a row in
+/// ``EmptyRanges``, by which later cursors jump over them.
 struct VisibleCursor: ~Copyable {
     /// After how many entries in a row that a range deletion hides the cursor looks for its end.
     private static let coveredEntriesBeforeJump = 4
+    /// How many entries are read again at most to add a range. The next cursor adds the rest.
+    private static let maxEntriesReadAgain = 10_000
 
     /// The sequence number up to which writes are seen.
     let readSequence: SequenceNumber
     // What the merger's sources belong to.
     private let view: ReadView
     private let bounds: KeyBounds
+    private let waiting: Waiting
     private let tombstones: TombstoneCover
     private let hasTombstones: Bool
     /// For each memtable among the sources, the highest sequence number that an entry can have.
@@ -28,6 +32,10 @@ struct VisibleCursor: ~Copyable {
     private var isDecided = false
     /// How many entries in a row a range deletion hid.
     private var coveredEntries = 0
+    private let emptyRanges: EmptyRanges
+    private let limits: EmptyRanges.Limits
+    private var run = HiddenRun()
+    private var hasAddedRange = false
 
     /// How many entries may be passed without showing any of them, over all moves; then the cursor pauses.
     var hiddenLimit = Int.max
@@ -37,8 +45,17 @@ struct VisibleCursor: ~Copyable {
     /// has no value and is to be excluded. Nil if the cursor has not paused.
     private(set) var pause: Bytes?
 
-    init(_ view: ReadView, at sequence: SequenceNumber, bounds: KeyBounds, waiting: Waiting) {
+    init(
+        _ view: ReadView,
+        at sequence: SequenceNumber,
+        bounds: KeyBounds,
+        waiting: Waiting,
+        _ emptyRanges: EmptyRanges
+    ) {
         self.view = view
+        self.waiting = waiting
+        self.emptyRanges = emptyRanges
+        limits = emptyRanges.limits
         self.bounds = bounds
         readSequence = sequence
         var tombstones = TombstoneCover()
@@ -106,14 +123,14 @@ struct VisibleCursor: ~Copyable {
 
     /// Goes to the first key within the bounds.
     mutating func seekToFirst() throws(EngineError) {
-        begin()
+        begin(atBound: true)
         try merger.seekToFirst()
         try find()
     }
 
     /// Goes to the last key within the bounds.
     mutating func seekToLast() throws(EngineError) {
-        begin()
+        begin(atBound: true)
         try merger.seekToLast()
         try find()
     }
@@ -136,11 +153,12 @@ struct VisibleCursor: ~Copyable {
         try find()
     }
 
-    private mutating func begin() {
+    private mutating func begin(atBound: Bool = false) {
         isValid = false
         isKeySaved = false
         coveredEntries = 0
         pause = nil
+        run.begin(atBound: atBound, nextLook: limits.entriesBeforeLooking)
     }
 
     // MARK: Moving
@@ -193,14 +211,17 @@ struct VisibleCursor: ~Copyable {
         while merger.isValid {
             let trailer = merger.trailer
             if !isKeySaved || !KeyOrder.isEqual(merger.key, savedKey.bytes) {
-                if hiddenEntries >= hiddenLimit, isKeySaved { return notePause() }
+                if hiddenEntries >= hiddenLimit, isKeySaved {
+                    notePause()
+                    break
+                }
                 isDecided = false
             }
             if !isDecided, trailer.sequence <= readSequence {
                 let tombstone = hasTombstones ? tombstones.covering(merger.key, at: readSequence) : 0
                 if try isValue(trailer), tombstone <= trailer.sequence {
                     isValid = true
-                    return
+                    break
                 }
                 saveKey()
                 isDecided = true
@@ -209,8 +230,11 @@ struct VisibleCursor: ~Copyable {
                 saveKey()
             }
             hiddenEntries += 1
+            run.count += 1
+            if run.count >= run.nextLook, try leaveEmptyRange() { continue }
             try merger.advance()
         }
+        if run.count > 0 || run.isAtBound { endRun() }
     }
 
     /// Leaves what a range deletion hides, in all sources that hold nothing newer than it.
@@ -229,8 +253,82 @@ struct VisibleCursor: ~Copyable {
         )
         guard let edge else { return false }
         hiddenEntries += 1
+        run.count += 1
         try merger.skip(to: edge, olderThan: tombstone, memtables: memtableSequences)
         return true
+    }
+
+    // MARK: Empty ranges
+
+    /// Leaves the range without values that the saved key lies in, if one is known.
+    ///
+    /// - Returns: whether the merger has moved.
+    @inline(never)
+    private mutating func leaveEmptyRange() throws(EngineError) -> Bool {
+        if run.edge == nil {
+            let bound = merger.isForward ? bounds.from ?? Bytes() : bounds.to
+            // The saved key itself stays outside: the entries may be older ones of the key that was shown last.
+            let key = merger.isForward ? Bytes(after: savedKey.bytes) : Bytes(copying: savedKey.bytes)
+            run.edge = run.isAtBound ? bound ?? key : key
+        }
+        // Often enough to find a range that begins within the run, and seldom enough to cost little.
+        run.nextLook = run.count + min(run.count, 64)
+        guard !emptyRanges.isEmpty, let range = emptyRanges.range(around: savedKey.bytes, at: readSequence) else {
+            return false
+        }
+        if merger.isForward {
+            try range.end.withUnsafeBytes { end throws(EngineError) in
+                try merger.seek(end, .seek(largestSequenceNumber))
+            }
+        } else {
+            try range.start.withUnsafeBytes { start throws(EngineError) in try merger.seekBefore(start) }
+        }
+        run.nextLook = run.count + limits.entriesBeforeLooking
+        return true
+    }
+
+    /// Ends the run of entries that are not shown, at the key that is shown, at the pause or at the end.
+    @inline(never)
+    private mutating func endRun() {
+        if run.count >= limits.entriesBeforeAdding, !hasAddedRange, let range = hiddenRange() {
+            // One for each cursor: a long scan must not drive out what others use.
+            hasAddedRange = true
+            if !emptyRanges.add(range) { prove(range) }
+        }
+        run.begin(atBound: false, nextLook: limits.entriesBeforeLooking)
+    }
+
+    /// The keys that the run has left behind, none of which has a value at the cursor's sequence.
+    private func hiddenRange() -> EmptyRange? {
+        guard let edge = run.edge else { return nil }
+        if merger.isForward {
+            let end =
+                merger.isValid ? Bytes(copying: merger.key) : bounds.to ?? Bytes(after: savedKey.bytes)
+            return EmptyRange(start: edge, end: end, sequence: readSequence)
+        }
+        let start: Bytes
+        if isValid {
+            start = Bytes(after: merger.key)
+        } else {
+            start = pause ?? bounds.from ?? Bytes()
+        }
+        return EmptyRange(start: start, end: edge, sequence: readSequence)
+    }
+
+    /// Reads the range again, at a sequence from which on the writer takes out of it what it puts.
+    private func prove(_ range: EmptyRange) {
+        guard let sequence = emptyRanges.watch(range, view.memtable) else { return }
+        let bounds = KeyBounds(from: range.start, to: range.end)
+        var cursor = VisibleCursor(view, at: sequence, bounds: bounds, waiting: waiting, emptyRanges)
+        cursor.hasAddedRange = true
+        cursor.hiddenLimit = min(2 * run.count, VisibleCursor.maxEntriesReadAgain)
+        do throws(EngineError) {
+            try cursor.seekToFirst()
+            emptyRanges.endWatch(through: cursor.isValid ? Bytes(copying: cursor.key) : cursor.pause ?? range.end)
+        } catch {
+            // The caller has its answer. The next cursor tries again.
+            emptyRanges.endWatch(through: nil)
+        }
     }
 
     private mutating func notePause() {

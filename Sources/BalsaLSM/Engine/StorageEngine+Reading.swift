@@ -188,7 +188,7 @@ extension StorageEngine {
         if let sequence { try checkReadable(sequence, view) }
         let held = view.takeUnretainedValue()
         let bounds = KeyBounds(from: start, to: end)
-        return EngineCursor(held, at: min(sequence ?? last, last), bounds: bounds, waiting: waiting)
+        return EngineCursor(held, at: min(sequence ?? last, last), bounds: bounds, waiting: waiting, emptyRanges)
     }
 
     /// A cursor at the moment of a snapshot, which may lie below the retention mark.
@@ -205,7 +205,7 @@ extension StorageEngine {
         let bounds = KeyBounds(from: start, to: end)
         let view = retainedView()
         try snapshot.check(snapshots)
-        return EngineCursor(view, at: snapshot.sequence, bounds: bounds, waiting: waiting)
+        return EngineCursor(view, at: snapshot.sequence, bounds: bounds, waiting: waiting, emptyRanges)
     }
 
     private static func checkBounds(_ start: Bytes?, _ end: Bytes?) throws(EngineError) {

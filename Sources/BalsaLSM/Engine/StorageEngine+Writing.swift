@@ -73,6 +73,7 @@ extension StorageEngine {
             }
         }
         if !deletions.isEmpty { memtable.deleteRanges(deletions) }
+        emptyRanges.inserted(batch, sequence, into: memtable)
     }
 
     /// Whether the memtable is full and should be sealed after this batch.

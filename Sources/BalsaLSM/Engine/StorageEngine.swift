@@ -74,6 +74,8 @@ public final class StorageEngine: @unchecked Sendable {
     let tables: TableCache
     let removals: FileRemovals
     let snapshots = SnapshotRegistry()
+    /// What cursors have found to hold no values.
+    let emptyRanges: EmptyRanges
     private let fileLock: any FileLock
     private let cells: UnsafeMutableRawPointer
     private let lock = Lock()
@@ -107,6 +109,7 @@ public final class StorageEngine: @unchecked Sendable {
         )
         parts.version.noteLevels()
         activeMemtable = Memtable(epochs: epochs)
+        emptyRanges = EmptyRanges(through: parts.state.seal?.sequence ?? 0, activeMemtable)
         cells = .allocate(byteCount: Cell.byteCount, alignment: 64)
         cells.initializeMemory(as: UInt8.self, repeating: 0, count: Cell.byteCount)
         let view = ReadView(memtable: activeMemtable, sealed: [], version: parts.version)
