@@ -90,6 +90,19 @@ func runRestart(_ words: [String]) async -> Int32 {
     }
 }
 
+/// Runs what `balsa-bench space` was asked.
+func runSpace(_ words: [String]) async -> Int32 {
+    let arguments: SpaceArguments
+    do throws(OptionReader.Failure) { arguments = try SpaceArguments(words) } catch { return refuse(error) }
+    guard !arguments.wantsHelp else {
+        printLine(SpaceArguments.help)
+        return 0
+    }
+    return await withFolder(below: arguments.directory ?? temporaryDirectory()) { folder throws(BenchmarkError) in
+        try await SpaceBenchmark(arguments, in: folder, print: printLine).run()
+    }
+}
+
 /// Runs as a child of this program.
 func runChild(_ words: [String], _ body: ([String]) async throws(BenchmarkError) -> Void) async -> Int32 {
     do throws(BenchmarkError) {
@@ -105,6 +118,7 @@ let usage = """
     usage: balsa-bench storage [options]
            balsa-bench cluster [options]
            balsa-bench restart [options]
+           balsa-bench space [options]
            balsa-bench --smoke
 
     Measures this package on this machine.
@@ -112,6 +126,7 @@ let usage = """
       storage   the storage engine alone; balsa-bench storage --help says more
       cluster   three members over the loopback; balsa-bench cluster --help says more
       restart   how long a store is away after a crash; balsa-bench restart --help says more
+      space     what a store writes, keeps and looks through, against bounds; balsa-bench space --help says more
       --smoke   runs everything on a few keys, compares every value that it reads, and takes seconds
       --version which release this is; balsa-bench storage --version says the same
       --help    this text
@@ -133,6 +148,8 @@ switch CommandLine.arguments.dropFirst().first {
 case "storage": exit(await runStorage(words))
 case "cluster": exit(await runCluster(words))
 case "restart": exit(await runRestart(words))
+case "space": exit(await runSpace(words))
+case SpaceChild.command: exit(await runChild(words, SpaceChild.run))
 case MemberProcess.command: exit(await runChild(words, MemberProcess.run))
 case "--smoke":
     guard words.isEmpty else {

@@ -51,6 +51,28 @@ struct WorkFolder {
         try files.remove(folder)
     }
 
+    /// How much of the disk the tables of all engines below this folder take, in bytes.
+    func tableBytes() throws(BenchmarkError) -> Int {
+        do throws(FileError) { return try WorkFolder.tableBytes(below: path, files) } catch {
+            throw BenchmarkError(error)
+        }
+    }
+
+    private static func tableBytes(below folder: String, _ files: LinuxFileSystem) throws(FileError) -> Int {
+        var bytes = 0
+        for name in try files.list(folder) {
+            var status = stat()
+            let path = folder + "/" + name
+            guard lstat(path, &status) == 0 else { continue }
+            if status.st_mode & S_IFMT == S_IFDIR {
+                bytes += try tableBytes(below: path, files)
+            } else if name.hasPrefix("table-") {
+                bytes += Int(status.st_blocks) * 512
+            }
+        }
+        return bytes
+    }
+
     /// How much of the disk the files of a folder take, in MiB, rounded up as `du` does.
     func mebibytes(of name: String) throws(BenchmarkError) -> Int {
         let folder = path + "/" + name

@@ -73,6 +73,10 @@ final class BenchmarkProcessTests: BenchTestCase {
                 "--members", "--processes", "--clients", "--op", "--total", "--value", "--keyspace", "--spin", "--dir",
             ],
             "restart": ["--keys", "--value", "--dir"],
+            "space": [
+                "--state", "--seconds", "--deleted", "--versions", "--consumed", "--small", "--only", "--smoke",
+                "--dir",
+            ],
         ]
         for (command, options) in options {
             let help = try runProgram(command, "--help")
@@ -86,6 +90,29 @@ final class BenchmarkProcessTests: BenchTestCase {
         let result = try runProgram("storage", "--num", "100", "--only", "readseq", "--dir", "/dev/null")
         XCTAssertEqual(result.status, 1)
         XCTAssertTrue(result.errors.hasPrefix("balsa-bench: the folder /dev/null/balsa-bench."), result.errors)
+    }
+
+    func testSpace_littleOfEachRow_measuresAllOfThem() throws {
+        let folder = try makeFolder()
+        let result = try runProgram("space", "--smoke", "--dir", folder.path)
+        XCTAssertEqual(result.status, 0, result.errors)
+        let lines = result.output.split(separator: "\n").filter { $0.first != " " }
+        XCTAssertEqual(lines.count, 1 + 1 + 2 + 6 + 2, result.output)
+        XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: folder.path), [], "what it made is removed")
+    }
+
+    func testSpace_figureAboveItsBound_endsTheRunWithASentence() throws {
+        var arguments = SpaceArguments()
+        var lines: [String] = []
+        func report(_ figure: Double) throws {
+            let benchmark = SpaceBenchmark(arguments, in: try makeFolder()) { lines.append($0) }
+            try benchmark.report("row", figure, places: 1, atMost: 2, "ms")
+        }
+        try report(2)
+        XCTAssertEqual(sentence { try report(2.5) }, "row is 2.5 ms, above the bound of 2.0")
+        arguments.holdsBounds = false
+        try report(2.5)
+        XCTAssertEqual(lines.count, 3)
     }
 
     func testRestart_fewKeys_measuresTwoStoresAndChecksThem() throws {

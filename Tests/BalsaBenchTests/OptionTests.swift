@@ -9,11 +9,14 @@ final class OptionTests: BenchTestCase {
     private func storage(_ words: String...) throws -> StorageArguments { try StorageArguments(words) }
     private func cluster(_ words: String...) throws -> ClusterArguments { try ClusterArguments(words) }
     private func restart(_ words: String...) throws -> RestartArguments { try RestartArguments(words) }
+    private func space(_ words: String...) throws -> SpaceArguments { try SpaceArguments(words) }
 
     func testOptions_none_areTheDefaults() throws {
         XCTAssertEqual(try storage(), StorageArguments())
         XCTAssertEqual(try cluster(), ClusterArguments())
         XCTAssertEqual(try restart(), RestartArguments())
+        XCTAssertEqual(try space(), SpaceArguments())
+        XCTAssertEqual(SpaceArguments().chosenRows, SpaceArguments.rows)
         XCTAssertEqual(StorageArguments().keyCount, 1_000_000)
         XCTAssertEqual(ClusterArguments().clientCounts, [1, 10, 100, 1_000])
         XCTAssertEqual(RestartArguments().keyCount, 1_000_000)
@@ -62,6 +65,32 @@ final class OptionTests: BenchTestCase {
         expected.valueBytes = 6
         expected.directory = "/tmp/x"
         XCTAssertEqual(try restart("--keys", "5", "--value", "6", "--dir", "/tmp/x"), expected)
+    }
+
+    func testSpaceOptions_allGiven_areTaken() throws {
+        var expected = SpaceArguments()
+        expected.stateMebibytes = 1
+        expected.seconds = 2
+        expected.deletedMegabytes = 3
+        expected.versions = 4
+        expected.consumed = 5
+        expected.smallMegabytes = 6
+        expected.only = ["queue", "trickle"]
+        expected.directory = "/tmp/x"
+        let words = [
+            "--state", "1", "--seconds", "2", "--deleted", "3", "--versions", "4", "--consumed", "5", "--small", "6",
+            "--only", "queue,trickle", "--dir", "/tmp/x",
+        ]
+        XCTAssertEqual(try SpaceArguments(words), expected)
+        XCTAssertEqual(expected.chosenRows, ["trickle", "queue"])
+        XCTAssertEqual(
+            try space("--only", "small", "--dir", "/tmp/x", "--smoke"),
+            SpaceArguments.smoke(only: ["small"], directory: "/tmp/x")
+        )
+        XCTAssertEqual(
+            sentence { _ = try self.space("--only", "queue,fillseq") },
+            "there is no row 'fillseq'; 'balsa-bench space --help' lists them"
+        )
     }
 
     func testOptions_help_isWantedWhateverFollows() throws {

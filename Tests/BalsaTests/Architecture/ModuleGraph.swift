@@ -75,7 +75,9 @@ enum ModuleGraph {
         ),
         Module(
             name: "BalsaBench",
-            imports: ["BalsaPlatform", "BalsaRaft", "BalsaLSM", "BalsaKeyValue", "Balsa"],
+            imports: [
+                "BalsaPlatform", "BalsaRaft", "BalsaWire", "BalsaLog", "BalsaLSM", "BalsaKeyValue", "Balsa",
+            ],
             system: [SystemImport(name: "Glibc"), SystemImport(name: "Synchronization", folders: ["Storage"])],
             folder: "Benchmarks"
         ),
