@@ -8,7 +8,7 @@ struct SimulateArguments: Equatable {
                balsa simulate --planted (replay | table | rates --seeds A..B) [options]
 
         Runs a group of members in a simulated world, with clients and faults, one run a seed, and checks what happens.
-        Prints a line a run and a summary. A run is a function of its seed: it can be repeated, event by event.
+        Prints a few lines a run and a summary. A run is a function of its seed: it can be repeated, event by event.
 
           --seed N            run this seed
           --seeds A..B        run the seeds from A to B, both included

@@ -115,6 +115,17 @@ final class CheckHistoryTests: XCTestCase {
         XCTAssertEqual(rubbish.status, 2)
     }
 
+    func testAFileThatIsTooLong_isRefusedWithTheLimit() {
+        var errors: [String] = []
+        let command = CheckHistory(
+            readFile: { path throws(FileError) in throw FileError(.read, path, FileError.Number(rawValue: 27)) },
+            print: { XCTFail($0) },
+            printError: { errors.append($0) }
+        )
+        XCTAssertEqual(command.run(arguments: ["--model", "balsa", "long"]), 2)
+        XCTAssertEqual(errors, ["balsa check-history: long is longer than 1073741824 bytes"])
+    }
+
     func testAHistoryOfAnotherModelCannotBeRead() {
         XCTAssertEqual(run("--model", "register", "good").status, 2)
         XCTAssertEqual(run("--model", "kv-append", "good").status, 2)

@@ -57,8 +57,8 @@ struct IdentityStore {
         guard identity.member == member else {
             throw ReplicaError(
                 .invalid,
-                "\(path) is that of member \(identity.member), not of member \(member): start it under its own id, or give "
-                    + "member \(member) a directory of its own"
+                "\(path) is that of member \(identity.member), not of member \(member): start it under its own id, or "
+                    + "name the directory of member \(member)"
             )
         }
         let record = try IdentityStore.readBoot(directory, identity, in: fileSystem)

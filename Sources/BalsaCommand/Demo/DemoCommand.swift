@@ -115,7 +115,7 @@ struct DemoCommand {
         let executable = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         let members = try ports.indices.map { place in
             let path = "\(directory)/member-\(place + 1)"
-            try files.createDirectory(path)
+            try DemoCommand.createDirectory(path, files)
             return ChildMember(
                 id: UInt64(place + 1),
                 executable: executable,
@@ -168,11 +168,14 @@ struct DemoCommand {
     }
 
     /// Makes a directory, and those that it lies in.
-    static func createDirectory(_ path: String, _ files: any FileSystem) throws(FileError) {
+    static func createDirectory(_ path: String, _ files: any FileSystem) throws {
         var end = path.startIndex
         while end < path.endIndex {
             end = path[path.index(after: end)...].firstIndex(of: "/") ?? path.endIndex
-            try files.createDirectory(String(path[..<end]))
+            do throws(FileError) { try files.createDirectory(String(path[..<end])) } catch {
+                guard error.number == .exists else { throw error }
+                throw Failure(line: "\(error.path) exists and is not a directory; name another directory")
+            }
         }
     }
 

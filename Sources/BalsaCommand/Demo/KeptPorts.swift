@@ -38,7 +38,10 @@ struct KeptPorts {
         let path = directory + "/ports"
         if let remembered = try read(path, files) {
             guard remembered.count == count else {
-                throw Failure(description: "\(directory) is of \(remembered.count) members, and not of \(count)")
+                throw Failure(
+                    description: "\(directory) is of \(remembered.count) members, and not of \(count): pass --members "
+                        + "\(remembered.count), or name another directory"
+                )
             }
             if let reserved = try reserve(remembered) { return reserved }
         }

@@ -36,19 +36,22 @@ final class DemoFailureTests: XCTestCase {
         try Data("1\n".utf8).write(to: URL(fileURLWithPath: file))
         XCTAssertEqual(
             try refusal(of: "--pairs", "1", "--keep", file),
-            "balsa demo: create directory \(file): File exists (errno 17)\n"
+            "balsa demo: \(file) exists and is not a directory; name another directory\n"
         )
         XCTAssertEqual(
             try refusal(of: "--pairs", "1", "--keep", file + "/below"),
-            "balsa demo: create directory \(file): File exists (errno 17)\n"
+            "balsa demo: \(file) exists and is not a directory; name another directory\n"
         )
         let member = folder + "/kept"
         try FileManager.default.createDirectory(atPath: member, withIntermediateDirectories: true)
         try Data("1\n".utf8).write(to: URL(fileURLWithPath: member + "/member-2"))
         XCTAssertEqual(
             try refusal(of: "--pairs", "1", "--keep", member),
-            "balsa demo: create directory \(member)/member-2: File exists (errno 17)\n"
+            "balsa demo: \(member)/member-2 exists and is not a directory; name another directory\n"
         )
+        // What the sentence advises.
+        try DemoCommand.createDirectory(folder + "/another/below", LinuxFileSystem())
+        XCTAssertEqual(try KeptPorts.take(3, in: folder + "/another/below", LinuxFileSystem()).ports.count, 3)
         try Data("7001\nseven\n".utf8).write(to: URL(fileURLWithPath: member + "/ports"))
         XCTAssertEqual(
             try refusal(of: "--pairs", "1", "--keep", member),
@@ -61,6 +64,16 @@ final class DemoFailureTests: XCTestCase {
         XCTAssertEqual(
             try refusal(of: folder + "/none"),
             "balsa demo: open \(folder)/none: No such file or directory (errno 2)\n"
+        )
+    }
+
+    func testDemo_lineThatIsTooLong_isNamedWithTheLimits() throws {
+        let file = folder + "/input"
+        try Data((String(repeating: "k", count: 5_000) + "\tv\n").utf8).write(to: URL(fileURLWithPath: file))
+        XCTAssertEqual(
+            try refusal(of: file),
+            "balsa demo: line 1 is left out: a key has at most 4096 bytes, a value at most 1048576\n"
+                + "balsa demo: there is nothing to load\n"
         )
     }
 
@@ -92,9 +105,14 @@ final class DemoFailureTests: XCTestCase {
         first = nil
         XCTAssertEqual(try KeptPorts.take(3, in: folder, files).ports, ports, "the directory remembers them")
         XCTAssertThrowsError(try KeptPorts.take(5, in: folder, files)) {
-            let sentence = "\(folder) is of 3 members, and not of 5"
+            let sentence =
+                "\(folder) is of 3 members, and not of 5: pass --members 3, or name another directory"
             XCTAssertEqual($0 as? KeptPorts.Failure, KeptPorts.Failure(description: sentence))
         }
+        // What the sentence advises.
+        XCTAssertEqual(try KeptPorts.take(3, in: folder, files).ports, ports)
+        try files.createDirectory(folder + "/other")
+        XCTAssertEqual(try KeptPorts.take(5, in: folder + "/other", files).ports.count, 5)
     }
 
     func testPorts_listThatIsNone_isRefusedAndKept() throws {

@@ -28,7 +28,7 @@ final class AdviceTests: XCTestCase {
         the directories of the members are copies of one: stop all of these members but one, empty the
         directories of those that are stopped, and start them again
         - FirstBootTests.testHello_ofTheIncarnationOfAnotherMember_isReportedAndNothingIsProposed
-        is that of member , not of member : start it under its own id, or give member a directory of its own
+        is that of member , not of member : start it under its own id, or name the directory of member
         - StoreIdentityTests.testADirectoryIsNotOpenedUnderAnotherID
         belongs to another directory than /IDENTITY: put back what belongs together
         - ExchangedFilesTests.testFilesAndDirectories_removedEmptiedOrExchanged_areIntactOrRefused
@@ -72,6 +72,10 @@ final class AdviceTests: XCTestCase {
         - CheckHistoryTests.testWrongArgumentsAreToldInOneLine
         another demo uses ; holds : wait until it ends, or name another directory
         - DemoFailureTests.testPorts_ofADirectoryThatAnotherDemoUses_areRefusedUntilItEnds
+        exists and is not a directory; name another directory
+        - DemoFailureTests.testDemo_thatCannotKeepItsFiles_namesThePathAndTheReason
+        is of members, and not of : pass --members , or name another directory
+        - DemoFailureTests.testPorts_ofADirectory_areHeldAndRemembered
         is not a list of different ports, one a line: remove it, or name another directory
         - DemoFailureTests.testPorts_listThatIsNone_isRefusedAndKept
         exists and is not a regular file that can be written; name another file ()

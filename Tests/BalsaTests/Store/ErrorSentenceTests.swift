@@ -10,13 +10,6 @@ import XCTest
 
 @testable import Balsa
 
-// What `Docs/Store.md` advises a program that imports Foundation; here without `@retroactive`, which is for types of
-// other packages.
-extension StoreError: LocalizedError {
-    /// The text of the error.
-    public var errorDescription: String? { description }
-}
-
 /// The texts of all public errors: one line that begins with what happened, and that says nothing twice.
 final class ErrorSentenceTests: XCTestCase {
     /// The codes or reasons of a type, in words, as its source lists them.
@@ -194,11 +187,17 @@ final class ErrorSentenceTests: XCTestCase {
         XCTAssertNil(fault(of: "invalid: levels", beginningWith: "invalid"))
     }
 
-    func testLocalizedDescription_ofAStoreError_isItsText() {
+    /// Where the type is known. An `any Error` needs the conformance that the page shows and that the package
+    /// `Tests/Consumer` has.
+    func testLocalizedDescription_ofAStoreError_isItsTextWhereTheTypeIsKnown() throws {
         let error = StoreError(.notApplied, .busy, "too much waits")
         XCTAssertEqual(error.localizedDescription, "busy (not applied): too much waits")
-        // With the conformance above; without it Foundation knows a number alone.
         let any: any Error = error
-        XCTAssertEqual(any.localizedDescription, "busy (not applied): too much waits")
+        XCTAssertEqual(any.localizedDescription, "The operation could not be completed. (Balsa.StoreError error 1.)")
+        let page = try PageClaims.page("Docs/Store.md").split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        XCTAssertTrue(page.contains("`\(any.localizedDescription)`"), "the page says so")
+        let conformance = "extension StoreError: @retroactive LocalizedError"
+        XCTAssertTrue(page.contains("`\(conformance) { public var errorDescription: String? { description } }`"))
+        XCTAssertTrue(try PageClaims.page("Tests/Consumer/Sources/Consumer/Localized.swift").contains(conformance))
     }
 }

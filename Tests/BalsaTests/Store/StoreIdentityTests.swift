@@ -230,10 +230,12 @@ final class StoreIdentityTests: XCTestCase {
         await room.close(3)
         let error = await storeError { try await room.open(3, at: room.directory(2)) }
         XCTAssertEqual(error?.reason, .invalid)
-        for part in ["/IDENTITY is that of member 2, not of member 3", "start it under its own id"] {
+        for part in [
+            "/IDENTITY is that of member 2, not of member 3: start it under its own id, or name the directory of member 3"
+        ] {
             XCTAssertTrue(error?.message.contains(part) ?? false, "\(error as Any)")
         }
-        // What the sentence advises: its own id, and for the other member a directory of its own.
+        // What the sentence advises: its own id, and for the other member its own directory.
         try await room.open(2)
         try await checkThatTheOthersGoOn()
         try await room.open(3)

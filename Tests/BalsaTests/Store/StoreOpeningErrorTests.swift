@@ -152,6 +152,23 @@ final class StoreOpeningErrorTests: StoreTestCase {
         await again.close()
     }
 
+    func testOptions_ofTheEngineOutsideOfTheirLimits_areRefusedWithTheLimitsAndTheValue() {
+        let cases: [(String, (inout EngineOptions) -> Void)] = [
+            ("memtableBytes must be at least 1, not 0", { $0.memtableBytes = 0 }),
+            ("blockBytes must be 128 to 32768, not 127", { $0.blockBytes = 127 }),
+            ("blockBytes must be 128 to 32768, not 32769", { $0.blockBytes = 32_769 }),
+            ("levelZeroTablesToPause must be at least 5, not 4", { $0.levelZeroTablesToPause = 4 }),
+            ("levelBaseBytes must be at least 1, not 0", { $0.levelBaseBytes = 0 }),
+            ("maxBatchBytes must be 1 to 2147483647, not 2147483648", { $0.maxBatchBytes = 1 << 31 }),
+        ]
+        for (sentence, change) in cases {
+            var options = EngineOptions()
+            change(&options)
+            XCTAssertThrowsError(try options.validate()) { XCTAssertEqual("\($0)", "invalid: \(sentence)") }
+        }
+        XCTAssertNoThrow(try EngineOptions().validate())
+    }
+
     func testOpening_memberThatIsNotAmongThePeers_saysSo() async throws {
         let error = await opening(of: 2, with: [1: "127.0.0.1:1"])
         XCTAssertEqual(error?.reason, .invalid)

@@ -73,6 +73,7 @@ final class StoreReasonTests: StoreTestCase {
             XCTAssertEqual(error?.outcome, .notApplied)
             XCTAssertNotEqual(error?.message, "", "the sentence says what makes no sense")
         }
+        XCTAssertEqual(errors[3]?.message, "the limit of a page must be at least 1, not 0")
         await store.close()
     }
 

@@ -107,6 +107,7 @@ func exercise(_ directory: String) async throws -> Int {
         break
     }
     try expect("it leads", hasLed)
+    try expect("an error is in words", localized(StoreError(.notApplied, .busy, "full")) == "busy (not applied): full")
     await store.close(drainingFor: .seconds(1))
     log.finish()
     var lines: [String] = []
