@@ -32,7 +32,7 @@ final class ErrorSentenceTests: XCTestCase {
         let parts = text.components(separatedBy: ": ")
         for (left, right) in zip(parts, parts.dropFirst()) where left == right { return "'\(left)' twice" }
         // `invalid (not applied): invalid: ...`
-        let kind = start.components(separatedBy: " (")[0]
+        let kind = start.components(separatedBy: " (")[0].components(separatedBy: ": ")[0]
         if !kind.isEmpty, parts.dropFirst().contains(kind) { return "'\(kind)' twice" }
         return nil
     }

@@ -231,7 +231,8 @@ final class StoreIdentityTests: XCTestCase {
         let error = await storeError { try await room.open(3, at: room.directory(2)) }
         XCTAssertEqual(error?.reason, .invalid)
         for part in [
-            "/IDENTITY is that of member 2, not of member 3: start it under its own id, or name the directory of member 3"
+            "/IDENTITY is that of member 2, not of member 3: start it under its own id, or name the directory of "
+                + "member 3"
         ] {
             XCTAssertTrue(error?.message.contains(part) ?? false, "\(error as Any)")
         }
