@@ -133,6 +133,8 @@ final class AdviceTests: XCTestCase {
         with that: put its own directory back as it was last; if that is lost, the others go on without the
         member, which cannot be replaced yet
         - StoreIdentityTests.testTheWipedMemberIsTakenBackWithItsOwnDirectory
+        ; if member is a new one, correct the address that it has for member
+        - StoreFirstBootTests.testFirstBoot_addressThatLeadsToAnotherClusterOfTheSameIDs_isToldAndDoesNotStopIt
         the directory of member was set back to before its opening , which member has listened to, and what
         it promised since is lost: put the latest directory back; if that is lost, or is refused as well
         because some member has listened to this one, the others go on without the member, which cannot be
