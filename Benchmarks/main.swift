@@ -139,7 +139,7 @@ signal(SIGPIPE, SIG_IGN)
 
 let words = Array(CommandLine.arguments.dropFirst(2))
 if let command = CommandLine.arguments.dropFirst().first, words == ["--version"],
-    ["cluster", "restart", "storage"].contains(command)
+    ["cluster", "restart", "space", "storage"].contains(command)
 {
     printLine("balsa-bench \(Release.version)")
     exit(0)

@@ -58,7 +58,7 @@ final class BenchmarkProcessTests: BenchTestCase {
     }
 
     func testProgram_version_isPrintedAlsoBehindACommand() throws {
-        for command in [[], ["cluster"], ["restart"], ["storage"]] {
+        for command in [[], ["cluster"], ["restart"], ["space"], ["storage"]] {
             let result = try runProgram(command + ["--version"])
             XCTAssertEqual(result.output, "balsa-bench \(Release.version)\n", "\(command)")
             XCTAssertEqual(result.errors, "")
