@@ -145,6 +145,11 @@ struct Judges {
         if let index { alteration = (id, index) }
     }
 
+    /// A checkpoint has taken the place of a member's state. The same step may apply what follows it.
+    mutating func installed(_ id: MemberID) {
+        if alteration?.member == id { alteration = nil }
+    }
+
     // MARK: What members say
 
     /// A frame leaves a member.
@@ -241,7 +246,6 @@ struct Judges {
             guard isDigestAltered else {
                 throw Violation(.equalStates, "member \(id) finds states that differ: \(anomaly)", at: now)
             }
-            if case .stateRebuilt = anomaly, alteration?.member == id { alteration = nil }
         case .persistFailed, .persistStalled, .quorumLost:
             break
         }

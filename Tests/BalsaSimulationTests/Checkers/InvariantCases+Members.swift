@@ -54,7 +54,7 @@ extension InvariantCase {
     private static func apply(_ index: LogIndex, altered id: MemberID, isRebuilt: Bool = false) throws {
         var judges = Fix.judges()
         judges.altered(id, foundBy: 9)
-        if isRebuilt { try judges.reported(.stateRebuilt(through: 9), by: 1, at: Fix.now) }
+        if isRebuilt { judges.installed(1) }
         try judges.stepped(1, Fix.view(applied: index), at: Fix.now)
     }
 

@@ -22,6 +22,17 @@ final class AlteredDigestTests: XCTestCase {
         }
     }
 
+    /// The step that installs the checkpoint applies in these runs what follows it, far behind the bound.
+    func testMember_thatAppliesInTheStepThatRebuildsIt_isNoViolation() {
+        for seed in [11, 30, 54] as [UInt64] {
+            var scenario = Scenario(seed: seed, members: 3, duration: .seconds(5))
+            scenario.alterOneDigest()
+            let report = Simulation(scenario).run()
+            XCTAssertNil(report.violation, "seed \(seed)")
+            XCTAssertEqual(report.counters.statesRebuilt, 1, "seed \(seed)")
+        }
+    }
+
     /// With the planted error nobody acts on it, and the checker says so.
     func testMember_thatIgnoresThatItsStateDiffers_isFoundByTheChecker() throws {
         var scenario = Scenario(seed: 5)
