@@ -95,7 +95,7 @@ struct SpaceBenchmark {
         let count = SpaceBenchmark.count(arguments.stateMebibytes << 20, "key/")
         try fill(member, "key/", count)
         try member.advance(to: member.now + .seconds(60))
-        let before = ProcessFigures.writtenBytes ?? 0
+        let before = ProcessFigures.givenBytes ?? 0
         let (engine, log, start) = (member.engine, member.log, member.now)
         var random = RandomSource(seed: 1)
         for second in 1...arguments.seconds {
@@ -103,7 +103,7 @@ struct SpaceBenchmark {
             let number = Int(random.below(UInt64(count)))
             try member.submit([.put(key: SpaceBenchmark.key("key/", number), value: value(number, .overwrite))])
         }
-        let written = UInt64(max(0, (ProcessFigures.writtenBytes ?? 0) - before))
+        let written = UInt64(max(0, (ProcessFigures.givenBytes ?? 0) - before))
         let (engineAfter, logAfter) = (member.engine, member.log)
         let parts = [
             ("log", logAfter.bytes - log.bytes), ("flushes", engineAfter.flushedBytes - engine.flushedBytes),
@@ -118,7 +118,7 @@ struct SpaceBenchmark {
                     + "\(engineAfter.compactions - engine.compactions) compactions"
             )
         }
-        // The kernel counts neither what a file system in memory takes nor, in some containers, anything at all.
+        // In some containers the kernel counts nothing.
         let most = max(written, parts.reduce(0) { $0 + $1.1 })
         try report("trickle", Double(most) / Double(SpaceBenchmark.mebibyte), places: 1, atMost: 100, "MiB written")
     }

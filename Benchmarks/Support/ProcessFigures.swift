@@ -5,6 +5,10 @@ enum ProcessFigures {
     /// How many bytes this process has caused to be written to disks; nil where the kernel does not say.
     static var writtenBytes: Int? { figure("write_bytes:", of: "/proc/self/io") }
 
+    /// How many bytes this process has given to calls that write; nil where the kernel does not say. Of large pages the
+    /// kernel counts all of one as caused to be written, also where a file system writes a sector of it.
+    static var givenBytes: Int? { figure("wchar:", of: "/proc/self/io") }
+
     /// The most memory that was resident at once, in MiB; nil where the kernel does not say.
     static var residentMebibytes: Int? { figure("VmHWM:", of: "/proc/self/status").map { $0 / 1_024 } }
 
