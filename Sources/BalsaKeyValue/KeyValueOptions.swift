@@ -33,4 +33,6 @@ package struct KeyValuePlantedBugs: OptionSet, Sendable {
     package static let writesOtherValues = KeyValuePlantedBugs(rawValue: 1 << 3)
     /// Apply compares values with the limit that the member was opened with.
     package static let localLimits = KeyValuePlantedBugs(rawValue: 1 << 4)
+    /// A command that needs what cannot be read is applied as if the key had no value.
+    package static let quarantineIgnored = KeyValuePlantedBugs(rawValue: 1 << 5)
 }

@@ -108,6 +108,8 @@ public enum Refusal: Equatable, Sendable {
     case failed
     /// The member's state differs from that of the majority, and is being replaced by a checkpoint.
     case diverged
+    /// A part of the member's state cannot be read, and the next entry needs it.
+    case unreadable
     /// Nobody has taken over the leadership in time. This member leads on.
     case timedOut
     /// This release cannot do that, or there is no such member to hand over to.
@@ -157,7 +159,7 @@ public enum Anomaly: Equatable, Sendable {
     /// The state of a member differs from that of the majority: at the index of `majority` its digest is `own`. The
     /// member applies nothing more until a checkpoint has replaced its state. The leader and the member report it.
     case stateDiverged(MemberID, own: UInt64, majority: StateDigest)
-    /// A checkpoint through this index has replaced the state of this member, which differed.
+    /// A checkpoint through this index has replaced the state of this member, which differed or could not be read.
     case stateRebuilt(through: LogIndex)
     /// The members' states differ at this index, and no majority is known to have the same: there is none, or a member
     /// that could decide has not been heard.

@@ -49,6 +49,13 @@ public enum Input: Sendable {
     /// The shell has recorded the digest of its state, as of the entry of that index, which is applied.
     case digest(StateDigest)
 
+    /// The next committed entry needs a part of the state that the shell cannot read. The member stops before it, and
+    /// asks for a checkpoint.
+    case stateUnreadable
+
+    /// Another member would lead better than this one. A leader hands over to any that can take over in time.
+    case giveWay
+
     /// The transport lost what it had for a peer, or cannot reach it.
     case peerUnreachable(MemberID)
 

@@ -4,9 +4,15 @@
 // and answers no reads, and asks for a checkpoint, which takes the place of its state.
 
 extension Raft {
-    /// Whether the member's state was found to differ from that of the majority. It lasts until a checkpoint is
-    /// installed.
+    /// Whether the member applies nothing more until a checkpoint is installed: its state was found to differ from that
+    /// of the majority, or cannot be read where the next entry needs it.
     public var isDiverged: Bool { divergence != nil }
+
+    /// Whether that is because a part of the state cannot be read. What can be read is right.
+    public var isUnreadable: Bool { divergence?.cause == .unreadable }
+
+    /// Why the member takes no commands and answers no reads that need the newest state; nil if it does.
+    var stateRefusal: Refusal? { divergence.map { $0.cause == .unreadable ? .unreadable : .diverged } }
 
     /// Whether a checkpoint of this position would be installed: one that is ahead of what is committed here, or, in
     /// the place of a state that differs, one that takes back nothing of what was applied.
@@ -82,12 +88,18 @@ extension Raft {
         diverge(own: own, from: majority, &effects)
     }
 
-    /// Stops applying, and hands over where it leads.
     private mutating func diverge(own: UInt64, from majority: StateDigest, _ effects: inout Effects) {
         guard divergence == nil, !options.plantedBugs.contains(.ignoresDivergence) else { return }
-        divergence = Divergence(nextRequest: now)
-        campaign = nil
         effects.append(.report(.stateDiverged(member, own: own, majority: majority)))
+        stopApplying(.diverged, &effects)
+    }
+
+    /// Applies nothing more until a checkpoint is installed, and hands over where it leads.
+    mutating func stopApplying(_ cause: CheckpointRequest.Reason, _ effects: inout Effects) {
+        guard halt == nil, divergence == nil else { return }
+        let leadsUntil = cause == .unreadable ? now + options.maxElectionTimeout * 4 : .never
+        divergence = Divergence(cause: cause, leadsUntil: leadsUntil, nextRequest: now)
+        campaign = nil
         for read in leadership?.reads.takeAll() ?? [] { refuse(read, &effects) }
         handOverIfDiverged(&effects)
     }
@@ -97,7 +109,7 @@ extension Raft {
         guard let divergence, installing == nil, now >= divergence.nextRequest else { return }
         self.divergence?.nextRequest = now + options.maxElectionTimeout
         // A member that was started again may have nothing of its state: index 0 is no entry.
-        send(.checkpointRequest(CheckpointRequest(.diverged, atLeast: max(applyIndex, 1))), to: leader)
+        send(.checkpointRequest(CheckpointRequest(divergence.cause, atLeast: max(applyIndex, 1))), to: leader)
     }
 
     /// Whether the member campaigns at the end of this election timeout. One whose state differs lets the others go

@@ -48,8 +48,11 @@ extension Raft {
     private var proposalRefusal: Refusal? {
         if let halt { return halt }
         guard leadership != nil else { return .notLeader(leader: leader) }
-        // It hands over, or will as soon as it can.
-        guard divergence == nil, !isTransferring else { return .notLeader(leader: 0) }
+        guard !isTransferring || isUnreadable else { return .notLeader(leader: 0) }
+        // It hands over, or will as soon as it can. Where nobody else can ever lead, that is no answer.
+        if let stateRefusal {
+            return isUnreadable && configuration.isSoleVoter(member) ? stateRefusal : .notLeader(leader: 0)
+        }
         // Measured, not counted along, so that it can never drift from what the log holds.
         let uncommitted = log.byteCount(from: commitIndex + 1, through: log.lastIndex)
         guard uncommitted < options.maxUncommittedBytes, log.lastIndex < largestNumber else { return .overloaded }

@@ -38,8 +38,8 @@ extension Raft {
     mutating func read(_ id: ReadID, _ effects: inout Effects) {
         if let halt {
             effects.append(.respond(.readRefused(id, halt)))
-        } else if isDiverged {
-            effects.append(.respond(.readRefused(id, .diverged)))
+        } else if let stateRefusal {
+            effects.append(.respond(.readRefused(id, stateRefusal)))
         } else if leadership != nil {
             admit(id, from: member, &effects)
         } else if leader != 0 {
@@ -104,7 +104,7 @@ extension Raft {
     /// Tells whoever waits for a read that it will not be answered here.
     mutating func refuse(_ read: ReadQueue.Read, _ effects: inout Effects) {
         if read.requester == member {
-            effects.append(.respond(.readRefused(read.id, isDiverged ? .diverged : .notLeader(leader: leader))))
+            effects.append(.respond(.readRefused(read.id, stateRefusal ?? .notLeader(leader: leader))))
         } else {
             send(.readResponse(read.id, .refused), to: read.requester)
         }

@@ -46,7 +46,13 @@ extension Raft {
         tellSuccessor()
     }
 
-    /// A leader whose state differs leads only until another member does, and tries until then.
+    /// The shell would rather have another member lead.
+    mutating func giveWay(_ effects: inout Effects) {
+        guard let leadership, leadership.transfer == nil, !leadership.peers.isEmpty else { return }
+        startTransfer(to: nil, request: nil, &effects)
+    }
+
+    /// A leader whose state differs or cannot be read leads only until another member does, and tries until then.
     mutating func handOverIfDiverged(_ effects: inout Effects) {
         guard isDiverged, let leadership, leadership.transfer == nil, !leadership.peers.isEmpty else { return }
         startTransfer(to: nil, request: nil, &effects)
@@ -75,9 +81,11 @@ extension Raft {
 
     /// Ends an attempt in which nobody has taken over.
     mutating func endTransferIfOverdue(_ effects: inout Effects) {
-        guard let transfer = leadership?.transfer, now >= transfer.deadline else { return }
-        leadership?.transfer = nil
+        guard let leadership, let transfer = leadership.transfer, now >= transfer.deadline else { return }
+        self.leadership?.transfer = nil
         if let request = transfer.request { effects.append(.respond(.refused(request: request, .timedOut))) }
+        // It has no checkpoint for a member that needs one. Another leader may have.
+        if let divergence, now >= divergence.leadsUntil, !leadership.peers.isEmpty { return resign(&effects) }
         handOverIfDiverged(&effects)
     }
 

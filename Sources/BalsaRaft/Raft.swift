@@ -107,7 +107,7 @@ public struct Raft: Sendable {
         applyIndex = recovered.appliedIndex
         appliedIndex = recovered.appliedIndex
         if recovered.isDiverged, !options.plantedBugs.contains(.ignoresDivergence) {
-            divergence = Divergence(nextRequest: .zero)
+            divergence = Divergence(cause: .diverged, leadsUntil: .never, nextRequest: .zero)
         }
         jitter = Jitter(seed: seed)
         // Begins anywhere, so that answers to campaigns of an earlier life are recognised as that.
@@ -186,6 +186,10 @@ public struct Raft: Sendable {
             snapshotInstalled(position, &effects)
         case .digest(let digest):
             recorded(digest, &effects)
+        case .stateUnreadable:
+            stopApplying(.unreadable, &effects)
+        case .giveWay:
+            giveWay(&effects)
         case .snapshotFailed(let position):
             if installing == position { installing = nil }
         case .peerUnreachable(let peer):

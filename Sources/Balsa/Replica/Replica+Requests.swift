@@ -12,6 +12,7 @@ extension Replica {
         var takenBytes = 0
         for submission in submissions {
             if let reason = refusal(of: submission.command) {
+                if reason == .damaged { giveWay() }
                 effects.append(.reply(submission.id, .failure(RequestError(.notApplied, reason))))
             } else if hasRoom(for: submission.command.count + takenBytes) {
                 taken.append(submission)
@@ -22,7 +23,7 @@ extension Replica {
         }
         guard !taken.isEmpty else { return }
         if isClosed || raft.isDiverged {
-            let error = RequestError(.notApplied, isClosed ? .closed : .diverged)
+            let error = RequestError(.notApplied, isClosed ? .closed : stateReason)
             for submission in taken { effects.append(.reply(submission.id, .failure(error))) }
         } else if raft.role != .leader, leader != 0 {
             for submission in taken { forward(submission, &effects) }
@@ -54,6 +55,19 @@ extension Replica {
         // Every member knows level 0, and most commands need no other.
         return level > 0 && level > clusterFeatureLevel ? .upgradeRequired : nil
     }
+
+    /// Why the member takes no commands while its state waits for a checkpoint.
+    private var stateReason: RequestError.Reason { raft.isUnreadable ? .damaged : .diverged }
+
+    /// Has another member lead, since this one cannot read what is asked of it. Not often: the others may be no better.
+    func giveWay() {
+        guard raft.role == .leader, now >= giveWayAt else { return }
+        giveWayAt = now + Replica.giveWayInterval
+        tell(.giveWay)
+    }
+
+    /// How far two attempts of this kind to hand over are apart at least.
+    private static let giveWayInterval = TimeSpan.seconds(5)
 
     /// The feature level of the cluster: the lowest among the members. A peer that was not heard since this member was
     /// opened counts as having the lowest of all.
@@ -119,6 +133,7 @@ extension Replica {
         } else if !handled.isFirst(forwarded.number, from: peer, in: term) {
             metrics.forwardedCopiesDropped += 1
         } else if let reason = refusal(of: forwarded.command) {
+            if reason == .damaged { giveWay() }
             refuse(forwarded.number, ForwardResponse.Refusal(reason), to: peer, &effects)
         } else if !hasRoom(for: forwarded.command.count) {
             refuse(forwarded.number, .busy, to: peer, &effects)
@@ -148,6 +163,7 @@ extension Replica {
         let reason: RequestError.Reason
         switch response.refusal {
         case .busy: reason = .busy
+        case .damaged: reason = .damaged
         case .tooLarge: reason = .tooLarge
         case .invalid: reason = .invalid
         case .upgradeRequired: reason = .upgradeRequired
@@ -170,8 +186,8 @@ extension Replica {
             effects.append(.reply(id, .failure(RequestError(.notApplied, isClosed ? .closed : .busy))))
             return
         }
-        guard !raft.isDiverged else {
-            effects.append(.reply(id, .failure(RequestError(.notApplied, .diverged))))
+        guard !raft.isDiverged || isServed(consistency) else {
+            effects.append(.reply(id, .failure(RequestError(.notApplied, stateReason))))
             return
         }
         switch consistency {
@@ -181,6 +197,17 @@ extension Replica {
             reads.add(id, atLeast: index, deadline: deadline)
         case .local, .linearizable:
             effects.append(.reply(id, .readable(raft.appliedIndex)))
+        }
+    }
+
+    /// Whether a read is answered although nothing more is applied: what was applied is right, where only a part of it
+    /// cannot be read.
+    private func isServed(_ consistency: ReadConsistency) -> Bool {
+        guard raft.isUnreadable else { return false }
+        switch consistency {
+        case .local: return true
+        case .atLeast(let index): return index <= raft.appliedIndex
+        case .linearizable: return false
         }
     }
 
@@ -230,6 +257,7 @@ extension Replica {
         case .overloaded: RequestError(.notApplied, .busy)
         case .closed: RequestError(.notApplied, .closed)
         case .diverged: RequestError(.notApplied, .diverged)
+        case .unreadable: RequestError(.notApplied, .damaged)
         case .failed, .timedOut, .notSupported: RequestError(.notApplied, .failed)
         }
     }
@@ -241,6 +269,7 @@ extension Replica {
         case .closed: .closed
         // Another member will lead.
         case .diverged: .notLeader
+        case .unreadable: .damaged
         case .failed, .timedOut, .notSupported: .failed
         }
     }
@@ -252,6 +281,7 @@ extension ForwardResponse.Refusal {
         switch reason {
         case .tooLarge: self = .tooLarge
         case .upgradeRequired: self = .upgradeRequired
+        case .damaged: self = .damaged
         case .busy: self = .busy
         default: self = .invalid
         }

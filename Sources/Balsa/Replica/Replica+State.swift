@@ -8,16 +8,51 @@ extension Replica {
     /// the state on the way where it is full.
     func applyPages(_ effects: inout [ReplicaEffect]) throws(ReplicaError) {
         let appliedBefore = applied.position.index
-        while applied.position.index < applyTarget, !machine.isOverloaded, !raft.isDiverged {
+        while applied.position.index < applyTarget, mayApply {
             let batch = try page(from: applied.position.index + 1, through: applyTarget)
-            while applied.position.index < batch.lastIndex, !machine.isOverloaded, !raft.isDiverged {
+            while applied.position.index < batch.lastIndex, mayApply {
                 let first = applied.position.index + 1
                 try apply(batch.slice(from: first, through: min(batch.lastIndex, digestIndex(from: first))), &effects)
                 if machine.wantsSeal { try seal() }
-                recordDigest()
+                if applied.position.index >= first { recordDigest() }
             }
         }
         if applied.position.index > appliedBefore { tell(.applied(through: applied.position.index)) }
+    }
+
+    private var mayApply: Bool { !machine.isOverloaded && !raft.isDiverged && now >= applyRetryAt }
+
+    /// The entry after the last one that was applied needs what cannot be read here: apply stops before it.
+    ///
+    /// A device may recover, and is tried again, less and less often. Damage stays: a checkpoint of a peer replaces the
+    /// state, and until then the member votes, acknowledges entries, and serves what it has applied.
+    private func stopBeforeNextEntry(_ error: StateMachineError, _ effects: inout [ReplicaEffect]) {
+        let entry = "entry \(applied.position.index + 1) needs keys that cannot be read"
+        applyAttempts += 1
+        if error.file != nil, applyAttempts < Replica.mostApplyAttempts {
+            applyRetryAt = now + pause(after: applyAttempts)
+            effects.append(.retrying("\(entry): \(error)"))
+            return
+        }
+        metrics.unreadableEntries += 1
+        let isAlone = raft.configuration.members == [member]
+        let advice =
+            isAlone
+            ? "there is no other member to send a checkpoint: put back a copy of the directory"
+            : "a checkpoint of another member will replace the state"
+        effects.append(.damagedCopy("\(error); \(entry), \(advice)"))
+        reads.failAll(.damaged, &effects)
+        tell(.stateUnreadable)
+        // A core that was told to close asks for nothing any more.
+        if !raft.isUnreadable { applyRetryAt = .never }
+    }
+
+    /// How often an entry is tried that needs what the device does not read, before a checkpoint is asked for.
+    private static let mostApplyAttempts = 5
+
+    /// How long to wait after so many failures in a row: it doubles, up to 16 times the shortest.
+    private func pause(after failures: Int) -> TimeSpan {
+        TimeSpan(nanoseconds: options.deadlineGranularity.nanoseconds << UInt64(min(max(failures, 1), 5) - 1))
     }
 
     /// The first index from `first` on at which the digest of the state is recorded.
@@ -63,8 +98,10 @@ extension Replica {
                 if onApply != nil { results.append(AppliedCommand(index: index, result: result)) }
             }
         } catch {
-            throw ReplicaError(error)
+            guard error.isUnreadable else { throw ReplicaError(error) }
+            return stopBeforeNextEntry(error, &replies)
         }
+        applyAttempts = 0
         precondition(last >= batch.firstIndex && last <= batch.lastIndex, "a state machine applies what it is given")
         let header = batch.header(at: last)
         requests.passed(header.position, &replies)
@@ -121,27 +158,47 @@ extension Replica {
     /// Has the state machine's background work go on. Who closes waits for the step that is under way, and not for all that
     /// there is to do: the next opening goes on with it.
     func startWork(_ effects: inout [ReplicaEffect]) {
-        for sentence in machine.takeDamage() { effects.append(.damagedCopy(sentence)) }
+        for sentence in machine.takeDamage() {
+            metrics.damagedTablesFound += 1
+            effects.append(.damagedCopy(sentence))
+        }
         guard !isClosed, !isWorking, now >= workRetryAt, machine.hasWork else { return }
         isWorking = true
         effects.append(.work(StateWork(machine, generation: generation, budget: options.workBudgetBytes)))
     }
 
-    /// A step of the background work has ended, well or with an error.
-    func worked(_ work: StateWork, _ error: StateMachineError?) throws(ReplicaError) {
-        guard work.generation == generation else {
-            // It was work for a state that has been replaced meanwhile. Nothing holds its files any more.
-            closeReplaced()
-            isWorking = false
-            return
-        }
+    /// A step of the background work has ended.
+    ///
+    /// - Returns: whether it was work for the present state.
+    private func workEnded(_ work: StateWork) -> Bool {
         isWorking = false
-        if let error {
-            guard let file = error.file, file.number != .exchanged else { throw ReplicaError(error) }
-            // Most likely there is no space. What is there stays, and more may come.
-            metrics.workFailed += 1
-            workRetryAt = now + options.deadlineGranularity
-        }
+        guard work.generation != generation else { return true }
+        // It was work for a state that has been replaced meanwhile. Nothing holds its files any more.
+        closeReplaced()
+        return false
+    }
+
+    /// A step of the background work is done.
+    func worked(_ work: StateWork) {
+        if workEnded(work) { deviceFailures = 0 }
+    }
+
+    /// A step of the background work has failed.
+    func workFailed(
+        _ work: StateWork,
+        _ error: StateMachineError,
+        _ effects: inout [ReplicaEffect]
+    ) throws(ReplicaError) {
+        guard workEnded(work) else { return }
+        let number = error.file?.number
+        let mayPass = error.isUnreadable || error.isDamaged || number != nil
+        if !mayPass || number == .exchanged { throw ReplicaError(error) }
+        metrics.workFailed += 1
+        // Most likely there is no space, and more may come soon. A device that fails is not asked again all the time.
+        let isDevice = error.isDamaged || number == .inputOutput
+        deviceFailures = isDevice ? deviceFailures + 1 : 0
+        workRetryAt = now + pause(after: deviceFailures)
+        if error.isDamaged { effects.append(.damagedCopy(error.description)) }
     }
 
     /// Whether so much is committed and not applied that nothing more should be committed: the state machine has fallen

@@ -27,7 +27,12 @@ extension Replica {
         let transfer = TransferID(nonce: lastRead.nonce, number: lastTransfer)
         let giveUpAt = now + options.giveUpTransferAfter
         do {
-            guard !raft.isDiverged else { throw StateMachineError("the state differs from that of the majority") }
+            guard !raft.isDiverged else { throw StateMachineError("the state waits for a checkpoint itself") }
+            guard !machine.isDamaged else {
+                // The peer would refuse it when all has arrived.
+                giveWay()
+                throw StateMachineError("a part of the state cannot be read")
+            }
             let source = try machine.checkpoint()
             guard source.state.position.index >= raft.log.base.index else {
                 throw StateMachineError("the durable state ends before the log begins")
@@ -224,6 +229,9 @@ extension Replica {
         sealed = position
         dropped = position.index
         stateSealDeadline = .never
+        applyRetryAt = .zero
+        applyAttempts = 0
+        deviceFailures = 0
         if !isWorking { closeReplaced() }
         phase = .stepping
         enqueue(

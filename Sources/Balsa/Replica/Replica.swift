@@ -97,6 +97,13 @@ public final class Replica {
     var workRetryAt = Instant.zero
     /// When it is to be noted on disk that the state differs; never where that is done, or is not so.
     var divergenceMarkAt = Instant.never
+    /// How many steps of it failed in a row because the device did.
+    var deviceFailures = 0
+    /// When an entry is tried again that needs what the device did not read, and how often it was tried.
+    var applyRetryAt = Instant.zero
+    var applyAttempts = 0
+    /// When this leader may next hand over because it cannot read what it is asked for.
+    var giveWayAt = Instant.zero
 
     /// The last entry of the log as a leader saw it last, and when it proposes something itself if none follows.
     var idleIndex: LogIndex = 0
@@ -180,7 +187,9 @@ public final class Replica {
     /// The index through which the state contains everything.
     public var appliedIndex: LogIndex { raft.appliedIndex }
     /// Whether the state was found to differ from that of the majority, and waits for a checkpoint.
-    public var isDiverged: Bool { raft.isDiverged }
+    public var isDiverged: Bool { raft.isDiverged && !raft.isUnreadable }
+    /// Whether apply has stopped before an entry that needs what cannot be read, and waits for a checkpoint.
+    public var isUnreadable: Bool { raft.isUnreadable }
     /// What must hold between any two steps; nil where it does, else a sentence about what does not.
     public func brokenInvariant() -> String? { raft.brokenInvariant() }
 
@@ -248,9 +257,9 @@ public final class Replica {
             // To try again would change nothing, and what is acknowledged meanwhile might not be found.
             if error.number == .exchanged { throw ReplicaError(error) }
         case .worked(let work):
-            try worked(work, nil)
+            worked(work)
         case .workFailed(let work, let error):
-            try worked(work, error)
+            try workFailed(work, error, &effects)
         case .peerUnreachable(let peer):
             tell(.peerUnreachable(peer))
             // What was passed on to it may be lost with the connection, and its answer is nothing to wait for.
@@ -382,6 +391,7 @@ public final class Replica {
         if isTaskBlocked { deadline = min(deadline, taskRetryAt) }
         if divergenceMarkAt > now { deadline = min(deadline, divergenceMarkAt) }
         if workRetryAt > now { deadline = min(deadline, workRetryAt) }
+        if applyRetryAt > now { deadline = min(deadline, applyRetryAt) }
         if deadline < armed {
             armed = deadline
             effects.append(.wake(at: deadline))

@@ -12,6 +12,10 @@ public struct ReplicaMetrics: Sendable {
     public internal(set) var forwardedCopiesDropped = 0
     /// Commands that this leader proposed itself, because the group was idle and its state waited for time to pass.
     public internal(set) var idleCommands = 0
+    /// Tables of the state that were found to be damaged.
+    public internal(set) var damagedTablesFound = 0
+    /// How often apply stopped before an entry that needs what cannot be read.
+    public internal(set) var unreadableEntries = 0
     /// Seals of the state.
     public internal(set) var seals = 0
     /// Steps of the state machine's background work that failed. They are tried again.

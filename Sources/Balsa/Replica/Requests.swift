@@ -76,6 +76,9 @@ public struct RequestError: Error, Equatable, Sendable, CustomStringConvertible 
         public static let invalid = Reason("invalid")
         /// The member's state was found to differ from that of the majority, and is being replaced by a checkpoint.
         public static let diverged = Reason("diverged")
+        /// A key that is needed lies in a part of a table that this member, or the leader, cannot read. Another member
+        /// will lead, or a checkpoint of a peer will replace the state; a single member stays so.
+        public static let damaged = Reason("damaged")
         /// The command needs a feature level that some member does not have, or was not heard to have: upgrade and
         /// start all members first.
         public static let upgradeRequired = Reason("upgrade required")

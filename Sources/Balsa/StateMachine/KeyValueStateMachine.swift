@@ -127,6 +127,8 @@ public final class KeyValueStateMachine: StateMachine {
                     throw KeyValueError(.upgradeRequired, "entry \(index) is of kind \(header.kind.rawValue)")
                 }
             } catch {
+                // The next call begins with this entry, and finds the same.
+                if error.cause?.quarantine != nil, index > entries.firstIndex { return index - 1 }
                 throw StateMachineError(error)
             }
             if wantsSeal { return index }
@@ -164,7 +166,7 @@ public final class KeyValueStateMachine: StateMachine {
         guard machine.replicatedOptions.revision > 0 else { return .busy }
         do throws(CommandError) {
             switch try machine.replicatedOptions.options.refusal(ofEncoded: command) {
-            case nil: return nil
+            case nil: return machine.needsQuarantinedKey(command) ? .damaged : nil
             case .keyTooLarge, .valueTooLarge: return .tooLarge
             default: return .invalid
             }
@@ -196,6 +198,9 @@ public final class KeyValueStateMachine: StateMachine {
         // As the errors of reads that need them, so that each is told once.
         return machine.quarantines(after: toldDamages).map { "damaged: \($0)" }
     }
+
+    /// Whether a table is known to be damaged.
+    public var isDamaged: Bool { machine.isDamaged }
 
     /// Whether there is something to flush, to compact or to remove.
     public var hasWork: Bool { machine.hasWork }
@@ -259,7 +264,8 @@ extension StateMachineError {
             error.description,
             file: error.cause?.cause,
             needsUpgrade: error.code == .upgradeRequired,
-            isDamaged: error.code == .damaged
+            isDamaged: error.code == .damaged,
+            isUnreadable: error.cause?.quarantine != nil
         )
     }
 }

@@ -72,8 +72,9 @@ public protocol StateMachine: AnyObject {
     ///     whose table of members ``StateMachineProvider/foundingOptions`` stand.
     ///   - reply: to be called once for each *command* that is applied, in order, with its index and what its caller is told.
     /// - Returns: the index of the last entry that was applied: at least the first, and fewer than all only where
-    ///   ``wantsSeal`` is true now.
-    /// - Throws: ``StateMachineError`` where a command cannot be applied here, as one of a newer release cannot.
+    ///   ``wantsSeal`` is true now, or the next one needs what cannot be read.
+    /// - Throws: ``StateMachineError`` where a command cannot be applied here, as one of a newer release cannot. One
+    ///   that is ``StateMachineError/isUnreadable`` is about the first entry, and has changed nothing.
     func apply(_ entries: EntryBatch, reply: (LogIndex, Bytes) -> Void) throws(StateMachineError) -> LogIndex
 
     /// The name of a command; nil for bytes that are none, and for commands that have none.
@@ -103,6 +104,9 @@ public protocol StateMachine: AnyObject {
     /// operator.
     func takeDamage() -> [String]
 
+    /// Whether a part of the state is known to be unreadable, so that no peer would accept a checkpoint of it.
+    var isDamaged: Bool { get }
+
     /// Whether there is anything to be done in the background.
     var hasWork: Bool { get }
 
@@ -128,6 +132,9 @@ extension StateMachine {
 
     /// Nothing.
     public func takeDamage() -> [String] { [] }
+
+    /// It is not.
+    public var isDamaged: Bool { false }
 
     /// None.
     public var commandWhileIdle: Bytes? { nil }
@@ -210,14 +217,18 @@ public struct StateMachineError: Error, Equatable, Sendable, CustomStringConvert
     public let needsUpgrade: Bool
     /// Whether bytes are not what was written; the description names the file and the offset.
     public let isDamaged: Bool
+    /// Whether a part of the state cannot be read, and everything else can. What was attempted has changed nothing.
+    public let isUnreadable: Bool
 
     /// An error with its reason.
     public init(
         _ description: String,
         file: FileError? = nil,
         needsUpgrade: Bool = false,
-        isDamaged: Bool = false
+        isDamaged: Bool = false,
+        isUnreadable: Bool = false
     ) {
+        self.isUnreadable = isUnreadable
         self.description = description
         self.file = file
         self.needsUpgrade = needsUpgrade

@@ -119,7 +119,7 @@ struct SharedReads {
         into effects: inout [ReadEffect]
     ) {
         let isLate = error.reason == .deadlineExceeded
-        let passing: [RequestError.Reason] = [.notLeader, .superseded, .startingUp, .diverged]
+        let passing: [RequestError.Reason] = [.notLeader, .superseded, .startingUp, .diverged, .damaged]
         let mayAskAgain = !isClosed && (isLate || passing.contains(error.reason))
         // Where the first of them has run out of time, the others go on at once.
         let next = isLate ? now : now + read.pause

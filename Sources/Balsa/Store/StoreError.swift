@@ -30,8 +30,13 @@ public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
     init(_ error: RequestError, _ message: String = "") {
         // Calls go through any member: that this one does not lead matters only where it knows of nobody who does.
         let isLeaderless = error.reason == .notLeader && error.leader == 0
-        self.init(error.outcome, isLeaderless ? .noQuorum : error.reason, leader: error.leader, message)
+        let sentence = message.isEmpty && error.reason == .damaged ? StoreError.damage : message
+        self.init(error.outcome, isLeaderless ? .noQuorum : error.reason, leader: error.leader, sentence)
     }
+
+    private static let damage =
+        "a key that is needed lies in a part of a table that cannot be read; `StoreStatus.engine.quarantined` and "
+        + "`StoreEvent.damaged` of the member that found it name the file, the level and the range of keys"
 
     init(_ error: ReplicaError) {
         switch error.code {
@@ -68,7 +73,7 @@ public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
             case .invalid: .invalid
             case .compacted: .compacted
             case .futureRevision: .futureRevision
-            default: .failed
+            default: error.cause?.quarantine == nil ? .failed : .damaged
             }
         self.init(.notApplied, reason, sentence: error.description)
     }
@@ -82,7 +87,7 @@ public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Whether the same call may succeed a little later, without having had an effect.
     public var isRetriable: Bool {
         let passing: [RequestError.Reason] = [
-            .busy, .notLeader, .noQuorum, .superseded, .startingUp, .diverged, .deadlineExceeded,
+            .busy, .notLeader, .noQuorum, .superseded, .startingUp, .diverged, .damaged, .deadlineExceeded,
         ]
         return outcome == .notApplied && passing.contains(reason)
     }

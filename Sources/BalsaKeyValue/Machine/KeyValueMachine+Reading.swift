@@ -154,6 +154,11 @@ extension KeyValueMachine {
         }
     }
 
+    /// The users' keys between which a range lies that cannot be read, both included.
+    public static func userKeys(of range: QuarantinedRange) -> (smallest: Bytes, largest: Bytes) {
+        (userKey(range.smallest), userKey(range.largest))
+    }
+
     private static func userKey(_ key: Bytes) -> Bytes {
         key.withUnsafeBytes { Bytes(copying: EngineKey.userKey(of: $0)) }
     }

@@ -255,7 +255,8 @@ public final class KeyValueMachine: @unchecked Sendable {
     /// - Returns: what the caller is told.
     /// - Throws: ``KeyValueError`` where the engine failed, or where the payload is no command or one of a newer
     ///   release. The machine is then of no further use, and must be opened again. *Invalid* for an index that is not
-    ///   the next one; then nothing has happened.
+    ///   the next one, and an error whose cause has a `quarantine` for a command that needs what cannot be read; then
+    ///   nothing has happened.
     public func apply(
         _ payload: Bytes,
         index: UInt64,
@@ -264,17 +265,24 @@ public final class KeyValueMachine: @unchecked Sendable {
     ) throws(KeyValueError) -> CommandReply {
         try checkUsable()
         try checkNext(index)
+        var hasBegun = false
         do throws(KeyValueError) {
             guard state.optionsRevision > 0 else {
                 throw KeyValueError(.damaged, "entry \(index) is a command, and no options are in force yet")
             }
-            state.advance(to: index, term: term, stamp: stamp)
-            let reply = try payload.withUnsafeBytes { raw throws(KeyValueError) in try execute(raw, at: index) }
+            let reply = try payload.withUnsafeBytes { raw throws(KeyValueError) in
+                let command = try KeyValueMachine.layout(of: raw, at: index)
+                // Before anything changes: a key that cannot be read stops apply before the entry.
+                let known = try prior(to: command, raw)
+                hasBegun = true
+                state.advance(to: index, term: term, stamp: stamp)
+                return try execute(command, raw, known, at: index)
+            }
             state.digest.add(reply, index: index)
             try publish()
             return reply
         } catch {
-            failure = error
+            if hasBegun || error.cause?.quarantine == nil { failure = error }
             throw error
         }
     }
@@ -383,6 +391,9 @@ public final class KeyValueMachine: @unchecked Sendable {
 
     /// How many tables were found that have a part that cannot be read. Cheap; it never falls.
     public var quarantinesFound: Int { engine.quarantinesFound }
+
+    /// Whether a table of the state has such a part.
+    public var isDamaged: Bool { engine.isDamaged }
 
     /// What of them cannot be read, without the first `count` that were found.
     public func quarantines(after count: Int) -> [QuarantinedRange] { engine.quarantines(after: count) }

@@ -45,6 +45,9 @@ final class Quarantine: Sendable {
     /// How many tables were found to be damaged, those that are gone included. It never falls.
     var found: Int { state.withLock { $0.found } }
 
+    /// Whether no table is known to be damaged now.
+    var isEmpty: Bool { state.withLock { $0.entries.isEmpty } }
+
     /// What cannot be read, in the order in which it was found: one range for each table.
     var ranges: [QuarantinedRange] { ranges(after: 0) }
 

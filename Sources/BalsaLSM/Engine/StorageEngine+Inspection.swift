@@ -44,6 +44,9 @@ extension StorageEngine {
     /// How many such tables were found since the engine was opened, those that are gone included. Cheap.
     public var quarantinesFound: Int { tables.quarantine.found }
 
+    /// Whether a table is known to have such a range now.
+    public var isDamaged: Bool { !tables.quarantine.isEmpty }
+
     /// The lowest retention mark above `mark` at which something dead in a table could be dropped; nil if nothing waits
     /// for a later mark. Complexity: O(n) for n tables.
     public func reclaimingMark(above mark: SequenceNumber) -> SequenceNumber? {

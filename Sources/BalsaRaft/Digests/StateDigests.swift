@@ -94,8 +94,12 @@ struct DigestReports: Sendable {
     }
 }
 
-/// That this member's state differs from that of the majority.
+/// That this member's state is to be replaced by a checkpoint.
 struct Divergence: Sendable {
+    /// Why.
+    let cause: CheckpointRequest.Reason
+    /// Until when the member leads at most, if it does.
+    let leadsUntil: Instant
     /// When a checkpoint may be asked for again.
     var nextRequest: Instant
     /// How many election timeouts have passed without a leader.

@@ -261,6 +261,8 @@ public struct CheckpointRequest: Equatable, Sendable {
     public enum Reason: UInt8, Equatable, Sendable {
         /// The follower's state differs from that of the majority.
         case diverged = 1
+        /// A part of the follower's state cannot be read, and an entry needs it.
+        case unreadable = 2
     }
 
     /// Why.

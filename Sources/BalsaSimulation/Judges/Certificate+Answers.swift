@@ -22,9 +22,19 @@ extension Certificate {
     /// Whether a read failed because the disk did, which may happen and passes; damage does not happen.
     static func isFailedDisk(_ error: KeyValueError) -> Bool { error.cause?.cause != nil && error.code != .damaged }
 
-    /// A read failed. Only a failing disk may be the reason.
-    static func checkReadFailure(_ error: KeyValueError, at now: TimeSpan) throws(Violation) {
-        guard !isFailedDisk(error) else { return }
+    /// Whether a read failed because it needs a table that a fault has damaged.
+    static func isDamage(_ error: KeyValueError, of damaged: [String]) -> Bool {
+        guard error.code == .damaged, let range = error.cause?.quarantine else { return false }
+        return damaged.contains(range.file)
+    }
+
+    /// A read failed. Only a failing disk may be the reason, or damage that a fault has done to the table that is named.
+    static func checkReadFailure(
+        _ error: KeyValueError,
+        damaged: [String] = [],
+        at now: TimeSpan
+    ) throws(Violation) {
+        guard !isFailedDisk(error), !isDamage(error, of: damaged) else { return }
         throw Violation(.certificate, "a read failed: \(error)", at: now)
     }
 

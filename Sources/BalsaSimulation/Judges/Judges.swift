@@ -230,8 +230,17 @@ struct Judges {
     }
 
     /// A member reports what no correct member does.
-    mutating func reported(_ anomaly: Anomaly, by id: MemberID, at now: TimeSpan) throws(Violation) {
+    ///
+    /// - Parameter isDamaged: whether a fault has damaged a table of the member, which may be a reason to rebuild it.
+    mutating func reported(
+        _ anomaly: Anomaly,
+        by id: MemberID,
+        isDamaged: Bool = false,
+        at now: TimeSpan
+    ) throws(Violation) {
         switch anomaly {
+        case .stateRebuilt where isDamaged:
+            if alteration?.member == id { alteration = nil }
         case .secondLeader(let other, let term):
             throw Violation(.electionSafety, "member \(id) sees \(other) lead term \(term) beside another", at: now)
         case .committedEntryContradicted(let index):

@@ -1,4 +1,5 @@
 import BalsaKeyValue
+import BalsaLSM
 import BalsaPlatform
 import BalsaRaft
 
@@ -10,22 +11,64 @@ protocol ReadableState {
     var retentionMark: UInt64 { get }
     /// All pairs at a revision, at most `limit`.
     func pairs(at revision: UInt64, limit: Int) throws(KeyValueError) -> [KeyValuePair]
+    /// The same, but for ranges of keys that cannot be read because one of these files is damaged.
+    func pairs(
+        at revision: UInt64,
+        limit: Int,
+        damaged: [String]
+    ) throws(KeyValueError) -> (pairs: [KeyValuePair], unreadable: [UnreadableKeys])
+}
+
+/// Keys that cannot be read, both ends included.
+struct UnreadableKeys {
+    var smallest: Bytes
+    var largest: Bytes
+
+    func contains(_ key: Bytes) -> Bool { smallest <= key && key <= largest }
+}
+
+extension ReadableState {
+    func pairs(
+        at revision: UInt64,
+        limit: Int,
+        damaged: [String]
+    ) throws(KeyValueError) -> (pairs: [KeyValuePair], unreadable: [UnreadableKeys]) {
+        (try pairs(at: revision, limit: limit), [])
+    }
 }
 
 extension KeyValueMachine: ReadableState {
     var appliedIndex: LogIndex { applied.index }
 
     func pairs(at revision: UInt64, limit: Int) throws(KeyValueError) -> [KeyValuePair] {
+        try pairs(at: revision, limit: limit, damaged: []).pairs
+    }
+
+    func pairs(
+        at revision: UInt64,
+        limit: Int,
+        damaged: [String]
+    ) throws(KeyValueError) -> (pairs: [KeyValuePair], unreadable: [UnreadableKeys]) {
         var pairs: [KeyValuePair] = []
+        var unreadable: [UnreadableKeys] = []
         var next: Bytes? = Bytes()
         // A page ends early where much is hidden.
         while let from = next, pairs.count < limit {
             let rest = limit - pairs.count
-            let page = try scan(from: from, to: nil, limit: rest, order: .ascending, maxBytes: .max, at: revision)
-            pairs += page.pairs
-            next = page.continuation
+            do throws(KeyValueError) {
+                let page = try scan(from: from, to: nil, limit: rest, order: .ascending, maxBytes: .max, at: revision)
+                pairs += page.pairs
+                next = page.continuation
+            } catch {
+                guard Certificate.isDamage(error, of: damaged), let range = error.cause?.quarantine else { throw error }
+                // The scan goes on behind what cannot be read, which has to be where it was.
+                let keys = KeyValueMachine.userKeys(of: range)
+                guard keys.largest >= from else { throw error }
+                unreadable.append(UnreadableKeys(smallest: keys.smallest, largest: keys.largest))
+                next = Bytes([UInt8](keys.largest) + [0])
+            }
         }
-        return pairs
+        return (pairs.filter { pair in !unreadable.contains { $0.contains(pair.key) } }, unreadable)
     }
 }
 
@@ -33,6 +76,8 @@ extension KeyValueMachine: ReadableState {
 /// still answers.
 struct StateCheck {
     let ledger: RequestLedger
+    /// The tables that a fault has damaged: what they hold need not be readable.
+    var damaged: [String] = []
 
     /// Throws at the first difference. A disk that does not let the state be read now is none.
     func check(_ id: MemberID, _ state: some ReadableState, at now: TimeSpan) throws(Violation) {
@@ -63,10 +108,12 @@ struct StateCheck {
     }
 
     private func difference(of state: some ReadableState, at revision: UInt64) -> String? {
-        let expected = ledger.state.pairs(from: Bytes(), to: nil, at: revision)
+        var expected = ledger.state.pairs(from: Bytes(), to: nil, at: revision)
         let found: [KeyValuePair]
         do throws(KeyValueError) {
-            found = try state.pairs(at: revision, limit: expected.count + 1)
+            let answer = try state.pairs(at: revision, limit: expected.count + 1, damaged: damaged)
+            found = answer.pairs
+            expected.removeAll { pair in answer.unreadable.contains { $0.contains(pair.key) } }
         } catch {
             // A disk that fails now and then is no difference; every other reason is.
             return Certificate.isFailedDisk(error) ? nil : "cannot be read at \(revision): \(error)"

@@ -68,6 +68,8 @@ public struct Fault: Equatable, Sendable {
         case restarts
         /// The digest of a member's state becomes another one, as if it had applied an entry differently.
         case alteredDigest = "altered-digest"
+        /// A bit of a table changes on a member's disk, of which only the salt says in which and where.
+        case damagedTable = "damaged-table"
 
         /// What goes wrong, for a reader of the output.
         public var explanation: String {
@@ -101,13 +103,14 @@ public struct Fault: Equatable, Sendable {
             case .swapped: "some of a member's files are exchanged with others"
             case .restarts: "a member is started and ended many times"
             case .alteredDigest: "the digest of a member's state changes"
+            case .damagedTable: "a bit of a member's tables changes"
             }
         }
 
         /// Whether it is drawn apart from the others, at most once in a run.
         var isRare: Bool {
             switch self {
-            case .wipe, .rollBack, .clone, .vanished, .swapped, .restarts, .alteredDigest: true
+            case .wipe, .rollBack, .clone, .vanished, .swapped, .restarts, .alteredDigest, .damagedTable: true
             default: false
             }
         }

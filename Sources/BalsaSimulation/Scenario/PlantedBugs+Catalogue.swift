@@ -28,6 +28,8 @@ public struct PlantedBug: Sendable {
             case oneDigestAltered = "one digest altered"
             /// Members are opened with different replicated options, and clients change them.
             case optionsDiffer = "options differ"
+            /// Tables of one member are damaged, and nothing else goes wrong (``Scenario/damageOneMember()``).
+            case tablesDamaged = "tables damaged"
         }
 
         /// How many members there are.
@@ -59,7 +61,10 @@ public struct PlantedBug: Sendable {
             case .filesLost: scenario.loseFiles()
             case .oneDigestAltered: scenario.alterOneDigest()
             case .optionsDiffer: break
+            case .tablesDamaged: scenario.damageOneMember()
             }
+            // What damage does hides what the other errors do.
+            if change != .tablesDamaged { scenario.faults.removeAll { $0.kind == .damagedTable } }
             // Each of the other errors is looked for under options that stay, so that what hits it is its own setting.
             scenario.proposals = change == .optionsDiffer ? 1 + seed : 0
             scenario.optionChanges = change == .optionsDiffer ? 5 : 0
@@ -332,6 +337,13 @@ extension PlantedBugs {
             "A member that is told that its state differs from that of the majority goes on applying and answering.",
             .equalStates,
             setting: .init(change: .oneDigestAltered)
+        ),
+        PlantedBug(
+            "quarantine-ignored",
+            .quarantineIgnored,
+            "A command that needs a key that cannot be read is applied as if the key had no value.",
+            .equalReplies,
+            setting: .init(change: .tablesDamaged)
         ),
         PlantedBug(
             "last-entry-forgotten",

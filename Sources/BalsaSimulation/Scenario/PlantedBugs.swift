@@ -40,6 +40,7 @@ public struct PlantedBugs: OptionSet, Sendable {
     static let lastEntryForgotten = PlantedBugs(rawValue: 1 << 21)
     static let localLimits = PlantedBugs(rawValue: 1 << 22)
     static let marksNotCompared = PlantedBugs(rawValue: 1 << 23)
+    static let quarantineIgnored = PlantedBugs(rawValue: 1 << 24)
 
     /// Those that lie in the core; the bits of the first seven are the same.
     var raft: RaftPlantedBugs {
@@ -71,6 +72,7 @@ public struct PlantedBugs: OptionSet, Sendable {
         if contains(.localLimits) { bugs.insert(.localLimits) }
         if contains(.replayFromWrongIndex) { bugs.insert(.replaysBehindTheWrongEntry) }
         if contains(.otherValuesOnOneMember) { bugs.insert(.writesOtherValues) }
+        if contains(.quarantineIgnored) { bugs.insert(.quarantineIgnored) }
         return bugs
     }
 

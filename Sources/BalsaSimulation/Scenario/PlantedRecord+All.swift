@@ -26,6 +26,7 @@ extension PlantedRecord {
         PlantedRecord("marks-not-compared", .monotoneTerm, leastHits: 58, seed: 25),
         PlantedRecord("other-values-on-one-member", .equalStates, leastHits: 54, seed: 75),
         PlantedRecord("divergence-ignored", .equalStates, leastHits: 60, seed: 7),
+        PlantedRecord("quarantine-ignored", .equalReplies, leastHits: 25, seed: 49),
         PlantedRecord("last-entry-forgotten", .memberState, leastHits: 16, seed: 13),
         PlantedRecord("local-limits", .certificate, leastHits: 5, seed: 82),
         PlantedRecord("local-limits", .equalReplies, leastHits: 15, seed: 46),

@@ -31,6 +31,7 @@ extension Scenario {
         drawAlteredDigest()
         var options = root.fork()
         drawOptions(&options)
+        drawDamage()
     }
 
     /// Whether members propose different replicated options, and how often these change.
@@ -127,6 +128,36 @@ extension Scenario {
         var random = RandomSource(seed: RandomSource.mix(seed ^ 0x6469_6765_7374))
         guard members > 2, duration > .seconds(2), random.chance(1, in: 3) else { return }
         alterDigest(of: random.pick(memberIDs), at: 1_000_000_000 + random.below(duration.nanoseconds / 2))
+    }
+
+    /// Sometimes tables of a member outside of the core are damaged. From a source of its own, so that nothing else is
+    /// drawn differently.
+    private mutating func drawDamage() {
+        var random = RandomSource(seed: RandomSource.mix(seed ^ 0x6461_6d61_6765))
+        let outside = memberIDs.filter { core & Scenario.bit($0) == 0 }
+        guard duration > .seconds(2), random.chance(1, in: 2), let victim = outside.first else { return }
+        damageTables(of: victim, times: random.draw(1...6), &random)
+    }
+
+    private mutating func damageTables(of member: MemberID, times: Int, _ random: inout RandomSource) {
+        for _ in 0..<times {
+            let at = TimeSpan(nanoseconds: 1_000_000_000 + random.below(duration.nanoseconds - 1_000_000_000))
+            var fault = Fault(at: at, kind: .damagedTable)
+            fault.member = member
+            fault.salt = random.next() >> 16
+            faults.append(fault)
+        }
+        sortFaults()
+    }
+
+    /// Damages tables of one member again and again, in place of all faults, and keeps nothing of them in memory.
+    mutating func damageOneMember() {
+        faults = []
+        let victim = 1 + seed % members
+        core = memberIDs.filter { $0 != victim }.reduce(0) { $0 | Scenario.bit($1) }
+        cacheBytes = 0
+        var random = RandomSource(seed: RandomSource.mix(seed ^ 0x6461_6d61_6765))
+        damageTables(of: victim, times: 20, &random)
     }
 
     /// Alters the digest of a member's state at a moment, in nanoseconds.
@@ -316,7 +347,7 @@ extension Scenario {
             fault.rate = UInt64(random.pick([3, 10, 100]))
         case .pause, .dropsIncoming, .dropsOutgoing, .stalledSync, .failedSync, .failedWrite, .failedRead, .noSpace,
             .wipe, .rollBack,
-            .clone, .vanished, .swapped, .restarts, .alteredDigest:
+            .clone, .vanished, .swapped, .restarts, .alteredDigest, .damagedTable:
             break
         }
         return fault

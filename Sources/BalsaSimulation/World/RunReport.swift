@@ -101,6 +101,10 @@ public struct RunCounters: Equatable, Sendable {
     public internal(set) var statesDiverged = 0
     /// States that differed and were replaced by a checkpoint.
     public internal(set) var statesRebuilt = 0
+    /// Tables that members found to be damaged.
+    public internal(set) var quarantines = 0
+    /// How often a member stopped before an entry that needs what cannot be read.
+    public internal(set) var entriesUnreadable = 0
     /// Members that became established in their first boot.
     public internal(set) var firstBoots = 0
     /// Processes that ended before their member was established.
@@ -158,6 +162,7 @@ public struct RunCounters: Equatable, Sendable {
             ("files-intact", filesIntact), ("files-refused", filesRefused),
             ("openings-asked-for", openingsAskedFor), ("windows-exceeded", windowsExceeded),
             ("states-diverged", statesDiverged), ("rebuilt", statesRebuilt),
+            ("quarantines", quarantines), ("entries-unreadable", entriesUnreadable),
             ("options-changed", optionsChanged), ("option-conflicts", optionConflicts),
             ("proposals-differing", proposalsDiffering),
         ]
@@ -209,6 +214,8 @@ public struct RunCounters: Equatable, Sendable {
         segmentsRecycled += other.segmentsRecycled
         statesDiverged += other.statesDiverged
         statesRebuilt += other.statesRebuilt
+        quarantines += other.quarantines
+        entriesUnreadable += other.entriesUnreadable
         undecided += other.undecided
     }
 }

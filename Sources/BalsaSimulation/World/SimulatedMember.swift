@@ -30,6 +30,8 @@ final class SimulatedMember {
     /// How often it is still to be ended right after its next starts, and what decides how each of them ends.
     var restartsLeft: UInt64 = 0
     var restartSalt: UInt64 = 0
+    /// The paths of the tables that a fault has damaged.
+    var damagedTables: [String] = []
     /// The linearizable reads that it was asked for and has not answered.
     var linearizableReads: [RequestID] = []
 

@@ -221,7 +221,7 @@ extension World {
                     maxBytes: 1 << 20,
                     at: revision
                 )
-                let isDiskSound = counters[.failedRead] == 0
+                let isDiskSound = counters[.failedRead] == 0 && damagedTables(of: id).isEmpty
                 judge { try Certificate.checkCutShort(page, isDiskSound: isDiskSound, at: now) }
                 return .page(page, index: applied, asked: revision)
             case .command:
@@ -229,8 +229,8 @@ extension World {
             }
         } catch {
             // The disk failed under it; a read has no effect.
-            judge { try Certificate.checkReadFailure(error, at: now) }
-            return .failure(RequestError(.notApplied, .failed))
+            judge { try Certificate.checkReadFailure(error, damaged: damagedTables(of: id), at: now) }
+            return .failure(RequestError(.notApplied, error.cause?.quarantine == nil ? .failed : .damaged))
         }
     }
 

@@ -55,6 +55,8 @@ extension World {
             restart(fault)
         case .alteredDigest:
             alterDigest(fault)
+        case .damagedTable:
+            damageTable(fault)
         }
     }
 
@@ -72,6 +74,37 @@ extension World {
         let isAlone = scenario.faults.allSatisfy { $0.kind == .alteredDigest }
         let bound = machine.applied.index + 2 * Scenario.digestInterval
         judges.altered(member.id, foundBy: isAlone ? bound : nil)
+    }
+
+    /// A bit of one of a member's tables changes, whether a process runs there or not.
+    ///
+    /// The member has to go on: it may refuse to read what the table holds, and nothing else.
+    private func damageTable(_ fault: Fault) {
+        let member = member(fault.member)
+        let files = member.disk.mount()
+        let group = "balsa/groups/1"
+        var tables: [String] = []
+        for state in (try? files.list(group)) ?? [] where state.hasPrefix("state-") {
+            let names = (try? files.list("\(group)/\(state)")) ?? []
+            tables += names.filter { $0.hasPrefix("table-") }.map { "\(group)/\(state)/\($0)" }
+        }
+        guard !tables.isEmpty else { return }
+        let path = tables[Int(fault.salt % UInt64(tables.count))]
+        let luck = RandomSource.mix(fault.salt)
+        guard let file = try? files.open(path, .read), let size = try? file.size(), size > 0 else { return }
+        file.close()
+        // Mostly in its blocks, sometimes in what stands behind them.
+        let offset = luck % (luck >> 60 == 0 ? size : max(1, size / 2))
+        guard member.disk.corrupt(path, at: offset, mask: 1 << UInt8(luck >> 50 & 7)) else { return }
+        counters[.damagedTable] += 1
+        member.damagedTables.append(path)
+        trace.record("damage", member: member.id, at: now, "\(path) at byte \(offset)")
+    }
+
+    /// The tables of a member that a fault has damaged. A clone may have copies of them.
+    func damagedTables(of id: MemberID) -> [String] {
+        let own = member(id)
+        return own.name == id ? own.damagedTables : own.damagedTables + member(own.name).damagedTables
     }
 
     /// A fault of the scenario ends.

@@ -183,6 +183,8 @@ extension World {
         counters.commandsForwarded += replica.metrics.commandsForwarded
         counters.statesDiverged += replica.metrics.divergencesFound
         counters.statesRebuilt += replica.metrics.statesRebuilt
+        counters.quarantines += replica.metrics.damagedTablesFound
+        counters.entriesUnreadable += replica.metrics.unreadableEntries
         counters.segmentsRecycled += Int(clamping: replica.logMetrics.segmentsRecycled)
         guard let machine = (replica.machine as? KeyValueStateMachine)?.machine else { return }
         counters.add(machine.metrics)
@@ -193,7 +195,8 @@ extension World {
         guard let replica = member.process?.replica, replica.failure == nil,
             let machine = (replica.machine as? KeyValueStateMachine)?.machine
         else { return }
-        try StateCheck(ledger: judges.requests).check(member.id, machine, at: now)
+        let damaged = damagedTables(of: member.id)
+        try StateCheck(ledger: judges.requests, damaged: damaged).check(member.id, machine, at: now)
         try judges.processes.engine(member.id, machine.engine.checkInvariants(), at: now)
     }
 
@@ -294,7 +297,8 @@ extension World {
             if standing.role == .leader { tookOffice(member.id) }
         case .report(let anomaly):
             trace.record("report", member: member.id, at: now, "\(anomaly)")
-            judge { try judges.reported(anomaly, by: member.id, at: now) }
+            let isDamaged = !damagedTables(of: member.id).isEmpty
+            judge { try judges.reported(anomaly, by: member.id, isDamaged: isDamaged, at: now) }
         case .established(let cluster):
             established(member, process, cluster)
         case .firstBootWaits(let sentence):

@@ -93,7 +93,12 @@ final class RegisterMachine: StateMachine {
         for index in entries.firstIndex...entries.lastIndex {
             let header = entries.header(at: index)
             if header.kind == .command {
-                if let error = provider.applyFailure { throw error }
+                if let error = provider.applyFailure {
+                    provider.applyAttempts += 1
+                    // Only of the first entry it may be said that nothing has happened.
+                    if error.isUnreadable, index > entries.firstIndex { return index - 1 }
+                    throw error
+                }
                 do {
                     let command = try RegisterCommand(decoding: entries.payload(at: index))
                     reply(index, RegisterMachine.reply(at: state.apply(command, at: index)))

@@ -9,6 +9,8 @@ final class RegisterProvider: StateMachineProvider {
     var openFailure: (_ isReceived: Bool) -> StateMachineError? = { _ in nil }
     /// Why a command cannot be applied.
     var applyFailure: StateMachineError?
+    /// How often that was said.
+    var applyAttempts = 0
     /// Why the state cannot be sealed.
     var sealFailure: StateMachineError?
     /// What the next steps of background work fail with, one after the other.

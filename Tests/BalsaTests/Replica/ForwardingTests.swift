@@ -126,7 +126,7 @@ final class ForwardingTests: ReplicaTestCase {
         let cases: [Case] = [
             (.notLeader, .unknown, .notLeader, 9), (.busy, .notApplied, .busy, 9),
             (.tooLarge, .notApplied, .tooLarge, 9), (.invalid, .notApplied, .invalid, 9),
-            (.upgradeRequired, .notApplied, .upgradeRequired, 9),
+            (.upgradeRequired, .notApplied, .upgradeRequired, 9), (.damaged, .notApplied, .damaged, 9),
             (.closed, .unknown, .notLeader, 0), (.failed, .unknown, .notLeader, 0),
         ]
         for (number, (refusal, outcome, reason, named)) in cases.enumerated() {

@@ -87,24 +87,6 @@ final class StoreFailureTests: StoreTestCase {
         return try await ReplicatedStore.open(at: directory, options: options)
     }
 
-    /// Checks that the store has failed, and says that bytes of a table are damaged, and where.
-    private func expectDamage(_ store: ReplicatedStore, line: UInt = #line) async throws {
-        try await eventually("it has failed") { store.state.failure != nil }
-        XCTAssertEqual(failures.map(\.code), [.damaged], line: line)
-        XCTAssertEqual(damages.count, 1, "\(damages)", line: line)
-        let error = await refusal(line: line) { try await store.put("never", "said") }
-        XCTAssertEqual(error?.reason, .failed, line: line)
-        XCTAssertEqual(error?.outcome, .notApplied, line: line)
-        let status = await store.status()
-        let sentences = [damages.first, failures.first?.description, status.state.failure, error?.message]
-        for sentence in sentences {
-            XCTAssertEqual(sentence?.contains("/table-"), true, "the file: \(sentence ?? "nothing")", line: line)
-            XCTAssertEqual(sentence?.contains("damaged"), true, "\(sentence ?? "nothing")", line: line)
-            XCTAssertNotNil(sentence?.range(of: "at byte [0-9]+", options: .regularExpression), sentence ?? "")
-        }
-        await store.close()
-    }
-
     func testDamaged_blockThatACompactionMeets_isAnEventForEachTableAndTheStoreGoesOn() async throws {
         let store = try await openDamaged { $0.keyValue.engine.levelZeroTables = 2 }
         try await eventually("the event") { !self.damages.isEmpty }
@@ -124,16 +106,33 @@ final class StoreFailureTests: StoreTestCase {
         await store.close()
     }
 
-    func testDamaged_blockThatACommandReads_isAnEventAndTheReasonOfTheFailure() async throws {
+    func testDamaged_blockThatACommandReads_stopsApplyBeforeIt_andTheRestIsServed() async throws {
         let store = try await openDamaged()
         var failure: StoreError?
+        var last: Bytes = ""
         for number in 100..<200 where failure == nil {
-            do throws(StoreError) { try await store.append("8", to: Bytes("k\(number)")) } catch { failure = error }
+            last = Bytes("k\(number)")
+            do throws(StoreError) {
+                try await store.append("8", to: last, timeout: .milliseconds(500))
+            } catch { failure = error }
         }
-        XCTAssertEqual(failure?.reason, .failed)
         XCTAssertEqual(failure?.outcome, .unknown, "it is in the log")
-        XCTAssertEqual(failure?.message.contains("/table-"), true, "\(String(describing: failure))")
-        try await expectDamage(store)
+        let sentence = try XCTUnwrap(damages.last { $0.contains("entry ") })
+        for part in ["/table-", "level ", "there is no other member"] {
+            XCTAssertTrue(sentence.contains(part), "\(part) is not in: \(sentence)")
+        }
+        XCTAssertNotNil(sentence.range(of: "at byte [0-9]+", options: .regularExpression), sentence)
+        let error = await refusal { try await store.put("after", "1", timeout: .milliseconds(500)) }
+        XCTAssertEqual(error?.reason, .damaged)
+        XCTAssertEqual(error?.outcome, .notApplied)
+        XCTAssertEqual(error?.message.contains("StoreEvent.damaged"), true, "\(String(describing: error))")
+        let other = try await store.get("k150", consistency: .local)
+        XCTAssertEqual(other?.value.count, 1_000)
+        XCTAssertNil(store.state.failure)
+        let status = await store.status()
+        XCTAssertEqual(status.metrics.unreadableEntries, 1)
+        XCTAssertEqual(failures.map(\.code), [])
+        await store.close()
     }
 
     func testDamaged_blockThatAReadMeets_isAnEventAndTheStoreGoesOn() async throws {
@@ -141,7 +140,7 @@ final class StoreFailureTests: StoreTestCase {
         let error = await refusal {
             for number in 100..<200 { _ = try await store.get(Bytes("k\(number)")) }
         }
-        XCTAssertEqual(error?.reason, .failed)
+        XCTAssertEqual(error?.reason, .damaged)
         XCTAssertEqual(error?.outcome, .notApplied)
         XCTAssertEqual(error?.message.contains("/table-"), true, "\(String(describing: error))")
         try await eventually("the event") { !self.damages.isEmpty }

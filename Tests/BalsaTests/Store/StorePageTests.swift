@@ -94,6 +94,11 @@ final class StorePageTests: XCTestCase {
             tests: ["DivergenceTests.testFollower_whoseStateDiffers_acknowledgesButServesNothing"]
         ),
         Row(
+            reason: "damaged",
+            outcomes: ["not applied"],
+            tests: ["StoreFailureTests.testDamaged_blockThatAReadMeets_isAnEventAndTheStoreGoesOn"]
+        ),
+        Row(
             reason: "compacted",
             outcomes: ["not applied"],
             tests: ["StoreReasonTests.testRevisionsThatAreTooOldOrNotThereYet"]

@@ -113,7 +113,7 @@ final class PeerFrameDamageTests: XCTestCase {
         for code in [0] + Array(UInt8(4)...255) {
             assertFrameRefused(RawFrame(kind: 14, body: zeros + [code]).bytes, .outOfBounds, at: 52 + 24, "\(code)")
         }
-        for code in [0] + Array(UInt8(8)...255) {
+        for code in [0] + Array(UInt8(9)...255) {
             let body = zeros[..<8] + [code] + zeros[..<8]
             assertFrameRefused(RawFrame(kind: 16, body: Array(body)).bytes, .outOfBounds, at: 52 + 8, "\(code)")
         }

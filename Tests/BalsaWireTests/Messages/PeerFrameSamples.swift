@@ -90,6 +90,7 @@ extension PeerFrame {
         ForwardResponse(number: 3, refusal: .closed, leader: 3),
         ForwardResponse(number: .max, refusal: .failed, leader: .max),
         ForwardResponse(number: 4, refusal: .upgradeRequired, leader: 3),
+        ForwardResponse(number: 5, refusal: .damaged, leader: 3),
     ].map { sample(.forwardResponse($0)) }
 
     /// A table of as many members as there may be, with addresses of different lengths.

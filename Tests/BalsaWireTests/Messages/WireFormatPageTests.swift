@@ -28,6 +28,7 @@ final class WireFormatPageTests: XCTestCase {
         let names: [(ForwardResponse.Refusal, String)] = [
             (.notLeader, "notLeader"), (.busy, "busy"), (.tooLarge, "tooLarge"), (.closed, "closed"),
             (.failed, "failed"), (.invalid, "invalid"), (.upgradeRequired, "upgradeRequired"),
+            (.damaged, "damaged"),
         ]
         let rows = try XCTUnwrap(try tables(titled: ["refusal", "name"]).first)
         XCTAssertEqual(rows.map { [$0[0], $0[1]] }, names.map { ["\($0.0.rawValue)", $0.1] })

@@ -30,11 +30,13 @@ public struct ForwardResponse: Equatable, Sendable {
         case invalid = 6
         /// Some member does not know such commands, or was not heard since the leader was opened.
         case upgradeRequired = 7
+        /// The command needs a key that the member asked cannot read. Another one will lead, if there is one that can.
+        case damaged = 8
 
         /// Whether it proves that no copy of the frame was taken or will be.
         public var isDefinite: Bool {
             switch self {
-            case .busy, .tooLarge, .invalid, .upgradeRequired: true
+            case .busy, .tooLarge, .invalid, .upgradeRequired, .damaged: true
             case .notLeader, .closed, .failed: false
             }
         }
