@@ -186,7 +186,7 @@ final class StorePageTests: XCTestCase {
     private let attempts: [Reply?] = {
         let certain: [RequestError.Reason] = [
             .notLeader, .busy, .tooLarge, .invalid, .upgradeRequired, .superseded, .closed, .failed, .startingUp,
-            .diverged,
+            .diverged, .damaged,
         ]
         let uncertain: [RequestError.Reason] = [
             .notLeader, .busy, .deadlineExceeded, .overtakenByCheckpoint, .closed, .failed,
