@@ -76,9 +76,31 @@ extension ReplicatedOptions {
         if let fault { throw KeyValueError(.invalid, fault) }
     }
 
-    /// What is wrong with the options, in a sentence; nil where nothing is. Apply decides by it, so that a rule may
-    /// change only together with the feature level.
+    /// What is wrong with the options, in a sentence; nil where nothing is.
+    ///
+    /// Proposals are held against it, and a leader holds changes against it before they enter the log. Neither apply
+    /// nor a decoder does, so a release may change these rules.
     var fault: String? {
+        // Each of the members' stores has a session. With less than one for each they would end each other's for ever.
+        guard maxSessions >= ReplicatedOptions.leastMaxSessions else {
+            return "maxSessions must be at least \(ReplicatedOptions.leastMaxSessions), not \(maxSessions)"
+        }
+        // A session that ends before its first command arrives serves nobody, not even to change this option back.
+        guard sessionIdleNanoseconds >= ReplicatedOptions.leastSessionIdleNanoseconds else {
+            return "sessionIdleNanoseconds must be at least \(ReplicatedOptions.leastSessionIdleNanoseconds), "
+                + "not \(sessionIdleNanoseconds)"
+        }
+        return formatFault
+    }
+
+    private static let leastMaxSessions = 8
+    private static let leastSessionIdleNanoseconds: UInt64 = 1_000_000_000
+
+    /// What no member could hold or count with, in a sentence; nil where there is nothing.
+    ///
+    /// Apply, entry 1 and the decoders decide by it: it belongs to version 1 of the options' bytes, and no release
+    /// changes it. Were one to, its members would refuse a state or a change that others have.
+    package var formatFault: String? {
         guard maxKeyBytes >= 0, maxKeyBytes <= ReplicatedOptions.largestKeyBytes else {
             return "maxKeyBytes must be 0 to \(ReplicatedOptions.largestKeyBytes), not \(maxKeyBytes)"
         }
@@ -94,12 +116,34 @@ extension ReplicatedOptions {
             return "maxReplyBytes must be at least \(leastReplyBytes), the replies of one session, not \(maxReplyBytes)"
         }
         guard retentionSampleNanoseconds >= 1 else { return "retentionSampleNanoseconds must be at least 1, not 0" }
-        let bytes = ReplicatedState.encodedByteCountBound(self)
-        guard let bytes, bytes <= ReplicatedState.maxEncodedBytes else {
+        let bytes = stateByteCountBound
+        guard let bytes, bytes <= ReplicatedOptions.largestStateBytes else {
             return "maxSessions, maxReplyBytes and the samples of retainedNanoseconds must fit into "
-                + "\(ReplicatedState.maxEncodedBytes) bytes"
+                + "\(ReplicatedOptions.largestStateBytes) bytes"
         }
         return nil
+    }
+
+    /// The longest state that options may ask for, in bytes.
+    static let largestStateBytes = 16 << 20
+
+    /// How long a state can become under the options, in bytes, as the rule counts it; nil where it would be longer
+    /// than can be counted.
+    ///
+    /// The rule has its own numbers, which are those of version 1 of the options and stay: 4 KiB for all that has one
+    /// length, 16 a sample, 40 a session. An encoding of the state whose parts are longer needs a larger maximum, not
+    /// another rule.
+    var stateByteCountBound: Int? {
+        let samples = Int(clamping: RetentionMark.maxSamples(self)).multipliedReportingOverflow(by: 16)
+        let sessions = maxSessions.multipliedReportingOverflow(by: 40)
+        guard !samples.overflow, !sessions.overflow else { return nil }
+        var sum = 4 << 10
+        for part in [samples.partialValue, sessions.partialValue, maxReplyBytes] {
+            let (next, overflow) = sum.addingReportingOverflow(part)
+            if overflow { return nil }
+            sum = next
+        }
+        return sum
     }
 }
 

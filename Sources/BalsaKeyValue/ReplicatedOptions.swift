@@ -15,12 +15,14 @@ public struct ReplicatedOptions: Equatable, Sendable {
     /// with *value too large*. Values that are there stay when the limit is lowered.
     public var maxValueBytes = 1 << 20
 
-    /// How many sessions may be open; 10,000. At least 1. One more ends the least recently used one.
+    /// How many sessions may be open; 10,000. At least 8, more than a cluster has members: each store that writes has
+    /// one. One more ends the least recently used one.
     public var maxSessions = 10_000
     /// How far the numbers of a session may run ahead of the lowest outstanding one; 1,024. 1 to 2^20. A session keeps
     /// the window that was in force when it was opened, so that all copies of a request are decided alike.
     public var sessionWindow = 1_024
-    /// How long a session may be idle before it ends, in nanoseconds of logical time; an hour.
+    /// How long a session may be idle before it ends, in nanoseconds of logical time; an hour. At least a second.
+    /// A session ends before its first command where that takes longer than this to be written.
     public var sessionIdleNanoseconds: UInt64 = 3_600_000_000_000
     /// How many bytes the stored replies of all sessions may take; 15 MiB. At least 26 for each number of
     /// ``sessionWindow``. Beyond it the least recently used session ends.
@@ -63,7 +65,8 @@ public struct ReplicatedOptions: Equatable, Sendable {
     }
 
     /// How a command will be answered that is refused for its size or its bounds alone, whatever the state; nil where it is
-    /// not. A leader asks before it lets a command into the log, and apply decides by the same function.
+    /// not. A leader asks before it lets a command into the log. Apply decides alike, but for a change of the options,
+    /// which it holds against the bounds of the format alone.
     public func refusal(of command: Command) -> CommandReply.Outcome? {
         switch command.operation {
         case .openSession, .closeSession: nil
@@ -86,13 +89,21 @@ public struct ReplicatedOptions: Equatable, Sendable {
     /// - Throws: ``CommandError`` where the bytes are no command, or one of a newer release. Such bytes must not enter a
     ///   log: they would stop every member.
     public func refusal(ofEncoded payload: Bytes) throws(CommandError) -> CommandReply.Outcome? {
-        try payload.withUnsafeBytes { raw throws(CommandError) in refusal(of: try CommandLayout(of: raw), in: raw) }
+        try payload.withUnsafeBytes { raw throws(CommandError) in
+            let layout = try CommandLayout(of: raw)
+            if layout.kind == .changeOptions, ReplicatedOptions(layout.value, of: raw)?.fault != nil {
+                return .invalidOptions
+            }
+            return refusal(of: layout, in: raw)
+        }
     }
+
+    /// What apply refuses.
 
     func refusal(of layout: CommandLayout, in raw: UnsafeRawBufferPointer) -> CommandReply.Outcome? {
         switch layout.kind {
         case .openSession, .closeSession: nil
-        case .changeOptions: ReplicatedOptions(layout.value, of: raw)?.fault == nil ? nil : .invalidOptions
+        case .changeOptions: ReplicatedOptions(layout.value, of: raw)?.formatFault == nil ? nil : .invalidOptions
         case .deleteRange:
             refusal(
                 from: layout.key.count,

@@ -209,7 +209,7 @@ final class ScenarioTests: XCTestCase {
             ("max-append", 64, 64 << 20), ("log-bound", 1 << 10, 1 << 40), ("log-cache", 0, 1 << 40),
             ("load", 0, 1), ("operations", 0, 1 << 32), ("apply-page", 64, 64 << 20), ("chunk-bytes", 16, 1 << 20),
             ("memtable-bytes", 256, 1 << 30), ("block-bytes", 128, 32768), ("level-ratio", 2, 100),
-            ("filter-bits", 0, 32), ("max-sessions", 1, 100_000), ("retained-revisions", 0, 1 << 40),
+            ("filter-bits", 0, 32), ("max-sessions", 8, 100_000), ("retained-revisions", 0, 1 << 40),
         ]
         for (name, lowest, highest) in bounds {
             for value in [lowest, highest] {

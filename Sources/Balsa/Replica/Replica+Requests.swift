@@ -45,11 +45,12 @@ extension Replica {
     /// Why a command must not enter the log; nil where the leader or apply decides.
     ///
     /// Only the leader looks at the limits, since others may not have applied what raises one. Where it has not applied
-    /// all that is committed, it may not have either: then apply decides.
+    /// all that is committed, it may not have either: then apply decides. A new leader knows what is committed only
+    /// once an entry of its term is (Raft, section 5.4.2), so until it has applied one, apply decides as well.
     private func refusal(of command: Bytes) -> RequestError.Reason? {
         guard command.count <= Replica.largestCommandBytes else { return .tooLarge }
         guard raft.role == .leader else { return nil }
-        let isBehind = applied.position.index < raft.commitIndex
+        let isBehind = applied.position.term != raft.term || applied.position.index < raft.commitIndex
         if let reason = machine.refusal(of: command), reason != .tooLarge || !isBehind { return reason }
         let level = machine.featureLevel(of: command)
         // Every member knows level 0, and most commands need no other.

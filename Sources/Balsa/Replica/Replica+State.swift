@@ -113,8 +113,19 @@ extension Replica {
     /// the log is that of another cluster.
     private func checkFounders(_ batch: EntryBatch) throws(ReplicaError) {
         guard let identity else { return }
-        let founding = try? FoundingEntry(decoding: batch.payload(at: 1))
-        guard batch.header(at: 1).kind == .configuration, founding?.table == identity.table else {
+        try Replica.checkFounders(batch.payload(at: 1), batch.header(at: 1).kind, are: identity.table)
+    }
+
+    /// Throws where entry 1, of that payload and kind, does not name the members of `table`.
+    static func checkFounders(_ payload: Bytes, _ kind: EntryKind, are table: MemberTable) throws(ReplicaError) {
+        var founding: FoundingEntry?
+        do throws(DecodingError) {
+            founding = try FoundingEntry(decoding: payload)
+        } catch {
+            // What this release cannot read may be right.
+            if error.reason == .version { throw ReplicaError(.upgradeRequired, "entry 1 of the log: \(error)") }
+        }
+        guard kind == .configuration, founding?.table == table else {
             throw ReplicaError(
                 .refused,
                 "entry 1 of the log names other members than IDENTITY does, so that the two are of different clusters: put "

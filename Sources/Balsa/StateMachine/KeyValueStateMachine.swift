@@ -167,14 +167,23 @@ public final class KeyValueStateMachine: StateMachine {
         do throws(CommandError) {
             switch try machine.replicatedOptions.options.refusal(ofEncoded: command) {
             case nil: return machine.needsQuarantinedKey(command) ? .damaged : nil
-            case .keyTooLarge, .valueTooLarge: return .tooLarge
+            // A copy of what was executed is answered as before, though a limit was lowered since.
+            case .keyTooLarge, .valueTooLarge: return isExecuted(command) ? nil : .tooLarge
             default: return .invalid
             }
         } catch {
-            // It would stop every member.
+            // It would stop every member of this release.
+            if case .unknown = error { return .upgradeRequired }
             return .invalid
         }
     }
+
+    private func isExecuted(_ command: Bytes) -> Bool {
+        Command.identity(ofEncoded: command).map { machine.hasReply(to: $0) } ?? false
+    }
+
+    /// The feature level of a command: that of its kind.
+    public func featureLevel(of command: Bytes) -> UInt32 { Command.featureLevel(ofEncoded: command) }
 
     /// Whether flushing has fallen behind.
     public var isOverloaded: Bool { machine.pressure == .stopped }

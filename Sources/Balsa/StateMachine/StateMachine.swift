@@ -51,7 +51,8 @@ public protocol StateMachine: AnyObject {
     /// What a crash would leave: the position of the last seal that is durable. It grows with ``work(budget:)``.
     var durable: StatePosition { get }
 
-    /// A number that is equal on two members exactly when their states are, as far as 64 bits can tell.
+    /// A number that is equal on two members when they have applied the same entries with the same results, and another
+    /// one when they have not, as far as 64 bits can tell. Of what the files hold it says nothing.
     var digest: UInt64 { get }
 
     /// How long a command may be under the options that are in force, in bytes. It only decides how much a member keeps

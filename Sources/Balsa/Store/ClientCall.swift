@@ -82,7 +82,7 @@ enum AttemptVerdict {
             }
         case .failure(let error):
             switch error.reason {
-            case .tooLarge, .invalid, .upgradeRequired, .closed, .failed: self = .failed(error)
+            case .tooLarge, .invalid, .closed, .failed: self = .failed(error)
             default: self = .refused(error)
             }
         case .readable:

@@ -12,6 +12,8 @@ struct ClientSession {
     /// How long to wait before a command is tried again, at first and at most.
     static let firstPause = TimeSpan.milliseconds(5)
     static let longestPause = TimeSpan.milliseconds(100)
+    /// How long to wait at most before another session is opened, where sessions end before anything is answered.
+    static let longestOpeningPause = TimeSpan.seconds(1)
 
     /// An attempt to open a session.
     private struct Opening {
@@ -44,6 +46,9 @@ struct ClientSession {
     private(set) var outstandingBytes = 0
     /// The attempt to open a session, while one is under way.
     private var opening: Opening?
+    /// Another session is not opened before this moment. With the first one that answers a command the pause is over.
+    private var openAgainAt = Instant.zero
+    private var openingPause = TimeSpan.zero
     /// Nothing is handed over before this moment, since the replica had no room.
     private var resumeAt = Instant.zero
     private var busyPause = ClientSession.firstPause
@@ -201,6 +206,10 @@ struct ClientSession {
 
     private mutating func openSession(at now: Instant, into effects: inout [ClientEffect]) {
         guard opening == nil, !waiting.isEmpty else { return }
+        guard now >= openAgainAt else {
+            dueAt = min(dueAt, openAgainAt)
+            return
+        }
         opening = Opening()
         sendOpening(at: now, into: &effects)
     }
@@ -246,6 +255,8 @@ struct ClientSession {
             // stays what it was when it was opened.
             window = max(1, min(maxOutstanding, Int(clamping: reply.number ?? .max) - 1))
             opening = nil
+            openAgainAt = now + openingPause
+            openingPause = min(max(openingPause * 2, ClientSession.firstPause), ClientSession.longestOpeningPause)
             admit(at: now, into: &effects)
             return
         case .failure(let error) where error.reason == .failed:
@@ -280,6 +291,8 @@ struct ClientSession {
         switch verdict {
         case .answered(let answer):
             busyPause = ClientSession.firstPause
+            openAgainAt = .zero
+            openingPause = .zero
             end(number, .success(answer), at: now, into: &effects)
         case .failed(let error):
             guard let call = numbered[number] else { return }
@@ -442,6 +455,7 @@ struct ClientSession {
         dueAt = waiting.earliestDeadline
         if !waiting.isEmpty, now < resumeAt { dueAt = min(dueAt, resumeAt) }
         if let opening, opening.request == 0 { dueAt = min(dueAt, opening.retryAt) }
+        if session == nil, opening == nil, !waiting.isEmpty { dueAt = min(dueAt, openAgainAt) }
         for (_, call) in numbered.calls where call.request == 0 {
             dueAt = min(dueAt, max(call.retryAt, resumeAt), call.deadline)
         }

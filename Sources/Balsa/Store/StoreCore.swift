@@ -108,19 +108,20 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
         case .failed:
             return StoreError(error, published.withLock { $0.failure })
         case .tooLarge:
-            let limit = operation.flatMap { StoreError.excess(of: $0, replicatedOptions) }
+            guard let operation else { return StoreError(error) }
             return StoreError(
                 error,
-                limit ?? "a command with its keys and values; `StoreOptions.maxWaitingBytes` is \(waitingLimit)"
+                StoreError.sentence(ofTooLarge: operation, replicatedOptions, waitingLimit: waitingLimit)
             )
         default:
             return StoreError(error)
         }
     }
 
-    /// The replicated options that this member has applied; the defaults before the first.
-    var replicatedOptions: ReplicatedOptions {
-        published.withLock { $0.machine }?.replicatedOptions.options ?? ReplicatedOptions()
+    /// The replicated options that this member has applied; nil where it has no state that may be read.
+    var replicatedOptions: ReplicatedOptions? {
+        guard let entry = published.withLock({ $0.machine })?.replicatedOptions, entry.revision > 0 else { return nil }
+        return entry.options
     }
 
     private func enqueue(_ call: Call) {

@@ -34,6 +34,32 @@ extension StoreError {
         return "a value of \(value.count) bytes; `ReplicatedOptions.maxValueBytes` is \(options.maxValueBytes)"
     }
 
+    /// What is too long in an operation that was refused before it was applied, in words.
+    ///
+    /// - Parameters:
+    ///   - options: those that this member has applied; nil where it does not know. The leader may have later ones.
+    ///   - waitingLimit: this store's ``StoreOptions/maxWaitingBytes``.
+    static func sentence(
+        ofTooLarge operation: Command.Operation,
+        _ options: ReplicatedOptions?,
+        waitingLimit: Int
+    ) -> String {
+        if let options, let excess = excess(of: operation, options) { return excess }
+        guard operation.byteCount <= waitingLimit else {
+            return "a command of \(operation.byteCount) bytes; `StoreOptions.maxWaitingBytes` is \(waitingLimit)"
+        }
+        return lengths(of: operation)
+    }
+
+    /// How long an operation's key and value are, where it is not known which limit they exceed.
+    private static func lengths(of operation: Command.Operation) -> String {
+        let (keys, values) = parts(of: operation)
+        let key = "a key of \(keys.map(\.count).max() ?? 0) bytes"
+        let value = values.map(\.count).max().map { " and a value of \($0) bytes" } ?? ""
+        return key + value
+            + "; the leader has refused it by limits that this member has not applied yet: read `options()`"
+    }
+
     private static func parts(of operation: Command.Operation) -> (keys: [Bytes], values: [Bytes]) {
         switch operation {
         case .openSession, .closeSession, .changeOptions: return ([], [])
@@ -50,16 +76,17 @@ extension StoreError {
 
     /// Throws where a command was executed and refused.
     ///
-    /// - Parameter options: those that this member has applied, for the sentence alone.
+    /// - Parameter options: those that this member has applied, for the sentence alone; nil where it does not know.
     static func check(
         _ reply: CommandReply,
         of operation: Command.Operation,
-        _ options: ReplicatedOptions
+        _ options: ReplicatedOptions?
     ) throws(StoreError) -> CommandReply {
         switch reply.outcome {
         case .applied:
             return reply
         case .keyTooLarge, .valueTooLarge:
+            guard let options else { throw StoreError(.notApplied, .tooLarge, lengths(of: operation)) }
             throw StoreError(
                 .notApplied,
                 .tooLarge,

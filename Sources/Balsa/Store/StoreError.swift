@@ -88,6 +88,7 @@ public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
     public var isRetriable: Bool {
         let passing: [RequestError.Reason] = [
             .busy, .notLeader, .noQuorum, .superseded, .startingUp, .diverged, .damaged, .deadlineExceeded,
+            .upgradeRequired,
         ]
         return outcome == .notApplied && passing.contains(reason)
     }

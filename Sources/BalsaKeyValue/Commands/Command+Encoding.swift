@@ -29,6 +29,13 @@ extension Command {
         payload.withUnsafeBytes { CommandLayout.identity(of: $0) }
     }
 
+    /// The feature level that an encoded command needs, by its kind; 0 for bytes that are none.
+    package static func featureLevel(ofEncoded payload: Bytes) -> UInt32 {
+        payload.withUnsafeBytes { raw in
+            raw.count > 1 ? CommandKind(rawValue: raw[1])?.featureLevel ?? 0 : 0
+        }
+    }
+
     private static func operation(_ layout: CommandLayout, in payload: Bytes) -> Operation {
         let key = payload.slice(layout.key)
         let value = payload.slice(layout.value)

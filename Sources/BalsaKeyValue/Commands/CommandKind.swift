@@ -9,6 +9,15 @@ enum CommandKind: UInt8 {
     case append = 7
     case add = 8
     case changeOptions = 9
+
+    /// The feature level that the members need for the command, in all of its forms: while one of them does not have
+    /// it, the command is not proposed. A kind, or a version of the options, that an earlier release does not know has
+    /// a level above 0.
+    var featureLevel: UInt32 {
+        switch self {
+        case .openSession, .closeSession, .put, .delete, .deleteRange, .compareAndSet, .append, .add, .changeOptions: 0
+        }
+    }
 }
 
 /// The byte that says what a key's state is compared with.

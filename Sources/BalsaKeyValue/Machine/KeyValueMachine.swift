@@ -235,7 +235,7 @@ public final class KeyValueMachine: @unchecked Sendable {
                 let first = state.optionsRevision
                 throw KeyValueError(.damaged, "entry \(index) founds a cluster that entry \(first) founded")
             }
-            if let fault = options.fault { throw KeyValueError(.damaged, "entry \(index): \(fault)") }
+            if let fault = options.formatFault { throw KeyValueError(.damaged, "entry \(index): \(fault)") }
             state.advance(to: index, term: term, stamp: stamp)
             state.change(options)
             try publish()
@@ -297,6 +297,10 @@ public final class KeyValueMachine: @unchecked Sendable {
             throw error
         }
     }
+
+    /// Whether a request was executed and its reply is stored: a copy of it would be answered with that. For the owner,
+    /// who applies.
+    package func hasReply(to identity: RequestIdentity) -> Bool { state.sessions.hasReply(to: identity) }
 
     /// Whether enough was applied for a seal.
     public var wantsSeal: Bool { engine.wantsSeal }

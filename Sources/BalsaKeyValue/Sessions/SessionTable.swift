@@ -167,6 +167,12 @@ struct SessionTable {
         replyCount += session.replies.count
     }
 
+    /// Whether the reply to a request is stored, so that a copy of it is answered with that.
+    func hasReply(to identity: RequestIdentity) -> Bool {
+        guard let place = places[identity.session.rawValue] else { return false }
+        return slots[place].session.replies.reply(to: identity.number) != nil
+    }
+
     /// Whether a session of that name is open.
     func contains(_ id: UInt64) -> Bool { places.contains(id) }
 

@@ -41,7 +41,7 @@ extension ReplicatedState {
         guard revision <= position.index else { throw DecodingError(.inconsistent, "options revision", at: 64) }
         let start = reader.offset
         let options = try ReplicatedOptions(decoding: &reader)
-        guard options.fault == nil else { throw DecodingError(.outOfBounds, "options", at: start) }
+        guard options.formatFault == nil else { throw DecodingError(.outOfBounds, "options", at: start) }
         self.init(cluster: cluster, options: options, revision: revision)
         self.position = position
         self.digest = digest

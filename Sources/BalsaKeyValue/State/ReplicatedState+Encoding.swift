@@ -13,20 +13,6 @@ extension ReplicatedState {
     /// The longest encoded state, in bytes: what the engine takes with a seal.
     static let maxEncodedBytes = SealRecord.maxSystemStateBytes
 
-    /// The longest encoded state under the options, in bytes; nil where it would be longer than can be counted.
-    static func encodedByteCountBound(_ options: ReplicatedOptions) -> Int? {
-        let samples = Int(clamping: RetentionMark.maxSamples(options)).multipliedReportingOverflow(by: sampleByteCount)
-        let sessions = options.maxSessions.multipliedReportingOverflow(by: sessionByteCount)
-        guard !samples.overflow, !sessions.overflow else { return nil }
-        var sum = headerByteCount + 4 + 4 + 4
-        for part in [samples.partialValue, sessions.partialValue, options.maxReplyBytes] {
-            let (next, overflow) = sum.addingReportingOverflow(part)
-            if overflow { return nil }
-            sum = next
-        }
-        return sum
-    }
-
     /// The state as it goes into a seal.
     func encoded() throws(BalsaPlatform.DecodingError) -> Bytes {
         let byteCount =

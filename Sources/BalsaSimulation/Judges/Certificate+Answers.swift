@@ -50,9 +50,10 @@ extension Certificate {
         _ place: Int,
         _ reason: String,
         _ ledger: RequestLedger,
+        calledAt: TimeSpan,
         at now: TimeSpan
     ) throws(Violation) {
-        if case .command(let command) = question, ledger.isRefused(command) { return }
+        if case .command(let command) = question, ledger.isRefused(command, calledAt: calledAt) { return }
         throw Violation(.certificate, "call \(place + 1) was refused as \(reason), and is sound", at: now)
     }
 }

@@ -325,6 +325,7 @@ struct Judges {
         at now: TimeSpan
     ) throws(Violation) {
         let header = batch.header(at: index)
+        requests.now = now
         guard let result else {
             guard header.kind != .command else {
                 throw Violation(.equalReplies, "member \(id) did not reply to the command at \(index)", at: now)

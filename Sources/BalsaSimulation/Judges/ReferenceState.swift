@@ -72,12 +72,19 @@ struct ReferenceState {
 
     /// Why a command is refused for what it says, whatever the state; nil where it is not. Of several reasons a key that is
     /// too long comes first.
-    static func refusal(of operation: Command.Operation, _ options: ReplicatedOptions) -> CommandReply.Outcome? {
+    ///
+    /// - Parameter entersLog: whether a leader decides, which refuses more options than apply does.
+    static func refusal(
+        of operation: Command.Operation,
+        _ options: ReplicatedOptions,
+        entersLog: Bool = false
+    ) -> CommandReply.Outcome? {
         var keys: [Bytes] = []
         var values: [Bytes] = []
         switch operation {
         case .openSession, .closeSession: break
         case .changeOptions(let options, _):
+            guard entersLog else { return options.formatFault == nil ? nil : .invalidOptions }
             do throws(KeyValueError) { try options.validate() } catch { return .invalidOptions }
         case .put(let key, let value), .append(let key, let value): (keys, values) = ([key], [value])
         case .delete(let key), .add(let key, _): keys = [key]

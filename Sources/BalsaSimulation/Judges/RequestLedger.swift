@@ -13,8 +13,16 @@ struct RequestLedger {
     private var sessions: ReferenceSessions
     /// The options in force behind the last entry.
     private(set) var options: ReplicatedOptionsEntry
-    /// All options that were ever in force.
-    private var history: [ReplicatedOptions]
+    /// Options that were in force, until a change replaced them.
+    private struct Former {
+        var options: ReplicatedOptions
+        var replacedAt: TimeSpan
+    }
+
+    /// All options that are not in force any more.
+    private var history: [Former] = []
+    /// The moment of what is noted, by which it is known how long options have been replaced. It never falls.
+    var now = TimeSpan.zero
     private struct Answered {
         var identity: RequestIdentity
         var reply: CommandReply
@@ -45,7 +53,6 @@ struct RequestLedger {
     /// - Parameter options: those in force before the first entry, which in a run no command meets.
     init(options: ReplicatedOptions = ReplicatedOptions()) {
         self.options = ReplicatedOptionsEntry(options: options, revision: 0)
-        history = [options]
         sessions = ReferenceSessions(options: options)
     }
 
@@ -71,9 +78,8 @@ struct RequestLedger {
     }
 
     private mutating func change(_ changed: ReplicatedOptions) {
+        if lastIndex > 1 { history.append(Former(options: options.options, replacedAt: now)) }
         options = ReplicatedOptionsEntry(options: changed, revision: lastIndex)
-        if lastIndex == 1 { history = [] }
-        history.append(changed)
         sessions.change(changed)
     }
 
@@ -112,11 +118,24 @@ struct RequestLedger {
         return answered.identity == identity && answered.reply == reply
     }
 
-    /// Whether a member may refuse the command before it enters the log, because of what the command itself says.
-    /// A leader may not have applied the last options yet.
-    func isRefused(_ command: Command) -> Bool {
-        history.contains { ReferenceState.refusal(of: command.operation, $0) != nil }
+    /// Whether a leader may refuse the command before it enters the log, because of what the command itself says: by
+    /// options that were in force while the call was under way, or shortly before. A leader that was paused, or that
+    /// others have replaced and that does not know yet, decides by those of that moment.
+    ///
+    /// - Parameter calledAt: when the call began.
+    func isRefused(_ command: Command, calledAt: TimeSpan) -> Bool {
+        func isRefused(_ options: ReplicatedOptions) -> Bool {
+            ReferenceState.refusal(of: command.operation, options, entersLog: true) != nil
+        }
+        return isRefused(options.options)
+            || history.contains { former in
+                former.replacedAt + RequestLedger.longestIgnorance >= calledAt && isRefused(former.options)
+            }
     }
+
+    /// How long a member may believe that it leads when it does not: the longest pause of a process, and an election
+    /// timeout by a slow clock.
+    private static let longestIgnorance = TimeSpan.seconds(7)
 
     /// Notes the command at the next index and the first reply to it. Returns the invariant and a sentence where that
     /// reply is wrong.

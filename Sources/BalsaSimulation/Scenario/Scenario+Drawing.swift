@@ -87,7 +87,7 @@ extension Scenario {
         filterBits = UInt64(random.pick([0, 4, 10]))
         cacheBytes = UInt64(random.pick([0, 1024, 65536]))
         manifestBytes = UInt64(random.pick([4096, 16384, 131_072]))
-        maxSessions = UInt64(random.pick([3, 8, 100, 100]))
+        maxSessions = UInt64(random.pick([8, 8, 100, 100]))
         sessionIdle = .seconds(UInt64(random.pick([5, 3600, 3600])))
         retainedRevisions = UInt64(random.pick([0, 5, 50, 500]))
     }

@@ -70,10 +70,10 @@ private let scenarioFields: [ScenarioField] = [
     ScenarioField("filter-bits", 0...32, { $0.filterBits }, { $0.filterBits = $1 }),
     ScenarioField("cache-bytes", 0...1 << 40, { $0.cacheBytes }, { $0.cacheBytes = $1 }),
     ScenarioField("manifest-bytes", 64...1 << 30, { $0.manifestBytes }, { $0.manifestBytes = $1 }),
-    ScenarioField("max-sessions", 1...100_000, { $0.maxSessions }, { $0.maxSessions = $1 }),
+    ScenarioField("max-sessions", 8...100_000, { $0.maxSessions }, { $0.maxSessions = $1 }),
     ScenarioField(
         "session-idle",
-        1_000_000...hour,
+        1_000_000_000...hour,
         { $0.sessionIdle.nanoseconds },
         { $0.sessionIdle.nanoseconds = $1 }
     ),

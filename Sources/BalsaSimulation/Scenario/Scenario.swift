@@ -213,12 +213,12 @@ extension ReplicatedOptions {
         switch random.below(8) {
         case 0: maxKeyBytes = Int(random.pick([64, 512, 4 << 10]))
         case 1: maxValueBytes = Int(random.pick([128, 640, 1024, 2048]))
-        case 2: maxSessions = Int(random.pick([3, 8, 100]))
+        case 2: maxSessions = Int(random.pick([8, 12, 100]))
         case 3:
             sessionWindow = Int(random.pick([8, 16, 32]))
             maxReplyBytes = max(maxReplyBytes, 26 * sessionWindow)
         case 4: maxReplyBytes = 26 * max(sessionWindow, Int(random.pick([16, 64, 200])))
-        case 5: sessionIdleNanoseconds = random.pick([5, 60, 3600]) * 1_000_000_000
+        case 5: sessionIdleNanoseconds = random.pick([1, 2, 5, 60, 3600]) * 1_000_000_000
         case 6: retainedRevisions = random.pick([0, 5, 50, 500])
         default:
             retainedNanoseconds = random.pick([2, 20, 600]) * 1_000_000_000

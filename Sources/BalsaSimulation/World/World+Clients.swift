@@ -272,7 +272,14 @@ extension World {
     private func refused(_ client: Int, _ pending: SimulatedClient.Pending, _ error: RequestError) {
         judge {
             let reason = error.reason.description
-            try Certificate.checkRefusal(of: pending.question, pending.call, reason, judges.requests, at: now)
+            try Certificate.checkRefusal(
+                of: pending.question,
+                pending.call,
+                reason,
+                judges.requests,
+                calledAt: TimeSpan(nanoseconds: calls.calls[pending.call].called),
+                at: now
+            )
         }
         // This attempt did nothing. The options may have changed since an earlier one, which may be in the log.
         finish(client, clients[client].pending?.mayHaveHappened == true ? .unknown : .failed)

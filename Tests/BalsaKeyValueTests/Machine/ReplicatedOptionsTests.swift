@@ -21,7 +21,14 @@ final class ReplicatedOptionsTests: XCTestCase {
             ("maxKeyBytes must be 0 to 32768, not 32769", { $0.maxKeyBytes = 32_769 }),
             ("maxValueBytes must be 8 to 268435456, not 7", { $0.maxValueBytes = 7 }),
             ("maxValueBytes must be 8 to 268435456, not 268435457", { $0.maxValueBytes = (256 << 20) + 1 }),
-            ("maxSessions must be at least 1, not 0", { $0.maxSessions = 0 }),
+            ("maxSessions must be at least 8, not 0", { $0.maxSessions = 0 }),
+            ("maxSessions must be at least 8, not 7", { $0.maxSessions = 7 }),
+            ("maxSessions must be at least 8, not \(Int.min)", { $0.maxSessions = .min }),
+            ("sessionIdleNanoseconds must be at least 1000000000, not 0", { $0.sessionIdleNanoseconds = 0 }),
+            (
+                "sessionIdleNanoseconds must be at least 1000000000, not 999999999",
+                { $0.sessionIdleNanoseconds = 999_999_999 }
+            ),
             ("sessionWindow must be 1 to 1048576, not 0", { $0.sessionWindow = 0 }),
             ("sessionWindow must be 1 to 1048576, not \(Int.max)", { $0.sessionWindow = .max }),
             (
@@ -54,6 +61,11 @@ final class ReplicatedOptionsTests: XCTestCase {
             XCTAssertEqual(try ReplicatedOptions().refusal(ofEncoded: command.encoded()), .invalidOptions, sentence)
         }
         XCTAssertNoThrow(try ReplicatedOptions().validate())
+        let smallest = options {
+            $0.maxSessions = 8
+            $0.sessionIdleNanoseconds = 1_000_000_000
+        }
+        XCTAssertNoThrow(try smallest.validate())
         let largest = options {
             $0.maxKeyBytes = ReplicatedOptions.largestKeyBytes
             $0.maxValueBytes = ReplicatedOptions.largestValueBytes
@@ -132,6 +144,53 @@ final class ReplicatedOptionsTests: XCTestCase {
         )
         XCTAssertEqual(longest.encoded().count, small.maxCommandBytes)
         XCTAssertLessThan(ReplicatedOptions.largestCommandBytes, 1 << 30, "it fits into a frame")
+    }
+
+    /// What a release of other rules has let into the log or the state is applied and read. Only what no member could
+    /// hold is not.
+    func testOptions_thatOnlyTheRulesOfThisReleaseRefuse_areAppliedAndReadBack() throws {
+        let refused = options {
+            $0.maxSessions = 1
+            $0.sessionIdleNanoseconds = 0
+        }
+        XCTAssertNotNil(refused.fault)
+        XCTAssertNil(refused.formatFault)
+        let machine = try opened()
+        try machine.found(refused.encoded, index: 1, term: 1, stamp: 1)
+        XCTAssertEqual(machine.replicatedOptions, ReplicatedOptionsEntry(options: refused, revision: 1))
+        let store = try MachineFixture()
+        XCTAssertEqual(try store.apply(.changeOptions(refused, expecting: 1)).outcome, .applied)
+        try store.seal()
+        try store.restart(isReceived: false)
+        XCTAssertEqual(store.machine.replicatedOptions.options, refused)
+
+        for change in [{ $0.maxReplyBytes = 1 << 40 }, { $0.maxValueBytes = 7 }] as [(inout ReplicatedOptions) -> Void]
+        {
+            let impossible = options(change)
+            let other = try opened()
+            XCTAssertEqual(
+                errorOf { try other.found(impossible.encoded, index: 1, term: 1, stamp: 1) }?.code,
+                .damaged
+            )
+            let state = ReplicatedState(cluster: .none, options: impossible)
+            assertRefused(.outOfBounds, "options", at: 72, "\(impossible)") {
+                try ReplicatedState(decoding: try state.encoded())
+            }
+        }
+    }
+
+    /// The rule of 16 MiB has its own numbers. They are as large as those of the encoding, which may grow, and do not
+    /// change with it: what is valid to the byte today stays valid.
+    func testRuleOfTheState_hasItsOwnNumbers() throws {
+        XCTAssertEqual(ReplicatedOptions.largestStateBytes, ReplicatedState.maxEncodedBytes)
+        XCTAssertLessThanOrEqual(ReplicatedState.headerByteCount + 12, 4 << 10)
+        XCTAssertLessThanOrEqual(ReplicatedState.sampleByteCount, 16)
+        XCTAssertLessThanOrEqual(ReplicatedState.sessionByteCount, 40)
+        XCTAssertEqual(ReplyWindow.replyByteCount, 26)
+        // 4 KiB, 602 samples, 10,000 sessions, and replies up to the last byte.
+        let edge = (16 << 20) - 4_096 - 602 * 16 - 10_000 * 40
+        XCTAssertNil(options { $0.maxReplyBytes = edge }.fault)
+        XCTAssertNotNil(options { $0.maxReplyBytes = edge + 1 }.formatFault)
     }
 
     // MARK: The first entry

@@ -107,13 +107,13 @@ final class ReplicatedStateTests: XCTestCase {
 
     func testTheLargestStateFitsIntoASeal() throws {
         let limits = ReplicatedOptions()
-        let bound = try XCTUnwrap(ReplicatedState.encodedByteCountBound(limits))
+        let bound = try XCTUnwrap(limits.stateByteCountBound)
         XCTAssertLessThanOrEqual(bound, ReplicatedState.maxEncodedBytes)
     }
 
     func testTheBoundIsReachedAndNotPassed() throws {
         let state = ReplicatedStateTests.sample()
-        let bound = try XCTUnwrap(ReplicatedState.encodedByteCountBound(state.options))
+        let bound = try XCTUnwrap(state.options.stateByteCountBound)
         XCTAssertLessThanOrEqual(try state.encoded().count, bound)
     }
 }

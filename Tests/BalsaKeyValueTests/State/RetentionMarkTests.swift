@@ -64,4 +64,23 @@ final class RetentionMarkTests: XCTestCase {
         XCTAssertEqual(mark.index, 50)
         XCTAssertEqual(mark.samples.count, 2)
     }
+
+    /// An entry drops a sample when it takes one. With a million of them it must not move the others each time.
+    func testDrop_ofOneOfMany_movesNoOther() {
+        let limits = limits(revisions: 100_000_000, nanoseconds: 10_000, sample: 1)
+        var mark = RetentionMark()
+        for index in 1...10_000 as ClosedRange<UInt64> { mark.advance(index: index, stamp: index, options: limits) }
+        XCTAssertEqual(mark.placeCount, 10_000)
+        var moves = 0
+        for index in 10_001...40_000 as ClosedRange<UInt64> {
+            let before = mark.placeCount
+            mark.advance(index: index, stamp: index, options: limits)
+            if mark.placeCount <= before { moves += 1 }
+            XCTAssertEqual(mark.samples.count, 10_001)
+            XCTAssertLessThanOrEqual(mark.placeCount, 2 * mark.samples.count + 1)
+        }
+        XCTAssertEqual(moves, 2, "samples are moved once in ten thousand entries")
+        XCTAssertEqual(mark, RetentionMark(index: 30_000, samples: Array(mark.samples)), "what is dropped is not there")
+        XCTAssertEqual(mark.samples.first?.index, 30_000)
+    }
 }

@@ -271,7 +271,7 @@ extension InvariantCase {
     private static func refuse(_ operation: Command.Operation) throws {
         let command = Command(identity: RequestIdentity(session: .none, number: 1), operation: operation)
         let ledger = RequestLedger(options: ReplicatedOptions())
-        try Certificate.checkRefusal(of: .command(command), 0, "invalid", ledger, at: Fix.now)
+        try Certificate.checkRefusal(of: .command(command), 0, "invalid", ledger, calledAt: .zero, at: Fix.now)
     }
 
     /// Somebody writes `a`, and later reads `value`.

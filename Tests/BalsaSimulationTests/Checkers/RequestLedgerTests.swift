@@ -177,7 +177,7 @@ final class RequestLedgerTests: XCTestCase {
         ]
         for (operation, outcome) in cases {
             setUp()
-            XCTAssertTrue(ledger.isRefused(command(1, operation)), "\(operation)")
+            XCTAssertTrue(ledger.isRefused(command(1, operation), calledAt: .zero), "\(operation)")
             note(command(1, operation), outcome)
             XCTAssertEqual(verdict(command(2, operation), .applied), .certificate, "\(operation)")
         }
@@ -186,9 +186,34 @@ final class RequestLedgerTests: XCTestCase {
             .put(key: Bytes([UInt8](repeating: 1, count: 8)), value: Bytes([UInt8](repeating: 1, count: 16))),
         ] {
             setUp()
-            XCTAssertFalse(ledger.isRefused(command(1, operation)), "\(operation)")
+            XCTAssertFalse(ledger.isRefused(command(1, operation), calledAt: .zero), "\(operation)")
             note(command(1, operation), .applied)
         }
+    }
+
+    /// A leader decides by the options in force; one that was replaced and does not know by those of a moment before.
+    func testRefusal_byOptionsThatWereReplacedLongBeforeTheCall_isNoneThatTheModelGives() {
+        var options = ledger.options.options
+        options.maxValueBytes = 64
+        let put = command(2, .put(key: "k", value: Bytes([UInt8](repeating: 1, count: 17))))
+        XCTAssertTrue(ledger.isRefused(put, calledAt: .zero))
+        ledger.now = .seconds(10)
+        note(command(1, .changeOptions(options, expecting: 0)), .applied)
+        ledger.now = .seconds(60)
+        XCTAssertTrue(ledger.isRefused(put, calledAt: .seconds(1)), "the call began before the change")
+        XCTAssertTrue(ledger.isRefused(put, calledAt: .seconds(17)), "a leader may not know yet")
+        XCTAssertFalse(ledger.isRefused(put, calledAt: .seconds(18)))
+        let longer = command(2, .put(key: "k", value: Bytes([UInt8](repeating: 1, count: 65))))
+        XCTAssertTrue(ledger.isRefused(longer, calledAt: .seconds(60)), "by the options in force")
+    }
+
+    /// Of options a leader refuses more than apply does.
+    func testRefusal_ofOptionsThatEndSessionsAtOnce_isTheLeadersAlone() {
+        var options = ReplicatedOptions()
+        options.sessionIdleNanoseconds = 0
+        let change = command(1, .changeOptions(options, expecting: 0))
+        XCTAssertTrue(ledger.isRefused(change, calledAt: .zero))
+        note(change, .applied)
     }
 
     func testCounters_appendsAndComparisons_haveTheModelsResults() {

@@ -19,7 +19,7 @@ final class WorkloadTests: XCTestCase {
             scenario.thinking = .milliseconds(5)
             scenario.keys = 2
             scenario.valueBytes = 400
-            scenario.maxSessions = seed % 2 == 0 ? 5 : 100
+            scenario.maxSessions = seed % 2 == 0 ? 8 : 100
             let world = World(scenario, bugs: [], traceLine: nil)
             world.run()
             XCTAssertNil(world.violation, "seed \(seed)")

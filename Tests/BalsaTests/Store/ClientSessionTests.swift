@@ -80,6 +80,41 @@ final class ClientSessionTests: XCTestCase {
         XCTAssertTrue(submitted().isEmpty)
     }
 
+    /// Where sessions end before anything is answered, each call would otherwise write two entries as fast as the log
+    /// takes them.
+    func testSessions_thatEndAtOnce_areOpenedAfterPausesThatGrow() throws {
+        var now: UInt64 = 0
+        var openings: [UInt64] = []
+        call(1, at: at(0))
+        while now < 9_000, openings.count < 1_000 {
+            let sent = submitted()
+            for (request, command) in sent {
+                if command.operation == .openSession {
+                    openings.append(now)
+                    reply(request, CommandReply(.sessionOpened, revision: UInt64(openings.count)), at: at(now))
+                } else {
+                    reply(request, CommandReply(.sessionExpired, revision: 9), at: at(now))
+                }
+            }
+            guard sent.isEmpty else { continue }
+            now += 1
+            session.timer(at: at(now), into: &effects)
+        }
+        XCTAssertEqual(Array(openings.prefix(10)), [0, 0, 5, 15, 35, 75, 155, 315, 635, 1_275])
+        XCTAssertEqual(Array(openings.dropFirst(10).prefix(3)), [2_275, 3_275, 4_275], "a second at most")
+        XCTAssertTrue(completed().isEmpty, "the call may yet succeed")
+        // A session that serves ends the pauses.
+        session.timer(at: at(9_500), into: &effects)
+        let opening = try XCTUnwrap(submitted().first)
+        reply(opening.request, CommandReply(.sessionOpened, revision: 900), at: at(9_500))
+        let request = try XCTUnwrap(submitted().first).request
+        reply(request, CommandReply(.applied, revision: 901), at: at(9_501))
+        XCTAssertEqual(try completed()[1]?.get().revision, 901)
+        call(2, at: at(9_502))
+        reply(try XCTUnwrap(submitted().first).request, CommandReply(.sessionExpired, revision: 902), at: at(9_503))
+        XCTAssertEqual(submitted().first?.command.operation, .openSession, "at once")
+    }
+
     func testBehindTheDeadlineTheOutcomeIsWhatIsKnown() throws {
         let first = try open()
         session.replied(first.request, .failure(RequestError(.notApplied, .notLeader)), at: at(2), into: &effects)
@@ -141,6 +176,8 @@ final class ClientSessionTests: XCTestCase {
             (RequestError(.notApplied, .notLeader, leader: 3), RequestError(.notApplied, .notLeader, leader: 3)),
             (RequestError(.unknown, .deadlineExceeded), RequestError(.unknown, .deadlineExceeded)),
             (RequestError(.notApplied, .busy), RequestError(.notApplied, .busy)),
+            // The next leader may have heard all members.
+            (RequestError(.notApplied, .upgradeRequired), RequestError(.notApplied, .upgradeRequired)),
         ]
         for (attempt, told) in passing {
             session = ClientSession(seed: 1, window: 2, maxWaitingBytes: 1_000)
@@ -154,7 +191,7 @@ final class ClientSessionTests: XCTestCase {
     }
 
     func testAReplicaThatHasFailedOrClosedIsNotAskedAgain() throws {
-        for reason in [.failed, .closed, .tooLarge, .invalid, .upgradeRequired] as [RequestError.Reason] {
+        for reason in [.failed, .closed, .tooLarge, .invalid] as [RequestError.Reason] {
             for mayHaveHappened in [false, true] {
                 session = ClientSession(seed: 1, window: 2, maxWaitingBytes: 1_000)
                 effects.removeAll()

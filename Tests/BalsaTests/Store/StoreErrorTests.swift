@@ -68,17 +68,48 @@ final class StoreErrorTests: XCTestCase {
 
     func testOnlyWhatCertainlyDidNotHappenAndMayYetSucceedIsRetriable() {
         let retriable: [RequestError.Reason] = [
-            .busy, .notLeader, .noQuorum, .superseded, .startingUp, .diverged, .deadlineExceeded,
+            .busy, .notLeader, .noQuorum, .superseded, .startingUp, .diverged, .deadlineExceeded, .upgradeRequired,
         ]
         let others: [RequestError.Reason] = [
             .tooLarge, .invalid, .overtakenByCheckpoint, .cancelled, .sessionExpired, .compacted, .futureRevision,
-            .closed, .failed, .inUse, .insecure, .upgradeRequired,
+            .closed, .failed, .inUse, .insecure,
         ]
         for reason in retriable {
             XCTAssertTrue(StoreError(.notApplied, reason).isRetriable, "\(reason)")
             XCTAssertFalse(StoreError(.unknown, reason).isRetriable, "\(reason)")
         }
         for reason in others { XCTAssertFalse(StoreError(.notApplied, reason).isRetriable, "\(reason)") }
+    }
+
+    /// The limit that is named is the one that was exceeded; where this member cannot know it, none is.
+    func testSentence_ofWhatIsTooLarge_namesTheLimitThatIsExceeded() {
+        let put = Command.Operation.put(key: "key", value: Bytes([UInt8](repeating: 1, count: 100)))
+        var options = ReplicatedOptions()
+        XCTAssertEqual(
+            StoreError.sentence(ofTooLarge: put, nil, waitingLimit: 1_000),
+            "a key of 3 bytes and a value of 100 bytes; the leader has refused it by limits that this member has not "
+                + "applied yet: read `options()`"
+        )
+        XCTAssertEqual(
+            StoreError.sentence(ofTooLarge: put, options, waitingLimit: 1_000),
+            StoreError.sentence(ofTooLarge: put, nil, waitingLimit: 1_000),
+            "what is applied here allows it"
+        )
+        XCTAssertEqual(
+            StoreError.sentence(ofTooLarge: put, options, waitingLimit: 166),
+            "a command of 167 bytes; `StoreOptions.maxWaitingBytes` is 166"
+        )
+        options.maxValueBytes = 99
+        XCTAssertEqual(
+            StoreError.sentence(ofTooLarge: put, options, waitingLimit: 1_000),
+            "a value of 100 bytes; `ReplicatedOptions.maxValueBytes` is 99"
+        )
+        XCTAssertEqual(
+            StoreError.sentence(ofTooLarge: .delete(key: "key"), nil, waitingLimit: 1_000).hasPrefix(
+                "a key of 3 bytes;"
+            ),
+            true
+        )
     }
 
     func testAnErrorIsOneLine() {

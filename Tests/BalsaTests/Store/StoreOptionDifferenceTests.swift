@@ -191,9 +191,9 @@ final class StoreOptionDifferenceTests: StoreTestCase {
     private let replicated: [(name: String, other: Change)] = [
         ("replicated.maxKeyBytes", { $0.replicated.maxKeyBytes = 2 }),
         ("replicated.maxValueBytes", { $0.replicated.maxValueBytes = 10 }),
-        ("replicated.maxSessions", { $0.replicated.maxSessions = 1 }),
+        ("replicated.maxSessions", { $0.replicated.maxSessions = 9 }),
         ("replicated.sessionWindow", { $0.replicated.sessionWindow = 2 }),
-        ("replicated.sessionIdleNanoseconds", { $0.replicated.sessionIdleNanoseconds = 1 }),
+        ("replicated.sessionIdleNanoseconds", { $0.replicated.sessionIdleNanoseconds = 7_000_000_000 }),
         ("replicated.maxReplyBytes", { $0.replicated.maxReplyBytes = 52 }),
         ("replicated.retainedRevisions", { $0.replicated.retainedRevisions = 0 }),
         ("replicated.retainedNanoseconds", { $0.replicated.retainedNanoseconds = 1 }),
