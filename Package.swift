@@ -58,7 +58,9 @@ let package = Package(
         ),
         .executableTarget(
             name: "BalsaBench",
-            dependencies: ["BalsaPlatform", "BalsaRaft", "BalsaWire", "BalsaLog", "BalsaLSM", "BalsaKeyValue", "Balsa"],
+            dependencies: [
+                "BalsaPlatform", "BalsaRaft", "BalsaWire", "BalsaLog", "BalsaLSM", "BalsaKeyValue", "Balsa",
+            ],
             path: "Benchmarks",
             swiftSettings: settings
         ),

@@ -6,8 +6,8 @@ import BalsaPlatform
 /// The first level counts by its tables, because every one of them costs a read; the others by their bytes. The level that
 /// is furthest above its target is next.
 ///
-/// Tables of the first level that are small beside what they lie on are merged with each other, and not with that:
-/// otherwise a trickle of writes would rewrite the level below again and again.
+/// Tables of the first level that are small beside what they lie on are merged with each other, and not with that.
+/// `CompactionPolicy+FirstLevel` has the rule.
 ///
 /// Where all levels are within their targets, a table is next that is worth rewriting for what is dead in it or below
 /// it, once all of that can be dropped. `CompactionPolicy+Reclaiming` has the rule.
@@ -18,7 +18,7 @@ struct CompactionPolicy {
     let protected: SequenceNumber
     let targets: LevelTargets
     /// The numbers of damaged tables, ascending: they are left where they are.
-    private let quarantined: [UInt64]
+    let quarantined: [UInt64]
 
     init(_ version: Version, _ options: EngineOptions, protected: SequenceNumber, quarantined: [UInt64] = []) {
         self.quarantined = quarantined
@@ -40,8 +40,7 @@ struct CompactionPolicy {
         quarantined: [UInt64]
     ) -> Bool {
         let policy = CompactionPolicy(version, options, protected: protected, quarantined: quarantined)
-        guard quarantined.isEmpty else { return policy.next(after: []) != nil }
-        return !policy.urgentLevels.isEmpty || policy.reclaiming() != nil
+        return policy.next(after: []) != nil
     }
 
     /// How much a level is above its target, in thousandths of the target.
@@ -87,79 +86,6 @@ struct CompactionPolicy {
     /// Whether the table can be read, as far as is known.
     func isSound(_ table: TableHandle) -> Bool {
         quarantined.isEmpty || !quarantined.containsSorted(table.metadata.number)
-    }
-
-    /// Merges the first level into the one below, or a part of it into one of its own tables.
-    func firstLevelPlan() -> CompactionPlan? {
-        guard let down = firstLevelPlanDown() else {
-            // Damaged tables are in the way of all that would go down.
-            let sound = smallNewestTables().prefix(while: isSound)
-            return sound.count > 1 ? merging(Array(sound)) : nil
-        }
-        let beside = smallNewestTables()
-        guard !down.isMove, beside.count > 1, beside.allSatisfy(isSound), isSmall(beside: down.overlapping) else {
-            return down
-        }
-        return merging(beside)
-    }
-
-    /// Merges the oldest tables of the first level into the one below; younger ones where damaged tables are in the
-    /// way.
-    private func firstLevelPlanDown() -> CompactionPlan? {
-        for table in version.levels[0].reversed() {
-            let inputs = firstLevelInputs(with: table)
-            if let plan = plan(0, inputs: inputs, outputLevel: targets.baseLevel) { return plan }
-            // Without damage the first attempt is a plan.
-            if quarantined.isEmpty { return nil }
-        }
-        return nil
-    }
-
-    /// Merges the newest tables of the first level with each other.
-    private func merging(_ newest: [TableHandle]) -> CompactionPlan {
-        CompactionPlan(
-            level: 0,
-            inputs: newest,
-            outputLevel: 0,
-            overlapping: [],
-            below: [],
-            maxOverlapBytes: .max,
-            isMove: false
-        )
-    }
-
-    /// Whether the first level is so small that merging it with `tables` would be mostly a copy of these.
-    private func isSmall(beside tables: [TableHandle]) -> Bool {
-        let size = version.byteCount(of: 0)
-        let below = tables.reduce(0) { $0 + $1.metadata.byteCount }
-        return size < below / 4 && size < options.levelBaseBytes / 4
-    }
-
-    /// The newest tables of the first level: two at least, and each older one that is at most twice as long as the
-    /// newer ones together. So every entry is copied a number of times that grows with the logarithm of the level's
-    /// size.
-    private func smallNewestTables() -> [TableHandle] {
-        var size: UInt64 = 0
-        let count = version.levels[0].prefix { table in
-            defer { size += table.metadata.byteCount }
-            return size == 0 || table.metadata.byteCount <= 2 * size
-        }.count
-        return Array(version.levels[0].prefix(max(count, 2)))
-    }
-
-    /// A table of the first level, and all that overlap it or one of those.
-    ///
-    /// A table must not pass an older one with a key in common: the older one's entries would hide the newer ones. Newer
-    /// ones go along, because they would have to be merged with the result soon anyway.
-    func firstLevelInputs(with table: TableHandle) -> [TableHandle] {
-        let tables = version.levels[0]
-        var range = KeyRange(of: table.metadata)
-        var inputs = [table]
-        while true {
-            inputs = tables.filter { KeyRange(of: $0.metadata).overlaps(range) }
-            guard let wider = KeyRange.covering(inputs), wider != range else { return inputs }
-            range = wider
-        }
     }
 
     /// A compaction of `inputs`; nil if a table is damaged that it would read.

@@ -31,6 +31,10 @@ public struct EngineOptions: Sendable {
     public var levelZeroTables = 4
     /// With how many tables in the first level, or in the tables waiting for it, the engine asks its writer to pause; 16.
     public var levelZeroTablesToPause = 16
+    /// With how many tables in the first level the writer is slowed down if there are more.
+    ///
+    /// Half of the way from where compaction begins to where writing ends is slack that bursts may use.
+    var levelZeroTablesToSlow: Int { levelZeroTables + (levelZeroTablesToPause - levelZeroTables) / 2 }
     /// The target size of the level below the first, in bytes; 64 MiB.
     public var levelBaseBytes: UInt64 = 64 << 20
     /// How many times larger than the level above it a level may become; 10. At least 2.

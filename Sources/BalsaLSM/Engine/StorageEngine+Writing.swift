@@ -170,8 +170,7 @@ extension StorageEngine {
         // Every memtable that waits will be another table of the first level.
         let debt = tables + waiting
         if waiting > options.maxSealedMemtables || debt >= options.levelZeroTablesToPause { return .stopped }
-        // Half of the way from where compaction begins to where writing ends is slack that bursts may use.
-        let slack = options.levelZeroTables + (options.levelZeroTablesToPause - options.levelZeroTables) / 2
+        let slack = options.levelZeroTablesToSlow
         guard debt > slack else { return .none }
         return .slow(Double(debt - slack) / Double(options.levelZeroTablesToPause - slack))
     }
