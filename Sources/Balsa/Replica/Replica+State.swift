@@ -36,11 +36,11 @@ extension Replica {
         }
         metrics.unreadableEntries += 1
         let isAlone = raft.configuration.members == [member]
-        let advice =
+        let outlook =
             isAlone
-            ? "there is no other member to send a checkpoint: put back a copy of the directory"
-            : "a checkpoint of another member will replace the state"
-        effects.append(.damagedCopy("\(error); \(entry), \(advice)"))
+            ? "and no other member could send a checkpoint, so that this one applies nothing more"
+            : "which a checkpoint of another member will replace"
+        effects.append(.damagedCopy("\(error); \(entry), \(outlook)"))
         reads.failAll(.damaged, &effects)
         tell(.stateUnreadable)
         // A core that was told to close asks for nothing any more.

@@ -3,6 +3,7 @@ import Foundation
 
 // As `Docs/Store.md` has it.
 extension StoreError: @retroactive LocalizedError {
+    /// What the error says of itself, for `localizedDescription`.
     public var errorDescription: String? { description }
 }
 
