@@ -3,9 +3,9 @@ struct SpaceArguments: Equatable {
     static let help = """
         usage: balsa-bench space [options]
 
-        Measures what a member of a store writes, keeps and looks through, against a bound for each. A run that exceeds a
-        bound says by how much and ends with status 1. Time in 'trickle' and 'delete' is that of a clock that the program
-        moves, so hours take seconds; files are real.
+        Measures what a member of a store writes, keeps and looks through, against a bound for each. A run that exceeds
+        a bound says by how much and ends with status 1. Time in 'trickle' and 'delete' is that of a clock that the
+        program moves, so hours take seconds; files are real.
 
           --state MIB      how much a member holds before the trickle (default 1024)
           --seconds N      how long the trickle lasts, with one put a second (default 7200)

@@ -6,10 +6,11 @@ import BalsaPlatform
 import BalsaRaft
 import BalsaWire
 
-/// The only member of a cluster, with real files and a clock that the program moves. What it wants done is done at once.
+/// The only member of a cluster, with real files and a clock that the program moves. What it wants done is done at
+/// once.
 ///
-/// It is the member of a store, driven as the store's shell drives it: flushes, compactions, the dropping of the log and the
-/// entries of an idle leader come when the member decides.
+/// It is the member of a store, driven as the store's shell drives it: flushes, compactions, the dropping of the log
+/// and the entries of an idle leader come when the member decides.
 final class TimedMember {
     private let member: Member
     private(set) var now = Instant.zero

@@ -3,13 +3,14 @@ import BalsaRaft
 import BalsaWire
 
 extension Replica {
-    /// After how long without an entry a leader asks its state machine for one, and so how often it proposes one at most.
+    /// After how long without an entry a leader asks its state machine for one, and so how often it proposes one at
+    /// most.
     static let idleInterval = TimeSpan.seconds(10)
 
     /// Lets logical time pass in a group that is idle, while the state machine waits for that.
     ///
-    /// Logical time passes with entries only. Nothing is proposed while anybody else proposes, before the last entry has
-    /// been applied here, or when the state machine waits for nothing.
+    /// Logical time passes with entries only. Nothing is proposed while anybody else proposes, before the last entry
+    /// has been applied here, or when the state machine waits for nothing.
     func proposeIfIdle() {
         guard raft.role == .leader, !isClosed else {
             idleDeadline = .never

@@ -5,8 +5,8 @@ import BalsaPlatform
 ///
 /// What is deleted stays for the retained time, which passes with the entries of the log alone. A store that takes no
 /// writes has none, so the leader of a store that is idle proposes the command ``whileIdle`` from time to time, while
-/// something waits to be reclaimed. Each one may move the mark; when the mark has passed what waits, the state is sealed,
-/// so that compactions learn of the mark.
+/// something waits to be reclaimed. Each one may move the mark; when the mark has passed what waits, the state is
+/// sealed, so that compactions learn of the mark.
 extension KeyValueMachine {
     /// A command that changes nothing: a range deletion of no keys, outside of any session.
     public static let whileIdle: Bytes = {

@@ -172,8 +172,8 @@ public final class KeyValueMachine: @unchecked Sendable {
         guard state.cluster == cluster else {
             throw KeyValueError(
                 .damaged,
-                "\(manifest): the system state is of the cluster \(state.cluster), and the member belongs to the cluster "
-                    + "\(cluster): put back what belongs together"
+                "\(manifest): the system state is of the cluster \(state.cluster), and the member belongs to the "
+                    + "cluster \(cluster): put back what belongs together"
             )
         }
         guard state.position == KeyValuePosition(index: seal.sequence, term: seal.term, stamp: seal.stamp) else {

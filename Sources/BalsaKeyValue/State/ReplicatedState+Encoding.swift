@@ -4,8 +4,8 @@ import BalsaPlatform
 extension ReplicatedState {
     static let magic: UInt32 = 0x5356_4b42  // "BKVS" on disk
     static let version: UInt16 = 1
-    /// The bytes before the samples: magic, version, reserved, cluster, position, digest, mark, revision of the options,
-    /// options.
+    /// The bytes before the samples: magic, version, reserved, cluster, position, digest, mark, revision of the
+    /// options, options.
     static let headerByteCount = 8 + UniqueID.encodedByteCount + 6 * 8 + ReplicatedOptions.encodedByteCount
     static let sampleByteCount = 16
     /// The bytes of a session without its replies.

@@ -2,20 +2,22 @@ import BalsaPlatform
 
 /// What becomes of the first level.
 ///
-/// Tables that are small beside what they lie on are merged with each other, and not with that: otherwise a trickle of writes
-/// would rewrite the level below again and again. Which of them are merged decides how often an entry is copied before it
-/// goes down:
+/// Tables that are small beside what they lie on are merged with each other, and not with that: otherwise a trickle of
+/// writes would rewrite the level below again and again. Which of them are merged decides how often an entry is copied
+/// before it goes down:
 ///
 /// - The run to merge begins with the newest table. It ends with the oldest table that is at most twice as long as all
 ///   newer ones together.
-/// - So a table that is merged into a run grows by half at least, or is followed in it by a longer one. An entry is copied
-///   at most 2 + log₁.₅(n) times before it goes down, where n is how many times as long as its first table the level is then.
-/// - Where no table ends such a run, the level waits for the next flush. Every table is then more than twice as long as all
-///   newer ones together, so that the level's length bounds their number: it triples with each.
-/// - Before they are so many that writers are slowed down, the run is merged that copies the least for what it grows by.
+/// - So a table that is merged into a run grows by half at least, or is followed in it by a longer one. An entry is
+///   copied at most 2 + log₁.₅(n) times before it goes down, where n is how many times as long as its first table the
+///   level is then.
+/// - Where no table ends such a run, the level waits for the next flush. Every table is then more than twice as long as
+///   all newer ones together, so that the level's length bounds their number: it triples with each.
+/// - Before they are so many that writers are slowed down, the run is merged that copies the least for what it grows
+///   by.
 extension CompactionPolicy {
-    /// Merges the first level into the one below, or some of its tables into one of its own; nil if it is to wait, or if
-    /// damaged tables are in the way.
+    /// Merges the first level into the one below, or some of its tables into one of its own; nil if it is to wait, or
+    /// if damaged tables are in the way.
     func firstLevelPlan() -> CompactionPlan? {
         guard let down = firstLevelPlanDown() else {
             // Damaged tables are in the way of all that would go down.
@@ -69,8 +71,8 @@ extension CompactionPolicy {
 
     /// The oldest table of the first level, and all that overlap it or one of those.
     ///
-    /// A table must not pass an older one with a key in common: the older one's entries would hide the newer ones. Newer
-    /// ones go along, because they would have to be merged with the result soon anyway.
+    /// A table must not pass an older one with a key in common: the older one's entries would hide the newer ones.
+    /// Newer ones go along, because they would have to be merged with the result soon anyway.
     func firstLevelInputs() -> [TableHandle] { version.levels[0].last.map(firstLevelInputs) ?? [] }
 
     /// A table of the first level, and all that overlap it or one of those.

@@ -7,20 +7,20 @@ import CBalsaPlatform
 ///
 /// Why a jump is right, in three sentences. A range with the sequence s says that none of its keys has a value at s,
 /// which a cursor has seen, and that nothing has been put into it since, because the writer takes every key that it
-/// puts out of the ranges before it publishes the batch. A key has a value at a later sequence r only if it had one at s
-/// or was put in between, so none of the range has one at r either. A cursor at r looks for ranges after r was
+/// puts out of the ranges before it publishes the batch. A key has a value at a later sequence r only if it had one at
+/// s or was put in between, so none of the range has one at r either. A cursor at r looks for ranges after r was
 /// published, when the writer has taken out of them all that was put up to r, and uses those with s <= r.
 ///
-/// How a range gets into the list while the writer writes. A range is *watched* first: the writer cuts off what it puts.
-/// The writer inserts into the memtable, stores the number of the batch (1), looks whether anything is listed or
+/// How a range gets into the list while the writer writes. A range is *watched* first: the writer cuts off what it
+/// puts. The writer inserts into the memtable, stores the number of the batch (1), looks whether anything is listed or
 /// watched (2), and takes its keys out under the lock if so. A cursor begins to watch (a), loads the number n of the
 /// last batch inserted (b), and reads the range at n. All of 1, 2, a and b are sequentially consistent. If 2 comes
 /// before a, then b loads that batch or a later one, and the cursor sees all of it; else the writer sees the watch. So
-/// what is left of the watch at the end of the walk has had no value from n on. A cursor whose own sequence is not below
-/// n has walked already.
+/// what is left of the watch at the end of the walk has had no value from n on. A cursor whose own sequence is not
+/// below n has walked already.
 ///
-/// The list holds ``capacity`` ranges at most, with keys of ``maxKeyBytes`` at most. While it is empty, neither readers nor
-/// the writer take the lock.
+/// The list holds ``capacity`` ranges at most, with keys of ``maxKeyBytes`` at most. While it is empty, neither readers
+/// nor the writer take the lock.
 final class EmptyRanges: @unchecked Sendable {
     /// How cursors use the list. Tests choose smaller numbers.
     struct Limits {

@@ -28,7 +28,8 @@ extension Certificate {
         return damaged.contains(range.file)
     }
 
-    /// A read failed. Only a failing disk may be the reason, or damage that a fault has done to the table that is named.
+    /// A read failed. Only a failing disk may be the reason, or damage that a fault has done to the table that is
+    /// named.
     static func checkReadFailure(
         _ error: KeyValueError,
         damaged: [String] = [],

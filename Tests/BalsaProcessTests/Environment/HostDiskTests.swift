@@ -4,7 +4,8 @@ import XCTest
 
 @testable import Balsa
 
-/// Disks and files that only a user with privileges can make so: immutable ones, and a disk that is not mounted any more.
+/// Disks and files that only a user with privileges can make so: immutable ones, and a disk that is not mounted any
+/// more.
 final class HostDiskTests: ProcessTestCase {
     private func withFolder(_ body: (String) async throws -> Void) async throws {
         let folder = try Folder()

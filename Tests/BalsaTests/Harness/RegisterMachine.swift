@@ -50,8 +50,8 @@ final class RegisterMachine: StateMachine {
             }
             guard state.cluster == cluster else {
                 throw StateMachineError(
-                    "the state in \(directory) is of the cluster \(state.cluster), and the member belongs to the cluster "
-                        + "\(cluster): put back what belongs together",
+                    "the state in \(directory) is of the cluster \(state.cluster), and the member belongs to the "
+                        + "cluster \(cluster): put back what belongs together",
                     isDamaged: true
                 )
             }

@@ -198,8 +198,8 @@ final class InstallTests: ReplicaTestCase {
             host.refusedCheckpoints,
             [
                 "member 2: the checkpoint is of the cluster \(other), and this member belongs to the cluster \(own)",
-                "member 2: the state in balsa/groups/1/state-3 is of the cluster \(other), and the member belongs to the "
-                    + "cluster \(own): put back what belongs together",
+                "member 2: the state in balsa/groups/1/state-3 is of the cluster \(other), and the member belongs "
+                    + "to the cluster \(own): put back what belongs together",
             ]
         )
         group.expect(.checkpointRefused, of: 1)
