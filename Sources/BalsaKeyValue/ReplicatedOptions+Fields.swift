@@ -90,6 +90,10 @@ extension ReplicatedOptions {
             return "sessionIdleNanoseconds must be at least \(ReplicatedOptions.leastSessionIdleNanoseconds), "
                 + "not \(sessionIdleNanoseconds)"
         }
+        // Without keys nothing but the empty one could be written.
+        guard maxKeyBytes >= 1, maxKeyBytes <= ReplicatedOptions.largestKeyBytes else {
+            return "maxKeyBytes must be 1 to \(ReplicatedOptions.largestKeyBytes), not \(maxKeyBytes)"
+        }
         return formatFault
     }
 

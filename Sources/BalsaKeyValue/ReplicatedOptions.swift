@@ -9,7 +9,7 @@ import BalsaPlatform
 /// ``validate()`` names the bounds. An entry that a member has not applied yet may raise a limit, so decoders, engines
 /// and connections are bounded by ``largestKeyBytes`` and ``largestValueBytes`` and not by the options in force.
 public struct ReplicatedOptions: Equatable, Sendable {
-    /// The longest key, in bytes; 4 KiB. 0 to ``largestKeyBytes``. A longer one is refused with *key too large*.
+    /// The longest key, in bytes; 4 KiB. 1 to ``largestKeyBytes``. A longer one is refused with *key too large*.
     public var maxKeyBytes = 4 << 10
     /// The longest value, in bytes; 1 MiB. 8, which a counter has, to ``largestValueBytes``. A longer one is refused
     /// with *value too large*. Values that are there stay when the limit is lowered.

@@ -57,7 +57,7 @@ extension StoreError {
         let key = "a key of \(keys.map(\.count).max() ?? 0) bytes"
         let value = values.map(\.count).max().map { " and a value of \($0) bytes" } ?? ""
         return key + value
-            + "; the leader has refused it by limits that this member has not applied yet: read `options()`"
+            + "; the leader has refused it by limits that this member has not applied yet"
     }
 
     private static func parts(of operation: Command.Operation) -> (keys: [Bytes], values: [Bytes]) {

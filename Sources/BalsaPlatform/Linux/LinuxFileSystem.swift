@@ -203,10 +203,14 @@ public final class LinuxFileSystem: FileSystem {
         } catch {
             throw FileError(.syncDirectory, directory, error.number)
         }
+        if let held, let heldDirectory = location.directory {
+            // A process that has no descriptor left can still make durable what it has created.
+            try SystemCall.run(.syncDirectory, directory) { _ in fsync(heldDirectory.descriptor) }
+            return try held.check(location, .syncDirectory, directory)
+        }
         let descriptor = try Descriptor.open(location, directory, O_RDONLY | O_DIRECTORY, .syncDirectory)
         defer { Descriptor.close(descriptor) }
         try SystemCall.run(.syncDirectory, directory) { _ in fsync(descriptor) }
-        try held?.check(location, .syncDirectory, directory)
     }
 
     /// Takes an exclusive lock on a file, which is created if need be, and on the directory that it lies in.

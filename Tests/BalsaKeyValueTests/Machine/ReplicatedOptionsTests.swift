@@ -17,8 +17,9 @@ final class ReplicatedOptionsTests: XCTestCase {
 
     func testOptions_outsideOfTheirBounds_areRefusedWithTheRule() {
         let cases: [(String, (inout ReplicatedOptions) -> Void)] = [
-            ("maxKeyBytes must be 0 to 32768, not -1", { $0.maxKeyBytes = -1 }),
-            ("maxKeyBytes must be 0 to 32768, not 32769", { $0.maxKeyBytes = 32_769 }),
+            ("maxKeyBytes must be 1 to 32768, not -1", { $0.maxKeyBytes = -1 }),
+            ("maxKeyBytes must be 1 to 32768, not 0", { $0.maxKeyBytes = 0 }),
+            ("maxKeyBytes must be 1 to 32768, not 32769", { $0.maxKeyBytes = 32_769 }),
             ("maxValueBytes must be 8 to 268435456, not 7", { $0.maxValueBytes = 7 }),
             ("maxValueBytes must be 8 to 268435456, not 268435457", { $0.maxValueBytes = (256 << 20) + 1 }),
             ("maxSessions must be at least 8, not 0", { $0.maxSessions = 0 }),

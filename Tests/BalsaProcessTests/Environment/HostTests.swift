@@ -96,8 +96,7 @@ final class HostTests: ProcessTestCase {
     func testDirectory_ofARunningStore_keepsASecondProcessOutUntilItIsClosedOrKilled() async throws {
         try await withFolder { folder in
             let (directory, go) = (folder + "/D", folder + "/go")
-            let open = "\(directory) is already open, by another process or by another store of this one, which holds"
-            let refusal = "error: in use (not applied): \(open) \(directory)/LOCK: "
+            let refusal = "error: in use (not applied): \(directory) is already open; process "
             let first = try HostProcess(
                 [.open(directory), .put(100), .awaitFile(go), .check, .closeStore, .awaitFile(folder + "/never")],
                 in: folder
@@ -105,6 +104,7 @@ final class HostTests: ProcessTestCase {
             try await first.awaitLine("put: 100")
             let second = try await HostProcess.run([.open(directory)], in: folder)
             XCTAssertTrue(second.first?.hasPrefix(refusal) ?? false, "\(second)")
+            XCTAssertTrue(second.first?.contains(" holds \(directory)/LOCK: ") ?? false, "\(second)")
             XCTAssertTrue(FileManager.default.createFile(atPath: go, contents: nil))
             try await first.awaitLine("closed")
             XCTAssertTrue(first.lines().contains("losses: []"), "\(first.lines())")

@@ -107,6 +107,10 @@ final class PlantedBugTests: XCTestCase {
         try check("divergence-ignored")
     }
 
+    func testQuarantineIgnored_recordedSeed_violatesItsInvariant() throws {
+        try check("quarantine-ignored")
+    }
+
     func testLastEntryForgotten_recordedSeed_violatesItsInvariant() throws {
         try check("last-entry-forgotten")
     }

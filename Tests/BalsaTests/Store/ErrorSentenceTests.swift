@@ -76,8 +76,9 @@ final class ErrorSentenceTests: XCTestCase {
         ] as [VoteError.Reason]).map { VoteError($0, path: "d/VOTE") }
 
     private let reasons: [RequestError.Reason] = [
-        .notLeader, .noQuorum, .busy, .tooLarge, .invalid, .diverged, .upgradeRequired, .conflict, .superseded,
-        .deadlineExceeded, .overtakenByCheckpoint, .cancelled, .sessionExpired, .compacted, .futureRevision,
+        .notLeader, .noQuorum, .busy, .tooLarge, .invalid, .diverged, .damaged, .upgradeRequired, .conflict,
+        .superseded, .deadlineExceeded, .overtakenByCheckpoint, .cancelled, .sessionExpired, .compacted,
+        .futureRevision,
         .startingUp, .inUse, .insecure, .closed, .failed,
     ]
 

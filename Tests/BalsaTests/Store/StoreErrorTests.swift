@@ -88,7 +88,7 @@ final class StoreErrorTests: XCTestCase {
         XCTAssertEqual(
             StoreError.sentence(ofTooLarge: put, nil, waitingLimit: 1_000),
             "a key of 3 bytes and a value of 100 bytes; the leader has refused it by limits that this member has not "
-                + "applied yet: read `options()`"
+                + "applied yet"
         )
         XCTAssertEqual(
             StoreError.sentence(ofTooLarge: put, options, waitingLimit: 1_000),

@@ -118,7 +118,7 @@ final class StoreFailureTests: StoreTestCase {
         }
         XCTAssertEqual(failure?.outcome, .unknown, "it is in the log")
         let sentence = try XCTUnwrap(damages.last { $0.contains("entry ") })
-        for part in ["/table-", "level ", "there is no other member"] {
+        for part in ["/table-", "level ", "no other member could send a checkpoint"] {
             XCTAssertTrue(sentence.contains(part), "\(part) is not in: \(sentence)")
         }
         XCTAssertNotNil(sentence.range(of: "at byte [0-9]+", options: .regularExpression), sentence)

@@ -140,7 +140,7 @@ final class StoreStatusTests: StoreTestCase {
         let error = await refusal {
             for number in 0..<100 { _ = try await store.get(Bytes("k\(100 + number)")) }
         }
-        XCTAssertEqual(error?.reason, .failed)
+        XCTAssertEqual(error?.reason, .damaged)
         XCTAssertEqual(error?.message.contains("damaged"), true, "\(String(describing: error))")
         await store.close()
         let sentences = observer.events.compactMap { if case .damaged(let sentence) = $0 { sentence } else { nil } }

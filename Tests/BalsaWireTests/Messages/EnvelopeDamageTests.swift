@@ -155,7 +155,7 @@ final class EnvelopeDamageTests: XCTestCase {
         for code in [UInt8(0), 4, 255] {
             assertFrameRefused(RawFrame(kind: 6, body: [code]).bytes, .outOfBounds, at: 52)
         }
-        for code in [UInt8(0), 2, 255] {
+        for code in [UInt8(0), 3, 255] {
             assertFrameRefused(RawFrame(kind: 18, body: [code] + campaign).bytes, .outOfBounds, at: 52)
         }
         for code in [UInt8(0), 3, 255] {
