@@ -154,9 +154,10 @@ extension KeyValueMachine {
         }
     }
 
-    /// The users' keys between which a range lies that cannot be read, both included.
-    public static func userKeys(of range: QuarantinedRange) -> (smallest: Bytes, largest: Bytes) {
-        (userKey(range.smallest), userKey(range.largest))
+    /// The users' keys between which a range lies that cannot be read, both included. Without a largest key it goes on
+    /// behind the last one, as a deletion without an upper bound does.
+    public static func userKeys(of range: QuarantinedRange) -> (smallest: Bytes, largest: Bytes?) {
+        (userKey(range.smallest), range.largest < EngineKey.userEnd ? userKey(range.largest) : nil)
     }
 
     private static func userKey(_ key: Bytes) -> Bytes {

@@ -19,12 +19,12 @@ protocol ReadableState {
     ) throws(KeyValueError) -> (pairs: [KeyValuePair], unreadable: [UnreadableKeys])
 }
 
-/// Keys that cannot be read, both ends included.
+/// Keys that cannot be read, both ends included; all from the smallest one on where there is no largest.
 struct UnreadableKeys {
     var smallest: Bytes
-    var largest: Bytes
+    var largest: Bytes?
 
-    func contains(_ key: Bytes) -> Bool { smallest <= key && key <= largest }
+    func contains(_ key: Bytes) -> Bool { smallest <= key && largest.map { key <= $0 } ?? true }
 }
 
 extension ReadableState {
@@ -63,9 +63,13 @@ extension KeyValueMachine: ReadableState {
                 guard Certificate.isDamage(error, of: damaged), let range = error.cause?.quarantine else { throw error }
                 // The scan goes on behind what cannot be read, which has to be where it was.
                 let keys = KeyValueMachine.userKeys(of: range)
-                guard keys.largest >= from else { throw error }
-                unreadable.append(UnreadableKeys(smallest: keys.smallest, largest: keys.largest))
-                next = Bytes([UInt8](keys.largest) + [0])
+                guard let largest = keys.largest else {
+                    unreadable.append(UnreadableKeys(smallest: keys.smallest, largest: nil))
+                    break
+                }
+                guard largest >= from else { throw error }
+                unreadable.append(UnreadableKeys(smallest: keys.smallest, largest: largest))
+                next = Bytes([UInt8](largest) + [0])
             }
         }
         return (pairs.filter { pair in !unreadable.contains { $0.contains(pair.key) } }, unreadable)
