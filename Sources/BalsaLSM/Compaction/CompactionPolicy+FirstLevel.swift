@@ -69,13 +69,10 @@ extension CompactionPolicy {
         return run > 1 ? Array(newest.prefix(run)) : nil
     }
 
-    /// The oldest table of the first level, and all that overlap it or one of those.
+    /// A table of the first level, and all that overlap it or one of those.
     ///
     /// A table must not pass an older one with a key in common: the older one's entries would hide the newer ones.
     /// Newer ones go along, because they would have to be merged with the result soon anyway.
-    func firstLevelInputs() -> [TableHandle] { version.levels[0].last.map(firstLevelInputs) ?? [] }
-
-    /// A table of the first level, and all that overlap it or one of those.
     func firstLevelInputs(with table: TableHandle) -> [TableHandle] {
         let tables = version.levels[0]
         var range = KeyRange(of: table.metadata)
