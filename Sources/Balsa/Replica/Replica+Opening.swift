@@ -78,6 +78,9 @@ extension Replica {
                 nonce: RandomSource.mix(seed)
             )
             effects += parts.generations.mended.map { .damagedCopy($0) }
+            if let fault = parts.vote.fault {
+                effects.append(.damagedCopy(mendedSentence("\(groupDirectory)/VOTE", fault)))
+            }
             replica.start(at: now, into: &effects)
             return replica
         } catch {

@@ -84,6 +84,7 @@ final class ReplicaOpeningTests: ReplicaTestCase {
     func testADamagedVoteIsRefusedAndHalfOfOneIsMended() throws {
         let group = try closedGroup()
         XCTAssertTrue(group.host(1).disk.corrupt("\(directory)/VOTE", at: 32, mask: 1))
+        group.expect(.damagedCopy, of: 1)
         try group.open(1)
         group.crash(1, powerLoss: nil)
         XCTAssertTrue(group.host(1).disk.corrupt("\(directory)/VOTE", at: 32, mask: 1))
@@ -107,6 +108,21 @@ final class ReplicaOpeningTests: ReplicaTestCase {
                 "balsa/groups/1/VOTE is of term 0 and older than balsa/log, which ends at 1/61: put "
                     + "balsa/groups/1/VOTE back as it was when the member stopped, never a copy made while it ran, or "
                     + "leave the member stopped"
+            )
+        }
+    }
+
+    /// The other copy is used, and both are written. An operator is told, since a disk that damages one copy may damage
+    /// the other one.
+    func testVote_withOneDamagedCopy_isReportedAndMended() throws {
+        for copy in [0, 4_096] as [UInt64] {
+            let group = try closedGroup()
+            XCTAssertTrue(group.host(1).disk.corrupt("\(directory)/VOTE", at: copy + 24, mask: 0x10))
+            group.expect(.damagedCopy, of: 1)
+            XCTAssertNoThrow(try group.open(1), "\(copy)")
+            XCTAssertEqual(
+                group.host(1).disk.contents(of: "\(directory)/VOTE").map { Array($0[..<4_096]) == Array($0[4_096...]) },
+                true
             )
         }
     }
