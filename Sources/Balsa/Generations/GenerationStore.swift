@@ -98,17 +98,24 @@ struct GenerationStore {
         } catch {
             preconditionFailure("files and decoders throw their own errors")
         }
-        if let sentence = mistake(of: found.record, root, directory) { throw ReplicaError(.damaged, sentence) }
+        if let sentence = mistake(of: found.record, at: path, root, directory) {
+            throw ReplicaError(.damaged, sentence)
+        }
         if let fault = found.fault {
             mended.append(mendedSentence(path, fault))
             damagedOwner = found.record
         }
     }
 
-    /// Why a directory is not that of the live generation; nil where it is.
-    private func mistake(of found: StateOwner, _ root: RootFile, _ directory: String) -> String? {
+    /// Why a directory is not that of the live generation, by the file in it that says whose it is; nil where it is.
+    private func mistake(
+        of found: StateOwner,
+        at path: String,
+        _ root: RootFile,
+        _ directory: String
+    ) -> String? {
         guard found.owner == binding.owner else {
-            return "\(directory) belongs to another member's directory: put back what belongs together"
+            return "\(path) belongs to another member's directory: put back what belongs together"
         }
         guard found.group == root.group, found.generation == root.generation, found.id == root.state else {
             return "\(directory) is the state of generation \(found.generation) of group \(found.group) with the id "

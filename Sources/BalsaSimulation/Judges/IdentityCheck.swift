@@ -11,6 +11,20 @@ struct IdentityCheck {
         var directory = DirectoryState.whole
     }
 
+    /// What was done to files of a member whose opening is refused, and how that was refused.
+    struct FileRefusal {
+        /// The paths that were removed or exchanged.
+        var paths: [String]
+        /// Whether that has changed anything: a copy may be what is there.
+        var hasChanged = true
+        /// Whether some of the files are another member's.
+        var hasOthers = false
+        /// Whether every byte is as it was before the opening.
+        var keepsEveryByte = true
+        /// Why the member still does not open where what the sentence names was put back; nil where it does.
+        var failedAdvice: String?
+    }
+
     /// The cluster of the first member that was established.
     private var cluster: ClusterIdentity?
 
@@ -77,29 +91,37 @@ struct IdentityCheck {
         }
     }
 
-    /// The opening of a member was refused, whose files were lost or exchanged: the sentence names one of them, and
-    /// every
-    /// byte is as it was.
+    /// The opening of a member was refused, whose files were lost or exchanged: the sentence names one of them, what it
+    /// advises helps, and every byte is as it was.
     func refusedFiles(
         of party: Party,
-        _ paths: [String],
+        _ refusal: FileRefusal,
         _ error: ReplicaError,
-        isUnchanged: Bool,
         at now: TimeSpan
     ) throws(Violation) {
-        let isNamed = paths.contains { error.message.contains($0) }
+        guard refusal.hasChanged else {
+            throw Violation(.identity, "member \(party.member) is refused, whose files are its own: \(error)", at: now)
+        }
+        let isNamed = refusal.paths.contains { error.message.contains($0) }
         // Where IDENTITY and BOOT are of another member, it is the files of this one that do not belong there.
-        guard isNamed || error.message.contains("another member's directory") else {
+        guard isNamed || (refusal.hasOthers && error.message.contains("another member's directory")) else {
             throw Violation(
                 .identity,
-                "member \(party.member), whose \(paths) were exchanged, is refused without their names: \(error)",
+                "member \(party.member) is refused, and no exchanged file of \(refusal.paths) is named: \(error)",
                 at: now
             )
         }
-        guard isUnchanged else {
+        guard refusal.keepsEveryByte else {
             throw Violation(
                 .identity,
                 "member \(party.member) is refused, and its files were changed: \(error)",
+                at: now
+            )
+        }
+        if let failure = refusal.failedAdvice {
+            throw Violation(
+                .identity,
+                "member \(party.member) is refused, and what the sentence advises does not help: \(error): \(failure)",
                 at: now
             )
         }

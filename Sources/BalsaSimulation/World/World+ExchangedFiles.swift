@@ -22,6 +22,12 @@ struct ExchangedFiles {
     var paths: [String]
     /// What the disk holds since then.
     var digest: UInt64
+    /// What the disk held before.
+    var before: DiskImage
+    /// Whether that was something else.
+    var hasChanged: Bool
+    /// Whether some of the files are another member's.
+    var hasOthers: Bool
 }
 
 extension World {
@@ -48,8 +54,7 @@ extension World {
     /// Some of a member's files and directories vanish or are exchanged while it is down.
     ///
     /// Only outside of the core, so that a quorum stays whole; only once everybody belongs to the cluster; and an
-    /// earlier
-    /// copy is from before an opening that each of the others remembers, as in ``forget(_:)``.
+    /// earlier copy is from before an opening that each of the others remembers, as in ``forget(_:)``.
     func exchangeFiles(_ fault: Fault) {
         let member = member(fault.member)
         guard !isInCore(member.id), members.allSatisfy({ $0.wasEstablished && $0.directory == .whole }) else { return }
@@ -57,9 +62,10 @@ extension World {
         end(member, losesPower: false, salt: fault.salt, downFor: fault.lasts)
         member.disk.processCrash()
 
+        let (before, digest) = (member.disk.snapshot(), member.disk.contentDigest)
         var luck = RandomSource(seed: RandomSource.mix(fault.salt))
         let image = earlierImage(of: member)
-        let earlier = image ?? member.disk.snapshot()
+        let earlier = image ?? before
         let others = scenario.memberIDs.filter { $0 != member.id }
         let other = self.member(others[Int(luck.below(UInt64(others.count)))]).disk.snapshot()
         // Sometimes the same happens to all of them.
@@ -67,6 +73,7 @@ extension World {
         let source = luck.pick([Source.earlier, .earlier, .other, .drawn])
         var paths: [String] = []
         var earlierPaths: [String] = []
+        var hasOthers = false
         for name in World.chosen(fault, isUniform: isUniform, &luck) {
             guard let path = path(of: name, on: member.disk) else { continue }
             paths.append(path)
@@ -76,10 +83,17 @@ extension World {
             }
             let takesEarlier = source == .earlier || (source == .drawn && luck.below(2) == 0)
             if takesEarlier, image != nil { earlierPaths.append(name) }
+            if !takesEarlier { hasOthers = true }
             member.disk.replace(path, from: takesEarlier ? earlier : other)
         }
         trace.record("files", member: member.id, at: now, "\(paths) earlier \(earlierPaths)")
-        member.exchanged = ExchangedFiles(paths: paths, digest: member.disk.contentDigest)
+        member.exchanged = ExchangedFiles(
+            paths: paths,
+            digest: member.disk.contentDigest,
+            before: before,
+            hasChanged: member.disk.contentDigest != digest,
+            hasOthers: hasOthers
+        )
         member.directory = state(of: member, isSetBack: World.isSetBack(earlierPaths))
         member.directorySince = member.starts + 1
     }
@@ -104,8 +118,7 @@ extension World {
     }
 
     /// A member whose files were lost or exchanged was opened: so it has to be intact, which the other checkers decide
-    /// from
-    /// here on, unless its peers refuse it.
+    /// from here on, unless its peers refuse it.
     func openedWithExchangedFiles(_ member: SimulatedMember) {
         guard member.exchanged != nil else { return }
         member.exchanged = nil
@@ -116,23 +129,21 @@ extension World {
     }
 
     /// A member whose files were lost or exchanged is refused at its opening. Its operator empties the directory: then
-    /// its
-    /// peers refuse it.
+    /// its peers refuse it.
     ///
     /// - Returns: whether that is so. Otherwise the opening failed for another reason.
     func refusedForExchangedFiles(_ member: SimulatedMember, _ error: ReplicaError) -> Bool {
-        guard let exchanged = member.exchanged, error.file == nil || error.file?.number == .notFound else {
-            return false
-        }
+        guard let exchanged = member.exchanged, error.file == nil else { return false }
         trace.record("files-refused", member: member.id, at: now, error.description)
         judge {
-            try judges.identity.refusedFiles(
-                of: member.party,
-                exchanged.paths,
-                error,
-                isUnchanged: member.disk.contentDigest == exchanged.digest,
-                at: now
+            let refusal = IdentityCheck.FileRefusal(
+                paths: exchanged.paths,
+                hasChanged: exchanged.hasChanged,
+                hasOthers: exchanged.hasOthers,
+                keepsEveryByte: member.disk.contentDigest == exchanged.digest,
+                failedAdvice: failedAdvice(member, exchanged, error)
             )
+            try judges.identity.refusedFiles(of: member.party, refusal, error, at: now)
         }
         counters.filesRefused += 1
         member.exchanged = nil
@@ -141,5 +152,44 @@ extension World {
         member.directory = .wiped
         member.directorySince = member.starts + 1
         return true
+    }
+
+    /// Puts back what the sentence names, and what the next one names, on a copy of the disk: in the end the member
+    /// opens.
+    ///
+    /// - Returns: why it does not; nil where it does.
+    private func failedAdvice(
+        _ member: SimulatedMember,
+        _ exchanged: ExchangedFiles,
+        _ first: ReplicaError
+    ) -> String? {
+        let disk = SimulatedDisk(member.disk.snapshot())
+        disk.processCrash()
+        var left = exchanged.paths
+        var error = first
+        while true {
+            var named = left.filter { error.message.contains($0) }
+            // Of the files of two members, the sentence names one. All that belong together go back.
+            if named.isEmpty, exchanged.hasOthers { named = left }
+            guard !named.isEmpty else { return error.description }
+            for path in named { disk.replace(path, from: exchanged.before) }
+            left.removeAll { named.contains($0) }
+            disk.processCrash()
+            do throws(ReplicaError) {
+                var ignored: [ReplicaEffect] = []
+                let setup = setup(of: member)
+                try Member.open(
+                    setup,
+                    fileSystem: disk.mount(),
+                    provider: provider(of: member, seed: setup.seed),
+                    at: .zero,
+                    into: &ignored
+                ).close()
+                return nil
+            } catch let next {
+                disk.processCrash()
+                error = next
+            }
+        }
     }
 }

@@ -24,14 +24,11 @@ extension World {
         effects.removeAll(keepingCapacity: true)
         let image = keepsImages(of: member) ? member.disk.snapshot() : nil
         do throws(ReplicaError) {
+            let setup = setup(of: member)
             let instance = try Member.open(
-                setup(of: member),
+                setup,
                 fileSystem: process.files,
-                provider: KeyValueProvider(
-                    options: scenario.keyValueOptions(bugs, of: member.name),
-                    proposal: scenario.proposal(of: member.name),
-                    seed: RandomSource.mix(setup(of: member).seed)
-                ),
+                provider: provider(of: member, seed: setup.seed),
                 at: process.clock(at: now),
                 into: &effects
             )
@@ -64,7 +61,15 @@ extension World {
         )
     }
 
-    private func setup(of member: SimulatedMember) -> MemberSetup {
+    func provider(of member: SimulatedMember, seed: UInt64) -> KeyValueProvider {
+        KeyValueProvider(
+            options: scenario.keyValueOptions(bugs, of: member.name),
+            proposal: scenario.proposal(of: member.name),
+            seed: RandomSource.mix(seed)
+        )
+    }
+
+    func setup(of member: SimulatedMember) -> MemberSetup {
         let seed = RandomSource.mix(scenario.seed ^ member.id << 32 ^ member.starts)
         var setup = MemberSetup(
             directory: "balsa",

@@ -293,18 +293,34 @@ extension InvariantCase {
         let check = IdentityCheck()
         let party = IdentityCheck.Party(member: 1)
         let named = ReplicaError(.damaged, "m/log is missing")
+        let owner = ReplicaError(.refused, "IDENTITY is of another member's directory")
         return [
             InvariantCase(.identity, "a refusal that names none of the files that were exchanged") {
                 let other = ReplicaError(.damaged, "m/groups is missing")
-                try check.refusedFiles(of: party, ["m/log"], other, isUnchanged: true, at: Fix.now)
+                try check.refusedFiles(of: party, .init(paths: ["m/log"]), other, at: Fix.now)
             } legal: {
-                try check.refusedFiles(of: party, ["m/log"], named, isUnchanged: true, at: Fix.now)
+                try check.refusedFiles(of: party, .init(paths: ["m/log"]), named, at: Fix.now)
+            },
+            InvariantCase(.identity, "a refusal of files that are the member's own") {
+                try check.refusedFiles(of: party, .init(paths: ["m/log"], hasChanged: false), named, at: Fix.now)
+            } legal: {
+                try check.refusedFiles(of: party, .init(paths: ["m/log"], hasOthers: true), named, at: Fix.now)
+            },
+            InvariantCase(.identity, "a refusal whose advice does not help") {
+                let refusal = IdentityCheck.FileRefusal(paths: ["m/log"], failedAdvice: "m/VOTE is missing")
+                try check.refusedFiles(of: party, refusal, named, at: Fix.now)
+            } legal: {
+                try check.refusedFiles(of: party, .init(paths: ["m/log", "m/VOTE"]), named, at: Fix.now)
+            },
+            InvariantCase(.identity, "a refusal of another member's files that are its own") {
+                try check.refusedFiles(of: party, .init(paths: ["m/log"]), owner, at: Fix.now)
+            } legal: {
+                try check.refusedFiles(of: party, .init(paths: ["m/log"], hasOthers: true), owner, at: Fix.now)
             },
             InvariantCase(.identity, "a refusal that changed files") {
-                try check.refusedFiles(of: party, ["m/log"], named, isUnchanged: false, at: Fix.now)
+                try check.refusedFiles(of: party, .init(paths: ["m/log"], keepsEveryByte: false), named, at: Fix.now)
             } legal: {
-                let owner = ReplicaError(.refused, "IDENTITY is of another member's directory")
-                try check.refusedFiles(of: party, ["m/log"], owner, isUnchanged: true, at: Fix.now)
+                try check.refusedFiles(of: party, .init(paths: ["m/log"]), named, at: Fix.now)
             },
         ]
     }

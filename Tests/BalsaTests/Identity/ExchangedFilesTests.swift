@@ -121,36 +121,6 @@ final class ExchangedFilesTests: XCTestCase {
     /// What the refusals have advised, behind their last colon.
     private var advised: Set<String> = []
 
-    /// Does what a refusal advises: the files are put back as they were when the member stopped.
-    ///
-    /// - Returns: what is wrong then; nil where the member has all that it acknowledged.
-    private func fault(afterPuttingBack paths: [String], on disk: SimulatedDisk, _ sample: Sample) throws -> String? {
-        let latest = SimulatedDisk(sample.latest)
-        for path in paths {
-            try remove(disk, path)
-            let parent = path.split(separator: "/").dropLast().joined(separator: "/")
-            try disk.mount().createDirectories(parent)
-            for (path, bytes) in try tree(latest, path) where try !disk.mount().exists(path) {
-                guard let bytes else {
-                    try disk.mount().createDirectory(path)
-                    continue
-                }
-                let file = try disk.mount().open(path, .create)
-                try file.write(Bytes(bytes), at: 0)
-                file.close()
-            }
-        }
-        disk.processCrash()
-        let member: LoneMember
-        do throws(ReplicaError) { member = try LoneMember(disk.mount(), seed: 8) } catch {
-            return "refused though all was put back: \(error)"
-        }
-        for (key, value) in sample.values where try member.value(of: key) != value {
-            return "\(key) is lost though all was put back"
-        }
-        return nil
-    }
-
     /// What becomes of a member to whose files this was done.
     private func outcome(
         _ changes: [(path: String, change: Change)],
@@ -158,6 +128,8 @@ final class ExchangedFilesTests: XCTestCase {
         _ planted: ReplicaPlantedBugs
     ) throws -> Outcome {
         let disk = SimulatedDisk(sample.latest)
+        disk.processCrash()
+        let before = disk.contentDigest
         // Parents first, so that what is in a directory is changed in the one that takes its place.
         for (path, change) in changes { try apply(change, to: path, of: disk, sample) }
         disk.processCrash()
@@ -168,23 +140,11 @@ final class ExchangedFilesTests: XCTestCase {
         } catch {
             disk.processCrash()
             guard disk.contentDigest == digest else { return .violation("refused, and a byte has changed: \(error)") }
-            let changed = changes.filter { $0.change != .none }.map(\.path)
-            // Of a segment that is gone, the one behind it says that entries are missing.
-            let named = changed.map { $0.hasSuffix(".log") ? "m/log/" : $0 }
-            // Where IDENTITY and BOOT are of another member, it is the files of this one that do not belong there.
-            let isOther = error.message.contains("another member's directory")
-            guard isOther || named.contains(where: { error.message.contains($0) }) else {
-                return .violation("the sentence names no file that was changed: \(error)")
-            }
-            advised.insert(String(error.message.components(separatedBy: ": ").last ?? ""))
-            return try fault(afterPuttingBack: changed, on: disk, sample).map { .violation($0) } ?? .refused
+            guard digest != before else { return .violation("refused, and its files are its own: \(error)") }
+            if let failure = try failedAdvice(changes, of: disk, error, sample) { return .violation(failure) }
+            return .refused
         }
-        var peers = PeerIdentity(
-            member: 2,
-            cluster: sample.cluster,
-            peers: [.init(member: 1, boot: sample.opening.boot, nonce: sample.opening.nonce)]
-        )
-        if case .refuse = peers.connect(member.member.introduction(to: 2)) { return .refusedByPeers }
+        if isRefusedByPeers(member, sample) { return .refusedByPeers }
         // It campaigns, in a term that it has not voted in.
         guard member.elect(), let term = member.member.replica?.raft.term, term > sample.term else {
             return .violation("the vote was forgotten")
@@ -193,6 +153,65 @@ final class ExchangedFilesTests: XCTestCase {
             return .violation("\(key) is not what was acknowledged")
         }
         return .intact
+    }
+
+    /// Whether a peer that has listened to the latest opening refuses this one.
+    private func isRefusedByPeers(_ member: LoneMember, _ sample: Sample) -> Bool {
+        var peers = PeerIdentity(
+            member: 2,
+            cluster: sample.cluster,
+            peers: [.init(member: 1, boot: sample.opening.boot, nonce: sample.opening.nonce)]
+        )
+        guard case .refuse = peers.connect(member.member.introduction(to: 2)) else { return false }
+        return true
+    }
+
+    /// Puts back what the sentence names, and what the next one names: in the end the member has all that it
+    /// acknowledged.
+    ///
+    /// - Returns: what is wrong then; nil where nothing is.
+    private func failedAdvice(
+        _ changes: [(path: String, change: Change)],
+        of disk: SimulatedDisk,
+        _ first: ReplicaError,
+        _ sample: Sample
+    ) throws -> String? {
+        var left = changes.filter { $0.change != .none }
+        var error = first
+        while true {
+            var named = left.filter { isNamed($0.path, in: error.message) }
+            // Where IDENTITY and BOOT are of another member, it is the files of this one that do not belong there.
+            let isOther = left.contains { ["m/IDENTITY", "m/BOOT"].contains($0.path) && $0.change == .otherMembers }
+            if named.isEmpty, isOther, error.message.contains("another member's directory") { named = left }
+            guard !named.isEmpty else { return "the sentence names no file that was changed: \(error)" }
+            advised.insert(String(error.message.components(separatedBy: ": ").last ?? ""))
+            for (path, _) in named { disk.replace(path, from: sample.latest) }
+            left.removeAll { one in named.contains { $0.path == one.path } }
+            disk.processCrash()
+            let member: LoneMember
+            do throws(ReplicaError) { member = try LoneMember(disk.mount(), seed: 8) } catch let next {
+                disk.processCrash()
+                error = next
+                continue
+            }
+            if isRefusedByPeers(member, sample) { return nil }
+            for (key, value) in sample.values where try member.value(of: key) != value {
+                return "\(key) is lost, though what the sentence names was put back: \(first)"
+            }
+            return nil
+        }
+    }
+
+    /// Whether a sentence names a file: itself, one in it, or a segment by its number.
+    private func isNamed(_ path: String, in sentence: String) -> Bool {
+        if sentence.contains(path) { return true }
+        let name = path.split(separator: "/").last ?? ""
+        guard name.hasSuffix(".log"), let number = UInt64(name.dropLast(4), radix: 16) else { return false }
+        // Of the segments that are gone from the front, and from the end, nobody knows how many there were.
+        return [
+            "segment \(number),", "the oldest entries of group 1 are missing", "the later segment that is missing",
+            "m/log holds no segment",
+        ].contains { sentence.contains($0) }
     }
 
     /// Every combination of changes of these paths.
