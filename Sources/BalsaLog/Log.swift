@@ -59,6 +59,8 @@ public final class Log {
 
     /// The segments that hold frames, oldest first. The last is the one that is written.
     var segments: [Segment]
+    /// The numbers of those that are open to be read only, the one that was read last at the end.
+    var openForReading: [UInt64] = []
     /// Prepared segments without frames, in the order of their use.
     var spares: [Segment] = []
     var staged = StagedOperations()

@@ -31,6 +31,10 @@ public struct LogOptions: Sendable {
             + Int(Continuation.reservedBytes(sectorBytes: UInt32(sectorBytes)))
     }
 
+    /// How many bytes of records the segments at the end of the log may hold together for the new segment of an opening
+    /// to take their place.
+    var foldedBytes: Int { smallestSegmentBytes / 4 }
+
     /// Throws ``LogError`` with the first field that is outside of its bounds.
     public func validate() throws(LogError) {
         func require(_ holds: Bool, _ rule: String) throws(LogError) {

@@ -63,7 +63,7 @@ final class LogRecoveryTests: XCTestCase {
             let frame = try lastFrame(of: active)
             // The last frame of each sample holds the last operation.
             let without = driver.history[driver.history.count - 2]
-            blind = (without, active.file.path, frame.place.offset..<frame.place.offset + frame.usedByteCount)
+            blind = (without, active.path, frame.place.offset..<frame.place.offset + frame.usedByteCount)
         }
         let name = name + (isSealed ? ", sealed" : "")
         return Sample(name: name, disk: disk.snapshot(), contents: try contents(of: driver.log), blind: blind)
@@ -73,7 +73,7 @@ final class LogRecoveryTests: XCTestCase {
         var offset = UInt64(SegmentHeader.headerBytes(sectorBytes: Int(segment.sectorBytes)))
         var last: FrameHeader?
         while offset < segment.end {
-            let raw = try segment.file.read(FrameHeader.encodedByteCount, at: offset)
+            let raw = try XCTUnwrap(segment.file).read(FrameHeader.encodedByteCount, at: offset)
             let header = try XCTUnwrap(raw.withUnsafeBytes { FrameHeader(decoding: $0, seed: segment.frameSeed) })
             last = header
             offset = header.end(sectorBytes: segment.sectorBytes)
@@ -166,7 +166,7 @@ final class LogRecoveryTests: XCTestCase {
             try driver.flush()
         }
         try driver.seal()
-        let needed = driver.log.segments.map { $0.file.path }
+        let needed = driver.log.segments.map { $0.path }
         XCTAssertGreaterThan(needed.count, 2)
         for path in needed {
             let copy = SimulatedDisk(disk.snapshot())

@@ -132,6 +132,156 @@ final class RepeatedOpeningTests: XCTestCase {
         XCTAssertLessThanOrEqual(most, 4 * LogOptions.tiny.largestSegmentBytes)
     }
 
+    /// A log whose first segment holds an entry that nobody drops.
+    private func logWithKeptEntry(_ disk: SimulatedDisk, _ options: LogOptions) throws -> [GroupContent] {
+        let driver = try LogDriver(disk.mount(), options: options)
+        try driver.append(1, term: 1, ["kept"])
+        driver.log.noteCommit(1, 1)
+        try driver.flush()
+        try driver.seal()
+        let expected = try contents(of: driver.log)
+        disk.processCrash()
+        return expected
+    }
+
+    private func open(
+        _ disk: SimulatedDisk,
+        _ options: LogOptions = .tiny,
+        boot: UInt64
+    ) throws -> (log: Log, groups: [RecoveredGroup]) {
+        let binding = FileBinding(owner: .none, mark: Opening(boot: boot, nonce: 9), seed: boot)
+        let (log, groups, _) = try Log.open(disk.mount(), directory: "log", options: options, binding: binding)
+        return (log, groups)
+    }
+
+    private func write(_ log: Log) throws {
+        while let write = log.nextWrite() {
+            try write.perform()
+            log.writeFinished(write.number)
+        }
+    }
+
+    private func work(_ log: Log) throws {
+        while let task = log.nextTask() {
+            while try !task.step(budgetBytes: 1 << 20) {}
+            log.taskFinished(task)
+        }
+    }
+
+    func testOpenings_behindAnEntryThatIsKept_keepTheSegmentsOfTheLogBounded() throws {
+        let disk = SimulatedDisk()
+        let expected = try logWithKeptEntry(disk, .tiny)
+        var most = 0
+        for boot in 2...300 as ClosedRange<UInt64> {
+            let (log, groups) = try open(disk, boot: boot)
+            XCTAssertEqual(groups.first?.commit, 1, "opening \(boot)")
+            XCTAssertEqual(try contents(of: log), expected, "opening \(boot)")
+            try work(log)
+            disk.processCrash()
+            most = max(most, try segments(disk).count)
+        }
+        XCTAssertLessThanOrEqual(most, 2, "that of the entry and the marks, and a spare")
+    }
+
+    func testOpenings_behindKillsWithOneWriteEach_keepTheSegmentsOfTheLogBounded() throws {
+        var options = LogOptions.tiny
+        options.smallestSegmentBytes = 16_384
+        options.largestSegmentBytes = 32_768
+        options.sparesWanted = 0
+        let disk = SimulatedDisk()
+        var expected = try logWithKeptEntry(disk, options)
+        var most = 0
+        for boot in 2...300 as ClosedRange<UInt64> {
+            let (log, groups) = try open(disk, options, boot: boot)
+            XCTAssertEqual(groups.first?.commit, log.last(1).index, "opening \(boot)")
+            XCTAssertEqual(try contents(of: log), expected, "opening \(boot)")
+            log.append(batch(1, after: log.last(1), term: Term(boot), ["\(boot)"]))
+            log.noteCommit(1, log.last(1).index)
+            try write(log)
+            expected = try contents(of: log)
+            // The write is durable, and no end marker follows it.
+            disk.processCrash()
+            most = max(most, try segments(disk).count)
+        }
+        // 300 entries of 58 bytes are 17 KB; two neighbours have more than 4 KiB of records.
+        XCTAssertLessThanOrEqual(most, 9)
+        XCTAssertEqual(expected.first?.payloads.count, 300)
+    }
+
+    /// Truncated entries, several groups, dropped prefixes and commit indexes come through a new segment.
+    func testAnOpening_thatReplacesSegments_keepsWhatTheirRecordsSay() throws {
+        var options = LogOptions.tiny
+        options.smallestSegmentBytes = 32_768
+        options.largestSegmentBytes = 32_768
+        options.maxFrameBytes = 1_024
+        let disk = SimulatedDisk()
+        var boot: UInt64 = 1
+        for round in 1...6 as ClosedRange<UInt64> {
+            let (log, _) = try open(disk, options, boot: boot)
+            boot += 1
+            let term = Term(round)
+            log.append(batch(1, after: log.last(1), term: term, stamp: round, ["a\(round)", "b", "c", "d"]))
+            log.append(batch(2, after: log.last(2), term: term, ["e\(round)", String(repeating: "f", count: 300)]))
+            try write(log)
+            log.truncate(1, after: log.last(1).index - 2)
+            log.append(batch(1, after: log.last(1), term: term, ["g\(round)"]))
+            if round == 3 { log.compact(1, through: LogPosition(term: 1, index: 2)) }
+            if round == 4 { log.reset(2, to: LogPosition(term: 4, index: 90), stamp: 7) }
+            log.noteCommit(1, log.last(1).index - 1)
+            try write(log)
+            let states = log.groups.elements.map { $0.state }
+            let expected = try contents(of: log)
+            disk.processCrash()
+            for _ in 0..<3 {
+                let (log, groups) = try open(disk, options, boot: boot)
+                boot += 1
+                XCTAssertEqual(try contents(of: log), expected, "round \(round)")
+                XCTAssertEqual(log.groups.elements.map { $0.state }, states, "round \(round)")
+                XCTAssertEqual(groups.first?.commit, log.last(1).index - 1)
+                disk.processCrash()
+            }
+            XCTAssertEqual(try segments(disk).count, 1, "round \(round)")
+        }
+    }
+
+    func testACrash_insideAnOpeningThatReplacesSegments_losesNothing() throws {
+        var options = LogOptions.tiny
+        options.smallestSegmentBytes = 2_048
+        options.largestSegmentBytes = 4_096
+        options.sparesWanted = 0
+        let disk = SimulatedDisk()
+        var expected = try logWithKeptEntry(disk, options)
+        var replacements = 0
+        for boot in 2...24 as ClosedRange<UInt64> {
+            let before = try segments(disk)
+            let next = SimulatedDisk(disk.snapshot())
+            _ = try open(next, options, boot: boot)
+            next.processCrash()
+            let after = try segments(next)
+            // The new segment has the place of one or more, behind others that stay.
+            if before.count > 1, after.count <= before.count, before != after {
+                replacements += 1
+                try SimulatedDisk(disk.snapshot()).forEachCrashPoint { files in
+                    let binding = FileBinding(owner: .none, mark: Opening(boot: boot, nonce: 9), seed: boot)
+                    _ = try Log.open(files, directory: "log", options: options, binding: binding)
+                } check: { crashed, point in
+                    for image in crashed.crashStates(limit: 20) {
+                        let (log, groups) = try open(SimulatedDisk(image), options, boot: boot + 1)
+                        XCTAssertEqual(try contents(of: log), expected, "\(point)")
+                        XCTAssertEqual(groups.first?.commit, log.last(1).index, "\(point)")
+                    }
+                }
+            }
+            let (log, _) = try open(disk, options, boot: boot)
+            log.append(batch(1, after: log.last(1), term: Term(boot), ["\(boot)"]))
+            log.noteCommit(1, log.last(1).index)
+            try write(log)
+            expected = try contents(of: log)
+            disk.processCrash()
+        }
+        XCTAssertGreaterThan(replacements, 3)
+    }
+
     func testASegment_ofANumberThatIsTooLarge_isRefused() throws {
         for number in [UInt64.max, largestNumber + 1] {
             let disk = SimulatedDisk()

@@ -53,6 +53,25 @@ struct RunIndex: Sendable {
     /// Forgets everything.
     mutating func removeAll() { runs.removeAll() }
 
+    /// Notes that entries lie elsewhere now. Those of a run stay one behind the other.
+    ///
+    /// - Parameter moves: where each one was and is, in the order of the log. At least one.
+    mutating func move(_ moves: [(from: LogPlace, to: LogPlace)]) {
+        for position in runs.indices.reversed() {
+            let place = runs[position].place
+            // Runs lie in the order of the log, and what moves is its end.
+            guard place >= moves[0].from else { return }
+            var low = 0
+            var high = moves.count
+            while low < high {
+                let middle = (low + high) / 2
+                if moves[middle].from < place { low = middle + 1 } else { high = middle }
+            }
+            precondition(low < moves.count && moves[low].from == place, "all entries at the end of the log move")
+            runs[position].place = moves[low].to
+        }
+    }
+
     /// The position in ``runs`` of the run that holds `index`; nil where none does.
     func run(holding index: LogIndex) -> Int? {
         var low = 0

@@ -86,13 +86,14 @@ extension Log {
         into target: UnsafeMutableRawBufferPointer,
         at start: Int
     ) throws(LogError) -> Int {
-        guard let segment = segments.first(where: { $0.number == run.place.segment }) else {
+        guard let slot = segments.firstIndex(where: { $0.number == run.place.segment }) else {
             preconditionFailure("a run lies in a segment of the log")
         }
+        let file = try filed { () throws(FileError) in try self.file(ofSegmentAt: slot) }
         let part = UnsafeMutableRawBufferPointer(rebasing: target[start..<start + run.byteCount])
-        let count = try filed { () throws(FileError) in try segment.file.read(into: part, at: run.place.offset) }
+        let count = try filed { () throws(FileError) in try file.read(into: part, at: run.place.offset) }
         guard count == run.byteCount else {
-            throw LogError.damage(segment.file.path, at: run.place.offset + UInt64(count), "the file ends too early")
+            throw LogError.damage(file.path, at: run.place.offset + UInt64(count), "the file ends too early")
         }
         // Entries that were truncated may lie behind those that count.
         var offset = 0
@@ -100,10 +101,10 @@ extension Log {
             do {
                 offset += try EntryHeader(decoding: UnsafeRawBufferPointer(part), at: offset).entryByteCount
             } catch {
-                throw LogError.damage(segment.file.path, at: run.place.offset + UInt64(offset), error.description)
+                throw LogError.damage(file.path, at: run.place.offset + UInt64(offset), error.description)
             }
             guard offset <= run.byteCount else {
-                throw LogError.damage(segment.file.path, at: run.place.offset, "an entry is longer than it was")
+                throw LogError.damage(file.path, at: run.place.offset, "an entry is longer than it was")
             }
         }
         return offset
@@ -117,4 +118,38 @@ extension Log {
             throw LogError.damage(path(run.place.segment), at: run.place.offset, error.description)
         }
     }
+
+    /// The file of a segment, which is opened where it is closed. Of those that are only read a few stay open.
+    private func file(ofSegmentAt slot: Int) throws(FileError) -> any File {
+        let number = segments[slot].number
+        if let file = segments[slot].file {
+            // The one that was read last is the last to be closed.
+            if let position = openForReading.firstIndex(of: number) {
+                openForReading.append(openForReading.remove(at: position))
+            }
+            return file
+        }
+        while openForReading.count >= Log.openForReadingLimit { closeOneForReading() }
+        while true {
+            do throws(FileError) {
+                let file = try fileSystem.open(segments[slot].path, .read)
+                segments[slot].file = file
+                openForReading.append(number)
+                return file
+            } catch {
+                guard error.isOutOfDescriptors, !openForReading.isEmpty else { throw error }
+                closeOneForReading()
+            }
+        }
+    }
+
+    private func closeOneForReading() {
+        let number = openForReading.removeFirst()
+        guard let slot = segments.firstIndex(where: { $0.number == number }) else { return }
+        segments[slot].file?.close()
+        segments[slot].file = nil
+    }
+
+    /// How many segments stay open that are only read.
+    private static let openForReadingLimit = 4
 }

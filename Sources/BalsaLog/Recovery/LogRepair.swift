@@ -26,6 +26,8 @@ struct LogRepair {
     private var active: Segment?
     /// The first frame of a new segment.
     private var opening: FrameBuilder?
+    /// How many segments of the chain stay before the one in which the log goes on.
+    private var keptCount: Int
     /// The groups as the log leaves them.
     private var replay: LogReplay
 
@@ -45,9 +47,11 @@ struct LogRepair {
         self.fileSystem = fileSystem
         replay = scan.replay
         report = scan.report
+        keptCount = scan.chain.count
         let isSealed = scan.waiting.count == 1 && scan.waiting[0].flags.contains(.seal) && !scan.isTorn
         report.wasSealed = isSealed && scan.continuation == nil && hasRoomForMark
         if report.wasSealed {
+            keptCount -= 1
             try replay.apply(scan.waiting[0], directory: scan.directory)
             foundMark = replay.mark
         } else {
@@ -103,27 +107,36 @@ struct LogRepair {
     private var hasRoomForMark: Bool {
         guard let last = scan.chain.last, let frame = scan.waiting.first else { return false }
         let found = scan.segments[last].reader
-        var segment = Segment(header: found.header, file: found.file)
+        var segment = Segment(header: found.header, path: found.path)
         segment.end = frame.end.offset
         guard segment.sectorBytes == UInt32(scan.options.sectorBytes) else { return false }
         return segment.room >= markByteCount + UInt64(segment.sectorBytes)
     }
 
-    /// Builds the opening frame of the new segment, with the records of all frames that wait.
+    /// Builds the opening frame of the new segment: with the records of all frames that wait, and with those of the
+    /// segments whose place it takes.
     private mutating func planRewriting() throws(LogError) {
-        let states = replay.encodedStates()
         let before = replay.entries
-        let header = newHeader(byteCount: 0)
-        var builder = FrameBuilder(
-            place: LogPlace(segment: header.number, offset: header.firstFrame),
-            flags: .opening,
-            durableThrough: scan.confirmed,
-            seed: header.frameSeed
-        )
-        builder.append(states.bytes, records: states.records)
-        for frame in scan.waiting {
-            try replay.apply(frame, directory: scan.directory, movedTo: builder.nextPlace)
-            builder.append(frame.records, records: Int(frame.recordCount))
+        var builder: FrameBuilder
+        if let first = scan.firstFolded {
+            keptCount = first
+            let folded = try FoldedSegments(scan, from: first)
+            builder = openingFrame(behind: folded.durableThrough)
+            builder.append(folded.states, records: folded.stateCount)
+            for frame in scan.waiting { try replay.apply(frame, directory: scan.directory) }
+            replay.move(folded.moves(to: builder.nextPlace))
+            builder.append(folded.records, records: folded.recordCount)
+            let notes = replay.commitNotes()
+            builder.append(notes.bytes, records: notes.records)
+        } else {
+            keptCount = scan.chain.count { scan.segments[$0].number <= scan.confirmed.segment }
+            let states = replay.encodedStates()
+            builder = openingFrame(behind: scan.confirmed)
+            builder.append(states.bytes, records: states.records)
+            for frame in scan.waiting {
+                try replay.apply(frame, directory: scan.directory, movedTo: builder.nextPlace)
+                builder.append(frame.records, records: Int(frame.recordCount))
+            }
         }
         foundMark = replay.mark
         builder.append(binding.mark.encodedRecord(), records: 1)
@@ -134,6 +147,17 @@ struct LogRepair {
             let last = scan.chain.last.map { scan.segments[$0].reader.limit } ?? scan.end.offset
             report.bytesCut = last - scan.end.offset
         }
+    }
+
+    /// The first frame of the new segment, without records.
+    private func openingFrame(behind end: LogPlace) -> FrameBuilder {
+        let header = newHeader(byteCount: 0)
+        return FrameBuilder(
+            place: LogPlace(segment: header.number, offset: header.firstFrame),
+            flags: .opening,
+            durableThrough: end,
+            seed: header.frameSeed
+        )
     }
 
     /// Does the next step.
@@ -176,9 +200,7 @@ struct LogRepair {
     private mutating func removeUnused() throws(FileError) {
         var paths = scan.preparing.map { LogFileName.preparingPath(scan.directory, $0) }
         for position in scan.segments.indices.reversed() where isUnused(position) {
-            let file = scan.segments[position].reader.file
-            file.close()
-            paths.append(file.path)
+            paths.append(scan.segments[position].reader.path)
         }
         try remove(paths)
     }
@@ -198,9 +220,8 @@ struct LogRepair {
         let mark = binding.mark.encodedRecord()
         active = try filed { () throws(FileError) in
             let count = Int(seal.end.offset - seal.place.offset)
-            let bytes = try found.reader.file.read(count, at: seal.place.offset)
-            found.reader.file.close()
-            let file = try fileSystem.open(found.reader.file.path, .readWrite)
+            let file = try fileSystem.open(found.reader.path, .readWrite)
+            let bytes = try file.read(count, at: seal.place.offset)
             var segment = Segment(header: found.reader.header, file: file)
             // The seal is not known to be durable.
             var builder = FrameBuilder(
@@ -255,10 +276,12 @@ struct LogRepair {
 
     /// Writes a frame at the end of the new segment.
     private mutating func write(_ pieces: [Bytes], byteCount: Int) throws(LogError) {
-        guard var segment = active else { preconditionFailure("the segment has been prepared") }
+        guard var segment = active, let file = segment.file else {
+            preconditionFailure("the segment has been prepared")
+        }
         try filed { () throws(FileError) in
-            try segment.file.write(gathering: pieces, at: segment.end)
-            try segment.file.sync()
+            try file.write(gathering: pieces, at: segment.end)
+            try file.sync()
         }
         segment.end += UInt64(byteCount)
         active = segment
@@ -279,17 +302,14 @@ struct LogRepair {
     }
 
     /// The positions of the segments that stay before the one in which the log goes on.
-    private var kept: ArraySlice<Int> {
-        report.wasSealed
-            ? scan.chain.dropLast() : scan.chain.filter { scan.segments[$0].number <= scan.confirmed.segment }[...]
-    }
+    private var kept: ArraySlice<Int> { scan.chain.prefix(keptCount) }
 
     /// Cuts what lies behind the confirmed end, now that the new segment says that it is not part of the log.
     private func cut() throws(FileError) {
         guard let last = kept.last, last == scan.chain.last else { return }
         let found = scan.segments[last].reader
         guard scan.confirmed.offset < found.limit else { return }
-        let file = try fileSystem.open(found.file.path, .readWrite)
+        let file = try fileSystem.open(found.path, .readWrite)
         defer { file.close() }
         try file.setSize(scan.confirmed.offset)
         try file.sync()
@@ -299,10 +319,8 @@ struct LogRepair {
     private mutating func removeReplaced() throws(FileError) {
         var paths: [String] = []
         for position in scan.segments.indices.reversed() where !kept.contains(position) && !isUnused(position) {
-            let file = scan.segments[position].reader.file
             if report.wasSealed && position == scan.chain.last { continue }
-            file.close()
-            paths.append(file.path)
+            paths.append(scan.segments[position].reader.path)
         }
         try remove(paths)
     }
@@ -314,7 +332,7 @@ struct LogRepair {
         var segments: [Segment] = []
         for (slot, position) in scan.chain.enumerated() where kept.contains(position) {
             let found = scan.segments[position]
-            var segment = Segment(header: found.reader.header, file: found.reader.file)
+            var segment = Segment(header: found.reader.header, path: found.reader.path)
             let isLast = slot + 1 == scan.chain.count
             let next = isLast ? nil : scan.segments[scan.chain[slot + 1]].opening
             segment.end = next?.durableThrough.offset ?? scan.confirmed.offset

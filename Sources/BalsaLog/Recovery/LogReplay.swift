@@ -209,6 +209,70 @@ struct LogReplay: Sendable {
         guard groups.elements[slot].apply(record) else { throw DecodingError(.inconsistent, "record", at: offset) }
     }
 
+    /// Whether a record is written again where a new segment takes the place of the one that holds it. Marks and commit
+    /// notes are not: the new segment says what they leave.
+    private static func isFolded(_ kind: EntryKind) -> Bool { kind != .openingMark && kind != .commitNote }
+
+    /// How many bytes of `records` are written again. A record that cannot be decoded counts with all behind it: it is
+    /// found when it is applied.
+    static func foldedByteCount(of records: Bytes) -> Int {
+        records.withUnsafeBytes { raw in
+            var count = 0
+            var offset = 0
+            while offset < raw.count {
+                do throws(DecodingError) {
+                    let header = try EntryHeader(decoding: raw, at: offset)
+                    if isFolded(header.kind) { count += header.entryByteCount }
+                    offset += header.entryByteCount
+                } catch {
+                    return count + raw.count - offset
+                }
+            }
+            return count
+        }
+    }
+
+    /// Calls `body` with each record of `records` that is written again, and where it begins in them.
+    static func visitFolded(
+        _ records: Bytes,
+        _ body: (_ offset: Int, _ record: UnsafeRawBufferPointer) -> Void
+    ) throws(DecodingError) {
+        try records.withUnsafeBytes { raw throws(DecodingError) in
+            var offset = 0
+            while offset < raw.count {
+                let header = try EntryHeader(decoding: raw, at: offset)
+                guard header.entryByteCount <= raw.count - offset else {
+                    throw DecodingError(.truncated, "record", at: offset)
+                }
+                let end = offset + header.entryByteCount
+                if isFolded(header.kind) { body(offset, UnsafeRawBufferPointer(rebasing: raw[offset..<end])) }
+                offset = end
+            }
+        }
+    }
+
+    /// The commit indexes, as notes.
+    func commitNotes() -> (bytes: Bytes, records: Int) {
+        let notes = groups.elements.filter { $0.log.state.commit > 0 }.map {
+            ControlRecord(
+                kind: .commitNote,
+                group: $0.log.group,
+                position: LogPosition(term: 0, index: $0.log.state.commit)
+            ).encoded()
+        }
+        let slab = Slab.make(capacity: notes.reduce(0) { $0 + $1.count })
+        for note in notes { note.withUnsafeBytes { slab.append($0) } }
+        return (Bytes(slab: slab, offset: 0, count: slab.count), notes.count)
+    }
+
+    /// Notes that entries lie elsewhere now.
+    ///
+    /// - Parameter moves: where each one was and is, in the order of the log.
+    mutating func move(_ moves: [(from: LogPlace, to: LogPlace)]) {
+        guard !moves.isEmpty else { return }
+        for slot in groups.elements.indices { groups.elements[slot].log.runs.move(moves) }
+    }
+
     /// What an opening frame repeats.
     func encodedStates() -> (bytes: Bytes, records: Int) {
         GroupState.encode(groups.elements.map { ($0.log.group, $0.log.state) }, mark: mark)

@@ -51,6 +51,9 @@ struct LogScan {
     private(set) var isTorn = false
     /// The segment that the last frame of the walk names, in which the log goes on.
     private(set) var continuation: Continuation?
+    /// For each segment of the chain, how many bytes its records have that are written again where a new segment takes
+    /// its place. Not counted further than ``LogOptions/foldedBytes``.
+    private var foldableBytes: [Int] = []
 
     private var chainPosition = 0
     private var offset: UInt64 = 0
@@ -93,6 +96,7 @@ struct LogScan {
         let file = try filed { () throws(FileError) in try fileSystem.open(path, .read) }
         let size = try filed { () throws(FileError) in try file.size() }
         let bytes = try filed { () throws(FileError) in try file.read(SegmentHeader.headerRange.upperBound, at: 0) }
+        file.close()
         bytesRead += min(bytes.count, SegmentHeader.headerRange.lowerBound)
         let header: SegmentHeader
         do {
@@ -114,7 +118,13 @@ struct LogScan {
         guard size <= header.byteCount else {
             throw LogError.damage(path, at: header.byteCount, "the file is longer than its header says")
         }
-        let reader = SegmentReader(file: file, header: header, size: size, plantedBugs: options.plantedBugs)
+        let reader = SegmentReader(
+            path: path,
+            fileSystem,
+            header: header,
+            size: size,
+            plantedBugs: options.plantedBugs
+        )
         segments.append(FoundSegment(number: number, reader: reader, opening: nil))
         return true
     }
@@ -127,6 +137,7 @@ struct LogScan {
         let start = segments[position].reader.header.firstFrame
         let before = segments[position].reader.bytesRead
         defer { bytesRead += segments[position].reader.bytesRead - before }
+        defer { segments[position].reader.close() }
         guard case .frame(let header, _) = try segments[position].reader.frame(at: start) else { return true }
         guard header.flags.contains(.opening), header.durableThrough.segment < segments[position].number else {
             throw damage(position, at: start, "the first frame of a segment is an opening frame")
@@ -204,6 +215,7 @@ struct LogScan {
             guard offset == next.durableThrough.offset else {
                 throw damage(position, at: offset, "the log does not end where the next segment says")
             }
+            segments[position].reader.close()
             chainPosition += 1
             try checkContinuation(in: segments[chain[chainPosition]])
             continuation = nil
@@ -267,6 +279,7 @@ struct LogScan {
         guard header.recordCount >= stateCount else {
             throw damage(position, at: offset, "a frame holds fewer records than it says")
         }
+        countFoldable(body.slice(statesBytes..<body.count))
         let start = offset + UInt64(FrameHeader.encodedByteCount) + UInt64(statesBytes)
         waiting.append(
             WaitingFrame(
@@ -278,6 +291,25 @@ struct LogScan {
                 recordsPlace: LogPlace(segment: place.segment, offset: start)
             )
         )
+    }
+
+    private mutating func countFoldable(_ records: Bytes) {
+        while foldableBytes.count <= chainPosition { foldableBytes.append(0) }
+        guard foldableBytes[chainPosition] <= options.foldedBytes else { return }
+        foldableBytes[chainPosition] += LogReplay.foldedByteCount(of: records)
+    }
+
+    /// The first of the segments at the end of the chain that hold so little together that a new segment takes their
+    /// place; nil if the last one holds more. A position in ``chain``.
+    var firstFolded: Int? {
+        var first: Int?
+        var bytes = 0
+        for slot in chain.indices.reversed() {
+            bytes += slot < foldableBytes.count ? foldableBytes[slot] : 0
+            guard bytes <= options.foldedBytes, segments[chain[slot]].opening != nil else { break }
+            first = slot
+        }
+        return first
     }
 
     /// Throws where the segment that a frame names is not the one that is there. It was durable under its name before
@@ -332,6 +364,7 @@ struct LogScan {
         defer { bytesRead += segments[position].reader.bytesRead - before }
         for _ in 0..<1_024 {
             guard segments[position].reader.mayHoldFrame(at: offset) else {
+                segments[position].reader.close()
                 searched += 1
                 if searched < segments.count { offset = segments[searched].reader.header.firstFrame }
                 return false

@@ -1,6 +1,9 @@
 import BalsaPlatform
 
 /// Reads frames of a segment through a window, so that small frames cost one system call together.
+///
+/// The file is open only between the first read and ``close()``: a log may have more segments than a process may have
+/// descriptors.
 struct SegmentReader {
     /// What lies where a frame may begin.
     enum Found {
@@ -11,12 +14,14 @@ struct SegmentReader {
         case bad(FrameHeader?)
     }
 
-    let file: any File
+    let path: String
     let header: SegmentHeader
     /// Where reading ends: the size of the file.
     let limit: UInt64
+    private let fileSystem: any FileSystem
     private let plantedBugs: LogPlantedBugs
     private let frameSeed: UInt32
+    private var openFile: (any File)?
     private var window = Bytes()
     private var windowStart: UInt64 = 0
     /// How many bytes were read from the file.
@@ -24,12 +29,34 @@ struct SegmentReader {
 
     private static let windowBytes: UInt64 = 256 << 10
 
-    init(file: any File, header: SegmentHeader, size: UInt64, plantedBugs: LogPlantedBugs) {
-        self.file = file
+    init(
+        path: String,
+        _ fileSystem: any FileSystem,
+        header: SegmentHeader,
+        size: UInt64,
+        plantedBugs: LogPlantedBugs
+    ) {
+        self.path = path
+        self.fileSystem = fileSystem
         self.header = header
         limit = size
         self.plantedBugs = plantedBugs
         frameSeed = header.frameSeed
+    }
+
+    /// Gives back the descriptor and the window. The next read opens the file again.
+    mutating func close() {
+        openFile?.close()
+        openFile = nil
+        window = Bytes()
+        windowStart = 0
+    }
+
+    private mutating func opened() throws(FileError) -> any File {
+        if let openFile { return openFile }
+        let file = try fileSystem.open(path, .read)
+        openFile = file
+        return file
     }
 
     /// Whether the file has the size that its header says.
@@ -71,11 +98,13 @@ struct SegmentReader {
     mutating func bytes(at offset: UInt64, count: UInt64) throws(LogError) -> Bytes {
         if offset < windowStart || offset + count > windowStart + UInt64(window.count) {
             let wanted = Int(min(max(count, SegmentReader.windowBytes), limit - offset))
+            let file: any File
+            do { file = try opened() } catch { throw LogError(error) }
             window = try filed { () throws(FileError) in try file.read(wanted, at: offset) }
             windowStart = offset
             bytesRead += window.count
             guard UInt64(window.count) >= count else {
-                throw LogError.damage(file.path, at: offset + UInt64(window.count), "the file ends too early")
+                throw LogError.damage(path, at: offset + UInt64(window.count), "the file ends too early")
             }
         }
         let start = Int(offset - windowStart)

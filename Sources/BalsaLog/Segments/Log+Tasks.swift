@@ -82,7 +82,7 @@ extension Log {
             metrics.segmentsRemoved += UInt64(numbers.count)
         }
         guard let segment = task.segment else { return }
-        for old in spares where old.number == segment.number { old.file.close() }
+        for old in spares where old.number == segment.number { old.file?.close() }
         spares.removeAll { $0.number == segment.number }
         spares.insert(segment, at: spares.firstIndex { $0.number > segment.number } ?? spares.count)
     }
@@ -121,6 +121,8 @@ extension Log {
         let floor = oldestLiveSegment()
         while segments.count > 1, segments[0].number < floor, segments[1].number <= durableThrough.segment {
             let dead = segments.removeFirst()
+            dead.file?.close()
+            openForReading.removeAll { $0 == dead.number }
             let fits = dead.isWhole && dead.sectorBytes == UInt32(options.sectorBytes)
             let isUsual = dead.byteCount <= UInt64(options.largestSegmentBytes)
             condemned.append(

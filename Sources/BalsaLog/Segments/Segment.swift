@@ -1,6 +1,7 @@
 import BalsaPlatform
 
-/// A segment of the log whose file is open.
+/// A segment of the log. The file of one that is written, or is going to be, is open; of the others, those that were
+/// read last.
 struct Segment: Sendable {
     let number: UInt64
     let byteCount: UInt64
@@ -8,7 +9,8 @@ struct Segment: Sendable {
     let salt: UInt64
     /// With what the checksums of its frame headers begin.
     let frameSeed: UInt32
-    let file: any File
+    let path: String
+    var file: (any File)?
     /// Where the next frame goes, or, of a segment that is no longer written, where the log in it ends.
     var end: UInt64
 
@@ -16,12 +18,17 @@ struct Segment: Sendable {
     var isWhole = true
 
     init(header: SegmentHeader, file: any File) {
+        self.init(header: header, path: file.path)
+        self.file = file
+    }
+
+    init(header: SegmentHeader, path: String) {
+        self.path = path
         number = header.number
         byteCount = header.byteCount
         sectorBytes = header.sectorBytes
         salt = header.salt
         frameSeed = header.frameSeed
-        self.file = file
         end = header.firstFrame
     }
 

@@ -64,6 +64,8 @@ extension Log {
         isContinued = false
         spares.removeFirst()
         searchIsDue = true
+        // All of its frames are durable.
+        segments[segments.count - 1].file = nil
         segments.append(spare)
         return makeFrame(flags: .opening, states: states)
     }
@@ -122,6 +124,7 @@ extension Log {
     ) -> DurableWrite {
         let segment = segments[segments.count - 1]
         precondition(segment.end <= segment.byteCount, "a frame lies within its segment")
+        guard let file = segment.file else { preconditionFailure("the segment that is written is open") }
         let number = nextWriteNumber
         nextWriteNumber += 1
         let before = inFlight.last?.mark ?? durableMark
@@ -133,7 +136,7 @@ extension Log {
         inFlight.append(frame)
         metrics.frames += 1
         metrics.bytes += UInt64(byteCount)
-        return DurableWrite(number: number, file: segment.file, offset: place.offset, pieces: pieces)
+        return DurableWrite(number: number, file: file, offset: place.offset, pieces: pieces)
     }
 
     /// Adds an operation to the frame, and to what is known of where entries lie.

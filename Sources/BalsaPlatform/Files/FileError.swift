@@ -105,6 +105,9 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
         self.number = number
     }
 
+    /// Whether the process or the system has no descriptor left. Nothing was done.
+    public var isOutOfDescriptors: Bool { number == .tooManyOpenFiles || number == .tooManyOpenFilesInSystem }
+
     /// The failure in one line.
     public var description: String { "\(operation.rawValue) \(path): \(number)" }
 }

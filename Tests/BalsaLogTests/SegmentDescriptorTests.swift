@@ -1,0 +1,72 @@
+import BalsaPlatform
+import BalsaWire
+import Foundation
+import XCTest
+
+@testable import BalsaLog
+
+/// How many descriptors a log holds, however many segments it has. With real files.
+final class SegmentDescriptorTests: XCTestCase {
+    private var directory = ""
+
+    override func setUpWithError() throws {
+        let url = FileManager.default.temporaryDirectory.appendingPathComponent("balsa-log-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+        directory = url.path
+    }
+
+    override func tearDownWithError() throws {
+        try FileManager.default.removeItem(atPath: directory)
+    }
+
+    /// How many descriptors of this process are files in the directory of the log.
+    private func openSegments() throws -> Int {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count { name in
+            let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/" + name)
+            return target?.hasPrefix(directory + "/log/") == true
+        }
+    }
+
+    func testALog_ofManySegments_holdsFewDescriptors() throws {
+        let files = LinuxFileSystem()
+        let path = directory + "/log"
+        var expected: [GroupContent] = []
+        do {
+            let (log, _, _) = try Log.open(files, directory: path, options: .tiny)
+            for number in 1...150 {
+                log.append(batch(1, after: log.last(1), term: 1, ["\(number)" + String(repeating: "-", count: 300)]))
+                while true {
+                    if let write = log.nextWrite() {
+                        try write.perform()
+                        log.writeFinished(write.number)
+                    } else if let task = log.nextTask() {
+                        while try !task.step(budgetBytes: 1_024) {}
+                        log.taskFinished(task)
+                    } else {
+                        break
+                    }
+                }
+                XCTAssertLessThanOrEqual(try openSegments(), 2, "the one that is written, and a spare")
+            }
+            expected = try contents(of: log)
+            XCTAssertGreaterThan(log.segments.count, 30)
+            XCTAssertLessThanOrEqual(try openSegments(), 2 + 4)
+        }
+        XCTAssertEqual(try openSegments(), 0)
+        let recovery = try LogRecovery(fileSystem: files, directory: path, options: .tiny, binding: .unbound)
+        var most = 0
+        while try !recovery.step(budgetBytes: 1) { most = max(most, try openSegments()) }
+        XCTAssertLessThanOrEqual(most, 2)
+        let log = recovery.finish().log
+        XCTAssertGreaterThan(log.segments.count, 30)
+        XCTAssertEqual(try openSegments(), 1)
+        XCTAssertEqual(try contents(of: log), expected)
+        XCTAssertLessThanOrEqual(try openSegments(), 1 + 4)
+        // One after the other, from the end.
+        for index in (1...150).reversed() as [Int] {
+            let entry = try log.entries(1, from: UInt64(index), through: UInt64(index), maxBytes: 1)
+            XCTAssertEqual(String(entry.payload(at: UInt64(index))), expected.first?.payloads[index - 1])
+        }
+        XCTAssertLessThanOrEqual(try openSegments(), 1 + 4)
+    }
+}
