@@ -75,13 +75,7 @@ struct SimulationSummary {
     }
 
     /// What never happened in any run.
-    private var missing: [String] {
-        counters.all.filter { $0.count == 0 && !SimulationSummary.notDrawn.contains($0.name) }.map { $0.name }
-    }
-
-    /// What a drawn scenario does not contain: damage of tables is left to scenarios that ask for it, since a damaged
-    /// member has been seen to miss a version that it has to keep.
-    private static let notDrawn = ["damaged-table", "quarantines", "entries-unreadable"]
+    private var missing: [String] { counters.all.filter { $0.count == 0 }.map { $0.name } }
 
     /// What is asked of all runs together and does not hold, in lines.
     func complaints(requiresCounters: Bool, mostUndecided: Int?) -> [String] {

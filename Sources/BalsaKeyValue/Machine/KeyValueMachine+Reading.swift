@@ -89,9 +89,8 @@ extension KeyValueMachine {
         if let revision {
             let sequence = try sequence(of: revision)
             return try KeyValueMachine.engineCall { () throws(EngineError) in
-                try page(of: request, from: lower, to: upper, revision: revision) { from, to throws(EngineError) in
-                    try engine.makeCursor(from: from, to: to, at: sequence, waiting: waiting)
-                }
+                var cursor = try engine.makeCursor(from: lower, to: upper, at: sequence, waiting: waiting)
+                return try page(&cursor, request, revision: revision)
             }
         }
         // The state at the snapshot is that of the last applied entry, which may have written nothing.
@@ -99,9 +98,8 @@ extension KeyValueMachine {
         let snapshot = engine.snapshot()
         let snapshotRevision = max(applied, snapshot.sequence)
         return try KeyValueMachine.engineCall { () throws(EngineError) in
-            try page(of: request, from: lower, to: upper, revision: snapshotRevision) { from, to throws(EngineError) in
-                try engine.makeCursor(from: from, to: to, in: snapshot, waiting: waiting)
-            }
+            var cursor = try engine.makeCursor(from: lower, to: upper, in: snapshot, waiting: waiting)
+            return try page(&cursor, request, revision: snapshotRevision)
         }
     }
 
@@ -111,47 +109,6 @@ extension KeyValueMachine {
         let order: ScanOrder
         let maxBytes: Int
         let maxHiddenEntries: Int
-    }
-
-    /// A page of the pairs between two keys of the engine. Where a damaged table is in the way, it ends before the keys
-    /// that cannot be read; only a page that would begin with them fails.
-    private func page(
-        of request: PageRequest,
-        from lower: Bytes,
-        to upper: Bytes,
-        revision: UInt64,
-        _ makeCursor: (Bytes, Bytes) throws(EngineError) -> EngineCursor
-    ) throws(EngineError) -> ScanPage {
-        var (lower, upper) = (lower, upper)
-        // Where the page ends at the latest, if something before its bound cannot be read.
-        var end: (key: Bytes, error: EngineError)?
-        while true {
-            do throws(EngineError) {
-                var cursor = try makeCursor(lower, upper)
-                var page = try self.page(&cursor, request, revision: revision)
-                if page.continuation == nil, let end {
-                    if page.pairs.isEmpty { throw end.error }
-                    page.continuation = KeyValueMachine.userKey(end.key)
-                    page.isCutShort = true
-                }
-                return page
-            } catch {
-                // Each attempt reads less than the one before.
-                guard let range = error.quarantine else { throw error }
-                switch request.order {
-                case .ascending:
-                    guard lower < range.smallest, range.smallest < upper else { throw error }
-                    upper = range.smallest
-                    end = (upper, error)
-                case .descending:
-                    // The first key above the range.
-                    let behind = Bytes(range.largest.withUnsafeBytes { Array($0) } + [0])
-                    guard lower < behind, behind < upper else { throw error }
-                    lower = behind
-                    end = (lower, error)
-                }
-            }
-        }
     }
 
     /// The users' keys between which a range lies that cannot be read, both included. Without a largest key it goes on
@@ -164,6 +121,8 @@ extension KeyValueMachine {
         key.withUnsafeBytes { Bytes(copying: EngineKey.userKey(of: $0)) }
     }
 
+    /// A page. Where a damaged table is in the way, it ends before the keys that cannot be read; only a page that would
+    /// begin with them fails.
     private func page(
         _ cursor: inout EngineCursor,
         _ request: PageRequest,

@@ -15,8 +15,9 @@ import BalsaPlatform
 /// written, flushed or compacted meanwhile, and keeps the tables and memtables of that moment in existence: hold it
 /// shortly. One thread at a time uses a cursor.
 ///
-/// A move that throws leaves the cursor invalid; another seek may succeed. With ``Waiting/forbidden`` that is how
-/// ``EngineError/Code/wouldWait`` is told.
+/// A move that throws leaves the cursor invalid; another seek may succeed. Damage is thrown in the order of the keys: a
+/// cursor has shown all keys before those that cannot be read, and none behind them. With ``Waiting/forbidden`` that is
+/// how ``EngineError/Code/wouldWait`` is told.
 ///
 /// The cursor is a handle of one word, and what it stands for lies in memory of its own: of a larger struct the compiler makes
 /// a copy at each look at key or value from another module, which took longer than the step itself.

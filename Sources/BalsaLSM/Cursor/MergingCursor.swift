@@ -46,6 +46,11 @@ struct KeyBounds {
 /// certain order, but the one that a reader sees before older ones: backward the sources are those of a reader, which
 /// show one of each key.
 ///
+/// A source that meets damage stands at the first key that the damage may concern, in the direction of the cursor, if
+/// the merger defers damage: what the other sources hold before that key can be read, and the error is thrown by the
+/// move that leaves it. Behind a bound it is never thrown. Without that order, a jump over deleted keys into a damaged
+/// block would hide the keys on its way.
+///
 /// A direction lasts until the next seek. Turning around by moving every source past the current entry is where such
 /// cursors go wrong; whoever wants the other direction seeks.
 struct MergingCursor: ~Copyable {
@@ -57,6 +62,14 @@ struct MergingCursor: ~Copyable {
         var isValid: Bool
     }
 
+    /// What kept a source from going on.
+    private struct Failure {
+        let error: EngineError
+        /// The first key that it may concern, in the direction of the cursor.
+        let key: RawMemory
+        let keyCount: Int
+    }
+
     private let memtables: UnsafeMutableBufferPointer<MemtableCursor>
     private let tables: UnsafeMutableBufferPointer<TableCursor>
     private let levels: UnsafeMutableBufferPointer<LevelCursor>
@@ -66,6 +79,10 @@ struct MergingCursor: ~Copyable {
     /// The winner of each match, while all of them are played.
     private let winners: UnsafeMutableBufferPointer<Int>
     private let bounds: KeyBounds
+    /// Whether damage is thrown only by the move that leaves the first key that it may concern.
+    private let defersDamage: Bool
+    /// For each source, what kept it from going on; empty as long as no source has failed since the last seek.
+    private var failures: [Failure?] = []
     /// What the keys of all sources begin with, and the heads therefore leave out.
     private var prefix = RawBuffer(capacity: 64)
     private var winner = 0
@@ -73,7 +90,17 @@ struct MergingCursor: ~Copyable {
     private(set) var isForward = true
 
     /// A merger of cursors whose sources outlive it.
-    init(memtables: [MemtableCursor], tables: [TableCursor], levels: [LevelCursor], bounds: KeyBounds) {
+    ///
+    /// - Parameter defersDamage: whether damage is thrown only by the move that leaves the first key that it may
+    ///   concern. Such an entry has the highest trailer, which no reader sees.
+    init(
+        memtables: [MemtableCursor],
+        tables: [TableCursor],
+        levels: [LevelCursor],
+        bounds: KeyBounds,
+        defersDamage: Bool = false
+    ) {
+        self.defersDamage = defersDamage
         self.memtables = MergingCursor.buffer(memtables)
         self.tables = MergingCursor.buffer(tables)
         self.levels = MergingCursor.buffer(levels)
@@ -130,10 +157,18 @@ struct MergingCursor: ~Copyable {
             try from.withUnsafeBytes { from throws(EngineError) in try seek(from, Trailer(rawValue: .max)) }
             return
         }
-        isForward = true
+        begin(isForward: true)
         for index in memtables.indices { memtables.place(index).pointee.seekToFirst() }
-        for index in tables.indices { try tables.place(index).pointee.seekToFirst() }
-        for index in levels.indices { try levels.place(index).pointee.seekToFirst() }
+        for index in tables.indices {
+            do throws(EngineError) { try tables.place(index).pointee.seekToFirst() } catch {
+                try fail(table: index, error)
+            }
+        }
+        for index in levels.indices {
+            do throws(EngineError) { try levels.place(index).pointee.seekToFirst() } catch {
+                try fail(level: index, error)
+            }
+        }
         playAll()
     }
 
@@ -143,10 +178,18 @@ struct MergingCursor: ~Copyable {
             try to.withUnsafeBytes { to throws(EngineError) in try seekBefore(to) }
             return
         }
-        isForward = false
+        begin(isForward: false)
         for index in memtables.indices { memtables.place(index).pointee.seekToLast() }
-        for index in tables.indices { try tables.place(index).pointee.seekToLast() }
-        for index in levels.indices { try levels.place(index).pointee.seekToLast() }
+        for index in tables.indices {
+            do throws(EngineError) { try tables.place(index).pointee.seekToLast() } catch {
+                try fail(table: index, error)
+            }
+        }
+        for index in levels.indices {
+            do throws(EngineError) { try levels.place(index).pointee.seekToLast() } catch {
+                try fail(level: index, error)
+            }
+        }
         playAll()
     }
 
@@ -154,10 +197,18 @@ struct MergingCursor: ~Copyable {
     ///
     /// - Precondition: the key is not below the lower bound.
     mutating func seek(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(EngineError) {
-        isForward = true
+        begin(isForward: true)
         for index in memtables.indices { memtables.place(index).pointee.seek(key, trailer) }
-        for index in tables.indices { try tables.place(index).pointee.seek(key, trailer) }
-        for index in levels.indices { try levels.place(index).pointee.seek(key, trailer) }
+        for index in tables.indices {
+            do throws(EngineError) { try tables.place(index).pointee.seek(key, trailer) } catch {
+                try fail(table: index, error)
+            }
+        }
+        for index in levels.indices {
+            do throws(EngineError) { try levels.place(index).pointee.seek(key, trailer) } catch {
+                try fail(level: index, error)
+            }
+        }
         playAll()
     }
 
@@ -165,29 +216,46 @@ struct MergingCursor: ~Copyable {
     ///
     /// - Precondition: the key is not above the upper bound.
     mutating func seekBefore(_ key: UnsafeRawBufferPointer) throws(EngineError) {
-        isForward = false
+        begin(isForward: false)
         for index in memtables.indices { memtables.place(index).pointee.seekBefore(key) }
-        for index in tables.indices { try tables.place(index).pointee.seekBefore(key) }
-        for index in levels.indices { try levels.place(index).pointee.seekBefore(key) }
+        for index in tables.indices {
+            do throws(EngineError) { try tables.place(index).pointee.seekBefore(key) } catch {
+                try fail(table: index, error)
+            }
+        }
+        for index in levels.indices {
+            do throws(EngineError) { try levels.place(index).pointee.seekBefore(key) } catch {
+                try fail(level: index, error)
+            }
+        }
         playAll()
     }
 
     /// Goes to the next entry in the direction of the last seek.
     ///
     /// - Precondition: the cursor is valid.
+    /// - Throws: what kept a source from going on, if it stands where the damage begins.
     mutating func advance() throws(EngineError) {
         let source = winner
         if source < memtables.count {
             if isForward { memtables.place(source).pointee.next() } else { memtables.place(source).pointee.previous() }
-        } else if source - memtables.count < tables.count {
-            let index = source - memtables.count
-            if isForward { try tables.place(index).pointee.next() } else { try tables.place(index).pointee.previous() }
         } else {
-            let index = source - memtables.count - tables.count
-            if isForward { try levels.place(index).pointee.next() } else { try levels.place(index).pointee.previous() }
+            if !failures.isEmpty, let failure = failures[source] { throw failure.error }
+            do throws(EngineError) { try advance(source - memtables.count) } catch { try fail(source, error) }
         }
         load(source)
         replay(source)
+    }
+
+    /// Moves a source that is not a memtable.
+    @inline(__always)
+    private mutating func advance(_ index: Int) throws(EngineError) {
+        if index < tables.count {
+            if isForward { try tables.place(index).pointee.next() } else { try tables.place(index).pointee.previous() }
+        } else {
+            let index = index - tables.count
+            if isForward { try levels.place(index).pointee.next() } else { try levels.place(index).pointee.previous() }
+        }
     }
 
     /// Goes on to `key`, or back to what is before it, in every source that holds nothing but entries older than
@@ -205,20 +273,61 @@ struct MergingCursor: ~Copyable {
             if isForward, order < 0 { memtables.place(index).pointee.seek(key, Trailer(rawValue: .max)) }
             if !isForward, order >= 0 { memtables.place(index).pointee.seekBefore(key) }
         }
-        for index in tables.indices {
-            try tables.place(index).pointee.skip(to: key, isForward: isForward, olderThan: sequence)
+        for index in tables.indices where !hasFailed(memtables.count + index) {
+            do throws(EngineError) {
+                try tables.place(index).pointee.skip(to: key, isForward: isForward, olderThan: sequence)
+            } catch {
+                try fail(table: index, error)
+            }
         }
-        for index in levels.indices {
-            try levels.place(index).pointee.skip(to: key, isForward: isForward, olderThan: sequence)
+        for index in levels.indices where !hasFailed(memtables.count + tables.count + index) {
+            do throws(EngineError) {
+                try levels.place(index).pointee.skip(to: key, isForward: isForward, olderThan: sequence)
+            } catch {
+                try fail(level: index, error)
+            }
         }
         playAll()
     }
+
+    // MARK: Damage
+
+    /// Begins a walk: every source is tried again.
+    private mutating func begin(isForward: Bool) {
+        self.isForward = isForward
+        if !failures.isEmpty { failures.removeAll() }
+    }
+
+    private mutating func fail(table index: Int, _ error: EngineError) throws(EngineError) {
+        try fail(memtables.count + index, error)
+    }
+
+    private mutating func fail(level index: Int, _ error: EngineError) throws(EngineError) {
+        try fail(memtables.count + tables.count + index, error)
+    }
+
+    /// Notes why a source does not go on, or throws that at once where no range is known that it concerns.
+    @inline(never)
+    private mutating func fail(_ source: Int, _ error: EngineError) throws(EngineError) {
+        guard defersDamage, let range = error.quarantine else { throw error }
+        if failures.isEmpty { failures = [Failure?](repeating: nil, count: sourceCount) }
+        let edge = isForward ? range.smallest : range.largest
+        let key = RawMemory(count: edge.count)
+        edge.withUnsafeBytes { UnsafeMutableRawBufferPointer(start: key.base, count: edge.count).copyMemory(from: $0) }
+        failures[source] = Failure(error: error, key: key, keyCount: edge.count)
+    }
+
+    private func hasFailed(_ source: Int) -> Bool { !failures.isEmpty && failures[source] != nil }
 
     // MARK: The tournament
 
     /// Notes where a source is. One that has left the bounds has come to its end.
     @inline(__always)
     private mutating func load(_ source: Int) {
+        if !failures.isEmpty, let failure = failures[source] {
+            let key = UnsafeRawBufferPointer(start: failure.key.base, count: failure.keyCount)
+            return store(source, key, Trailer(rawValue: .max))
+        }
         if source < memtables.count {
             guard memtables[source].isValid else { return invalidate(source) }
             store(source, memtables[source].key, memtables[source].trailer)

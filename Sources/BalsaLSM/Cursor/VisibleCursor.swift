@@ -87,7 +87,13 @@ struct VisibleCursor: ~Copyable {
         self.tombstones = tombstones
         self.memtableSequences = memtableSequences
         hasTombstones = !tombstones.isEmpty
-        merger = MergingCursor(memtables: memtables, tables: tables, levels: levels, bounds: bounds)
+        merger = MergingCursor(
+            memtables: memtables,
+            tables: tables,
+            levels: levels,
+            bounds: bounds,
+            defersDamage: true
+        )
     }
 
     // MARK: The entry

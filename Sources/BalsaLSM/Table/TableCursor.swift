@@ -130,7 +130,7 @@ struct TableCursor {
     /// Moves to the next entry; becomes invalid behind the last.
     ///
     /// - Precondition: the cursor is valid.
-    /// - Throws: the cursor has not moved then, so that the move can be tried again.
+    /// - Throws: where the cursor is then is not said: only a seek finds the way.
     mutating func next() throws(EngineError) {
         precondition(position >= 0, "only a valid cursor can move on")
         if let ceiling { return try nextVisible(ceiling) }
@@ -142,7 +142,7 @@ struct TableCursor {
     /// Moves to the previous entry; becomes invalid before the first.
     ///
     /// - Precondition: the cursor is valid.
-    /// - Throws: the cursor has not moved then, so that the move can be tried again.
+    /// - Throws: where the cursor is then is not said: only a seek finds the way.
     mutating func previous() throws(EngineError) {
         precondition(position >= 0, "only a valid cursor can move back")
         if let ceiling { return try previousVisible(ceiling) }

@@ -31,6 +31,7 @@ extension Scenario {
         drawAlteredDigest()
         var options = root.fork()
         drawOptions(&options)
+        drawDamage()
     }
 
     /// Whether members propose different replicated options, and how often these change.
@@ -127,6 +128,15 @@ extension Scenario {
         var random = RandomSource(seed: RandomSource.mix(seed ^ 0x6469_6765_7374))
         guard members > 2, duration > .seconds(2), random.chance(1, in: 3) else { return }
         alterDigest(of: random.pick(memberIDs), at: 1_000_000_000 + random.below(duration.nanoseconds / 2))
+    }
+
+    /// Sometimes tables of a member outside of the core are damaged. From a source of its own, so that nothing else is
+    /// drawn differently.
+    private mutating func drawDamage() {
+        var random = RandomSource(seed: RandomSource.mix(seed ^ 0x6461_6d61_6765))
+        let outside = memberIDs.filter { core & Scenario.bit($0) == 0 }
+        guard duration > .seconds(2), random.chance(1, in: 2), let victim = outside.first else { return }
+        damageTables(of: victim, times: random.draw(1...6), &random)
     }
 
     private mutating func damageTables(of member: MemberID, times: Int, _ random: inout RandomSource) {

@@ -65,4 +65,31 @@ final class DamagedScanTests: XCTestCase {
             XCTAssertEqual(store.machine.metrics.quarantines, 1)
         }
     }
+
+    /// Values above a deletion that ends within a damaged block of a deeper table. A cursor that has passed some of
+    /// what is deleted jumps to the end of the deletion, far behind the next value or its own bound, and meets the
+    /// damage.
+    func testScan_thatJumpsIntoADamagedBlock_showsWhatLiesBeforeIt() throws {
+        let (_, plain) = try scan(damaged(), .ascending, limit: .max)
+        let block = KeyValueMachine.userKeys(of: try XCTUnwrap(plain.cause?.quarantine))
+        let largest = try XCTUnwrap(block.largest)
+        let last = try XCTUnwrap((0..<100).first { key($0) == largest })
+        for limit in [1, 7, .max] {
+            let store = try damaged()
+            try store.apply(.deleteRange(from: key(0), to: largest))
+            let numbers = Array(stride(from: 8, to: last, by: 9))
+            for number in numbers { try store.apply(.put(key: key(number), value: Bytes("new \(number)"))) }
+            let shown = numbers.map(key).filter { $0 < block.smallest }
+            XCTAssertGreaterThan(shown.count, 3)
+            let (forward, failure) = try scan(store, .ascending, limit: limit)
+            XCTAssertEqual(forward, shown, "limit \(limit)")
+            XCTAssertEqual(failure.cause?.quarantine?.smallest, plain.cause?.quarantine?.smallest)
+            // Up to the damage, all is known.
+            let page = try store.machine.scan(from: key(0), to: block.smallest)
+            XCTAssertEqual(page.pairs.map(\.key), shown)
+            XCTAssertNil(page.continuation)
+            let (backward, _) = try scan(store, .descending, limit: limit)
+            XCTAssertEqual(backward, (last + 1..<100).reversed().map(key), "limit \(limit)")
+        }
+    }
 }
