@@ -46,6 +46,9 @@ public enum Effect: Equatable, Sendable {
     /// The role, the term or the known leader changed.
     case standing(Standing)
 
+    /// The state, which a checkpoint brought, was found to be that of the other members. Note it with the state.
+    case stateConfirmed
+
     /// Something happened that no correct member does, or that an operator should hear of.
     case report(Anomaly)
 }
@@ -161,8 +164,11 @@ public enum Anomaly: Equatable, Sendable {
     case stateDiverged(MemberID, own: UInt64, majority: StateDigest)
     /// A checkpoint through this index has replaced the state of this member, which differed or could not be read.
     case stateRebuilt(through: LogIndex)
+    /// The state of this member differs again right after checkpoints have replaced it, that often in a row. After the
+    /// pause it asks for another one; without a pause it stops: this machine or release computes another state.
+    case rebuiltInVain(times: UInt64, pause: TimeSpan?)
     /// The members' states differ at this index, and no majority is known to have the same: there is none, or a member
-    /// that could decide has not been heard.
+    /// that could decide has not been heard, or has its state from one of the others.
     case digestsDisagree(at: LogIndex)
     /// A leader sent another entry for an index that is committed here. The member stops: one of the two has lost data.
     case committedEntryContradicted(LogIndex)

@@ -25,7 +25,7 @@ extension Raft {
         guard halt == nil, divergence == nil, installing == nil else { return }
         digests.add(digest)
         if leadership != nil {
-            compare(digest, of: member, &effects)
+            compare(digest, of: member, received: receivedIndex, &effects)
         } else if leader != 0 {
             // Without being asked: nothing else may be sent for a while. What is committed agrees with every leader's
             // log.
@@ -36,36 +36,72 @@ extension Raft {
     /// A leader begins with what it knows of itself.
     mutating func reportOwnDigests(_ effects: inout Effects) {
         guard divergence == nil else { return }
-        for digest in digests.all { compare(digest, of: member, &effects) }
+        for digest in digests.all { compare(digest, of: member, received: receivedIndex, &effects) }
     }
 
     /// Takes note of a digest, and finds the members that have another one than the majority.
-    mutating func compare(_ digest: StateDigest, of reporter: MemberID, _ effects: inout Effects) {
-        guard let slot = leadership?.digests.note(digest, of: reporter), let row = leadership?.digests[slot] else {
-            return
-        }
+    ///
+    /// - Parameter received: the index of the checkpoint that the reporter has its state from; 0 where it is a witness.
+    mutating func compare(
+        _ digest: StateDigest,
+        of reporter: MemberID,
+        received: LogIndex,
+        _ effects: inout Effects
+    ) {
+        guard let slot = leadership?.digests.note(digest, of: reporter, received: received) else { return }
+        confirmReceived(slot, &effects)
         reportDisputes(through: slot, &effects)
-        guard let majority = row.majority(of: configuration) else { return }
-        let expected = StateDigest(index: row.index, value: majority)
-        for (other, value) in row.values {
-            if other == member {
-                if value != majority { diverge(own: value, from: expected, &effects) }
-            } else if let peer = leadership?.slot(of: other) {
-                guard leadership?.peers[peer].noteDigest(value, expected) == true else { continue }
-                effects.append(.report(.stateDiverged(other, own: value, majority: expected)))
+        guard let table = leadership?.digests, let majority = table[slot].majority(of: configuration) else { return }
+        let expected = StateDigest(index: table[slot].index, value: majority)
+        for report in table[slot].reports {
+            let differs = report.value != majority
+            if differs, !options.plantedBugs.contains(.countsReceivedStates),
+                !table.isOutvoted(report, by: majority, in: slot, configuration)
+            {
+                continue
+            }
+            if report.member == member {
+                if differs { diverge(own: report.value, from: expected, &effects) }
+            } else if let peer = leadership?.slot(of: report.member) {
+                guard leadership?.peers[peer].noteDigest(report.value, expected) == true else { continue }
+                effects.append(.report(.stateDiverged(report.member, own: report.value, majority: expected)))
                 tellDiverged(peer)
             }
         }
     }
 
-    /// Reports the rows in which members differ and no majority is known: where all have reported, or where those that
+    /// Tells the members whose states were received, and turn out to be those of the others, that they are witnesses
+    /// from now on.
+    private mutating func confirmReceived(_ slot: Int, _ effects: inout Effects) {
+        guard let agreed = leadership?.digests.noteAgreement(slot, configuration), let row = leadership?.digests[slot]
+        else { return }
+        let digest = StateDigest(index: row.index, value: agreed)
+        for report in row.reports where report.received > 0 && report.value == agreed {
+            if report.member == member {
+                hearAgreement(digest, &effects)
+            } else {
+                send(.notice(.agreed(digest)), to: report.member)
+            }
+        }
+    }
+
+    /// The members have this digest.
+    mutating func hearAgreement(_ agreed: StateDigest, _ effects: inout Effects) {
+        guard receivedIndex > 0, receivedIndex <= agreed.index, divergence == nil,
+            digests.value(at: agreed.index) == agreed.value
+        else { return }
+        receivedIndex = 0
+        effects.append(.stateConfirmed)
+    }
+
+    /// Reports the rows in which members differ and no majority of witnesses is known: where all have reported, or where those that
     /// have are an interval further. A member that is silent may yet decide.
     private mutating func reportDisputes(through slot: Int, _ effects: inout Effects) {
         guard let digests = leadership?.digests else { return }
         for earlier in max(slot, 1) - 1...slot where digests[earlier].isDisputed && !digests[earlier].isUndecided {
             let isOutlived = earlier + 1 < digests.count && digests[earlier].isOutlived(by: digests[earlier + 1])
             guard isOutlived || digests[earlier].isComplete(configuration),
-                digests[earlier].majority(of: configuration) == nil
+                digests.isUndecided(earlier, configuration)
             else { continue }
             leadership?.digests[earlier].isUndecided = true
             effects.append(.report(.digestsDisagree(at: digests[earlier].index)))
@@ -92,7 +128,35 @@ extension Raft {
         guard divergence == nil, !options.plantedBugs.contains(.ignoresDivergence) else { return }
         effects.append(.report(.stateDiverged(member, own: own, majority: majority)))
         stopApplying(.diverged, &effects)
+        countRebuilds(&effects)
     }
+
+    /// A state that differs right after a rebuild will most likely differ after the next one: the machine or the
+    /// release computes another state. The checkpoints come less and less often then, and not for ever.
+    private mutating func countRebuilds(_ effects: inout Effects) {
+        guard isRebuilt, digests.count <= Raft.mostDigestsAfterRebuild else {
+            vainRebuilds = 0
+            return
+        }
+        vainRebuilds += 1
+        guard vainRebuilds <= Raft.mostVainRebuilds else {
+            effects.append(.report(.rebuiltInVain(times: vainRebuilds, pause: nil)))
+            stop(.failed, &effects)
+            return
+        }
+        let pause = Raft.firstRebuildPause * (1 << (vainRebuilds - 1))
+        divergence?.nextRequest = now + pause
+        effects.append(.report(.rebuiltInVain(times: vainRebuilds, pause: pause)))
+    }
+
+    /// Within how many digests after a rebuild another divergence counts as the same.
+    private static let mostDigestsAfterRebuild = 8
+
+    /// After how many rebuilds in a row that were in vain the member stops.
+    static let mostVainRebuilds: UInt64 = 6
+
+    /// How long the member waits before it asks for a checkpoint after one was in vain. It doubles each time.
+    static let firstRebuildPause = TimeSpan.seconds(2)
 
     /// Applies nothing more until a checkpoint is installed, and hands over where it leads.
     mutating func stopApplying(_ cause: CheckpointRequest.Reason, _ effects: inout Effects) {

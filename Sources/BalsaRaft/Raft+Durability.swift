@@ -26,7 +26,11 @@ extension Raft {
         appliedIndex = max(appliedIndex, position.index)
         // It is another state.
         digests.removeAll()
-        if divergence != nil { effects.append(.report(.stateRebuilt(through: position.index))) }
+        receivedIndex = position.index
+        if let divergence {
+            effects.append(.report(.stateRebuilt(through: position.index)))
+            isRebuilt = divergence.cause == .diverged
+        }
         divergence = nil
         guard halt == nil else { return }
         if leader != 0, leader != member { answer(.accepted(through: position.index), to: leader) }

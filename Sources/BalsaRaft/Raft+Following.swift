@@ -115,6 +115,7 @@ extension Raft {
         response.syncTime = persists.syncTime
         // That of a state that is to be replaced decides nothing.
         response.digest = isDiverged ? nil : digests.newest
+        response.receivedIndex = receivedIndex
         return response
     }
 
@@ -183,6 +184,8 @@ extension Raft {
             halt = .failed
         case .diverged(let majority):
             hearMajority(majority, &effects)
+        case .agreed(let digest):
+            hearAgreement(digest, &effects)
         }
     }
 }

@@ -14,6 +14,8 @@ struct Leadership: Sendable {
     var digests = DigestReports()
     /// The attempt to hand over that is under way.
     var transfer: LeadershipTransfer?
+    /// Since when a peer asks for a checkpoint while this leader's own state is not known to be that of the majority.
+    var unconfirmedSince: Instant?
     /// The member that was told last to campaign; 0 for none.
     var lastTold: MemberID = 0
 
@@ -106,6 +108,7 @@ extension Raft {
 
     mutating func handleAppendResponse(_ response: AppendResponse, from peer: MemberID, _ effects: inout Effects) {
         guard let slot = leadership?.slot(of: peer) else { return }
+        leadership?.peers[slot].noteReceived(response.receivedIndex)
         if let digest = response.digest {
             // It is of an entry that is committed, and so in the log of every leader. A row of another index would push
             // out one that counts.
@@ -113,7 +116,7 @@ extension Raft {
                 effects.append(.report(.malformedMessage(from: peer)))
                 return
             }
-            compare(digest, of: peer, &effects)
+            compare(digest, of: peer, received: response.receivedIndex, &effects)
         }
         switch response.answer {
         case .accepted(let index):
@@ -219,10 +222,27 @@ extension Raft {
         }
         leadership?.peers[slot].knowsThatItDiffers()
         leadership?.digests.forget(peer)
-        // A new leader may not know yet that all of that is committed. The peer asks again.
-        guard !isDiverged, request.index <= commitIndex,
-            leadership?.peers[slot].takesRequest(at: now, every: options.minElectionTimeout) == true
-        else { return }
+        // A new leader may not know yet that all of that is committed, nor that its own state is that of the majority.
+        // The peer asks again.
+        guard !isDiverged, request.index <= commitIndex else { return }
+        if request.reason == .diverged, !isConfirmed { return handOverIfUnconfirmed(&effects) }
+        guard leadership?.peers[slot].takesRequest(at: now, every: options.minElectionTimeout) == true else { return }
         effects.append(.sendSnapshot(to: peer, atLeast: request.index))
+    }
+
+    /// Whether this leader's own state is known to be that of the majority, so that it may take the place of one that is
+    /// not.
+    private var isConfirmed: Bool { leadership?.digests.isConfirmed(member, configuration) == true }
+
+    /// A peer waits for a checkpoint, and what the members have reported does not say whether this leader's state is
+    /// that of the majority. At the entry with which the next term begins, members report once more: a peer that is
+    /// well begins that term, after a while. Where digests disagree, more of them say nothing new.
+    private mutating func handOverIfUnconfirmed(_ effects: inout Effects) {
+        guard let leadership, !leadership.digests.isDisputedLast else { return }
+        let since = leadership.unconfirmedSince ?? now
+        self.leadership?.unconfirmedSince = since
+        guard now >= since + options.maxElectionTimeout * 8, hasSoundSuccessor else { return }
+        self.leadership?.unconfirmedSince = now
+        giveWay(&effects)
     }
 }

@@ -50,11 +50,16 @@ extension Raft {
     }
 
     mutating func handleReadRequest(_ id: ReadID, from peer: MemberID, _ effects: inout Effects) {
-        if leadership != nil, !isDiverged {
+        if leadership != nil, !isDiverged, !isUntold(peer) {
             admit(id, from: peer, &effects)
         } else {
             send(.readResponse(id, .refused), to: peer)
         }
+    }
+
+    /// Whether the state of a peer was found to differ, and the peer does not know that yet: what it reads may be wrong.
+    private func isUntold(_ peer: MemberID) -> Bool {
+        leadership?.peers.contains { $0.member == peer && $0.untoldDigest != nil } == true
     }
 
     private mutating func admit(_ id: ReadID, from requester: MemberID, _ effects: inout Effects) {
@@ -94,6 +99,8 @@ extension Raft {
         for read in confirmed {
             if read.requester == member {
                 effects.append(.respond(.readReady(read.id, index: read.index)))
+            } else if isUntold(read.requester) {
+                send(.readResponse(read.id, .refused), to: read.requester)
             } else {
                 send(.readResponse(read.id, .index(read.index)), to: read.requester)
             }

@@ -79,6 +79,13 @@ extension Raft {
         return ready.first { $0 > leadership.lastTold } ?? ready.first
     }
 
+    /// Whether a peer could lead now whose state is not known to differ.
+    var hasSoundSuccessor: Bool {
+        leadership?.peers.contains {
+            !$0.isDiverged && now < $0.heardAt + options.minElectionTimeout && $0.held == log.lastIndex
+        } == true
+    }
+
     /// Ends an attempt in which nobody has taken over.
     mutating func endTransferIfOverdue(_ effects: inout Effects) {
         guard let leadership, let transfer = leadership.transfer, now >= transfer.deadline else { return }

@@ -55,6 +55,12 @@ public struct Raft: Sendable {
     var digests = DigestHistory()
     /// That the member's state differs from that of the majority, if it does.
     var divergence: Divergence?
+    /// The index of the checkpoint that the state was received with, until it is found to be that of the others at or
+    /// above that index; 0 where it is, and where it was never received.
+    package internal(set) var receivedIndex: LogIndex
+    /// Whether a checkpoint has replaced a state that differed, and how many did so in vain, one right after the other.
+    var isRebuilt = false
+    var vainRebuilds: UInt64 = 0
 
     // The office that the member holds or runs for; at most one of the two.
     var leadership: Leadership?
@@ -109,6 +115,7 @@ public struct Raft: Sendable {
         if recovered.isDiverged, !options.plantedBugs.contains(.ignoresDivergence) {
             divergence = Divergence(cause: .diverged, leadsUntil: .never, nextRequest: .zero)
         }
+        receivedIndex = recovered.receivedIndex
         jitter = Jitter(seed: seed)
         // Begins anywhere, so that answers to campaigns of an earlier life are recognised as that.
         lastCampaign = jitter.next() >> 16
@@ -202,7 +209,7 @@ public struct Raft: Sendable {
     }
 
     /// Takes no more part: gives up office, keeps silent, refuses every request.
-    private mutating func stop(_ reason: Refusal, _ effects: inout Effects) {
+    mutating func stop(_ reason: Refusal, _ effects: inout Effects) {
         if leadership != nil { resign(&effects) }
         campaign = nil
         if halt == nil || reason == .failed { halt = reason }
@@ -306,6 +313,9 @@ public struct RecoveredState: Sendable {
     public var appliedIndex: LogIndex
     /// Whether that state was found to differ from that of the majority before the member was started.
     public var isDiverged: Bool
+    /// The index of the checkpoint that the state was received with; 0 where it was not, or was found to be that of the
+    /// others since.
+    public var receivedIndex: LogIndex
 
     /// What a disk holds; without arguments, what an empty one does.
     public init(
@@ -313,13 +323,15 @@ public struct RecoveredState: Sendable {
         log: LogOutline = LogOutline(),
         commitIndex: LogIndex = 0,
         appliedIndex: LogIndex = 0,
-        isDiverged: Bool = false
+        isDiverged: Bool = false,
+        receivedIndex: LogIndex = 0
     ) {
         self.hardState = hardState
         self.log = log
         self.commitIndex = commitIndex
         self.appliedIndex = appliedIndex
         self.isDiverged = isDiverged
+        self.receivedIndex = receivedIndex
     }
 
     func validate() throws(ConfigurationError) {

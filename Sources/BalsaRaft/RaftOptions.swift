@@ -73,4 +73,6 @@ package struct RaftPlantedBugs: OptionSet, Sendable {
     package static let appliesBeyondDurable = RaftPlantedBugs(rawValue: 1 << 7)
     /// A member whose state differs from that of the majority goes on as if it did not.
     package static let ignoresDivergence = RaftPlantedBugs(rawValue: 1 << 8)
+    /// A state that was received from a peer counts as a second witness of what that peer has applied.
+    package static let countsReceivedStates = RaftPlantedBugs(rawValue: 1 << 9)
 }

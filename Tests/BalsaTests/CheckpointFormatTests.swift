@@ -212,7 +212,7 @@ final class CheckpointFormatTests: XCTestCase {
         XCTAssertEqual(try RootFile(decoding: try highest.encoded()), highest)
     }
 
-    func testRoot_ofAStateThatDiffers_hasItsFlagAndNoOtherIsKnown() throws {
+    func testRoot_ofAStateThatDiffersOrIsConfirmed_hasItsFlagAndNoOtherIsKnown() throws {
         var root = RootFile(generation: 2, position: position)
         let plain = [UInt8](try root.encoded())
         root.isDiverged = true
@@ -220,7 +220,13 @@ final class CheckpointFormatTests: XCTestCase {
         XCTAssertEqual(try RootFile(decoding: Bytes(bytes)), root)
         XCTAssertEqual((0..<124).filter { bytes[$0] != plain[$0] }, [112])
         XCTAssertEqual(bytes[112], 1)
-        for bit in 1..<8 {
+        var confirmed = RootFile(generation: 2, position: position)
+        XCTAssertEqual(confirmed.receivedIndex, position.index)
+        confirmed.isConfirmed = true
+        XCTAssertEqual(confirmed.receivedIndex, 0)
+        XCTAssertEqual([UInt8](try confirmed.encoded())[112], 2)
+        XCTAssertEqual(try RootFile(decoding: try confirmed.encoded()), confirmed)
+        for bit in 2..<8 {
             bytes[112] = 1 << UInt8(bit)
             let sum = bytes[..<124].withUnsafeBytes { CRC32C.checksum($0) }
             bytes.replaceSubrange(124..<128, with: withUnsafeBytes(of: sum.littleEndian) { [UInt8]($0) })

@@ -209,6 +209,17 @@ struct GenerationStore {
     mutating func markDiverged() throws(FileError) {
         guard var next = root, !next.isDiverged else { return }
         next.isDiverged = true
+        try replaceRoot(next)
+    }
+
+    /// Notes durably that the live generation, which a checkpoint brought, was found to be the state of the others.
+    mutating func markConfirmed() throws(FileError) {
+        guard var next = root, next.receivedIndex > 0 else { return }
+        next.isConfirmed = true
+        try replaceRoot(next)
+    }
+
+    private mutating func replaceRoot(_ next: RootFile) throws(FileError) {
         do {
             try publish(next)
         } catch let error as FileError {

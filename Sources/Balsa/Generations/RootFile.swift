@@ -27,9 +27,16 @@ struct RootFile: Equatable {
     var state = UniqueID.none
     /// Whether the generation was found to differ from the state of the majority: a checkpoint has to replace it.
     var isDiverged = false
+    /// Whether the generation, which a checkpoint brought, was found to be the state of the others.
+    var isConfirmed = false
 
-    /// The flag of ``isDiverged``.
+    /// The flags of ``isDiverged`` and ``isConfirmed``.
     private static let divergedFlag: UInt8 = 1
+    private static let confirmedFlag: UInt8 = 2
+
+    /// The index of the checkpoint that the generation was made of, if it was not found to be the state of the others
+    /// since; else 0.
+    var receivedIndex: LogIndex { isConfirmed ? 0 : position.index }
 
     func encoded() throws(DecodingError) -> Bytes {
         var writer = ByteWriter(capacity: RootFile.byteCount, limit: RootFile.byteCount)
@@ -47,7 +54,8 @@ struct RootFile: Equatable {
         try writer.uint64(position.term, "term")
         try writer.uint64(position.index, "index")
         try writer.uniqueID(state, "state")
-        try writer.uint8(isDiverged ? RootFile.divergedFlag : 0, "flags")
+        let flags = (isDiverged ? RootFile.divergedFlag : 0) | (isConfirmed ? RootFile.confirmedFlag : 0)
+        try writer.uint8(flags, "flags")
         try writer.zeros(11, "reserved")
         try writer.uint32(writer.checksum(of: 0..<RootFile.byteCount - 4), "checksum")
         return Bytes(writer.array)
@@ -100,8 +108,11 @@ struct RootFile: Equatable {
         state = try reader.uniqueID("state")
         let flagsAt = reader.offset
         let flags = try reader.uint8("flags")
-        guard flags & ~RootFile.divergedFlag == 0 else { throw DecodingError(.outOfBounds, "flags", at: flagsAt) }
+        guard flags & ~(RootFile.divergedFlag | RootFile.confirmedFlag) == 0 else {
+            throw DecodingError(.outOfBounds, "flags", at: flagsAt)
+        }
         isDiverged = flags & RootFile.divergedFlag != 0
+        isConfirmed = flags & RootFile.confirmedFlag != 0
         try reader.zeros(end - reader.offset, "reserved")
         guard generation >= 1, generation <= largestNumber, position.index <= largestNumber,
             position.term <= largestNumber,

@@ -26,6 +26,8 @@ extension Replica {
             effects.append(.standing(standing))
             // What was passed on to the leader before may be lost with it. Not as long as nobody else leads: it may come back.
             if requests.hasForwarded, standing.leader != 0 { requests.leaderChanged(to: standing.leader, &effects) }
+        case .stateConfirmed:
+            try noteConfirmation()
         case .report(let anomaly):
             effects.append(.report(anomaly))
             if case .committedEntryContradicted(let index) = anomaly {
@@ -52,8 +54,21 @@ extension Replica {
         case .stateRebuilt:
             metrics.statesRebuilt += 1
             divergenceMarkAt = .never
+        case .rebuiltInVain(let times, let pause):
+            metrics.rebuildsInVain += 1
+            if pause == nil { throw ReplicaError(rebuiltInVain: times) }
         default:
             break
+        }
+    }
+
+    /// Notes in ROOT that the received state is that of the others. Where that fails, a later start finds it out once
+    /// more.
+    private func noteConfirmation() throws(ReplicaError) {
+        do throws(FileError) {
+            try generations.markConfirmed()
+        } catch {
+            if error.number == .exchanged { throw ReplicaError(error) }
         }
     }
 

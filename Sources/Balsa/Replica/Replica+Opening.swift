@@ -142,7 +142,8 @@ extension Replica {
                 log: outline,
                 commitIndex: min(max(recovered?.commit ?? 0, durable.position.index), outline.lastIndex),
                 appliedIndex: durable.position.index,
-                isDiverged: generations.root?.isDiverged ?? false
+                isDiverged: generations.root?.isDiverged ?? false,
+                receivedIndex: generations.root?.receivedIndex ?? 0
             )
             try checkVote(of: state, groupDirectory, log: directory + "/log")
             core = try openCore(member, configuration, state, options.raft, seed: seed)
@@ -451,6 +452,15 @@ extension ReplicaError {
             "the member acknowledged entry \(position.index) of term \(position.term), which its log does not hold; "
                 + "the log ends at entry \(last.index) of term \(last.term). Either its directory was set back, or the "
                 + "last frames of its log were damaged. Put the latest directory back, or leave the member stopped"
+        )
+    }
+
+    /// The state differs from that of the others, however often a checkpoint replaces it.
+    init(rebuiltInVain times: UInt64) {
+        self.init(
+            .diverged,
+            "the state differs again after \(times) checkpoints have replaced it: this machine or this release computes "
+                + "another state than the others. Replace the release or the machine, and start the member again"
         )
     }
 

@@ -12,9 +12,11 @@ extension Replica {
             let batch = try page(from: applied.position.index + 1, through: applyTarget)
             while applied.position.index < batch.lastIndex, mayApply {
                 let first = applied.position.index + 1
-                try apply(batch.slice(from: first, through: min(batch.lastIndex, digestIndex(from: first))), &effects)
-                if machine.wantsSeal { try seal() }
-                if applied.position.index >= first { recordDigest() }
+                let last = digestIndex(from: first, in: batch)
+                try apply(batch.slice(from: first, through: min(batch.lastIndex, last)), &effects)
+                // First, since what turns out to differ is not made durable.
+                if applied.position.index >= first { recordDigest(in: batch) }
+                if machine.wantsSeal, !isDiverged { try seal() }
             }
         }
         if applied.position.index > appliedBefore { tell(.applied(through: applied.position.index)) }
@@ -56,15 +58,22 @@ extension Replica {
     }
 
     /// The first index from `first` on at which the digest of the state is recorded.
-    private func digestIndex(from first: LogIndex) -> LogIndex {
+    private func digestIndex(from first: LogIndex, in batch: EntryBatch) -> LogIndex {
         let interval = options.digestInterval
-        return (first - 1) / interval * interval + interval
+        let multiple = (first - 1) / interval * interval + interval
+        return (first...min(multiple, batch.lastIndex)).first { beginsTerm($0, in: batch) } ?? multiple
+    }
+
+    /// Whether the entry is the empty one with which a term begins. By the digest at that one a new leader finds out
+    /// soon whether its state is that of the others, also where nothing is written.
+    private func beginsTerm(_ index: LogIndex, in batch: EntryBatch) -> Bool {
+        batch.encodedByteCount(at: index) == EntryHeader.encodedByteCount && batch.header(at: index).kind == .noOp
     }
 
     /// Records the digest of the state where it is due: at the same indexes on every member.
-    private func recordDigest() {
+    private func recordDigest(in batch: EntryBatch) {
         let index = applied.position.index
-        guard index % options.digestInterval == 0 else { return }
+        guard index % options.digestInterval == 0 || beginsTerm(index, in: batch) else { return }
         tell(.applied(through: index))
         tell(.digest(StateDigest(index: index, value: machine.digest)))
     }

@@ -61,6 +61,11 @@ extension Replica {
             senders.removeAll()
             return
         }
+        // A state that differs from the others' takes the place of nobody's.
+        guard !isDiverged else {
+            while !senders.isEmpty { endTransfer(senders.count - 1, succeeded: false) }
+            return
+        }
         for slot in senders.indices.reversed() {
             if now >= senders[slot].giveUpAt {
                 endTransfer(slot, succeeded: false)
@@ -112,6 +117,8 @@ extension Replica {
             return
         }
         switch response.status {
+        case .complete where isDiverged:
+            endTransfer(slot, succeeded: false)
         case .receiving:
             senders[slot].received(through: response.receivedByteCount, giveUpAt: now + options.giveUpTransferAfter)
         case .complete:
@@ -131,8 +138,9 @@ extension Replica {
         var status = CheckpointChunkResponse.Status.receiving
         if term < raft.term || term < incoming?.term ?? 0 {
             status = .refused
-        } else if !raft.wants(checkpoint: chunk.position) || incoming?.isComplete(at: chunk.position) == true {
-            // It is here already, or not needed any more. The offer that follows finds out which.
+        } else if !raft.wants(checkpoint: chunk.position) || hasWhole(chunk, from: peer, term: term) {
+            // It is here already, or not needed any more. The offer that follows finds out which. What another member
+            // has sent of the same position may be another state.
             status = .complete
         } else {
             phase = .receiving
@@ -156,6 +164,12 @@ extension Replica {
             status: status
         )
         send(.checkpointChunkResponse(response), to: peer, &effects)
+    }
+
+    /// Whether the checkpoint that a chunk belongs to has arrived, whole, from that leader.
+    private func hasWhole(_ chunk: CheckpointChunk, from peer: MemberID, term: Term) -> Bool {
+        guard let incoming, incoming.isComplete(at: chunk.position) else { return false }
+        return incoming.sender == peer && incoming.term == term
     }
 
     private func take(_ chunk: CheckpointChunk, from peer: MemberID, term: Term) throws(CheckpointReceiverError) {
@@ -203,7 +217,9 @@ extension Replica {
     func install(_ position: LogPosition, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
         // It stays so where a file call fails: in simulation that is where the process may have died.
         phase = .installing
-        guard let received = incoming, received.isComplete(at: position) else {
+        guard let received = incoming, received.isComplete(at: position),
+            received.sender == raft.currentStanding.leader, received.term == raft.term
+        else {
             // A late offer of another checkpoint says nothing about the one that is on its way.
             tell(.snapshotFailed(position))
             return

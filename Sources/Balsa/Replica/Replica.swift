@@ -370,7 +370,8 @@ public final class Replica {
         try applyPages(&effects)
         compareOptions(&effects)
         askForReads()
-        reads.applied(raft.appliedIndex, &effects)
+        // What was found to differ just now is not read any more.
+        if !isDiverged { reads.applied(raft.appliedIndex, &effects) }
         try sealIfDue()
         dropLog()
         discardIncomingIfOvertaken()

@@ -137,6 +137,8 @@ public struct ReplicaError: Error, Sendable, CustomStringConvertible {
         public static let refused = Code("refused")
         /// Another leader's entry contradicts what is committed here.
         public static let contradiction = Code("contradiction")
+        /// The state differs from that of the others, and checkpoints do not help.
+        public static let diverged = Code("diverged")
     }
 
     /// The kind of reason.

@@ -48,6 +48,8 @@ public struct ReplicaMetrics: Sendable {
     public internal(set) var divergencesFound = 0
     /// How often a checkpoint took the place of this member's state because that differed.
     public internal(set) var statesRebuilt = 0
+    /// How often this member's state differed again right after a checkpoint had taken its place.
+    public internal(set) var rebuildsInVain = 0
     /// Frames that could not be decoded.
     public internal(set) var framesRefused = 0
     /// Frames that were not sent because they were larger than a frame may be, or are none of the version that was

@@ -381,6 +381,7 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
         status.appliedIndex = replica.appliedIndex
         status.durableIndex = replica.raft.durableIndex
         status.flushedIndex = replica.machine.durable.position.index
+        status.isDiverged = replica.isDiverged
         status.digest = replica.machine.digest
         if let machine = (replica.machine as? KeyValueStateMachine)?.machine {
             status.retentionMark = machine.retentionMark

@@ -41,6 +41,9 @@ public struct StoreStatus: Sendable {
     /// The flush point: the index through which the files of its state hold everything. An opening applies again what
     /// the log holds above it; 0 until the first flush, since a log alone is as durable.
     public var flushedIndex: LogIndex = 0
+    /// Whether its state was found to differ from that of the majority: it serves nothing until a checkpoint has
+    /// replaced the state.
+    public var isDiverged = false
     /// Equal on two members that have applied the same index when they have changed keys and values, and replied,
     /// alike. It says nothing of what the files hold, nor of sessions and the retention mark.
     public var digest: UInt64 = 0

@@ -141,6 +141,7 @@ struct MemberSession {
             }
         return "status member=\(status.member) role=\(role) leader=\(leader) term=\(status.term) "
             + "commit=\(status.commitIndex) applied=\(status.appliedIndex) durable=\(status.durableIndex) "
-            + "flushed=\(status.flushedIndex) digest=\(String(status.digest, radix: 16)) pid=\(getpid())"
+            + "flushed=\(status.flushedIndex) digest=\(String(status.digest, radix: 16)) "
+            + "diverged=\(status.isDiverged ? "yes" : "no") pid=\(getpid())"
     }
 }

@@ -17,6 +17,7 @@ extension Message {
             return append.matches(entries, term: term)
         case .appendResponse(let response):
             return response.answer.isWithinBounds && (response.digest?.isWithinBounds ?? true)
+                && response.receivedIndex <= largestNumber
         case .heartbeat(let heartbeat):
             return heartbeat.commit <= largestNumber
         case .readResponse(_, .index(let index)):
@@ -27,7 +28,7 @@ extension Message {
             return request.index <= largestNumber
         case .notice(.acknowledgedEntriesLost(let position)):
             return position.isWithin(term: term) && position.index > 0
-        case .notice(.diverged(let digest)):
+        case .notice(.diverged(let digest)), .notice(.agreed(let digest)):
             return digest.isWithinBounds
         case .preVoteResponse, .voteResponse, .heartbeatResponse, .readRequest, .readResponse(_, .refused):
             return true

@@ -134,6 +134,9 @@ public struct AppendResponse: Equatable, Sendable {
     public var syncTime = TimeSpan.zero
     /// The newest digest that the follower has recorded of its state; nil before it has any.
     public var digest: StateDigest?
+    /// The index of the checkpoint that the follower's state was received with; 0 where it was not, or was found to be
+    /// that of the others since. Until then the digest is the sender's as much as the follower's.
+    public var receivedIndex: LogIndex = 0
 
     /// An answer to no append in particular.
     public init(_ answer: AppendAnswer) { self.answer = answer }
@@ -159,8 +162,8 @@ public struct StateDigest: Hashable, Sendable {
     /// The digest: equal on two members whose states are.
     public var value: UInt64
 
-    /// Every how many entries a member records the digest of its state, at multiples of it. It is part of the protocol:
-    /// only digests of the same index can be compared.
+    /// Every how many entries a member records the digest of its state, at multiples of it; and at each entry with which
+    /// a term begins. It is part of the protocol: only digests of the same index can be compared.
     public static let interval: LogIndex = 4_096
 
     /// A digest.
@@ -284,4 +287,7 @@ public enum LeaderNotice: Equatable, Sendable {
     case acknowledgedEntriesLost(through: LogPosition)
     /// A majority has this digest, and the follower another one of the same index. It must be rebuilt.
     case diverged(StateDigest)
+    /// The members have this digest. A follower that has it as well, of a state that it received below that index,
+    /// counts as a witness of its own from now on.
+    case agreed(StateDigest)
 }

@@ -70,6 +70,9 @@ struct Progress: Sendable {
     /// Whether the state of the peer is known to differ: no digest of a later index has been that of the majority.
     private(set) var isDiverged = false
 
+    /// The highest index of a checkpoint that the peer has said to have its state from.
+    private var receivedIndex: LogIndex = 0
+
     /// When this leader last asked for a checkpoint for the peer.
     private var lastSnapshotAt: Instant?
 
@@ -231,6 +234,8 @@ struct Progress: Sendable {
 
     /// Notes the peer's digest at an index, and that of the majority. Returns whether the two differ, which is news.
     mutating func noteDigest(_ own: UInt64, _ majority: StateDigest) -> Bool {
+        // An answer that was overtaken speaks of a state that is replaced.
+        guard majority.index > receivedIndex else { return false }
         guard own != majority.value else {
             // It has been rebuilt since, or was started again and is right now.
             if majority.index >= divergedAt {
@@ -246,6 +251,15 @@ struct Progress: Sendable {
         untoldDigest = majority
         if isNews { lastNoticeAt = nil }
         return isNews
+    }
+
+    /// Notes from which checkpoint the peer has its state. A new one has replaced what differed.
+    mutating func noteReceived(_ index: LogIndex) {
+        guard index > receivedIndex else { return }
+        receivedIndex = index
+        guard index >= divergedAt else { return }
+        untoldDigest = nil
+        isDiverged = false
     }
 
     /// Notes that the peer asks for a checkpoint because its state differs.

@@ -51,13 +51,9 @@ struct Judges {
     private var leaders = LookupTable<Term, MemberID>()
     private var votes = LookupTable<TermAndMember, MemberID>()
     private var identities = LookupTable<LogPosition, EntryIdentity>()
-    private var digests = LookupTable<LogIndex, UInt64>()
-    /// Whether a fault has altered the digest of a state. From then on digests may differ, and may be passed on in
-    /// checkpoints.
-    private var isDigestAltered = false
-    /// The member whose digest was altered, until it is rebuilt, and the highest index that it may apply until then.
-    private var alteration: (member: MemberID, foundBy: LogIndex)?
 
+    /// Whether the members' states are equal, as far as their digests say.
+    var digests: DigestCheck
     /// What became of every command.
     private(set) var requests: RequestLedger
     /// Who belongs to the cluster.
@@ -69,6 +65,7 @@ struct Judges {
     init(members: Int) {
         requests = RequestLedger()
         records = Array(repeating: Record(), count: members + 2)
+        digests = DigestCheck(members: members + 2)
     }
 
     // MARK: A member's life
@@ -118,36 +115,7 @@ struct Judges {
             throw Violation(.monotoneCommit, "member \(id) went from \(records[Int(id)].commit) to \(commit)", at: now)
         }
         records[Int(id)].commit = commit
-        let applied = view.appliedIndex
-        if let alteration, alteration.member == id, applied > alteration.foundBy {
-            throw Violation(
-                .equalStates,
-                "member \(id) has another state than the others, and applies \(applied) after \(alteration.foundBy)",
-                at: now
-            )
-        }
-        guard let digest = view.digest, applied > 0, !isDigestAltered else { return }
-        if let known = digests[applied] {
-            if known != digest {
-                throw Violation(.equalStates, "member \(id) has another state at index \(applied)", at: now)
-            }
-        } else {
-            digests.insert(digest, for: applied)
-        }
-    }
-
-    /// A fault has altered the digest of a member's state.
-    ///
-    /// - Parameter index: the highest that the member may apply before that is found; nil where other faults may delay
-    ///   it.
-    mutating func altered(_ id: MemberID, foundBy index: LogIndex?) {
-        isDigestAltered = true
-        if let index { alteration = (id, index) }
-    }
-
-    /// A checkpoint has taken the place of a member's state. The same step may apply what follows it.
-    mutating func installed(_ id: MemberID) {
-        if alteration?.member == id { alteration = nil }
+        try digests.stepped(id, applied: view.appliedIndex, digest: view.digest, at: now)
     }
 
     // MARK: What members say
@@ -239,8 +207,6 @@ struct Judges {
         at now: TimeSpan
     ) throws(Violation) {
         switch anomaly {
-        case .stateRebuilt where isDamaged:
-            if alteration?.member == id { alteration = nil }
         case .secondLeader(let other, let term):
             throw Violation(.electionSafety, "member \(id) sees \(other) lead term \(term) beside another", at: now)
         case .committedEntryContradicted(let index):
@@ -251,10 +217,8 @@ struct Judges {
             )
         case .unknownPeer, .malformedMessage, .acknowledgedEntriesLost:
             throw Violation(.memberState, "member \(id) was sent what no member sends: \(anomaly)", at: now)
-        case .stateDiverged, .stateRebuilt, .digestsDisagree:
-            guard isDigestAltered else {
-                throw Violation(.equalStates, "member \(id) finds states that differ: \(anomaly)", at: now)
-            }
+        case .stateDiverged, .stateRebuilt, .rebuiltInVain, .digestsDisagree:
+            try digests.reported(anomaly, by: id, isDamaged: isDamaged, at: now)
         case .persistFailed, .persistStalled, .quorumLost:
             break
         }

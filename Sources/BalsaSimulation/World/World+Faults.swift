@@ -73,7 +73,7 @@ extension World {
         // one.
         let isAlone = scenario.faults.allSatisfy { $0.kind == .alteredDigest }
         let bound = machine.applied.index + 2 * Scenario.digestInterval
-        judges.altered(member.id, foundBy: isAlone ? bound : nil)
+        judges.digests.altered(member.id, foundBy: isAlone ? bound : nil)
     }
 
     /// A bit of one of a member's tables changes, whether a process runs there or not.

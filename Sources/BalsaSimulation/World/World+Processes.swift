@@ -122,7 +122,7 @@ extension World {
             judge { try judges.applied(batch, results, by: id, in: replica.raft.term, at: now) }
         }
         replica.onInstall = { [unowned self] in
-            judges.installed(id)
+            judges.digests.installed(id)
             judge { try checkState(of: member(id)) }
         }
         replica.onStage = { [unowned self] batch in

@@ -99,6 +99,7 @@ extension AppendResponse {
         guard digest.index > 0 || digest.value == 0 else {
             throw DecodingError(.inconsistent, "digest", at: digestAt + 8)
         }
+        let receivedIndex = try reader.boundedNumber("received index")
         switch code {
         case BodyCode.accepted:
             self = .accepted(through: try reader.boundedNumber("append accepted index"))
@@ -112,6 +113,7 @@ extension AppendResponse {
         self.sentAt = sentAt
         self.syncTime = syncTime
         self.digest = digest.index == 0 ? nil : digest
+        self.receivedIndex = receivedIndex
     }
 }
 
@@ -136,18 +138,19 @@ extension CheckpointRequest {
 extension LeaderNotice {
     fileprivate init(decoding reader: inout ByteReader) throws(DecodingError) {
         let start = reader.offset
-        switch try reader.uint8("notice") {
+        let notice = try reader.uint8("notice")
+        switch notice {
         case BodyCode.entriesLost:
             let position = try LogPosition(decoding: &reader, "notice position")
             guard position.index > 0 else {
                 throw DecodingError(.outOfBounds, "notice position index", at: reader.offset - 8)
             }
             self = .acknowledgedEntriesLost(through: position)
-        case BodyCode.diverged:
+        case BodyCode.diverged, BodyCode.agreed:
             let digestAt = reader.offset
             let digest = try StateDigest(decoding: &reader)
             guard digest.index > 0 else { throw DecodingError(.outOfBounds, "digest index", at: digestAt) }
-            self = .diverged(digest)
+            self = notice == BodyCode.agreed ? .agreed(digest) : .diverged(digest)
         default:
             throw DecodingError(.outOfBounds, "notice", at: start)
         }

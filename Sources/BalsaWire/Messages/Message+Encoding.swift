@@ -32,6 +32,7 @@ enum BodyCode {
     static let readRefused: UInt8 = 2
     static let entriesLost: UInt8 = 1
     static let diverged: UInt8 = 2
+    static let agreed: UInt8 = 3
 }
 
 extension FieldWriter {
@@ -112,6 +113,7 @@ extension FieldWriter {
             try number(0, "digest index")
             try uint64(0, "digest")
         }
+        try number(response.receivedIndex, "received index")
         switch response.answer {
         case .accepted(let index):
             try number(index, "append accepted index")
@@ -143,6 +145,9 @@ extension FieldWriter {
             try self.position(position, "notice position")
         case .diverged(let digest):
             try uint8(BodyCode.diverged, "notice")
+            try self.digest(digest)
+        case .agreed(let digest):
+            try uint8(BodyCode.agreed, "notice")
             try self.digest(digest)
         }
     }

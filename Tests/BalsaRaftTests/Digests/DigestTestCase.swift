@@ -6,10 +6,11 @@ import XCTest
 class DigestTestCase: XCTestCase {
     func digest(_ index: LogIndex, _ value: UInt64) -> StateDigest { StateDigest(index: index, value: value) }
 
-    /// A peer says that it holds the log through `index`, and what its state is.
-    func report(_ digest: StateDigest, through index: LogIndex) -> Message.Body {
+    /// A peer says that it holds the log through `index`, what its state is, and from which checkpoint it has that.
+    func report(_ digest: StateDigest, through index: LogIndex, received: LogIndex = 0) -> Message.Body {
         var response = AppendResponse.accepted(through: index)
         response.digest = digest
+        response.receivedIndex = received
         return .appendResponse(response)
     }
 

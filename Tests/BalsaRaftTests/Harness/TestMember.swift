@@ -34,6 +34,8 @@ struct TestMember {
     var reports: [Anomaly] = []
     var standings: [Standing] = []
     var wantedSnapshots: [MemberID] = []
+    /// How often the state, which was received, was found to be that of the others.
+    private(set) var confirmations = 0
     private(set) var installing: LogPosition?
     private(set) var applied: LogIndex
     var wakeAt: Instant?
@@ -102,6 +104,7 @@ struct TestMember {
             case .installSnapshot(let position): installing = position
             case .wake(let moment): wakeAt = moment
             case .standing(let standing): standings.append(standing)
+            case .stateConfirmed: confirmations += 1
             case .report(let anomaly): reports.append(anomaly)
             }
         }

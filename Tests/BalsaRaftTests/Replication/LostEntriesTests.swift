@@ -319,7 +319,7 @@ final class LostEntriesTests: XCTestCase {
 
     func testRequestForACheckpoint_isPassedOnOnceAMinimumTimeout() throws {
         var member = try TestMember.settledLeader()
-        let request = Message.Body.checkpointRequest(CheckpointRequest(.diverged, atLeast: 1))
+        let request = Message.Body.checkpointRequest(CheckpointRequest(.unreadable, atLeast: 1))
         for _ in 0..<3 { member.hear(request, from: 2, term: 1) }
         XCTAssertEqual(member.wantedSnapshots, [2])
         member.propose()
@@ -342,7 +342,7 @@ final class LostEntriesTests: XCTestCase {
         var member = try TestMember.settledLeader()
         member.propose()
         func request(_ index: LogIndex) -> Message.Body {
-            .checkpointRequest(CheckpointRequest(.diverged, atLeast: index))
+            .checkpointRequest(CheckpointRequest(.unreadable, atLeast: index))
         }
         for index in [LogIndex(0), 3] {
             member.hear(request(index), from: 2, term: 1)
@@ -362,7 +362,7 @@ final class LostEntriesTests: XCTestCase {
         var member = try TestMember.settledLeader()
         member.propose()
         member.hearAcceptance(from: [3], through: 2)
-        member.hear(.checkpointRequest(CheckpointRequest(.diverged, atLeast: 1)), from: 2, term: 1)
+        member.hear(.checkpointRequest(CheckpointRequest(.unreadable, atLeast: 1)), from: 2, term: 1)
         XCTAssertEqual(member.wantedSnapshots, [2])
         member.compact(through: 2)
         member.step(.peerUnreachable(2))

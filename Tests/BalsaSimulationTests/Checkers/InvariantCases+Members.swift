@@ -47,14 +47,30 @@ extension InvariantCase {
 
     private static func report(_ anomaly: Anomaly, altered id: MemberID? = nil) throws {
         var judges = Fix.judges()
-        if let id { judges.altered(id, foundBy: nil) }
+        if let id { judges.digests.altered(id, foundBy: nil) }
         try judges.reported(anomaly, by: 1, at: Fix.now)
+    }
+
+    /// Members apply through an index with a digest each, after that of member 2 was altered and some have installed a
+    /// checkpoint since.
+    private static func compare(
+        _ digests: [(member: MemberID, digest: UInt64)],
+        installed: [MemberID] = [],
+        then anomaly: Anomaly? = nil
+    ) throws {
+        var judges = Fix.judges()
+        judges.digests.altered(2, foundBy: nil)
+        for id in installed { judges.digests.installed(id) }
+        for (member, digest) in digests {
+            try judges.stepped(member, Fix.view(applied: 7, digest: digest), at: Fix.now)
+        }
+        if let anomaly { try judges.reported(anomaly, by: 1, at: Fix.now) }
     }
 
     private static func apply(_ index: LogIndex, altered id: MemberID, isRebuilt: Bool = false) throws {
         var judges = Fix.judges()
-        judges.altered(id, foundBy: 9)
-        if isRebuilt { judges.installed(1) }
+        judges.digests.altered(id, foundBy: 9)
+        if isRebuilt { judges.digests.installed(1) }
         try judges.stepped(1, Fix.view(applied: index), at: Fix.now)
     }
 
@@ -121,6 +137,37 @@ extension InvariantCase {
             } legal: {
                 try report(.stateDiverged(2, own: 1, majority: StateDigest(index: 64, value: 2)), altered: 2)
                 try report(.digestsDisagree(at: 64), altered: 2)
+            },
+            InvariantCase(.equalStates, "a member that is found to differ and was never altered") {
+                try report(.stateDiverged(3, own: 1, majority: StateDigest(index: 64, value: 2)), altered: 2)
+            } legal: {
+                // It has installed a state that was altered.
+                let found = Anomaly.stateDiverged(3, own: 8, majority: StateDigest(index: 64, value: 2))
+                try compare([(1, 7), (3, 8)], installed: [3], then: found)
+                // Its state is right since, and the leader says late what was.
+                try report(.stateDiverged(2, own: 1, majority: StateDigest(index: 64, value: 2)), altered: 2)
+            },
+            InvariantCase(.equalStates, "a member that is found to differ after it has installed a right state") {
+                let found = Anomaly.stateDiverged(3, own: 8, majority: StateDigest(index: 64, value: 2))
+                try compare([(1, 7), (3, 7)], installed: [3], then: found)
+            } legal: {
+                try compare([(1, 7), (3, 7)], installed: [3])
+            },
+            InvariantCase(.equalStates, "a member that is rebuilt and was never altered") {
+                try report(.stateRebuilt(through: 9), altered: 2)
+            } legal: {
+                try report(.stateRebuilt(through: 9), altered: 1)
+                try report(.rebuiltInVain(times: 1, pause: nil), altered: 1)
+            },
+            InvariantCase(.equalStates, "a member whose state was not altered and differs") {
+                try compare([(1, 7), (3, 8)])
+            } legal: {
+                try compare([(2, 8), (1, 7), (3, 7), (2, 9)])
+            },
+            InvariantCase(.equalStates, "a member whose state is right again and then differs") {
+                try compare([(1, 7), (2, 7), (2, 8)])
+            } legal: {
+                try compare([(1, 7), (2, 7), (2, 7)])
             },
             InvariantCase(.equalStates, "a member that applies although its state differs") {
                 try apply(10, altered: 1)

@@ -17,6 +17,7 @@ struct Incident: Hashable, Comparable, CustomStringConvertible {
     static let acknowledgedEntriesLost = Incident("acknowledged entries lost")
     static let stateDiverged = Incident("a state that differs")
     static let stateRebuilt = Incident("a state that was rebuilt")
+    static let rebuiltInVain = Incident("a state that was rebuilt in vain")
     static let digestsDisagree = Incident("digests without a majority")
     static let persistFailed = Incident("a persist failed")
     static let persistStalled = Incident("a persist stalled")
@@ -41,6 +42,7 @@ struct Incident: Hashable, Comparable, CustomStringConvertible {
             case .acknowledgedEntriesLost: .acknowledgedEntriesLost
             case .stateDiverged: .stateDiverged
             case .stateRebuilt: .stateRebuilt
+            case .rebuiltInVain: .rebuiltInVain
             case .digestsDisagree: .digestsDisagree
             case .persistFailed: .persistFailed
             case .persistStalled: .persistStalled

@@ -82,7 +82,7 @@ final class RegisterMachine: StateMachine {
     func value(of key: Bytes) -> Bytes? { state.value(of: key) }
 
     var digest: UInt64 {
-        do { return try state.digest ^ (isReceived ? 0 : provider.digestMask) } catch {
+        do { return try state.digest ^ (isReceived ? provider.receivedDigestMask : provider.digestMask) } catch {
             preconditionFailure("a state cannot be encoded: \(error)")
         }
     }

@@ -19,6 +19,8 @@ final class RegisterProvider: StateMachineProvider {
     var refusal: (Bytes) -> RequestError.Reason? = { _ in nil }
     /// By which bits the digest of a machine whose state did not come from a peer differs from the true one.
     var digestMask: UInt64 = 0
+    /// And of one that came from a peer.
+    var receivedDigestMask: UInt64 = 0
     /// The feature level of a command.
     var featureLevel: (Bytes) -> UInt32 = { _ in 0 }
     /// How long a command may be.

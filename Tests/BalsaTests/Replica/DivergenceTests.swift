@@ -8,8 +8,9 @@ import XCTest
 
 /// A replica whose state differs from that of the majority: found, stopped, rebuilt, equal.
 final class DivergenceTests: ReplicaTestCase {
-    private func started() throws -> (ReplicaGroup, MemberID) {
+    private func started(sealAfterBytes: UInt64? = nil) throws -> (ReplicaGroup, MemberID) {
         let group = ReplicaGroup(members: 3)
+        if let sealAfterBytes { group.options.sealStateAfterBytes = sealAfterBytes }
         group.options.digestInterval = 8
         return (group, try group.start())
     }
@@ -43,6 +44,105 @@ final class DivergenceTests: ReplicaTestCase {
         group.advance(by: .seconds(1))
         XCTAssertEqual(try group.host(follower).digest(), try group.host(leader).digest())
         XCTAssertEqual(replica.metrics.divergencesFound, 1, "the state of the checkpoint is right")
+        // It is that of the others, also for a later start.
+        XCTAssertEqual(replica.generations.root?.isConfirmed, true)
+        XCTAssertEqual(replica.raft.receivedIndex, 0)
+        group.crash(follower, powerLoss: 7)
+        try group.open(follower)
+        XCTAssertGreaterThan(group.host(follower).replica?.generations.root?.position.index ?? 0, 0)
+        XCTAssertEqual(group.host(follower).replica?.raft.receivedIndex, 0)
+    }
+
+    func testMember_whoseReceivedStateWasNotCompared_saysSoAfterARestart() throws {
+        let (group, leader) = try started()
+        let follower = leader % 3 + 1
+        group.host(follower).provider.digestMask = 1
+        group.expect(.stateDiverged, of: leader, follower)
+        group.expect(.stateRebuilt, of: follower)
+        write(group, leader, 8)
+        group.advance(by: .seconds(3))
+        let position = try XCTUnwrap(group.host(follower).replica?.generations.root?.position.index)
+        XCTAssertGreaterThan(position, 0)
+        XCTAssertEqual(group.host(follower).replica?.raft.receivedIndex, position)
+        group.crash(follower, powerLoss: 7)
+        try group.open(follower)
+        XCTAssertEqual(group.host(follower).replica?.raft.receivedIndex, position)
+    }
+
+    /// Nothing is written, and no process remembers a digest or applies again what had one.
+    func testMember_whoseStateDiffered_isRebuiltAfterARestartOfAll() throws {
+        let (group, _, follower) = try startedWithADivergedFollower(sealAfterBytes: 1)
+        for host in group.hosts {
+            group.crash(host.id, powerLoss: 7)
+            host.provider.digestMask = 0
+        }
+        group.fate = { _ in .arrives }
+        group.expect(.stateRebuilt, of: follower)
+        for host in group.hosts { try group.open(host.id) }
+        group.advance(by: .seconds(6))
+        let leader = try XCTUnwrap(group.hosts.first { $0.replica?.raft.role == .leader })
+        XCTAssertNotEqual(leader.id, follower)
+        XCTAssertEqual(group.host(follower).replica?.metrics.statesRebuilt, 1)
+        XCTAssertEqual(try group.host(follower).digest(), try leader.digest())
+    }
+
+    /// Its machine or its release computes another state.
+    func testMember_thatIsRebuiltAgainAndAgain_stopsAndSaysWhy() throws {
+        let (group, leader) = try started()
+        let follower = leader % 3 + 1
+        group.host(follower).provider.digestMask = 1
+        group.host(follower).provider.receivedDigestMask = 1
+        group.expect(.stateDiverged, of: leader, follower)
+        group.expect(.stateRebuilt, .rebuiltInVain, .failed(.diverged), of: follower)
+        let replica = try XCTUnwrap(group.host(follower).replica)
+        for times in 1...8 where replica.failure == nil {
+            write(group, leader, 8)
+            for _ in 0..<80 where replica.failure == nil && replica.metrics.statesRebuilt < times {
+                group.advance(by: .seconds(1))
+            }
+        }
+        XCTAssertEqual(replica.failure?.code, .diverged)
+        XCTAssertEqual(replica.failure?.message.contains("computes another state"), true)
+        XCTAssertEqual(replica.metrics.statesRebuilt, 7)
+        XCTAssertEqual(replica.metrics.rebuildsInVain, 7)
+    }
+
+    /// The transfer began before the difference was found. The checkpoint may contain it.
+    func testLeader_whoseStateDiffersWhileItSendsACheckpoint_neverOffersIt() throws {
+        let (group, leader) = try started()
+        let (host, follower) = (group.host(leader), leader % 3 + 1)
+        group.fate = {
+            if case .timeoutNow? = $0.envelope?.message.body { return .isLost }
+            return self.isChunk($0) ? .isLost : .arrives
+        }
+        host.provider.digestMask = 1
+        group.expect(.stateDiverged, of: leader)
+        write(group, leader, 4)
+        let index = try XCTUnwrap(host.replica?.appliedIndex)
+        let term = try XCTUnwrap(host.replica?.raft.term)
+        for _ in 0..<2 {
+            let request = Message.Body.checkpointRequest(CheckpointRequest(.unreadable, atLeast: index))
+            try group.receive(leader, from: follower, term: term, .message(request, entries: nil))
+            group.advance(by: .milliseconds(600))
+        }
+        XCTAssertEqual(host.replica?.metrics.transfersStarted, 1)
+        for _ in 0..<6 {
+            _ = group.write(leader, "k", "v")
+            group.advance(by: .milliseconds(5))
+        }
+        XCTAssertEqual(host.replica?.isDiverged, true)
+        XCTAssertEqual(host.replica?.raft.role, .leader)
+        let chunk = try XCTUnwrap(host.chunks.first)
+        let response = CheckpointChunkResponse(
+            transfer: chunk.transfer,
+            receivedByteCount: chunk.streamByteCount,
+            status: .complete
+        )
+        try group.receive(leader, from: follower, term: term, .checkpointChunkResponse(response))
+        group.settle()
+        XCTAssertFalse(host.messages.contains { if case .snapshot = $0.body { true } else { false } })
+        XCTAssertEqual(host.replica?.metrics.checkpointsSent, 0)
+        XCTAssertEqual(host.replica?.senders.count, 0)
     }
 
     /// It is held in that state: no checkpoint reaches it.
@@ -72,8 +172,10 @@ final class DivergenceTests: ReplicaTestCase {
     }
 
     /// A group with a follower that was found to differ, and that no checkpoint reaches.
-    private func startedWithADivergedFollower() throws -> (ReplicaGroup, leader: MemberID, follower: MemberID) {
-        let (group, leader) = try started()
+    private func startedWithADivergedFollower(
+        sealAfterBytes: UInt64? = nil
+    ) throws -> (ReplicaGroup, leader: MemberID, follower: MemberID) {
+        let (group, leader) = try started(sealAfterBytes: sealAfterBytes)
         let follower = leader % 3 + 1
         group.fate = { self.isChunk($0) ? .isLost : .arrives }
         group.host(follower).provider.digestMask = 1
@@ -175,6 +277,34 @@ final class DivergenceTests: ReplicaTestCase {
         XCTAssertEqual(try group.host(old).digest(), try group.host(leader).digest())
     }
 
+    /// The others have reported first: it is found in the step that applies the entry.
+    func testLeader_thatFindsItsOwnStateWrong_neitherSealsNorServesItInThatStep() throws {
+        let (group, leader) = try started()
+        let host = group.host(leader)
+        group.fate = {
+            if case .timeoutNow? = $0.envelope?.message.body { return .isLost }
+            return .arrives
+        }
+        host.provider.digestMask = 1
+        group.expect(.stateDiverged, of: leader)
+        for _ in 0..<8 where (host.replica?.appliedIndex ?? 0) < 7 { write(group, leader, 1) }
+        XCTAssertEqual(host.replica?.appliedIndex, 7)
+        host.provider.sealAfterBytes = 1
+        host.holdsWrites = true
+        let read = group.read(leader, "k", .atLeast(8))
+        _ = group.write(leader, "k", "wrong")
+        group.advance(by: .milliseconds(20))
+        XCTAssertEqual(host.replica?.commitIndex, 8)
+        XCTAssertEqual(host.replica?.appliedIndex, 7, "its own log is not durable")
+        host.holdsWrites = false
+        group.releaseWrites(leader)
+        group.settle()
+        XCTAssertEqual(host.replica?.isDiverged, true)
+        XCTAssertEqual(host.replica?.applied.position.index, 8)
+        XCTAssertEqual(host.reply(to: read), .failed(.notApplied, .diverged))
+        XCTAssertEqual(host.replica?.metrics.seals, 0)
+    }
+
     /// Nobody can have applied what is not in the log: the state is not made durable for it, again and again.
     func testRequest_forMoreThanThereIs_isRefusedAndFlushesNothing() throws {
         let (group, leader) = try started()
@@ -203,7 +333,7 @@ final class DivergenceTests: ReplicaTestCase {
         let sealed = group.host(leader).replica?.machine.durable.position.index ?? 0
         XCTAssertEqual(sealed, 0, "a minute has not passed")
         let index = try XCTUnwrap(group.host(leader).replica?.appliedIndex)
-        let request = Message.Body.checkpointRequest(CheckpointRequest(.diverged, atLeast: index))
+        let request = Message.Body.checkpointRequest(CheckpointRequest(.unreadable, atLeast: index))
         try group.receive(leader, from: follower, term: 1, .message(request, entries: nil))
         group.advance(by: .milliseconds(200))
         XCTAssertEqual(group.host(leader).replica?.machine.durable.position.index, index)

@@ -60,6 +60,7 @@ final class ErrorSentenceTests: XCTestCase {
     private let replicaErrors: [ReplicaError] =
         ([
             .file, .damaged, .locked, .stateMachine, .invalid, .upgradeRequired, .refused, .contradiction,
+            .diverged,
         ] as [ReplicaError.Code]).map { ReplicaError($0, "a sentence") }
 
     private let transportErrors: [TransportError] = ([.address, .insecure, .invalid, .system] as [TransportError.Code])

@@ -27,7 +27,7 @@ final class StoreErrorTests: XCTestCase {
 
     func testErrorsOfOpening() {
         let codes: [ReplicaError.Code] = [
-            .file, .damaged, .locked, .stateMachine, .invalid, .upgradeRequired, .contradiction,
+            .file, .damaged, .locked, .stateMachine, .invalid, .upgradeRequired, .contradiction, .diverged,
         ]
         for code in codes {
             let error = StoreError(ReplicaError(code, "a sentence"))

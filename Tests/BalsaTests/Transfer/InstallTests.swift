@@ -96,6 +96,31 @@ final class InstallTests: ReplicaTestCase {
         XCTAssertEqual(host.machine?.value(of: "k"), "new")
     }
 
+    /// The first one may have diverged. What it has sent, whole, is not what the next one offers.
+    func testACheckpoint_ofALeaderThatIsGone_isNotTakenForThatOfTheNext() throws {
+        let (group, host) = try following()
+        for chunk in try checkpoint(30, "wrong").chunks(of: 100, transfer: 1) {
+            try group.receive(1, from: 2, term: 1, .checkpointChunk(chunk))
+        }
+        XCTAssertEqual(host.replica?.incoming?.isComplete, true)
+        let heartbeat = Heartbeat(round: 1, sentAt: .zero, commit: 2)
+        try group.receive(1, from: 3, term: 2, .message(.heartbeat(heartbeat), entries: nil))
+        group.settle()
+        let offer = PeerFrame.Content.message(
+            .snapshot(SnapshotOffer(position: LogPosition(term: 1, index: 30))),
+            entries: nil
+        )
+        try group.receive(1, from: 3, term: 2, offer)
+        group.settle()
+        XCTAssertEqual(host.replica?.metrics.checkpointsInstalled, 0, "what was offered did not arrive")
+        for chunk in try checkpoint(30, "right").chunks(of: 100, transfer: 2) {
+            try group.receive(1, from: 3, term: 2, .checkpointChunk(chunk))
+        }
+        try group.receive(1, from: 3, term: 2, offer)
+        group.settle()
+        XCTAssertEqual(host.machine?.value(of: "k"), "right")
+    }
+
     func testAnOlderCheckpointThanTheStateChangesNothing() throws {
         let (group, host) = try following()
         try install(checkpoint(2), group, term: 1)

@@ -158,11 +158,14 @@ final class EnvelopeDamageTests: XCTestCase {
         for code in [UInt8(0), 3, 255] {
             assertFrameRefused(RawFrame(kind: 18, body: [code] + campaign).bytes, .outOfBounds, at: 52)
         }
-        for code in [UInt8(0), 3, 255] {
+        for code in [UInt8(0), 4, 255] {
             assertFrameRefused(RawFrame(kind: 19, body: [code] + campaign + campaign).bytes, .outOfBounds, at: 52)
         }
         let none = [UInt8](repeating: 0, count: 8)
-        assertFrameRefused(RawFrame(kind: 19, body: [2] + none + campaign).bytes, .outOfBounds, at: 53, "no index")
+        for code in [UInt8(2), 3] {
+            let body = [code] + none + campaign
+            assertFrameRefused(RawFrame(kind: 19, body: body).bytes, .outOfBounds, at: 53, "no index")
+        }
         assertFrameRefused(RawFrame(kind: 19, body: [1] + campaign + none).bytes, .outOfBounds, at: 61, "no index")
         var digestOfNothing = RawFrame()
         digestOfNothing.body[33] = 1
@@ -181,8 +184,8 @@ final class EnvelopeDamageTests: XCTestCase {
 
     func testTermsAndIndexesBeyondTheirBoundAreRefusedWhereTheyStand() {
         let beyond = RawFrame.bytes(of: largestNumber + 1)
-        let accepted: [UInt8] = [1] + [UInt8](repeating: 0, count: 48)
-        let rejected: [UInt8] = [2] + [UInt8](repeating: 0, count: 64)
+        let accepted: [UInt8] = [1] + [UInt8](repeating: 0, count: 56)
+        let rejected: [UInt8] = [2] + [UInt8](repeating: 0, count: 72)
         let asked: [UInt8] = [1] + [UInt8](repeating: 0, count: 8)
         let lost: [UInt8] = [1] + [UInt8](repeating: 0, count: 8) + [1] + [UInt8](repeating: 0, count: 7)
         let diverged: [UInt8] = [2, 1] + [UInt8](repeating: 0, count: 15)
@@ -191,7 +194,8 @@ final class EnvelopeDamageTests: XCTestCase {
         /// Bodies that would be accepted, and where in them a term or an index stands.
         let bodies: [(kind: UInt8, body: [UInt8], bounded: [Int])] = [
             (1, Array(zeros[..<25]), [0, 8]), (3, Array(zeros[..<25]), [0, 8]), (5, zeros, [0, 8, 16, 24, 32]),
-            (6, accepted, [25, 41]), (6, rejected, [25, 41, 49, 57]), (7, Array(zeros[..<24]), [16]), (10, read, [25]),
+            (6, accepted, [25, 41, 49]), (6, rejected, [25, 41, 49, 57, 65]), (7, Array(zeros[..<24]), [16]),
+            (10, read, [25]),
             (11, Array(zeros[..<16]), [0, 8]), (18, asked, [1]), (19, lost, [1, 9]), (19, diverged, [1]),
         ]
         for (kind, body, bounded) in bodies {
@@ -205,7 +209,7 @@ final class EnvelopeDamageTests: XCTestCase {
     }
 
     func testABodyLongerThanItsKindIsRefused() {
-        assertFrameRefused(RawFrame(kind: 6, body: RawFrame().body + [0]).bytes, .inconsistent, at: 93)
+        assertFrameRefused(RawFrame(kind: 6, body: RawFrame().body + [0]).bytes, .inconsistent, at: 101)
         assertFrameRefused(RawFrame(kind: 8, body: [UInt8](repeating: 0, count: 17)).bytes, .inconsistent, at: 68)
         // Checkpoints travelled behind the fields of kind 11 once.
         assertFrameRefused(RawFrame(kind: 11, body: [UInt8](repeating: 0, count: 17)).bytes, .inconsistent, at: 68)

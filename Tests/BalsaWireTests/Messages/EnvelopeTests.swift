@@ -38,7 +38,7 @@ final class EnvelopeTests: XCTestCase {
 
     func testAMessageWithoutAttachmentIsOnePiece() throws {
         let stale = WireSamples.envelope(.appendResponse(.stale))
-        XCTAssertEqual(try stale.encoded(options: WireOptions(), version: 1).map(\.count), [93])
+        XCTAssertEqual(try stale.encoded(options: WireOptions(), version: 1).map(\.count), [101])
     }
 
     func testEncoding_versionThatThisReleaseDoesNotSpeak_isRefused() throws {
@@ -110,6 +110,7 @@ final class EnvelopeTests: XCTestCase {
             .notice(.acknowledgedEntriesLost(through: LogPosition(term: 1, index: beyond))),
             .notice(.diverged(StateDigest(index: beyond, value: 1))),
             .notice(.diverged(StateDigest(index: 0, value: 1))),
+            .notice(.agreed(StateDigest(index: 0, value: 1))),
             .heartbeat(Heartbeat(round: 1, sentAt: .zero, commit: .max)),
             .readResponse(ReadID(member: 1, nonce: 1, number: 1), .index(beyond)),
             .snapshot(SnapshotOffer(position: LogPosition(term: 1, index: beyond))),

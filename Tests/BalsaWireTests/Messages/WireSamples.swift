@@ -96,6 +96,7 @@ enum WireSamples {
         response.sentAt = Instant(nanoseconds: 0x4142_4344_4546_4748)
         response.syncTime = TimeSpan(nanoseconds: 0x5152_5354_5556_5758)
         response.digest = StateDigest(index: largestNumber, value: maximum)
+        response.receivedIndex = 0x2122_2324_2526_2728
         return response
     }
 
@@ -104,6 +105,7 @@ enum WireSamples {
         envelope(.checkpointRequest(CheckpointRequest(.diverged, atLeast: largestNumber))),
         envelope(.notice(.acknowledgedEntriesLost(through: highest)), term: largestNumber),
         envelope(.notice(.diverged(StateDigest(index: 4_096, value: 0)))),
+        envelope(.notice(.agreed(StateDigest(index: 8_192, value: maximum)))),
     ]
 
     private static let reads = [
@@ -125,7 +127,7 @@ struct RawFrame {
     var from: UInt64 = 2
     var to: UInt64 = 3
     var term: UInt64 = 4
-    var body: [UInt8] = [3] + [UInt8](repeating: 0, count: 40)
+    var body: [UInt8] = [3] + [UInt8](repeating: 0, count: 48)
     /// What the header says of the body's length, if not the truth.
     var claimedBodyByteCount: UInt32?
 
