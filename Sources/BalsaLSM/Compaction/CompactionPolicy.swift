@@ -32,17 +32,6 @@ struct CompactionPolicy {
         )
     }
 
-    /// Whether there is anything to compact.
-    static func wantsCompaction(
-        of version: Version,
-        _ options: EngineOptions,
-        protected: SequenceNumber,
-        quarantined: [UInt64]
-    ) -> Bool {
-        let policy = CompactionPolicy(version, options, protected: protected, quarantined: quarantined)
-        return policy.next(after: []) != nil
-    }
-
     /// How much a level is above its target, in thousandths of the target.
     private func urgency(of level: Int) -> UInt64 {
         if level == 0 { return UInt64(version.levels[0].count) * 1_000 / UInt64(options.levelZeroTables) }

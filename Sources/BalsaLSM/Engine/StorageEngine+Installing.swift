@@ -7,7 +7,7 @@ enum EditKind {
     /// A compaction.
     case compaction(CompactionJob)
     /// A move of a table.
-    case move
+    case move(CompactionPlan)
 }
 
 extension StorageEngine {
@@ -56,13 +56,10 @@ extension StorageEngine {
         }
         let version = before.version.applying(edit, added: added)
         version.noteLevels()
+        version.forgetLooks(at: bounds(of: edit, in: before.version))
+        noteProgress(kind)
         let protected = lowestProtected(edit.seal)
-        let wantsCompaction = CompactionPolicy.wantsCompaction(
-            of: version,
-            options,
-            protected: protected,
-            quarantined: tables.quarantine.tables
-        )
+        let wantsCompaction = nextCompaction(in: version, protected: protected) != nil
         let wantsManifest = worker.isManifestTooLong(options)
         let manifestBytes = worker.manifest.byteCount
         withShared { shared in
@@ -77,7 +74,8 @@ extension StorageEngine {
                 shared.durableSeal = seal
                 shared.wantsLogRemoval = commitLog != nil
             }
-            shared.wantsCompaction = wantsCompaction
+            // One that has begun goes on, whatever is worth it now.
+            shared.wantsCompaction = wantsCompaction || worker.compaction != nil
             shared.reclaimedThrough = protected
             shared.wantsManifest = wantsManifest
             shared.metrics.count(kind, edit)
@@ -86,7 +84,41 @@ extension StorageEngine {
         epochs.collect()
     }
 
-    /// Writes a manifest anew and makes it the live one. After that it is certain what the manifest says.
+    /// The bounds of all tables that an edit adds, removes or moves.
+    private func bounds(of edit: VersionEdit, in version: Version) -> [KeyRange] {
+        let gone = edit.removed.map(\.number).sorted()
+        let removed = version.levels.joined().filter { gone.containsSorted($0.metadata.number) }
+        return removed.map { KeyRange(of: $0.metadata) } + edit.added.map { KeyRange(of: $0.table) }
+    }
+
+    /// Notes how far the compactions of a level have got.
+    private func noteProgress(_ kind: EditKind) {
+        switch kind {
+        case .flush: break
+        case .compaction(let job):
+            worker.noteCompaction(of: job.plan.level, through: KeyRange.covering(job.plan.inputs)?.largest)
+        case .move(let plan):
+            worker.noteCompaction(of: plan.level, through: KeyRange.covering(plan.inputs)?.largest)
+        }
+    }
+
+    /// What to compact next in `version`; nil for nothing. It is looked for once for a version, a mark and what is
+    /// known to be damaged.
+    func nextCompaction(in version: Version, protected: SequenceNumber) -> CompactionPlan? {
+        let quarantined = tables.quarantine.tables
+        if let next = worker.next, next.version === version, next.protected == protected,
+            next.quarantined == quarantined
+        {
+            return next.plan
+        }
+        let policy = CompactionPolicy(version, options, protected: protected, quarantined: quarantined)
+        let plan = policy.next(after: worker.compactionCursors)
+        worker.next = NextCompaction(version: version, protected: protected, quarantined: quarantined, plan: plan)
+        worker.looksForCompactions += 1
+        return plan
+    }
+
+    /// Writes a manifest again and makes it the live one. After that it is certain what the manifest says.
     ///
     /// What fails before CURRENT is renamed leaves the old manifest live, and nothing of the new one. A failure of the
     /// rename, or of the sync behind it, leaves unknown which of the two is.

@@ -241,13 +241,7 @@ extension StorageEngine {
         if worker.compaction == nil {
             let version = retainedView().version
             let protected = lowestProtected()
-            let policy = CompactionPolicy(
-                version,
-                options,
-                protected: protected,
-                quarantined: tables.quarantine.tables
-            )
-            guard let plan = policy.next(after: worker.compactionCursors) else {
+            guard let plan = nextCompaction(in: version, protected: protected) else {
                 withShared { shared in
                     shared.wantsCompaction = false
                     shared.reclaimedThrough = protected
@@ -286,7 +280,6 @@ extension StorageEngine {
         }
         worker.compaction = nil
         try install(job.edit(tables, options), added: handles, kind: .compaction(job))
-        worker.noteCompaction(of: job.plan.level, through: KeyRange.covering(job.plan.inputs)?.largest)
         return true
     }
 
@@ -318,8 +311,7 @@ extension StorageEngine {
             edit.removed.append(VersionEdit.Removed(level: plan.level, number: table.metadata.number))
             edit.added.append(VersionEdit.Placed(level: plan.outputLevel, table: table.metadata))
         }
-        try install(edit, added: [], kind: .move)
-        worker.noteCompaction(of: plan.level, through: KeyRange.covering(plan.inputs)?.largest)
+        try install(edit, added: [], kind: .move(plan))
     }
 }
 

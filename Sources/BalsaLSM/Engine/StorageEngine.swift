@@ -101,12 +101,6 @@ public final class StorageEngine: @unchecked Sendable {
         shared = Shared()
         shared.durableSeal = parts.state.seal
         shared.nextFileNumber = parts.state.nextFileNumber
-        shared.wantsCompaction = CompactionPolicy.wantsCompaction(
-            of: parts.version,
-            options,
-            protected: parts.state.seal?.retentionMark ?? 0,
-            quarantined: parts.tables.quarantine.tables
-        )
         parts.version.noteLevels()
         activeMemtable = Memtable(epochs: epochs)
         emptyRanges = EmptyRanges(through: parts.state.seal?.sequence ?? 0, activeMemtable)
@@ -116,6 +110,8 @@ public final class StorageEngine: @unchecked Sendable {
         balsa_store_64(cells + Cell.view, UInt64(UInt(bitPattern: Unmanaged.passRetained(view).toOpaque())))
         balsa_store_64(cells + Cell.lastSequence, parts.state.seal?.sequence ?? 0)
         balsa_store_64(cells + Cell.retentionMark, parts.state.seal?.retentionMark ?? 0)
+        let protected = parts.state.seal?.retentionMark ?? 0
+        shared.wantsCompaction = nextCompaction(in: parts.version, protected: protected) != nil
     }
 
     deinit {

@@ -1,5 +1,14 @@
 import BalsaPlatform
 
+/// What to compact next, and what that was found for.
+struct NextCompaction {
+    let version: Version
+    let protected: SequenceNumber
+    let quarantined: [UInt64]
+    /// Nil where nothing is to be done.
+    let plan: CompactionPlan?
+}
+
 /// What the background work has under way, and what it alone knows.
 struct Worker {
     /// The live manifest.
@@ -26,6 +35,10 @@ struct Worker {
     var flushBackoff = WorkBackoff()
     var compactionBackoff = WorkBackoff()
     var compaction: CompactionJob?
+    /// What to do next, as it was found for a version.
+    var next: NextCompaction?
+    /// How often it was looked for.
+    var looksForCompactions = 0
     /// For each level the highest key that its last compaction has reached.
     var compactionCursors: [Bytes?] = []
 
@@ -51,6 +64,7 @@ struct Worker {
         compaction?.abandon()
         flush = nil
         compaction = nil
+        next = nil
         manifest.close()
         uncertainManifest?.close()
     }

@@ -95,6 +95,29 @@ final class TombstoneList: @unchecked Sendable {
         }
     }
 
+    /// A range in which every key is covered by some deletion.
+    struct Run: Equatable, Sendable {
+        let start: Bytes
+        /// The first key behind it that is not covered.
+        let end: Bytes
+    }
+
+    /// The longest ranges in which every key is covered, in the order of their keys: pieces that touch are one,
+    /// whatever their sequence numbers.
+    var runs: [Run] {
+        var runs: [Run] = []
+        var start: Int?
+        for place in 0..<boundaryCount {
+            let isCovered = !sequences(at: place).isEmpty
+            if isCovered, start == nil { start = place }
+            if !isCovered, let first = start {
+                runs.append(Run(start: Bytes(copying: key(at: first)), end: Bytes(copying: key(at: place))))
+                start = nil
+            }
+        }
+        return runs
+    }
+
     /// The highest sequence number, up to `sequence`, of a deletion that covers `key`; 0 for none.
     ///
     /// Takes time logarithmic in the number of pieces, and in proportion to how many newer deletions cover the key.

@@ -16,6 +16,13 @@ struct KeyRange: Equatable, Sendable {
         largestIsExclusive = table.largestIsExclusive
     }
 
+    /// The range of keys that a run of range tombstones covers.
+    init(of run: TombstoneList.Run) {
+        smallest = run.start
+        largest = run.end
+        largestIsExclusive = true
+    }
+
     /// Whether both have a key in common.
     func overlaps(_ other: KeyRange) -> Bool { !isBefore(other.smallest) && !other.isBefore(smallest) }
 

@@ -11,6 +11,9 @@ final class TableHandle: @unchecked Sendable {
     private let removals: FileRemovals
     // Set once, by who installs the version without the table, before its own reference goes. Read behind the last one.
     private var isObsolete = false
+    /// Whether it was found that a compaction for the space that the table holds is not worth it. It stays so until a
+    /// table with a key in common comes or goes. Of the thread that works.
+    var isNotWorthwhile = false
     /// Copies of the bounds at an address that never changes, for searches that count no references.
     private let bounds: UnsafeMutableRawPointer
 

@@ -20,6 +20,16 @@ final class Version: @unchecked Sendable {
     private let slots: UnsafeMutablePointer<TableSlot>
     /// Where in ``slots`` each level ends.
     private let ends: UnsafeMutablePointer<Int>
+    /// For each level the sums of its first tables: of none, of one, and so on, up to all of them.
+    private let sums: [[Sum]]
+
+    /// What some tables have together.
+    struct Sum {
+        /// How long they are, in bytes.
+        var byteCount: UInt64 = 0
+        /// How many entries they have.
+        var entryCount: UInt64 = 0
+    }
 
     init(levels: [[TableHandle]], floor: SequenceNumber) {
         self.levels = levels
@@ -28,6 +38,17 @@ final class Version: @unchecked Sendable {
             table.metadata.deadSequence > 0 ? min(lowest, table.metadata.deadSequence) : lowest
         }
         levelsWithTombstones = levels.map { $0.contains { !$0.table.tombstones.isEmpty } }
+        sums = levels.map { tables in
+            var sum = Sum()
+            // No sum overflows: a manifest whose tables have too many bytes together, or a table that counts more
+            // entries than it has bytes, is damaged.
+            return [sum]
+                + tables.map { table in
+                    sum.byteCount += table.metadata.byteCount
+                    sum.entryCount += table.metadata.entryCount
+                    return sum
+                }
+        }
         slots = .allocate(capacity: max(1, levels.reduce(0) { $0 + $1.count }))
         ends = .allocate(capacity: max(1, levels.count))
         var count = 0
@@ -66,13 +87,40 @@ final class Version: @unchecked Sendable {
     }
 
     /// The tables of a level that have a key in common with `range`, in the level's order.
+    ///
+    /// Complexity: linear in the tables of the first level; O(log n) and what is returned for the others.
     func tables(of level: Int, overlapping range: KeyRange) -> [TableHandle] {
         guard level < levels.count else { return [] }
-        return levels[level].filter { KeyRange(of: $0.metadata).overlaps(range) }
+        guard level > 0 else { return levels[0].filter { KeyRange(of: $0.metadata).overlaps(range) } }
+        return Array(levels[level][indices(of: level, overlapping: range)])
+    }
+
+    /// Where in a level below the first the tables are that have a key in common with `range`.
+    ///
+    /// Complexity: O(log n).
+    func indices(of level: Int, overlapping range: KeyRange) -> Range<Int> {
+        precondition(level > 0, "the tables of the first level are in no order of keys")
+        guard level < levels.count else { return 0..<0 }
+        let slots = slots(of: level)
+        let first = range.smallest.withUnsafeBytes { slots.firstIndex(notEndingBefore: $0) }
+        let end = range.largest.withUnsafeBytes { largest in
+            let end = slots.firstIndex(beginningFrom: largest)
+            // One table at most begins at the highest key itself.
+            guard !range.largestIsExclusive, end < slots.count else { return end }
+            return KeyOrder.compare(slots[end].smallest, largest) == 0 ? end + 1 : end
+        }
+        return first..<max(first, end)
+    }
+
+    /// What some neighbours of a level have together. Complexity: O(1).
+    func sum(of level: Int, _ indices: Range<Int>) -> Sum {
+        guard level < levels.count else { return Sum() }
+        let (before, all) = (sums[level][indices.lowerBound], sums[level][indices.upperBound])
+        return Sum(byteCount: all.byteCount - before.byteCount, entryCount: all.entryCount - before.entryCount)
     }
 
     /// How long the tables of a level are together, in bytes.
-    func byteCount(of level: Int) -> UInt64 { levels[level].reduce(0) { $0 + $1.metadata.byteCount } }
+    func byteCount(of level: Int) -> UInt64 { sums[level].last?.byteCount ?? 0 }
 
     // MARK: Changing
 

@@ -54,13 +54,17 @@ final class CompactionCrashTests: XCTestCase {
         waiting.levelZeroTables = 100
         waiting.levelZeroTablesToPause = 200
         let check = CrashCheck(nestedOneIn: 200)
+        // With it nothing is dropped before the merge that is looked at.
+        var held: [EngineSnapshot] = []
         let (disk, before) = try CrashCheck.prepared(waiting) { driver in
+            held.append(driver.engine.snapshot())
             for round in 0..<4 as Range<UInt64> {
                 try driver.writeAnything(seed: 10 * seed + round)
                 try driver.seal(keeping: keeping)
                 try driver.work()
             }
         }
+        held.forEach { $0.close() }
         try check.run(on: disk, after: before) { try $0.work(budget: budget) }
         return (check.calls, check.stateCount)
     }

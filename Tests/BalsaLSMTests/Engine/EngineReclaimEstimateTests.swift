@@ -1,0 +1,203 @@
+import BalsaPlatform
+import BalsaSimulation
+import XCTest
+
+@testable import BalsaLSM
+
+/// What a look for space to be freed sees: the first level itself, parts of tables, and each table once.
+final class EngineReclaimEstimateTests: XCTestCase {
+    private var options: EngineOptions {
+        var options = EngineOptions.tiny
+        options.memtableBytes = 1 << 20
+        options.levelBaseBytes = 16 << 10
+        options.tableBytes = 4 << 10
+        options.levelZeroTables = 4
+        return options
+    }
+
+    private static let keyCount = 2_000
+
+    private func key(_ number: Int) -> Bytes { "k\(10_000 + number)".bytes }
+
+    private func byteCount(_ fixture: EngineFixture) -> UInt64 {
+        fixture.engine.metrics.levels.reduce(0) { $0 + $1.byteCount }
+    }
+
+    private func put(_ fixture: EngineFixture, _ numbers: Range<Int>) throws {
+        for number in numbers { try fixture.put(key(number), Bytes([UInt8](repeating: 7, count: 80))) }
+    }
+
+    /// About 200 KB, all of it below the first level.
+    private func filled(_ options: EngineOptions? = nil) throws -> EngineFixture {
+        let fixture = try EngineFixture(options: options ?? self.options)
+        for first in stride(from: 0, to: EngineReclaimEstimateTests.keyCount, by: 250) {
+            try put(fixture, first..<first + 250)
+            try fixture.flush(mark: fixture.sequence)
+        }
+        try fixture.work()
+        return fixture
+    }
+
+    /// Nothing is written, and the retention mark passes all that was.
+    private func rest(_ fixture: EngineFixture) throws {
+        try fixture.seal(mark: fixture.sequence)
+        try fixture.work()
+        XCTAssertFalse(fixture.engine.hasWork)
+        XCTAssertNil(fixture.engine.checkInvariants())
+    }
+
+    // MARK: The first level
+
+    func testReclaiming_storeWithinTheFirstLevel_deletedRange_isFreedAtRest() throws {
+        let fixture = try EngineFixture(options: options)
+        try put(fixture, 0..<200)
+        try fixture.flush()
+        try put(fixture, 200..<400)
+        try fixture.flush()
+        let before = byteCount(fixture)
+        try fixture.deleteRange("k", "l")
+        try fixture.flush()
+        try fixture.work()
+        XCTAssertEqual(fixture.tableCounts[0], 3)
+        try rest(fixture)
+        XCTAssertLessThan(byteCount(fixture), before / 20)
+        XCTAssertEqual(try fixture.pairs(), [])
+    }
+
+    func testReclaiming_storeWithinTheFirstLevel_deletedKeys_areFreedAtRest() throws {
+        let fixture = try EngineFixture(options: options)
+        try put(fixture, 0..<400)
+        try fixture.flush()
+        let before = byteCount(fixture)
+        for number in 0..<400 where number % 10 != 0 { try fixture.delete(key(number)) }
+        try fixture.flush()
+        try rest(fixture)
+        XCTAssertLessThan(byteCount(fixture), before / 5)
+        XCTAssertEqual(try fixture.pairs().count, 40)
+    }
+
+    func testReclaiming_flushDuringACompactionThatWasWorthIt_isWorkUntilItIsDone() throws {
+        let fixture = try EngineFixture(options: options)
+        try put(fixture, 0..<200)
+        try fixture.flush()
+        try fixture.deleteRange("k", "l")
+        try fixture.seal()
+        try fixture.work()
+        try fixture.seal(mark: fixture.sequence)
+        while fixture.engine.metrics.sealsWaiting > 0 { _ = try fixture.engine.work(budget: 1) }
+        XCTAssertEqual(try fixture.engine.work(budget: 1), .worked(.compaction))
+        XCTAssertNotNil(fixture.engine.worker.compaction)
+        // A table that makes the same compaction longer by more than it frees.
+        try put(fixture, 0..<2_000)
+        try fixture.flush()
+        XCTAssertNotNil(fixture.engine.worker.compaction)
+        XCTAssertTrue(fixture.engine.hasWork)
+        while fixture.engine.hasWork { _ = try fixture.engine.work(budget: 1 << 10) }
+        XCTAssertNil(fixture.engine.worker.compaction)
+        XCTAssertEqual(try fixture.files().count, fixture.tableCounts.reduce(0, +))
+        XCTAssertEqual(try fixture.pairs().count, 2_000)
+    }
+
+    // MARK: Parts of tables
+
+    func testReclaiming_neighbouringRanges_deletedOneByOne_areFreedAtRest() throws {
+        let fixture = try filled()
+        let before = byteCount(fixture)
+        // No range covers a table of about forty entries.
+        for number in stride(from: 0, to: EngineReclaimEstimateTests.keyCount, by: 10) {
+            try fixture.deleteRange(key(number), key(number + 10))
+        }
+        try fixture.flush()
+        try rest(fixture)
+        XCTAssertLessThan(byteCount(fixture), before / 20)
+        XCTAssertEqual(try fixture.pairs(), [])
+    }
+
+    func testReclaiming_rangesSmallerThanATable_areFreedAtRest() throws {
+        for isInMemory in [true, false] {
+            var options = options
+            if !isInMemory { options.tableMemoryBytes = 0 }
+            let fixture = try filled(options)
+            let before = byteCount(fixture)
+            for number in stride(from: 0, to: EngineReclaimEstimateTests.keyCount, by: 20) {
+                try fixture.deleteRange(key(number), key(number + 14))
+            }
+            try fixture.flush()
+            try rest(fixture)
+            XCTAssertLessThan(byteCount(fixture), before / 2, "the index is in memory: \(isInMemory)")
+            XCTAssertEqual(try fixture.pairs().count, 600)
+        }
+    }
+
+    func testReclaiming_aFewKeysOfATable_areNotWorthIt() throws {
+        var options = options
+        options.levelBaseBytes = 1 << 20
+        options.tableBytes = 32 << 10
+        let fixture = try filled(options)
+        // The first level asks for nothing by itself.
+        options.levelZeroTables = 12
+        options.levelZeroTablesToPause = 24
+        try fixture.reopen(options: options)
+        try fixture.deleteRange(key(0), key(1))
+        for number in stride(from: 0, to: EngineReclaimEstimateTests.keyCount, by: 40) {
+            try fixture.deleteRange(key(number), key(number + 2))
+        }
+        try fixture.flush()
+        let before = fixture.engine.metrics.compactedBytesIn
+        try rest(fixture)
+        XCTAssertEqual(fixture.engine.metrics.compactedBytesIn, before, "\(fixture.tableCounts)")
+        XCTAssertEqual(try fixture.pairs().count, 1_900)
+    }
+
+    // MARK: Looks
+
+    private func waiting(_ fixture: EngineFixture) -> [Bytes] {
+        fixture.engine.retainedView().version.levels.dropFirst().joined().filter(\.isNotWorthwhile).map(
+            \.metadata.smallest
+        )
+    }
+
+    /// A table that is not worth its rewriting is looked at again only when a neighbour has changed.
+    func testReclaiming_tableThatIsNotWorthIt_isLookedAtAgainAfterAChangeOfANeighbour() throws {
+        let fixture = try filled()
+        // A key of forty is deleted in the tables of the last level.
+        for number in stride(from: 0, to: EngineReclaimEstimateTests.keyCount, by: 40) {
+            try fixture.delete(key(number))
+        }
+        for _ in 0..<4 {
+            try fixture.put("a", "1")
+            try fixture.put("z", "1")
+            try fixture.flush()
+        }
+        try fixture.work()
+        try rest(fixture)
+        let before = waiting(fixture)
+        XCTAssertGreaterThan(before.count, 1, "\(fixture.tableCounts)")
+        let looks = fixture.engine.worker.looksForCompactions
+        let edits = fixture.engine.metrics.compactions + fixture.engine.metrics.flushes
+        let changed = try XCTUnwrap(before.last)
+        try fixture.put(changed, "2")
+        try fixture.seal()
+        while fixture.engine.metrics.sealsWaiting > 0 { _ = try fixture.engine.work(budget: 1 << 20) }
+        // The edit had all looked at that are due, which marks those that are not worth it.
+        XCTAssertEqual(waiting(fixture), before)
+        XCTAssertEqual(fixture.engine.worker.looksForCompactions, looks + 1)
+        let version = fixture.engine.retainedView().version
+        let range = KeyRange(of: try XCTUnwrap(version.levels[0].first).metadata)
+        version.forgetLooks(at: [range])
+        let far = version.levels.dropFirst().joined().filter { !KeyRange(of: $0.metadata).overlaps(range) }
+        XCTAssertEqual(waiting(fixture), far.map(\.metadata.smallest).filter(before.contains))
+        XCTAssertLessThan(waiting(fixture).count, before.count)
+        try fixture.work()
+        let done = fixture.engine.metrics.compactions + fixture.engine.metrics.flushes - edits
+        XCTAssertLessThanOrEqual(fixture.engine.worker.looksForCompactions - looks, Int(done))
+    }
+
+    func testShare_ofAKeyBetweenTwoOthers_isItsPlaceAmongThem() {
+        XCTAssertEqual(KeyOrder.share(of: "k5", between: "k0", and: "k9"), 5 / 9, accuracy: 0.01)
+        XCTAssertEqual(KeyOrder.share(of: "k0", between: "k0", and: "k9"), 0)
+        XCTAssertEqual(KeyOrder.share(of: "k9", between: "k0", and: "k9"), 1)
+        XCTAssertEqual(KeyOrder.share(of: "a", between: "a", and: "a"), 0)
+        XCTAssertEqual(KeyOrder.share(of: "ab", between: "a", and: "b"), 37.0 / 62, accuracy: 0.01)
+    }
+}
