@@ -35,32 +35,43 @@ public struct LogOptions: Sendable {
     /// to take their place.
     var foldedBytes: Int { smallestSegmentBytes / 4 }
 
-    /// Throws ``LogError`` with the first field that is outside of its bounds.
+    /// Throws ``LogError`` with the first field that is outside of its bounds, its bounds and its value.
     public func validate() throws(LogError) {
-        func require(_ holds: Bool, _ rule: String) throws(LogError) {
-            guard holds else { throw LogError(.invalidOptions, path: "", explanation: rule) }
+        func check(_ name: String, _ value: Int, _ holds: Bool, _ bounds: String) throws(LogError) {
+            guard !holds else { return }
+            let sentence = "\(name) must be \(bounds), not \(value)"
+            throw LogError(.invalidOptions, path: "", explanation: sentence)
         }
-        try require(
+        let sectors = "a multiple of sectorBytes, \(sectorBytes), and"
+        try check(
+            "sectorBytes",
+            sectorBytes,
             LogOptions.sectorRange.contains(sectorBytes) && sectorBytes.nonzeroBitCount == 1,
-            "sectorBytes must be a power of two from 64 to 65,536"
+            "a power of two, \(LogOptions.sectorRange.lowerBound) to \(LogOptions.sectorRange.upperBound)"
         )
-        try require(
+        try check(
+            "smallestSegmentBytes",
+            smallestSegmentBytes,
             smallestSegmentBytes >= fewestSegmentBytes && smallestSegmentBytes % sectorBytes == 0,
-            "smallestSegmentBytes must be a multiple of sectorBytes and at least \(fewestSegmentBytes)"
+            "\(sectors) at least \(fewestSegmentBytes)"
         )
-        try require(
+        try check(
+            "largestSegmentBytes",
+            largestSegmentBytes,
             largestSegmentBytes >= smallestSegmentBytes && largestSegmentBytes % sectorBytes == 0
                 && largestSegmentBytes <= 1 << 40,
-            "largestSegmentBytes must be a multiple of sectorBytes, at least smallestSegmentBytes and at most 1 TiB"
+            "\(sectors) \(smallestSegmentBytes) to \(1 << 40)"
         )
-        try require(
-            maxFrameBytes >= 2 * sectorBytes && maxFrameBytes <= 1 << 30,
-            "maxFrameBytes must be at least two sectors and at most 1 GiB"
+        try check(
+            "maxFrameBytes",
+            maxFrameBytes,
+            (2 * sectorBytes...1 << 30).contains(maxFrameBytes),
+            "\(2 * sectorBytes) to \(1 << 30)"
         )
-        try require((1...64).contains(maxWritesInFlight), "maxWritesInFlight must be 1 to 64")
-        try require(boundBytes > 0, "boundBytes must be positive")
-        try require(cacheBytes >= 0, "cacheBytes must not be negative")
-        try require((0...16).contains(sparesWanted), "sparesWanted must be 0 to 16")
+        try check("maxWritesInFlight", maxWritesInFlight, (1...64).contains(maxWritesInFlight), "1 to 64")
+        try check("boundBytes", boundBytes, boundBytes >= 1, "at least 1")
+        try check("cacheBytes", cacheBytes, cacheBytes >= 0, "at least 0")
+        try check("sparesWanted", sparesWanted, (0...16).contains(sparesWanted), "0 to 16")
     }
 }
 

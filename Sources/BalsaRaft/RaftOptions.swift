@@ -26,26 +26,44 @@ public struct RaftOptions: Sendable {
     /// The defaults.
     public init() {}
 
-    /// Throws a sentence about the first value that cannot work.
+    /// Throws the name of the first option that cannot work, with its bound and its value.
     public func validate() throws(ConfigurationError) {
-        guard heartbeatInterval > .zero, heartbeatInterval <= .seconds(3600) else {
-            throw ConfigurationError("the heartbeat interval must be positive and at most an hour")
-        }
-        guard heartbeatInterval * 2 <= minElectionTimeout else {
-            throw ConfigurationError("the minimum election timeout must be at least two heartbeat intervals")
-        }
-        guard minElectionTimeout < maxElectionTimeout else {
-            throw ConfigurationError("the maximum election timeout must be above the minimum")
-        }
-        guard maxElectionTimeout <= .seconds(3600) else {
-            throw ConfigurationError("the maximum election timeout must be at most an hour")
-        }
-        guard maxInflightMessages > 0, maxPendingReads > 0 else {
-            throw ConfigurationError("the windows must hold at least one message and one read")
-        }
-        guard maxAppendBytes > 0, maxInflightBytes > 0, maxUncommittedBytes > 0 else {
-            throw ConfigurationError("the limits in bytes must be positive")
-        }
+        let hour = TimeSpan.seconds(3600)
+        try check(heartbeatInterval, "heartbeatInterval", heartbeatInterval > .zero, "above 0")
+        try check(heartbeatInterval, "heartbeatInterval", heartbeatInterval <= hour, "at most \(Duration(hour))")
+        try check(
+            minElectionTimeout,
+            "minElectionTimeout",
+            heartbeatInterval * 2 <= minElectionTimeout,
+            "at least two of heartbeatInterval, \(Duration(heartbeatInterval * 2))"
+        )
+        try check(
+            maxElectionTimeout,
+            "maxElectionTimeout",
+            minElectionTimeout < maxElectionTimeout,
+            "above minElectionTimeout, \(Duration(minElectionTimeout))"
+        )
+        try check(maxElectionTimeout, "maxElectionTimeout", maxElectionTimeout <= hour, "at most \(Duration(hour))")
+        try checkIsPositive(maxInflightMessages, "maxInflightMessages")
+        try checkIsPositive(maxPendingReads, "maxPendingReads")
+        try checkIsPositive(maxAppendBytes, "maxAppendBytes")
+        try checkIsPositive(maxInflightBytes, "maxInflightBytes")
+        try checkIsPositive(maxUncommittedBytes, "maxUncommittedBytes")
+    }
+
+    private func check(
+        _ value: TimeSpan,
+        _ name: String,
+        _ holds: Bool,
+        _ bound: String
+    ) throws(ConfigurationError) {
+        guard !holds else { return }
+        throw ConfigurationError("\(name) must be \(bound), not \(Duration(value))")
+    }
+
+    private func checkIsPositive(_ value: some FixedWidthInteger, _ name: String) throws(ConfigurationError) {
+        guard value < 1 else { return }
+        throw ConfigurationError("\(name) must be at least 1, not \(value)")
     }
 }
 

@@ -92,4 +92,98 @@ final class MemberPageTests: XCTestCase {
         XCTAssertEqual(members[2].process.terminationStatus, 0)
         XCTAssertTrue(text.contains("SIGTERM, SIGINT and SIGHUP close the member in order"))
     }
+
+    // MARK: What the member says
+
+    func testLines_eachThatTheMemberSays_hasARow() throws {
+        var root = URL(fileURLWithPath: #filePath)
+        for _ in 0..<3 { root.deleteLastPathComponent() }
+        let sources = root.appendingPathComponent("Sources/BalsaCommand/Member")
+        let pattern = try NSRegularExpression(pattern: "\"\\* ([a-z-]+)( member)?")
+        var said: Set<String> = []
+        for url in try FileManager.default.contentsOfDirectory(at: sources, includingPropertiesForKeys: nil) {
+            let source = try String(contentsOf: url, encoding: .utf8)
+            for match in pattern.matches(in: source, range: NSRange(source.startIndex..., in: source)) {
+                guard let range = Range(match.range, in: source) else { continue }
+                said.insert(String(source[range].dropFirst()))
+            }
+        }
+        XCTAssertGreaterThan(said.count, 15)
+        let table = try page().components(separatedBy: "| line | when |\n|---|---|\n")
+        XCTAssertEqual(table.count, 2)
+        let listed = table[1].components(separatedBy: "\n\n")[0].components(separatedBy: "\n").flatMap { row in
+            row.components(separatedBy: "|")[1].components(separatedBy: ",").map {
+                $0.trimmingCharacters(in: CharacterSet(charactersIn: " `"))
+            }
+        }
+        XCTAssertEqual(listed.sorted(), said.sorted())
+    }
+
+    // MARK: Damaged files
+
+    /// Runs the member of a cluster of one until it has read these lines.
+    private func runMember(_ port: UInt16, _ input: [String] = []) throws -> (lines: [String], status: Int32) {
+        let process = Process()
+        let (lines, output) = (Pipe(), Pipe())
+        process.executableURL = try MemberExecutable.url()
+        process.arguments = ["member", "--directory", "member-1", "--member", "1", "--peers", "1=127.0.0.1:\(port)"]
+        process.currentDirectoryURL = URL(fileURLWithPath: folder)
+        process.standardInput = lines
+        process.standardOutput = output
+        process.standardError = output
+        try process.run()
+        lines.fileHandleForWriting.write(Data(input.map { $0 + "\n" }.joined().utf8))
+        try lines.fileHandleForWriting.close()
+        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        return (text.components(separatedBy: "\n"), process.terminationStatus)
+    }
+
+    /// Changes a byte of a file of the member.
+    private func damage(_ file: String, at offset: Int) throws {
+        let url = URL(fileURLWithPath: "\(folder)/member-1/\(file)")
+        var bytes = try Data(contentsOf: url)
+        bytes[offset] ^= 0xff
+        try bytes.write(to: url)
+    }
+
+    /// Without numbers, which depend on how long addresses are and how often the log was synced.
+    private func unnumbered(_ line: String) -> String {
+        line.replacingOccurrences(of: "at byte [0-9]+", with: "at byte N", options: .regularExpression)
+    }
+
+    func testDamagedFiles_ofThePage_areToldInTheLinesOfThePage() throws {
+        let ports = try ReservedPorts(1)
+        let first = try runMember(ports.ports[0], ["1 put a 1", "2 put b 2", "3 put c 3"])
+        XCTAssertEqual(first.status, 0, "\(first.lines)")
+        // A second one, so that a later frame confirms those of the first.
+        XCTAssertEqual(try runMember(ports.ports[0], ["1 put d 4"]).status, 0)
+        let directory = "\(folder)/member-1"
+        try FileManager.default.copyItem(atPath: directory, toPath: directory + "-kept")
+        let damages: [(status: Int32, change: () throws -> Void)] = [
+            (1, { for copy in [20, 4_116] { try self.damage("groups/1/VOTE", at: copy) } }),
+            (1, { try self.damage("log/0000000000000001.log", at: 8_200) }),
+            (1, { try FileManager.default.removeItem(atPath: directory + "/IDENTITY") }),
+            (0, { try self.damage("IDENTITY", at: 40) }),
+        ]
+        var told: [String] = []
+        for (status, change) in damages {
+            try FileManager.default.removeItem(atPath: directory)
+            try FileManager.default.copyItem(atPath: directory + "-kept", toPath: directory)
+            try change()
+            let run = try runMember(ports.ports[0])
+            XCTAssertEqual(run.status, status, "\(run.lines)")
+            // Also where the folder of temporary files is a symbolic link.
+            let line = run.lines.first { $0.contains("damaged") } ?? "\(run.lines)"
+            told.append(
+                line.replacingOccurrences(
+                    of: "(?:/[^/ ]+)+/member-1",
+                    with: "/srv/member-1",
+                    options: .regularExpression
+                )
+            )
+        }
+        let block = try page().components(separatedBy: "```damaged\n")[1].components(separatedBy: "\n```")[0]
+        XCTAssertEqual(told.map(unnumbered), block.components(separatedBy: "\n").map(unnumbered))
+    }
 }

@@ -387,17 +387,24 @@ final class LogTests: XCTestCase {
         XCTAssertEqual(try contents(of: try reopened())[0].payloads.count, 20)
     }
 
-    func testOptionsOutsideOfTheirBoundsAreRefused() {
-        let changes: [(inout LogOptions) -> Void] = [
-            { $0.sectorBytes = 100 }, { $0.smallestSegmentBytes = 64 }, { $0.largestSegmentBytes = 64 },
-            { $0.maxFrameBytes = 1 }, { $0.maxWritesInFlight = 0 }, { $0.boundBytes = 0 }, { $0.cacheBytes = -1 },
-            { $0.sparesWanted = -1 },
+    func testOptions_outsideOfTheirBounds_areRefusedWithNameBoundsAndValue() {
+        let sectors = "must be a multiple of sectorBytes, 4096, and"
+        let changes: [((inout LogOptions) -> Void, String)] = [
+            ({ $0.sectorBytes = 100 }, "sectorBytes must be a power of two, 64 to 65536, not 100"),
+            ({ $0.smallestSegmentBytes = 64 }, "smallestSegmentBytes \(sectors) at least 16384, not 64"),
+            ({ $0.largestSegmentBytes = 64 }, "largestSegmentBytes \(sectors) 1048576 to 1099511627776, not 64"),
+            ({ $0.maxFrameBytes = 1 }, "maxFrameBytes must be 8192 to 1073741824, not 1"),
+            ({ $0.maxWritesInFlight = 0 }, "maxWritesInFlight must be 1 to 64, not 0"),
+            ({ $0.boundBytes = 0 }, "boundBytes must be at least 1, not 0"),
+            ({ $0.cacheBytes = -1 }, "cacheBytes must be at least 0, not -1"),
+            ({ $0.sparesWanted = 17 }, "sparesWanted must be 0 to 16, not 17"),
         ]
-        for change in changes {
-            var options = LogOptions.tiny
+        for (change, sentence) in changes {
+            var options = LogOptions()
             change(&options)
             XCTAssertThrowsError(try Log.open(disk.mount(), directory: "log", options: options)) {
                 XCTAssertEqual(($0 as? LogError)?.reason, .invalidOptions)
+                XCTAssertEqual(($0 as? LogError)?.sentence, sentence)
             }
         }
     }

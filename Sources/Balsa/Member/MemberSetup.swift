@@ -93,8 +93,5 @@ public struct MemberSetup: Sendable {
                     + "\(MemberTable.maxAddressBytes)"
             )
         }
-        guard options.firstBootSaysAgainAfter > .zero else {
-            throw ReplicaError(.invalid, "the pause of a first boot must be positive")
-        }
     }
 }

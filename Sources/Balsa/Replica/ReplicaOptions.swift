@@ -65,27 +65,34 @@ public struct ReplicaOptions: Sendable {
     /// The defaults.
     public init() {}
 
-    /// Throws a sentence about the first limit that does not fit the others.
+    /// Throws the name of the first option that cannot work, with its bound and its value.
     public func validate() throws(ReplicaError) {
         do throws(ConfigurationError) { try raft.validate() } catch { throw ReplicaError(.invalid, error.description) }
         do throws(LogError) { try log.validate() } catch { throw ReplicaError(error) }
         // What does not fit into any frame would never reach another member, and nothing behind it.
-        let frame = max(0, min(wire.maxFrameBytes, WireOptions.formatMaximum.maxFrameBytes)) - WireOptions.roomForFields
-        guard chunkBytes >= 1 else { throw ReplicaError(.invalid, "a chunk has at least 1 byte") }
-        guard raft.maxAppendBytes <= UInt64(max(0, frame)) else {
-            throw ReplicaError(.invalid, "an append of \(raft.maxAppendBytes) bytes does not fit into a wire frame")
+        let frameBytes = max(0, min(wire.maxFrameBytes, WireOptions.formatMaximum.maxFrameBytes))
+        let fitting = max(0, frameBytes - WireOptions.roomForFields)
+        let bound = "at most \(fitting), which is what fits into a frame of wire.maxFrameBytes"
+        try check("chunkBytes", chunkBytes, chunkBytes >= 1, "at least 1")
+        try check("maxAppendBytes", raft.maxAppendBytes, raft.maxAppendBytes <= UInt64(fitting), bound)
+        try check("chunkBytes", chunkBytes, chunkBytes <= fitting, bound)
+        try check("digestInterval", digestInterval, digestInterval >= 1, "at least 1")
+        try check("applyPageBytes", applyPageBytes, applyPageBytes >= 1, "at least 1")
+        try check("workBudgetBytes", workBudgetBytes, workBudgetBytes >= 1, "at least 1")
+        try check("maxReadQuestions", maxReadQuestions, maxReadQuestions >= 1, "at least 1")
+        try check("maxWaitingBytes", maxWaitingBytes, maxWaitingBytes >= 1, "at least 1")
+        try check("maxWaitingReads", maxWaitingReads, maxWaitingReads >= 1, "at least 1")
+        for (name, time) in [
+            ("resendChunkAfter", resendChunkAfter), ("deadlineGranularity", deadlineGranularity),
+            ("firstBootSaysAgainAfter", firstBootSaysAgainAfter),
+        ] {
+            try check(name, Duration(time), time > .zero, "above 0")
         }
-        guard chunkBytes <= frame else {
-            throw ReplicaError(.invalid, "a chunk of \(chunkBytes) bytes does not fit into a wire frame")
-        }
-        guard digestInterval > 0, applyPageBytes > 0, workBudgetBytes > 0, maxReadQuestions > 0,
-            resendChunkAfter > .zero
-        else {
-            throw ReplicaError(.invalid, "pages, budgets, questions and pauses must be positive")
-        }
-        guard deadlineGranularity > .zero, maxWaitingBytes > 0, maxWaitingReads > 0 else {
-            throw ReplicaError(.invalid, "deadlineGranularity, maxWaitingBytes and maxWaitingReads must be positive")
-        }
+    }
+
+    private func check(_ name: String, _ value: some Any, _ holds: Bool, _ bound: String) throws(ReplicaError) {
+        guard !holds else { return }
+        throw ReplicaError(.invalid, "\(name) must be \(bound), not \(value)")
     }
 }
 

@@ -36,19 +36,19 @@ public struct StoreOptions: Sendable {
     /// The defaults.
     public init() {}
 
-    /// Throws a sentence about options with which nothing could be done.
+    /// Throws the name of the first option with which nothing could be done, with its bound and its value.
     func validate() throws(StoreError) {
-        func require(_ condition: Bool, _ sentence: String) throws(StoreError) {
-            if !condition { throw StoreError(.notApplied, .invalid, sentence) }
+        func check(_ name: String, _ value: some Any, _ holds: Bool, _ bound: String) throws(StoreError) {
+            if !holds { throw StoreError(.notApplied, .invalid, "\(name) must be \(bound), not \(value)") }
         }
         do throws(StateMachineError) {
             try KeyValueProvider(options: keyValue, proposal: replicated, seed: 0).validate()
         } catch {
             throw StoreError(ReplicaError(.invalid, error))
         }
-        try require(maxOutstandingCommands >= 1, "maxOutstandingCommands must be at least 1")
-        try require(maxWaitingBytes > 0, "maxWaitingBytes must be positive")
-        try require(timeout > .zero, "the timeout must be positive")
-        try require(drainLimit >= .zero, "drainLimit must not be negative")
+        try check("maxOutstandingCommands", maxOutstandingCommands, maxOutstandingCommands >= 1, "at least 1")
+        try check("maxWaitingBytes", maxWaitingBytes, maxWaitingBytes >= 1, "at least 1")
+        try check("timeout", timeout, timeout > .zero, "above 0")
+        try check("drainLimit", drainLimit, drainLimit >= .zero, "at least 0")
     }
 }

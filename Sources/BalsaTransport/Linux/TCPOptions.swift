@@ -42,25 +42,41 @@ public struct TCPOptions: Sendable {
         self.listen = listen
     }
 
-    /// Throws unless the limits can work.
+    /// Throws the name of the first option that cannot work, with its bound and its value.
     func check() throws(TransportError) {
-        func check(_ condition: Bool, _ message: String) throws(TransportError) {
-            guard condition else { throw TransportError(.invalid, message) }
+        func check(_ name: String, _ value: some Any, _ holds: Bool, _ bound: String) throws(TransportError) {
+            guard !holds else { return }
+            throw TransportError(.invalid, "\(name) must be \(bound), not \(value)")
         }
-        let frameBytes = min(max(wire.maxFrameBytes, 0), 1 << 30)
-        try check(maxQueuedBytes >= 2 * frameBytes, "`maxQueuedBytes` is less than two frames")
-        try check(maxQueuedFrames > 0, "`maxQueuedFrames` is 0")
-        try check(maxHalfOpenConnections > 0, "`maxHalfOpenConnections` is 0")
+        let frames = 2 * min(max(wire.maxFrameBytes, 0), 1 << 30)
         try check(
+            "maxQueuedBytes",
+            maxQueuedBytes,
+            maxQueuedBytes >= frames,
+            "at least two of wire.maxFrameBytes, \(frames)"
+        )
+        try check("maxQueuedFrames", maxQueuedFrames, maxQueuedFrames >= 1, "at least 1")
+        try check("maxHalfOpenConnections", maxHalfOpenConnections, maxHalfOpenConnections >= 1, "at least 1")
+        try check(
+            "maxInboundConnections",
+            maxInboundConnections,
             maxInboundConnections > maxHalfOpenConnections,
-            "`maxInboundConnections` leaves no room beside `maxHalfOpenConnections`"
+            "above maxHalfOpenConnections, \(maxHalfOpenConnections)"
         )
+        try check("minimumBackoff", minimumBackoff, minimumBackoff > .zero, "above 0")
         try check(
-            .zero < minimumBackoff && minimumBackoff <= maximumBackoff,
-            "`minimumBackoff` is not between 0 and `maximumBackoff`"
+            "minimumBackoff",
+            minimumBackoff,
+            minimumBackoff <= maximumBackoff,
+            "at most maximumBackoff, \(maximumBackoff)"
         )
-        for timeout in [handshakeTimeout, connectTimeout, resolveTimeout, userTimeout, keepalive, maximumBackoff] {
-            try check(.zero < timeout && timeout <= .seconds(3_600), "a timeout is not between 0 and an hour")
+        let hour = Duration.seconds(3_600)
+        for (name, time) in [
+            ("handshakeTimeout", handshakeTimeout), ("connectTimeout", connectTimeout),
+            ("resolveTimeout", resolveTimeout), ("userTimeout", userTimeout), ("keepalive", keepalive),
+            ("maximumBackoff", maximumBackoff),
+        ] {
+            try check(name, time, .zero < time && time <= hour, "above 0 and at most \(hour)")
         }
     }
 

@@ -118,27 +118,31 @@ final class RequestTests: XCTestCase {
         XCTAssertEqual(member.raft.durableIndex, 3)
     }
 
-    func testOptionsThatCannotWorkAreRefused() throws {
+    func testOptions_thatCannotWork_areRefusedWithNameBoundAndValue() throws {
         typealias Change = (inout RaftOptions) -> Void
-        let windows = "the windows must hold at least one message and one read"
-        let bytes = "the limits in bytes must be positive"
         let changes: [(Change, String)] = [
-            ({ $0.heartbeatInterval = .zero }, "the heartbeat interval must be positive and at most an hour"),
+            ({ $0.heartbeatInterval = .zero }, "heartbeatInterval must be above 0, not 0.0 seconds"),
+            (
+                { $0.heartbeatInterval = .seconds(1_000_000) },
+                "heartbeatInterval must be at most 3600.0 seconds, not 1000000.0 seconds"
+            ),
             (
                 { $0.heartbeatInterval = .milliseconds(151) },
-                "the minimum election timeout must be at least two heartbeat intervals"
+                "minElectionTimeout must be at least two of heartbeatInterval, 0.302 seconds, not 0.3 seconds"
             ),
             (
                 { $0.maxElectionTimeout = $0.minElectionTimeout },
-                "the maximum election timeout must be above the minimum"
+                "maxElectionTimeout must be above minElectionTimeout, 0.3 seconds, not 0.3 seconds"
             ),
             (
-                { $0.maxElectionTimeout = .seconds(3_601) },
-                "the maximum election timeout must be at most an hour"
+                { $0.maxElectionTimeout = .seconds(1_000_000) },
+                "maxElectionTimeout must be at most 3600.0 seconds, not 1000000.0 seconds"
             ),
-            ({ $0.maxInflightMessages = 0 }, windows), ({ $0.maxPendingReads = 0 }, windows),
-            ({ $0.maxAppendBytes = 0 }, bytes), ({ $0.maxInflightBytes = 0 }, bytes),
-            ({ $0.maxUncommittedBytes = 0 }, bytes),
+            ({ $0.maxInflightMessages = 0 }, "maxInflightMessages must be at least 1, not 0"),
+            ({ $0.maxPendingReads = -1 }, "maxPendingReads must be at least 1, not -1"),
+            ({ $0.maxAppendBytes = 0 }, "maxAppendBytes must be at least 1, not 0"),
+            ({ $0.maxInflightBytes = 0 }, "maxInflightBytes must be at least 1, not 0"),
+            ({ $0.maxUncommittedBytes = 0 }, "maxUncommittedBytes must be at least 1, not 0"),
         ]
         let configuration = try Configuration(voters: [1])
         for (change, reason) in changes {

@@ -19,6 +19,11 @@ enum Advice {
 
     /// The literals of a source that advise, without what is interpolated.
     static func sentences(ofSource source: String) -> [String] {
+        literals(ofSource: source).filter { $0.contains(" ") && advises($0) }
+    }
+
+    /// The literals of a source, without what is interpolated.
+    static func literals(ofSource source: String) -> [String] {
         // Pieces on several lines are one sentence.
         var text = ""
         for line in source.components(separatedBy: "\n") {
@@ -32,7 +37,7 @@ enum Advice {
         }
         return text.components(separatedBy: "\n").flatMap { line in
             SourceScanner.tokens(of: line).filter { $0.kind == .string }.map(\.text)
-        }.filter { $0.contains(" ") && advises($0) }
+        }
     }
 
     static func advises(_ sentence: String) -> Bool {

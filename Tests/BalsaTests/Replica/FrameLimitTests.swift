@@ -12,10 +12,11 @@ final class FrameLimitTests: ReplicaTestCase {
     /// member.
     func testOptions_thatNeedLongerFramesThanTheFormatHas_areInvalid() throws {
         let changes: [(String, (inout ReplicaOptions) -> Void)] = [
-            ("an append of 1073741824 bytes", { $0.raft.maxAppendBytes = 1 << 30 }),
-            ("a chunk of 1073741824 bytes", { $0.chunkBytes = 1 << 30 }),
+            ("maxAppendBytes", { $0.raft.maxAppendBytes = 1 << 30 }),
+            ("chunkBytes", { $0.chunkBytes = 1 << 30 }),
         ]
-        for (sentence, change) in changes {
+        let bound = "must be at most 1073741696, which is what fits into a frame of wire.maxFrameBytes, not 1073741824"
+        for (name, change) in changes {
             let group = ReplicaGroup(members: 1)
             group.options.wire.maxFrameBytes = 4 << 30
             XCTAssertNoThrow(try group.options.validate(), "it counts as 1 GiB")
@@ -23,7 +24,7 @@ final class FrameLimitTests: ReplicaTestCase {
             let digest = group.host(1).disk.contentDigest
             XCTAssertThrowsError(try group.open(1)) { error in
                 XCTAssertEqual((error as? ReplicaError)?.code, .invalid)
-                XCTAssertEqual((error as? ReplicaError)?.message, "\(sentence) does not fit into a wire frame")
+                XCTAssertEqual((error as? ReplicaError)?.message, "\(name) \(bound)")
             }
             XCTAssertEqual(group.host(1).disk.contentDigest, digest)
         }

@@ -57,20 +57,33 @@ final class StoreDirectoryTests: StoreTestCase {
     func testAStore_whoseOptionsCannotWork_leavesNoDirectory() async throws {
         let changes: [(message: String, change: (inout StoreOptions) -> Void)] = [
             ("sessionWindow must be 1 to 1048576, not 0", { $0.replicated.sessionWindow = 0 }),
-            ("maxOutstandingCommands must be at least 1", { $0.maxOutstandingCommands = 0 }),
+            ("maxOutstandingCommands must be at least 1, not 0", { $0.maxOutstandingCommands = 0 }),
+            ("maxWaitingBytes must be at least 1, not -1", { $0.maxWaitingBytes = -1 }),
+            ("timeout must be above 0, not 0.0 seconds", { $0.timeout = .zero }),
+            ("drainLimit must be at least 0, not -1.0 seconds", { $0.drainLimit = .seconds(-1) }),
             (
                 "maxReplyBytes must be at least 26624, the replies of one session, not 0",
                 { $0.replicated.maxReplyBytes = 0 }
             ),
             ("levels must be 2 to 16, not 0", { $0.keyValue.engine.levels = 0 }),
-            ("a chunk has at least 1 byte", { $0.replica.chunkBytes = 0 }),
+            ("chunkBytes must be at least 1, not 0", { $0.replica.chunkBytes = 0 }),
+            ("applyPageBytes must be at least 1, not 0", { $0.replica.applyPageBytes = 0 }),
+            ("workBudgetBytes must be at least 1, not 0", { $0.replica.workBudgetBytes = 0 }),
+            ("maxReadQuestions must be at least 1, not 0", { $0.replica.maxReadQuestions = 0 }),
+            ("maxWaitingBytes must be at least 1, not 0", { $0.replica.maxWaitingBytes = 0 }),
+            ("maxWaitingReads must be at least 1, not 0", { $0.replica.maxWaitingReads = 0 }),
+            ("resendChunkAfter must be above 0, not 0.0 seconds", { $0.replica.resendChunkAfter = .zero }),
+            ("deadlineGranularity must be above 0, not 0.0 seconds", { $0.replica.deadlineGranularity = .zero }),
             (
-                "the heartbeat interval must be positive and at most an hour",
+                "heartbeatInterval must be above 0, not 0.0 seconds",
                 { $0.replica.raft.heartbeatInterval = .zero }
             ),
-            ("the pause of a first boot must be positive", { $0.replica.firstBootSaysAgainAfter = .zero }),
             (
-                "sectorBytes must be a power of two from 64 to 65,536",
+                "firstBootSaysAgainAfter must be above 0, not 0.0 seconds",
+                { $0.replica.firstBootSaysAgainAfter = .zero }
+            ),
+            (
+                "sectorBytes must be a power of two, 64 to 65536, not 3",
                 { $0.replica.log.sectorBytes = 3 }
             ),
         ]

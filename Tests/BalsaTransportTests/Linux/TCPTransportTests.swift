@@ -242,16 +242,39 @@ final class TCPTransportTests: XCTestCase {
         XCTAssertEqual(open.transport.advertised.description, "db-1:7")
     }
 
-    func testOptionsThatCannotWorkAreRefused() {
-        let changes: [(inout TCPOptions) -> Void] = [
-            { $0.maxQueuedBytes = 1 }, { $0.maxQueuedFrames = 0 }, { $0.maxHalfOpenConnections = 0 },
-            { $0.maxInboundConnections = 64 }, { $0.minimumBackoff = .zero }, { $0.handshakeTimeout = .zero },
-            { $0.minimumBackoff = .seconds(2) }, { $0.userTimeout = .seconds(1_000_000) },
+    func testOptions_thatCannotWork_areRefusedWithNameBoundAndValue() {
+        let time = "must be above 0 and at most 3600.0 seconds, not"
+        let changes: [((inout TCPOptions) -> Void, String)] = [
+            (
+                { ($0.maxQueuedBytes, $0.wire.maxFrameBytes) = (1, 1_000) },
+                "maxQueuedBytes must be at least two of wire.maxFrameBytes, 2000, not 1"
+            ),
+            ({ $0.maxQueuedFrames = 0 }, "maxQueuedFrames must be at least 1, not 0"),
+            ({ $0.maxHalfOpenConnections = -1 }, "maxHalfOpenConnections must be at least 1, not -1"),
+            (
+                { $0.maxInboundConnections = 64 },
+                "maxInboundConnections must be above maxHalfOpenConnections, 64, not 64"
+            ),
+            ({ $0.minimumBackoff = .zero }, "minimumBackoff must be above 0, not 0.0 seconds"),
+            (
+                { $0.minimumBackoff = .seconds(2) },
+                "minimumBackoff must be at most maximumBackoff, 1.0 seconds, not 2.0 seconds"
+            ),
+            ({ $0.handshakeTimeout = .zero }, "handshakeTimeout \(time) 0.0 seconds"),
+            ({ $0.connectTimeout = .zero }, "connectTimeout \(time) 0.0 seconds"),
+            ({ $0.resolveTimeout = .seconds(-1) }, "resolveTimeout \(time) -1.0 seconds"),
+            ({ $0.userTimeout = .seconds(1_000_000) }, "userTimeout \(time) 1000000.0 seconds"),
+            ({ $0.keepalive = .zero }, "keepalive \(time) 0.0 seconds"),
+            ({ $0.maximumBackoff = .seconds(1_000_000) }, "maximumBackoff \(time) 1000000.0 seconds"),
         ]
-        for change in changes {
+        for (change, sentence) in changes {
             var options = TCPOptions(listen: NetworkAddress(host: "127.0.0.1", port: 0))
+            XCTAssertNoThrow(try options.check())
             change(&options)
-            XCTAssertThrowsError(try options.check()) { XCTAssertEqual(($0 as? TransportError)?.code, .invalid) }
+            XCTAssertThrowsError(try options.check()) {
+                XCTAssertEqual(($0 as? TransportError)?.code, .invalid)
+                XCTAssertEqual(($0 as? TransportError)?.message, sentence)
+            }
         }
     }
 
