@@ -105,6 +105,17 @@ final class DivergenceTests: ReplicaTestCase {
         XCTAssertEqual(replica.failure?.message.contains("computes another state"), true)
         XCTAssertEqual(replica.metrics.statesRebuilt, 7)
         XCTAssertEqual(replica.metrics.rebuildsInVain, 7)
+        // What the message advises: another machine or release, on which the member is started again.
+        group.crash(follower, powerLoss: nil)
+        group.host(follower).provider.digestMask = 0
+        group.host(follower).provider.receivedDigestMask = 0
+        try group.open(follower)
+        group.advance(by: .seconds(3))
+        write(group, leader, 8)
+        group.advance(by: .seconds(6))
+        XCTAssertNil(group.host(follower).replica?.failure)
+        XCTAssertEqual(group.host(follower).replica?.isDiverged, false)
+        XCTAssertEqual(try group.host(follower).digest(), try group.host(leader).digest())
     }
 
     /// The transfer began before the difference was found. The checkpoint may contain it.
