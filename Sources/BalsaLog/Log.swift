@@ -142,14 +142,17 @@ public final class Log {
     /// being written.
     public var liveBytes: UInt64 {
         let floor = oldestLiveSegment()
-        // Segments lie in the order of their numbers. This is asked at every step of a replica.
-        var bytes: UInt64 = 0
-        var index = segments.count
-        while index > 0, segments[index - 1].number >= floor {
-            index -= 1
-            bytes += segments[index].end
+        // Segments lie in the order of their numbers. This is asked at every step of a replica, so nothing is copied.
+        return segments.withUnsafeBufferPointer { segments in
+            guard let first = segments.baseAddress else { return 0 }
+            var bytes: UInt64 = 0
+            var index = segments.count
+            while index > 0, first[index - 1].number >= floor {
+                index -= 1
+                bytes += first[index].end
+            }
+            return bytes
         }
-        return bytes
     }
 
     /// Whether ``liveBytes`` is above `boundBytes`. The caller then compacts, even past a member that is behind.

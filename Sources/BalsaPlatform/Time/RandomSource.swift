@@ -17,9 +17,10 @@ public struct RandomSource: RandomNumberGenerator, Sendable {
     /// The finalizer of SplitMix64: a bijection in which every input bit changes about half of the output bits.
     public static func mix(_ value: UInt64) -> UInt64 {
         var z = value
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
+        // Masking shifts cost nothing even without optimization.
+        z = (z ^ (z &>> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z &>> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z &>> 31)
     }
 
     /// A source of its own for a part of the system, so that draws of one part never shift those of another.

@@ -74,6 +74,7 @@ extension SimulatedDisk {
         // What the copies have in common is digested once and not by each of them.
         state.prepareDurableDigests()
         let image = snapshot()
+        let known = KnownCrashStates()
         var call: UInt64 = 1
         while true {
             for moment in CrashPoint.Moment.allCases {
@@ -87,7 +88,9 @@ extension SimulatedDisk {
                 }
                 guard hook.hasCrashed else { return hook.callCount }
                 disk.processCrash()
+                disk.knownCrashStates = known
                 try check(disk, point)
+                disk.knownCrashStates = nil
             }
             call += 1
         }

@@ -27,6 +27,8 @@ public final class SimulatedDisk: @unchecked Sendable {
     }
 
     var state: DiskState
+    /// What is known of the crash states of equal disks, while crash points are tried.
+    var knownCrashStates: KnownCrashStates?
     /// How often all processes of the machine have ended. What was opened before is dead.
     private(set) var crashes: UInt64 = 0
     private var processes: UInt64 = 0

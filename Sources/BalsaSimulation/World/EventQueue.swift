@@ -8,7 +8,7 @@ struct EventQueue<Event> {
         var sequence: UInt64
         var slot: Int
 
-        func isBefore(_ other: Key) -> Bool { (at, sequence) < (other.at, other.sequence) }
+        func isBefore(_ other: Key) -> Bool { at == other.at ? sequence < other.sequence : at < other.at }
     }
 
     private var heap: [Key] = []
@@ -29,15 +29,18 @@ struct EventQueue<Event> {
             slot = events.count
             events.append(event)
         }
-        heap.append(Key(at: moment.nanoseconds, sequence: nextSequence, slot: slot))
+        let key = Key(at: moment.nanoseconds, sequence: nextSequence, slot: slot)
         nextSequence += 1
+        heap.append(key)
         var child = heap.count - 1
         while child > 0 {
             let parent = (child - 1) / 2
-            guard heap[child].isBefore(heap[parent]) else { break }
-            heap.swapAt(child, parent)
+            let above = heap[parent]
+            guard key.isBefore(above) else { break }
+            heap[child] = above
             child = parent
         }
+        heap[child] = key
     }
 
     /// Removes and returns the next event.
@@ -54,15 +57,26 @@ struct EventQueue<Event> {
         return (TimeSpan(nanoseconds: first.at), event)
     }
 
+    /// Moves the key at the front to where it belongs.
     private mutating func sink() {
+        let count = heap.count
+        let key = heap[0]
         var parent = 0
         while true {
             var child = 2 * parent + 1
-            guard child < heap.count else { return }
-            if child + 1 < heap.count, heap[child + 1].isBefore(heap[child]) { child += 1 }
-            guard heap[child].isBefore(heap[parent]) else { return }
-            heap.swapAt(child, parent)
+            guard child < count else { break }
+            var below = heap[child]
+            if child + 1 < count {
+                let other = heap[child + 1]
+                if other.isBefore(below) {
+                    child += 1
+                    below = other
+                }
+            }
+            guard below.isBefore(key) else { break }
+            heap[parent] = below
             parent = child
         }
+        heap[parent] = key
     }
 }

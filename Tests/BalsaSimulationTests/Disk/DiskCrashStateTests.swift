@@ -62,6 +62,32 @@ final class DiskCrashStateTests: XCTestCase {
         try expect(disk, ["f=new"])
     }
 
+    /// The states are enumerated once for crash points that leave the same disk.
+    func testCrashStates_ofEachCrashPoint_areThoseOfTheDiskByItself() throws {
+        let disk = SimulatedDisk(options: options)
+        try disk.mount().makeDurable("f", "aabbcc")
+        var counts: [Int] = []
+        try disk.forEachCrashPoint { files in
+            let file = try files.open("f", .readWrite)
+            try file.write("X", at: 0)
+            _ = try file.read(2, at: 0)
+            try file.write("YY", at: 1)
+            try file.write("YY", at: 1)
+            try file.sync()
+            try files.make("g", "new").sync()
+            try files.rename("g", to: "f")
+            try files.syncDirectory("/")
+            try files.remove("f")
+        } check: { crashed, point in
+            for limit in [3, 1_000] {
+                let alone = SimulatedDisk(crashed.snapshot()).crashStates(limit: limit).map(\.contentDigest)
+                XCTAssertEqual(crashed.crashStates(limit: limit).map(\.contentDigest), alone, "\(point), \(limit)")
+                counts.append(alone.count)
+            }
+        }
+        XCTAssertGreaterThan(Set(counts).count, 3, "\(counts)")
+    }
+
     func testTheNumberOfStatesIsLimited() throws {
         let disk = SimulatedDisk(options: options)
         let file = try disk.mount().makeDurable("f", "")
