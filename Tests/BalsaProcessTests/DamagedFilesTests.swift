@@ -15,7 +15,7 @@ final class DamagedFilesTests: ProcessTestCase {
     override func tearDownWithError() throws { try folder.remove() }
 
     /// What may become of an opening.
-    private enum Outcome: Equatable {
+    private enum Outcome: Equatable, Sendable {
         case intact
         case refused(String)
         /// It opened and holds something else. This must never be.
@@ -112,18 +112,27 @@ final class DamagedFilesTests: ProcessTestCase {
     }
 
     private func compare(_ store: ReplicatedStore, _ sample: Sample) async -> Outcome {
-        for (key, value) in sample.pairs {
-            do throws(StoreError) {
-                let found = try await store.get(Bytes(key), timeout: .seconds(5))
-                if found.map({ String($0.value) }) != value { return .changed("\(key) is not what it was") }
-            } catch {
-                // A block of a table that is damaged is found when it is read.
-                if case .failed(let reason) = store.state { return .refused(reason) }
-                return .refused(error.message)
-            }
+        // All at once: one after the other each would wait for a turn of two threads.
+        let outcomes = await withTaskGroup(of: Outcome.self, returning: [Outcome].self) { group in
+            for (key, value) in sample.pairs { group.addTask { await DamagedFilesTests.read(key, value, store) } }
+            return await group.reduce(into: []) { $0.append($1) }
         }
+        // A value that is another one is worse than a read that is refused.
+        if let changed = outcomes.first(where: { if case .changed = $0 { true } else { false } }) { return changed }
+        if let refused = outcomes.first(where: { $0 != .intact }) { return refused }
         guard let digest = await digest(of: store) else { return .changed("what is committed is not applied") }
         return digest == sample.digest ? .intact : .changed("the digest is another one")
+    }
+
+    private static func read(_ key: String, _ value: String, _ store: ReplicatedStore) async -> Outcome {
+        do throws(StoreError) {
+            let found = try await store.get(Bytes(key), timeout: .seconds(5))
+            return found.map { String($0.value) } == value ? .intact : .changed("\(key) is not what it was")
+        } catch {
+            // A block of a table that is damaged is found when it is read.
+            if case .failed(let reason) = store.state { return .refused(reason) }
+            return .refused(error.message)
+        }
     }
 
     /// The digest of all that is committed, once that has been applied; nil where it never is.

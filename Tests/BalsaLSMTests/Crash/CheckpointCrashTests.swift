@@ -17,6 +17,7 @@ final class CheckpointCrashTests: XCTestCase {
         let expected = before.model.pairs(at: before.acknowledged?.sequence ?? 0)
         var isMade = false
         var states: Set<UInt64> = []
+        var cases: Set<[UInt64]> = []
         let calls = try disk.forEachCrashPoint { files in
             isMade = false
             let engine = try StorageEngine.open("engine", fileSystem: files, options: .cramped, seed: 1)
@@ -28,7 +29,10 @@ final class CheckpointCrashTests: XCTestCase {
             while try engine.work(budget: 10_000) != .idle {}
         } check: { crashed, point in
             for image in crashed.crashStates() {
-                states.insert(image.contentDigest)
+                // The crash behind a call and the one before the next leave the same disks.
+                let digest = image.contentDigest
+                states.insert(digest)
+                guard cases.insert([digest, isMade ? 1 : 0]).inserted else { continue }
                 let files = SimulatedDisk(image).mount()
                 let engine = try StorageEngine.open("engine", fileSystem: files, options: .cramped, seed: 1)
                 XCTAssertEqual(try engine.pairs(), engine.durableSeal?.sequence == 1_000 ? [] : expected, "\(point)")

@@ -25,32 +25,37 @@ struct EngineModel {
         var value: Bytes?
     }
 
-    private struct Deletion {
-        var start: Bytes
-        var end: Bytes
-        var sequence: SequenceNumber
-    }
-
     /// The keys, ascending.
     private var keys: [Bytes] = []
     /// For each of them its versions, oldest first.
     private var versions: [[Version]] = []
-    private var rangeDeletions: [Deletion] = []
+    private var lastSequence: SequenceNumber = 0
 
-    /// Applies a batch.
+    /// Applies a batch, whose number is above those of the batches before it.
+    ///
+    /// A range deletion deletes each key of the range that there is. What its own batch puts it does not hide, wherever
+    /// in the batch it stands, so it goes first.
     mutating func apply(_ writes: [ModelWrite], sequence: SequenceNumber) {
+        precondition(sequence > lastSequence, "batches are applied in their order")
+        lastSequence = sequence
+        for case .deleteRange(let start, let end) in writes {
+            var index = place(of: start)
+            while index < keys.count, keys[index] < end {
+                versions[index].append(Version(sequence: sequence, value: nil))
+                index += 1
+            }
+        }
         for write in writes {
             switch write {
             case .put(let key, let value): add(key, Version(sequence: sequence, value: value))
             case .delete(let key): add(key, Version(sequence: sequence, value: nil))
-            case .deleteRange(let start, let end):
-                rangeDeletions.append(Deletion(start: start, end: end, sequence: sequence))
+            case .deleteRange: break
             }
         }
     }
 
     private mutating func add(_ key: Bytes, _ version: Version) {
-        let index = keys.firstIndex { $0 >= key } ?? keys.count
+        let index = place(of: key)
         if index == keys.count || keys[index] != key {
             keys.insert(key, at: index)
             versions.insert([], at: index)
@@ -58,30 +63,41 @@ struct EngineModel {
         versions[index].append(version)
     }
 
+    /// The index of the first key that is not below `key`.
+    private func place(of key: Bytes) -> Int {
+        var (low, high) = (0, keys.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if keys[middle] < key { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
     /// What a reader at `sequence` sees of a key.
     func pair(_ key: Bytes, at sequence: SequenceNumber) -> ModelPair? {
-        guard let index = keys.firstIndex(of: key) else { return nil }
+        let index = place(of: key)
+        guard index < keys.count, keys[index] == key else { return nil }
         return pair(index, at: sequence)
     }
 
     private func pair(_ index: Int, at sequence: SequenceNumber) -> ModelPair? {
-        guard let version = versions[index].last(where: { $0.sequence <= sequence }), let value = version.value else {
-            return nil
-        }
-        let key = keys[index]
-        let isHidden = rangeDeletions.contains {
-            $0.sequence <= sequence && $0.sequence > version.sequence && $0.start <= key && key < $0.end
-        }
-        return isHidden ? nil : ModelPair(key: key, value: value, sequence: version.sequence)
+        // Loops in place of closures here and below: the tests spend their time here, and run without optimization.
+        var place = versions[index].count - 1
+        while place >= 0, versions[index][place].sequence > sequence { place -= 1 }
+        guard place >= 0, let value = versions[index][place].value else { return nil }
+        return ModelPair(key: keys[index], value: value, sequence: versions[index][place].sequence)
     }
 
     /// What a reader at `sequence` sees from `start` up to `end`, in order; nil for no bound.
     func pairs(from start: Bytes? = nil, to end: Bytes? = nil, at sequence: SequenceNumber) -> [ModelPair] {
-        keys.indices.compactMap { index in
-            if let start, keys[index] < start { return nil }
-            if let end, keys[index] >= end { return nil }
-            return pair(index, at: sequence)
+        var found: [ModelPair] = []
+        var index = start.map { place(of: $0) } ?? 0
+        let limit = end.map { place(of: $0) } ?? keys.count
+        while index < limit {
+            if let pair = pair(index, at: sequence) { found.append(pair) }
+            index += 1
         }
+        return found
     }
 }
 

@@ -27,9 +27,10 @@ final class DamagedTableTests: XCTestCase {
     }
 
     func testMember_thatAppliesWhatItCannotRead_isFoundByTheCheckers() throws {
-        let violations = (1...6 as ClosedRange<UInt64>).compactMap {
-            Simulation(scenario($0), bugs: .quarantineIgnored).run().violation
+        // One violation is enough, so the runs end with the first.
+        let isFound = (1...6 as ClosedRange<UInt64>).contains {
+            Simulation(scenario($0), bugs: .quarantineIgnored).run().violation != nil
         }
-        XCTAssertFalse(violations.isEmpty)
+        XCTAssertTrue(isFound)
     }
 }

@@ -22,19 +22,29 @@ struct SourceScanner {
         let isSpaced: Bool
     }
 
-    private let bytes: [UInt8]
+    /// What is scanned, valid while ``tokens(of:)`` runs. A pointer, since the tests look at every byte of the package
+    /// a dozen times, without optimization.
+    private let bytes: UnsafePointer<UInt8>
+    private let count: Int
     private var position = 0
     private var line = 1
     private var isSpaced = true
     private var tokens: [Token] = []
 
-    private init(_ source: String) { bytes = Array(source.utf8) }
+    private init(_ bytes: UnsafePointer<UInt8>, count: Int) {
+        self.bytes = bytes
+        self.count = count
+    }
 
     /// The tokens of `source`.
     static func tokens(of source: String) -> [Token] {
-        var scanner = SourceScanner(source)
-        scanner.scanCode(endsAtParenthesis: false)
-        return scanner.tokens
+        var source = source
+        return source.withUTF8 { buffer in
+            guard let bytes = buffer.baseAddress else { return [] }
+            var scanner = SourceScanner(bytes, count: buffer.count)
+            scanner.scanCode(endsAtParenthesis: false)
+            return scanner.tokens
+        }
     }
 
     // MARK: Code
@@ -54,19 +64,24 @@ struct SourceScanner {
     }
 
     private mutating func scanToken(_ byte: UInt8) {
+        guard !wordParts[Int(byte)] else {
+            return scanWord(byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") ? .number : .identifier)
+        }
         switch byte {
-        case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\r"), UInt8(ascii: "\n"):
+        case SourceScanner.space, UInt8(ascii: "\t"), UInt8(ascii: "\r"), SourceScanner.lineFeed:
             isSpaced = true
             advance()
+            while position < count, bytes[position] == SourceScanner.space { position += 1 }
         case UInt8(ascii: "/") where peek(1) == UInt8(ascii: "/"):
             isSpaced = true
-            while let next = peek(), next != UInt8(ascii: "\n") { position += 1 }
+            while position < count, bytes[position] != SourceScanner.lineFeed { position += 1 }
         case UInt8(ascii: "/") where peek(1) == UInt8(ascii: "*"):
             skipBlockComment()
         case UInt8(ascii: "\""):
             scanString(pounds: 0)
         case UInt8(ascii: "#"):
-            let pounds = bytes[position...].prefix { $0 == UInt8(ascii: "#") }.count
+            var pounds = 1
+            while peek(pounds) == UInt8(ascii: "#") { pounds += 1 }
             if peek(pounds) == UInt8(ascii: "\"") {
                 scanString(pounds: pounds)
             } else {
@@ -76,26 +91,30 @@ struct SourceScanner {
             position += 1
             scanWord(.identifier)
             if peek() == UInt8(ascii: "`") { position += 1 }
-        case UInt8(ascii: "0")...UInt8(ascii: "9"):
-            scanWord(.number)
-        case let byte where SourceScanner.isWordPart(byte):
-            scanWord(.identifier)
         default:
             emit(.symbol, count: 1)
         }
     }
 
     private mutating func scanWord(_ kind: Token.Kind) {
-        emit(kind, count: bytes[position...].prefix { SourceScanner.isWordPart($0) }.count)
+        var end = position
+        while end < count, wordParts[Int(bytes[end])] { end += 1 }
+        emit(kind, count: end - position)
     }
 
-    private static func isWordPart(_ byte: UInt8) -> Bool {
+    private static let space = UInt8(ascii: " ")
+    private static let lineFeed = UInt8(ascii: "\n")
+
+    /// For each byte whether it can be part of a word.
+    private static let wordParts = (0...255 as ClosedRange<UInt8>).map { byte in
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): true
         case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "$"), 0x80...: true
         default: false
         }
     }
+
+    private let wordParts = SourceScanner.wordParts
 
     /// Block comments nest.
     private mutating func skipBlockComment() {
@@ -157,23 +176,23 @@ struct SourceScanner {
         (0..<quotes).allSatisfy { peek($0) == UInt8(ascii: "\"") } && hasPounds(pounds, at: position + quotes)
     }
 
-    private func hasPounds(_ count: Int, at start: Int) -> Bool {
-        start + count <= bytes.count && bytes[start..<start + count].allSatisfy { $0 == UInt8(ascii: "#") }
+    private func hasPounds(_ pounds: Int, at start: Int) -> Bool {
+        start + pounds <= count && (0..<pounds).allSatisfy { bytes[start + $0] == UInt8(ascii: "#") }
     }
 
     // MARK: Moving
 
     private func peek(_ distance: Int = 0) -> UInt8? {
-        position + distance < bytes.count ? bytes[position + distance] : nil
+        position + distance < count ? bytes[position + distance] : nil
     }
 
     private mutating func advance() {
-        if peek() == UInt8(ascii: "\n") { line += 1 }
+        if position < count, bytes[position] == SourceScanner.lineFeed { line += 1 }
         position += 1
     }
 
     private mutating func emit(_ kind: Token.Kind, count: Int) {
-        let text = String(decoding: bytes[position..<position + count], as: UTF8.self)
+        let text = String(decoding: UnsafeBufferPointer(start: bytes + position, count: count), as: UTF8.self)
         tokens.append(Token(kind: kind, text: text, line: line, isSpaced: isSpaced))
         isSpaced = false
         position += count

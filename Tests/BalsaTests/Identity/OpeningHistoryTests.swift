@@ -199,6 +199,7 @@ final class OpeningHistoryTests: XCTestCase {
             disks[0].processCrash()
             let other = disks[1 - victim].snapshot()
             var points = 0
+            var cases: Set<[UInt64]> = []
             try disks[victim].forEachCrashPoint { files in
                 let disk = SimulatedDisk(other)
                 disk.processCrash()
@@ -211,6 +212,8 @@ final class OpeningHistoryTests: XCTestCase {
                     points += 1
                     let survivor = SimulatedDisk((self.survivor ?? SimulatedDisk(other)).snapshot())
                     survivor.processCrash()
+                    // The crash behind a call and the one before the next leave the same disks.
+                    guard cases.insert([image.contentDigest, survivor.contentDigest]).inserted else { continue }
                     let mine = try self.open(MemberID(victim + 1), SimulatedDisk(image))
                     let theirs = try self.open(MemberID(2 - victim), survivor)
                     XCTAssertEqual(self.connect(mine, to: theirs), .open, "\(victim), \(point)")

@@ -35,7 +35,8 @@ enum Advice {
                 text += "\n" + line
             }
         }
-        return text.components(separatedBy: "\n").flatMap { line in
+        // Most lines hold no literal.
+        return text.components(separatedBy: "\n").filter { $0.utf8.contains(UInt8(ascii: "\"")) }.flatMap { line in
             SourceScanner.tokens(of: line).filter { $0.kind == .string }.map(\.text)
         }
     }
