@@ -6,51 +6,76 @@ enum Inode: Equatable {
 
 /// A name in a directory, compared byte by byte as a kernel does. Strings compare by what they look like.
 struct FileName: Comparable {
+    /// The first bytes of a name in groups of eight, each a number whose order is that of the bytes, filled up with
+    /// zeros, which no name contains. A disk compares names all the time, and these need no memory of their own.
+    struct Prefix: Equatable {
+        static let byteCount = 32
+
+        var first: UInt64 = 0
+        var second: UInt64 = 0
+        var third: UInt64 = 0
+        var fourth: UInt64 = 0
+
+        static func == (left: Prefix, right: Prefix) -> Bool {
+            left.first == right.first && left.second == right.second && left.third == right.third
+                && left.fourth == right.fourth
+        }
+
+        func isBefore(_ other: Prefix) -> Bool {
+            if first != other.first { return first < other.first }
+            if second != other.second { return second < other.second }
+            if third != other.third { return third < other.third }
+            return fourth < other.fourth
+        }
+    }
+
     let text: String
-    /// The bytes of the text in groups of eight, each a number whose order is that of the bytes; the last is filled up
-    /// with zeros, which no name contains. A disk compares names all the time.
-    private let words: [UInt64]
+    let prefix: Prefix
+    /// The bytes behind the prefix; most names have none.
+    private let rest: [UInt8]
 
     init(text: String) {
-        self.text = text
         var text = text
-        words = text.withUTF8 { bytes in
-            let raw = UnsafeRawBufferPointer(bytes)
-            var words: [UInt64] = []
-            words.reserveCapacity((raw.count + 7) / 8)
-            var offset = 0
-            while raw.count - offset >= 8 {
-                words.append(UInt64(bigEndian: raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self)))
-                offset += 8
-            }
-            if offset < raw.count {
-                var word: UInt64 = 0
-                for position in offset..<offset + 8 {
-                    word = word << 8 | (position < raw.count ? UInt64(raw[position]) : 0)
-                }
-                words.append(word)
-            }
-            return words
-        }
+        self = text.withUTF8 { FileName(bytes: $0) }
     }
 
-    static func == (left: FileName, right: FileName) -> Bool {
-        guard left.words.count == right.words.count else { return false }
-        var index = 0
-        while index < left.words.count {
-            if left.words[index] != right.words[index] { return false }
-            index += 1
+    /// A name of these bytes.
+    init(bytes: UnsafeBufferPointer<UInt8>) {
+        text = String(decoding: bytes, as: UTF8.self)
+        var prefix = Prefix()
+        if let start = bytes.baseAddress {
+            prefix.first = FileName.word(start, bytes.count, 0)
+            prefix.second = FileName.word(start, bytes.count, 8)
+            prefix.third = FileName.word(start, bytes.count, 16)
+            prefix.fourth = FileName.word(start, bytes.count, 24)
         }
-        return true
+        self.prefix = prefix
+        rest = bytes.count > Prefix.byteCount ? Array(bytes[Prefix.byteCount...]) : []
     }
+
+    /// The eight bytes at `offset` as a number, with zeros for those behind the end.
+    private static func word(_ start: UnsafePointer<UInt8>, _ count: Int, _ offset: Int) -> UInt64 {
+        guard offset < count else { return 0 }
+        var word: UInt64 = 0
+        var position = offset
+        while position < offset + 8 {
+            word = word &<< 8 | (position < count ? UInt64(start[position]) : 0)
+            position += 1
+        }
+        return word
+    }
+
+    /// Whether it names the directory itself.
+    var isOwn: Bool { prefix.first == 0x2e00_0000_0000_0000 }
+
+    /// Whether it names the directory above.
+    var isParent: Bool { prefix.first == 0x2e2e_0000_0000_0000 }
+
+    static func == (left: FileName, right: FileName) -> Bool { left.prefix == right.prefix && left.rest == right.rest }
 
     static func < (left: FileName, right: FileName) -> Bool {
-        var index = 0
-        while index < left.words.count, index < right.words.count {
-            if left.words[index] != right.words[index] { return left.words[index] < right.words[index] }
-            index += 1
-        }
-        return left.words.count < right.words.count
+        left.prefix == right.prefix
+            ? left.rest.lexicographicallyPrecedes(right.rest) : left.prefix.isBefore(right.prefix)
     }
 }
 
@@ -62,14 +87,14 @@ struct EntryTable {
 
     /// What `name` names.
     subscript(name: FileName) -> Inode? {
-        let index = position(of: name)
-        return index < entries.count && entries[index].name == name ? entries[index].inode : nil
+        let (index, isThere) = find(name)
+        return isThere ? entries[index].inode : nil
     }
 
     /// Lets `name` name `inode`, or nothing, and returns what it named before.
     mutating func assign(_ name: FileName, _ inode: Inode?) -> Inode? {
-        let index = position(of: name)
-        let old = index < entries.count && entries[index].name == name ? entries[index].inode : nil
+        let (index, isThere) = find(name)
+        let old = isThere ? entries[index].inode : nil
         switch (old, inode) {
         case (nil, nil): break
         case (nil, .some(let new)): entries.insert((name, new), at: index)
@@ -79,15 +104,26 @@ struct EntryTable {
         return old
     }
 
-    /// The place of the first name that is not below `name`.
-    private func position(of name: FileName) -> Int {
-        var low = 0
-        var high = entries.count
-        while low < high {
-            let middle = (low + high) / 2
-            if entries[middle].name < name { low = middle + 1 } else { high = middle }
+    /// The index of the first name that is not below `name`, and whether it is that name.
+    private func find(_ name: FileName) -> (index: Int, isThere: Bool) {
+        entries.withUnsafeBufferPointer { entries in
+            guard let first = entries.baseAddress else { return (0, false) }
+            let prefix = name.prefix
+            var low = 0
+            var high = entries.count
+            // Only what begins alike is looked at as a whole: to copy a name counts references.
+            while low < high {
+                let middle = (low + high) / 2
+                let other = first[middle].name.prefix
+                if other == prefix ? first[middle].name < name : other.isBefore(prefix) {
+                    low = middle + 1
+                } else {
+                    high = middle
+                }
+            }
+            guard low < entries.count, first[low].name.prefix == prefix else { return (low, false) }
+            return (low, first[low].name == name)
         }
-        return low
     }
 }
 

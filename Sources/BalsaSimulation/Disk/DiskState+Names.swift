@@ -16,15 +16,10 @@ extension DiskState {
         let parts = try DiskState.parts(of: path)
         guard let last = parts.last else { return .directory(DiskState.root) }
         let stack = try walk(parts.dropLast())
-        switch last {
-        case ".": return .directory(stack[stack.count - 1])
-        case "..": return .directory(stack[max(0, stack.count - 2)])
-        default:
-            guard let inode = directories[stack[stack.count - 1]].current[FileName(text: last)] else {
-                throw DiskFault(.notFound)
-            }
-            return inode
-        }
+        if last.isOwn { return .directory(stack[stack.count - 1]) }
+        if last.isParent { return .directory(stack[max(0, stack.count - 2)]) }
+        guard let inode = directories[stack[stack.count - 1]].current[last] else { throw DiskFault(.notFound) }
+        return inode
     }
 
     /// The file at `path`.
@@ -44,19 +39,19 @@ extension DiskState {
         let parts = try DiskState.parts(of: path)
         guard let last = parts.last else { throw DiskFault(.busy) }
         let stack = try walk(parts.dropLast())
-        guard last != ".", last != ".." else { throw DiskFault(.invalid) }
-        return NamePlace(directory: stack[stack.count - 1], name: FileName(text: last), ancestors: stack)
+        guard !last.isOwn, !last.isParent else { throw DiskFault(.invalid) }
+        return NamePlace(directory: stack[stack.count - 1], name: last, ancestors: stack)
     }
 
     /// The directories from the root along `parts`.
-    private func walk(_ parts: ArraySlice<String>) throws(DiskFault) -> [Int] {
+    private func walk(_ parts: ArraySlice<FileName>) throws(DiskFault) -> [Int] {
         var stack = [DiskState.root]
-        for part in parts where part != "." {
-            if part == ".." {
+        for part in parts where !part.isOwn {
+            if part.isParent {
                 if stack.count > 1 { stack.removeLast() }
                 continue
             }
-            switch directories[stack[stack.count - 1]].current[FileName(text: part)] {
+            switch directories[stack[stack.count - 1]].current[part] {
             case .directory(let number): stack.append(number)
             case .file: throw DiskFault(.notDirectory)
             case nil: throw DiskFault(.notFound)
@@ -66,22 +61,28 @@ extension DiskState {
     }
 
     /// The names along a path. The working directory of a simulated process is the root.
-    private static func parts(of path: String) throws(DiskFault) -> [String] {
+    private static func parts(of path: String) throws(DiskFault) -> [FileName] {
         guard !path.utf8.isEmpty else { throw DiskFault(.notFound) }
         var path = path
-        let found = path.withUTF8 { bytes -> Result<[String], DiskFault> in
-            var parts: [String] = []
+        let found = path.withUTF8 { bytes -> Result<[FileName], DiskFault> in
+            guard let first = bytes.baseAddress else { return .failure(DiskFault(.notFound)) }
+            let count = bytes.count
+            var parts: [FileName] = []
             var start = 0
             var isNameTooLong = false
             var offset = 0
-            while offset <= bytes.count {
-                defer { offset += 1 }
-                if offset < bytes.count, bytes[offset] == 0 { return .failure(DiskFault(.invalid)) }
-                guard offset == bytes.count || bytes[offset] == UInt8(ascii: "/") else { continue }
-                let part = UnsafeBufferPointer(rebasing: bytes[start..<offset])
-                start = offset + 1
-                if part.count > 255 { isNameTooLong = true }
-                if !part.isEmpty { parts.append(String(decoding: part, as: UTF8.self)) }
+            let slash = UInt8(ascii: "/")
+            while offset <= count {
+                while offset < count, first[offset] != slash {
+                    if first[offset] == 0 { return .failure(DiskFault(.invalid)) }
+                    offset += 1
+                }
+                let length = offset - start
+                if length > 255 { isNameTooLong = true }
+                let part = UnsafeBufferPointer(start: first + start, count: length)
+                if length > 0 { parts.append(FileName(bytes: part)) }
+                offset += 1
+                start = offset
             }
             return isNameTooLong ? .failure(DiskFault(.nameTooLong)) : .success(parts)
         }
