@@ -94,8 +94,8 @@ extension Raft {
         effects.append(.stateConfirmed)
     }
 
-    /// Reports the rows in which members differ and no majority of witnesses is known: where all have reported, or where those that
-    /// have are an interval further. A member that is silent may yet decide.
+    /// Reports the rows in which members differ and no majority of witnesses is known: where all have reported, or
+    /// where those that have are an interval further. A member that is silent may yet decide.
     private mutating func reportDisputes(through slot: Int, _ effects: inout Effects) {
         guard let digests = leadership?.digests else { return }
         for earlier in max(slot, 1) - 1...slot where digests[earlier].isDisputed && !digests[earlier].isUndecided {

@@ -230,8 +230,8 @@ extension Raft {
         effects.append(.sendSnapshot(to: peer, atLeast: request.index))
     }
 
-    /// Whether this leader's own state is known to be that of the majority, so that it may take the place of one that is
-    /// not.
+    /// Whether this leader's own state is known to be that of the majority, so that it may take the place of one that
+    /// is not.
     private var isConfirmed: Bool { leadership?.digests.isConfirmed(member, configuration) == true }
 
     /// A peer waits for a checkpoint, and what the members have reported does not say whether this leader's state is

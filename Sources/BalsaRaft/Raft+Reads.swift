@@ -57,7 +57,8 @@ extension Raft {
         }
     }
 
-    /// Whether the state of a peer was found to differ, and the peer does not know that yet: what it reads may be wrong.
+    /// Whether the state of a peer was found to differ, and the peer does not know that yet: what it reads may be
+    /// wrong.
     private func isUntold(_ peer: MemberID) -> Bool {
         leadership?.peers.contains { $0.member == peer && $0.untoldDigest != nil } == true
     }

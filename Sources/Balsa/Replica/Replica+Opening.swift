@@ -78,9 +78,6 @@ extension Replica {
                 nonce: RandomSource.mix(seed)
             )
             effects += parts.generations.mended.map { .damagedCopy($0) }
-            if let fault = parts.vote.fault {
-                effects.append(.damagedCopy(mendedSentence("\(groupDirectory)/VOTE", fault)))
-            }
             replica.start(at: now, into: &effects)
             return replica
         } catch {
@@ -459,8 +456,8 @@ extension ReplicaError {
     init(rebuiltInVain times: UInt64) {
         self.init(
             .diverged,
-            "the state differs again after \(times) checkpoints have replaced it: this machine or this release computes "
-                + "another state than the others. Replace the release or the machine, and start the member again"
+            "the state differs again after \(times) checkpoints have replaced it: this machine or this release "
+                + "computes another state than the others. Replace the release or the machine, and start the member again"
         )
     }
 

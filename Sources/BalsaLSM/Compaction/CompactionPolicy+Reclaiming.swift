@@ -223,8 +223,8 @@ extension Table {
 }
 
 extension KeyOrder {
-    /// Where `key` lies between two others, from 0 to 1, as far as eight bytes behind their common beginning tell. Where
-    /// these are all digits, or all letters and digits, the keys between them count as such, too.
+    /// Where `key` lies between two others, from 0 to 1, as far as eight bytes behind their common beginning tell.
+    /// Where these are all digits, or all letters and digits, the keys between them count as such, too.
     static func share(of key: Bytes, between low: Bytes, and high: Bytes) -> Double {
         let common = low.withUnsafeBytes { low in high.withUnsafeBytes { KeyBytes.commonPrefix(low, $0, from: 0) } }
         func head(_ key: Bytes) -> [UInt8] { key.withUnsafeBytes { Array($0.dropFirst(common).prefix(8)) } }

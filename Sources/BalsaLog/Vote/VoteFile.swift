@@ -31,9 +31,6 @@ public struct VoteFile: Sendable {
     private let binding: FileBinding
     /// The latest opening that had written the file when it was found; nil for a new one.
     package private(set) var foundMark: Opening?
-    /// What is wrong with one of the two copies, where the file was found so. A power loss during a write leaves it so,
-    /// too.
-    package private(set) var fault: DecodingError?
     private let file: any File
     private var sequence: UInt64
     private var change: VoteChange?
@@ -121,7 +118,7 @@ public struct VoteFile: Sendable {
             try fileSystem.syncDirectory(directory)
             return try fileSystem.open(path, .readWrite)
         }
-        let (copies, fault) = try readCopies(file)
+        let copies = try readCopies(file)
         guard let newest = newer(copies[0], copies[1]) else { throw VoteError(.damage, path: path) }
         guard newest.owner == binding.owner else { throw VoteError(.otherOwner, path: path) }
         guard newest.group == group else { throw VoteError(.wrongGroup, path: path) }
@@ -142,7 +139,6 @@ public struct VoteFile: Sendable {
             sequence: newest.sequence
         )
         vote.foundMark = newest.mark
-        vote.fault = fault
         // The copy that is not used goes first: until it is durable the used one is left alone.
         vote.unmended = copies[0] == newest ? [1, 0] : [0, 1]
         return vote
@@ -162,15 +158,12 @@ public struct VoteFile: Sendable {
         unmended = []
     }
 
-    /// Both copies, nil for one that cannot be believed, and why it cannot.
+    /// Both copies, nil for one that cannot be believed.
     ///
     /// A copy of a newer release beside a valid one of ours is no reason to refuse: no promise leaves before both copies are
     /// written, so that ours holds all promises.
-    private static func readCopies(
-        _ file: any File
-    ) throws(VoteError) -> (copies: [VoteRecord?], fault: DecodingError?) {
+    private static func readCopies(_ file: any File) throws(VoteError) -> [VoteRecord?] {
         var copies: [VoteRecord?] = []
-        var fault: DecodingError?
         var isNewer = false
         for copy in 0..<2 {
             let bytes = try filed(file.path) { () throws(FileError) in
@@ -180,12 +173,11 @@ public struct VoteFile: Sendable {
                 copies.append(try VoteRecord(decoding: bytes))
             } catch {
                 copies.append(nil)
-                fault = error
                 isNewer = isNewer || error.reason == .version
             }
         }
         if isNewer && copies[0] == nil && copies[1] == nil { throw VoteError(.unsupportedVersion, path: file.path) }
-        return (copies, fault)
+        return copies
     }
 
     private init(state: HardState, group: GroupID, binding: FileBinding, file: any File, sequence: UInt64) {

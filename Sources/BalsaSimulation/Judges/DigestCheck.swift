@@ -3,8 +3,8 @@ import BalsaRaft
 
 /// Holds the digests of all states against each other, and what members find out about them.
 ///
-/// A fault may alter the digest of a state, and a checkpoint may hand it on. Such members are told apart, and all others
-/// compared as if nothing had happened: none of them may differ, and none may be found to.
+/// A fault may alter the digest of a state, and a checkpoint may hand it on. Such members are told apart, and all
+/// others compared as if nothing had happened: none of them may differ, and none may be found to.
 struct DigestCheck {
     /// What is known of one member's state.
     private struct Record {

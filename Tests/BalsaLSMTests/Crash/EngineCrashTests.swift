@@ -64,7 +64,7 @@ final class CompactionCrashTests: XCTestCase {
                 try driver.work()
             }
         }
-        held.forEach { $0.close() }
+        for snapshot in held { snapshot.close() }
         try check.run(on: disk, after: before) { try $0.work(budget: budget) }
         return (check.calls, check.stateCount)
     }

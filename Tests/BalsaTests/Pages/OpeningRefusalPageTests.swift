@@ -87,8 +87,8 @@ final class OpeningRefusalPageTests: XCTestCase {
         "the member acknowledged entry of term , which its log does not hold; the log ends at entry of term . Either "
             + "its directory was set back, or the last frames of its log were damaged. Put the latest directory "
             + "back, or leave the member stopped",
-        "the state differs again after checkpoints have replaced it: this machine or this release computes another state "
-            + "than the others. Replace the release or the machine, and start the member again",
+        "the state differs again after checkpoints have replaced it: this machine or this release "
+            + "computes another state than the others. Replace the release or the machine, and start the member again",
         // Parts of sentences: bounds, what a file system lacks, advice.
         "another process, or another store of this one,", "at least 0", "at least 1", "0 to 16", "1 to 64",
         "at least two of heartbeatInterval,", "at least two of wire.maxFrameBytes,", "at most maximumBackoff,",
