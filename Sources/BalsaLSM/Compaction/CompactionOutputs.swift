@@ -34,13 +34,10 @@ struct CompactionOutputs {
 
     /// Says that the entries of a new user key follow.
     mutating func begin(_ key: UnsafeRawBufferPointer) throws(EngineError) {
-        while passed < plan.below.count, plan.below[passed].slot.ends(before: key) {
-            overlapBytes += plan.below[passed].metadata.byteCount
-            passed += 1
-        }
+        while passed < plan.below.count, plan.below[passed].slot.ends(before: key) { try passTable(before: key) }
         guard let writer else {
-            // What lies between two outputs lies below neither.
-            overlapBytes = 0
+            // What lies between two outputs lies below neither. Range tombstones may fill the gap.
+            if tombstones.isEmpty { overlapBytes = 0 }
             return
         }
         let isFull = writer.byteCount >= UInt64(factory.options.tableBytes)
@@ -60,8 +57,31 @@ struct CompactionOutputs {
         try openWriter().add(key, trailer, value)
     }
 
+    /// Passes a table of the level below, all of which lies behind the last key. Where range tombstones lie on too many
+    /// of them, the output ends before the next one, whether it has entries or not: it would be the one input, and all
+    /// that it lies on the rest, of a compaction that ends when all is merged.
+    ///
+    /// - Parameter key: the key that follows; nil for none.
+    private mutating func passTable(before key: UnsafeRawBufferPointer?) throws(EngineError) {
+        overlapBytes += plan.below[passed].metadata.byteCount
+        passed += 1
+        guard plan.outputLevel > 0, !tombstones.isEmpty, overlapBytes > plan.maxOverlapBytes else { return }
+        var end = passed < plan.below.count ? plan.below[passed].metadata.smallest : nil
+        if let key {
+            let key = Bytes(copying: key)
+            end = end.map { min($0, key) } ?? key
+        }
+        guard let end else { return }
+        if writer != nil || !tombstones.clipped(from: start, to: end).isEmpty {
+            try finish(openWriter(), before: end)
+        }
+        start = end
+        overlapBytes = 0
+    }
+
     /// Finishes the last output, and returns all of them.
     mutating func finish() throws(EngineError) -> [TableMetadata] {
+        while passed < plan.below.count { try passTable(before: nil) }
         let rest = tombstones.clipped(from: start, to: nil)
         if writer != nil || !rest.isEmpty { try finish(openWriter(), before: nil) }
         return finished

@@ -17,6 +17,8 @@ struct CompactionPlan {
     let maxOverlapBytes: UInt64
     /// Whether the tables are only given another level.
     let isMove: Bool
+    /// Whether the inputs go without being read, and nothing takes their place.
+    var isDrop = false
 
     /// All tables that are read.
     var allInputs: [TableHandle] { inputs + overlapping }

@@ -186,13 +186,19 @@ extension Version {
     func forgetLooks(at changed: [KeyRange]) {
         for range in changed {
             for level in 1..<max(1, levelCount) {
-                for index in indices(of: level, overlapping: range) { levels[level][index].isNotWorthwhile = false }
+                for index in indices(of: level, overlapping: range) {
+                    levels[level][index].isNotWorthwhile = false
+                    levels[level][index].deletesNoTable = false
+                }
             }
         }
         // Tables of the first level are looked at together.
         guard let first = levels.first, let all = KeyRange.covering(first) else { return }
         guard changed.contains(where: { $0.overlaps(all) }) else { return }
-        for table in first { table.isNotWorthwhile = false }
+        for table in first {
+            table.isNotWorthwhile = false
+            table.deletesNoTable = false
+        }
     }
 }
 

@@ -9,8 +9,9 @@ import BalsaPlatform
 /// Tables of the first level that are small beside what they lie on are merged with each other, and not with that.
 /// `CompactionPolicy+FirstLevel` has the rule.
 ///
-/// Where all levels are within their targets, a table is next that is worth rewriting for what is dead in it or below
-/// it, once all of that can be dropped. `CompactionPolicy+Reclaiming` has the rule.
+/// Before all that, tables go that range tombstones delete whole; `CompactionPolicy+Dropping` says which. Where all
+/// levels are within their targets, a table is next that is worth rewriting for what is dead in it or below it, once
+/// all of that can be dropped. `CompactionPolicy+Reclaiming` has the rule.
 struct CompactionPolicy {
     let version: Version
     let options: EngineOptions
@@ -57,6 +58,8 @@ struct CompactionPolicy {
     ///
     /// - Parameter cursors: for each level, the highest key that its last compaction has reached.
     func next(after cursors: [Bytes?]) -> CompactionPlan? {
+        // First what costs next to nothing, and makes other compactions shorter.
+        if let plan = dropping() { return plan }
         for level in urgentLevels {
             if level == 0 {
                 if let plan = firstLevelPlan() { return plan }

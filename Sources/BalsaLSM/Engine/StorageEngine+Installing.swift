@@ -8,6 +8,8 @@ enum EditKind {
     case compaction(CompactionJob)
     /// A move of a table.
     case move(CompactionPlan)
+    /// Tables that went unread.
+    case drop(CompactionPlan)
 }
 
 extension StorageEngine {
@@ -51,12 +53,14 @@ extension StorageEngine {
     private func publish(_ edit: VersionEdit, added: [TableHandle], kind: EditKind) {
         // Held until the tables that go know that they do.
         let before = retainedView()
-        for removed in edit.removed where !edit.added.contains(where: { $0.table.number == removed.number }) {
-            before.version.levels[removed.level].first { $0.metadata.number == removed.number }?.retire()
+        let gone = edit.removed.map(\.number).sorted()
+        let removed = before.version.levels.joined().filter { gone.containsSorted($0.metadata.number) }
+        for table in removed where !edit.added.contains(where: { $0.table.number == table.metadata.number }) {
+            table.retire()
         }
         let version = before.version.applying(edit, added: added)
         version.noteLevels()
-        version.forgetLooks(at: bounds(of: edit, in: before.version))
+        version.forgetLooks(at: removed.map { KeyRange(of: $0.metadata) } + edit.added.map { KeyRange(of: $0.table) })
         noteProgress(kind)
         let protected = lowestProtected(edit.seal)
         let wantsCompaction = nextCompaction(in: version, protected: protected) != nil
@@ -84,17 +88,10 @@ extension StorageEngine {
         epochs.collect()
     }
 
-    /// The bounds of all tables that an edit adds, removes or moves.
-    private func bounds(of edit: VersionEdit, in version: Version) -> [KeyRange] {
-        let gone = edit.removed.map(\.number).sorted()
-        let removed = version.levels.joined().filter { gone.containsSorted($0.metadata.number) }
-        return removed.map { KeyRange(of: $0.metadata) } + edit.added.map { KeyRange(of: $0.table) }
-    }
-
     /// Notes how far the compactions of a level have got.
     private func noteProgress(_ kind: EditKind) {
         switch kind {
-        case .flush: break
+        case .flush, .drop: break
         case .compaction(let job):
             worker.noteCompaction(of: job.plan.level, through: KeyRange.covering(job.plan.inputs)?.largest)
         case .move(let plan):
@@ -180,6 +177,9 @@ extension EngineMetrics {
         case .move:
             compactions += 1
             moves += 1
+        case .drop(let plan):
+            compactions += 1
+            entriesDropped += plan.inputEntryCount
         }
     }
 }

@@ -253,6 +253,10 @@ extension StorageEngine {
                 try move(plan)
                 return true
             }
+            if plan.isDrop {
+                try drop(plan)
+                return true
+            }
             worker.compaction = CompactionJob(
                 plan,
                 version: version,
@@ -302,6 +306,15 @@ extension StorageEngine {
         let protected = lowestProtected()
         guard retainedView().version.deadSequence <= protected else { return false }
         return withShared { protected > $0.reclaimedThrough }
+    }
+
+    /// Lets tables go that range tombstones delete.
+    private func drop(_ plan: CompactionPlan) throws(EngineError) {
+        var edit = VersionEdit()
+        edit.removed = plan.inputs.map { VersionEdit.Removed(level: plan.level, number: $0.metadata.number) }
+        // The error that can be built in does not know that it drops too much.
+        if !options.plantedBugs.contains(.compactionBeyondDurableMark) { edit.floor = compactionMark }
+        try install(edit, added: [], kind: .drop(plan))
     }
 
     /// Gives a table another level.

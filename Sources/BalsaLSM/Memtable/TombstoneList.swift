@@ -100,6 +100,8 @@ final class TombstoneList: @unchecked Sendable {
         let start: Bytes
         /// The first key behind it that is not covered.
         let end: Bytes
+        /// Every key in it is covered by a deletion with this number or a higher one.
+        let sequence: SequenceNumber
     }
 
     /// The longest ranges in which every key is covered, in the order of their keys: pieces that touch are one,
@@ -107,12 +109,16 @@ final class TombstoneList: @unchecked Sendable {
     var runs: [Run] {
         var runs: [Run] = []
         var start: Int?
+        var lowest = SequenceNumber.max
         for place in 0..<boundaryCount {
-            let isCovered = !sequences(at: place).isEmpty
-            if isCovered, start == nil { start = place }
-            if !isCovered, let first = start {
-                runs.append(Run(start: Bytes(copying: key(at: first)), end: Bytes(copying: key(at: place))))
+            if let newest = sequences(at: place).first {
+                if start == nil { start = place }
+                lowest = min(lowest, newest)
+            } else if let first = start {
+                let (from, to) = (Bytes(copying: key(at: first)), Bytes(copying: key(at: place)))
+                runs.append(Run(start: from, end: to, sequence: lowest))
                 start = nil
+                lowest = .max
             }
         }
         return runs

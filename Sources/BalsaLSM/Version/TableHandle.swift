@@ -14,6 +14,8 @@ final class TableHandle: @unchecked Sendable {
     /// Whether it was found that a compaction for the space that the table holds is not worth it. It stays so until a
     /// table with a key in common comes or goes. Of the thread that works.
     var isNotWorthwhile = false
+    /// Whether it was found that the table's range tombstones delete no other table as a whole. As above.
+    var deletesNoTable = false
     /// Copies of the bounds at an address that never changes, for searches that count no references.
     private let bounds: UnsafeMutableRawPointer
 

@@ -80,7 +80,7 @@ final class EngineReclaimEstimateTests: XCTestCase {
         let fixture = try EngineFixture(options: options)
         try put(fixture, 0..<200)
         try fixture.flush()
-        try fixture.deleteRange("k", "l")
+        try fixture.deleteRange(key(40), "l")
         try fixture.seal()
         try fixture.work()
         try fixture.seal(mark: fixture.sequence)
@@ -147,6 +147,62 @@ final class EngineReclaimEstimateTests: XCTestCase {
         try rest(fixture)
         XCTAssertEqual(fixture.engine.metrics.compactedBytesIn, before, "\(fixture.tableCounts)")
         XCTAssertEqual(try fixture.pairs().count, 1_900)
+    }
+
+    // MARK: Wide deletions
+
+    func testReclaiming_wideDeletion_dropsTablesWithoutReadingThem() throws {
+        let fixture = try filled()
+        let before = byteCount(fixture)
+        let read = fixture.engine.metrics.compactedBytesIn
+        // All but the first and the last keys.
+        try fixture.deleteRange(key(3), key(EngineReclaimEstimateTests.keyCount - 3))
+        try fixture.flush()
+        try rest(fixture)
+        let compacted = fixture.engine.metrics.compactedBytesIn - read
+        XCTAssertLessThan(byteCount(fixture), before / 10, "\(fixture.tableCounts)")
+        XCTAssertLessThan(compacted, before / 3)
+        XCTAssertEqual(fixture.engine.floor, fixture.sequence)
+        XCTAssertEqual(try fixture.pairs().count, 6)
+        XCTAssertEqual(try fixture.files().count, fixture.tableCounts.reduce(0, +))
+        try fixture.reopen()
+        XCTAssertEqual(try fixture.pairs().count, 6)
+    }
+
+    func testReclaiming_wideDeletionWithNewerKeysBelowIt_keepsThem() throws {
+        let fixture = try filled()
+        try fixture.deleteRange("k", "l")
+        try put(fixture, 500..<600)
+        try fixture.flush()
+        try rest(fixture)
+        XCTAssertEqual(try fixture.pairs().count, 100)
+    }
+
+    /// The next compaction of an output merges it with all that it lies on.
+    func testCompaction_rangeTombstonesWithoutEntries_areCutAtWhatLiesBelow() throws {
+        var options = options
+        options.tableBytes = 1 << 10
+        let fixture = try filled(options)
+        for name in ["k", "l", "m", "n"] {
+            try fixture.deleteRange("a", "\(name)z".bytes)
+            try fixture.flush()
+        }
+        try fixture.work()
+        let version = fixture.engine.retainedView().version
+        var count = 0
+        for level in 1..<version.levelCount - 1 {
+            for table in version.levels[level] where table.metadata.rangeDeletionCount > 0 {
+                let below = version.tables(of: level + 1, overlapping: KeyRange(of: table.metadata))
+                XCTAssertLessThan(below.reduce(0) { $0 + $1.metadata.byteCount }, 42 << 10, "level \(level)")
+                count += 1
+            }
+        }
+        XCTAssertGreaterThan(count, 3)
+        XCTAssertNil(fixture.engine.checkInvariants())
+        XCTAssertEqual(try fixture.pairs(), [])
+        XCTAssertEqual(try fixture.pairs(at: UInt64(EngineReclaimEstimateTests.keyCount)).count, 2_000)
+        try rest(fixture)
+        XCTAssertEqual(byteCount(fixture), 0, "\(fixture.tableCounts)")
     }
 
     // MARK: Looks
