@@ -290,11 +290,12 @@ public final class ReplicatedStore: Sendable {
             case .success(let value):
                 return value
             case .failure(let error):
-                if error.code == .damaged { core.metDamage(error.description) }
                 // Meanwhile a checkpoint may have taken the place of the state, or the store have failed or been
-                // closed.
+                // closed. What a read finds in files that are on their way out is no damage.
                 let isReplaced = core.published.withLock { $0.machine } !== machine
-                guard isReplaced else { throw StoreError(error) }
+                guard !isReplaced else { continue }
+                if error.code == .damaged { core.metDamage(error.description) }
+                throw StoreError(error)
             }
         }
     }

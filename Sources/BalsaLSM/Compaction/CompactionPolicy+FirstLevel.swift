@@ -38,6 +38,10 @@ extension CompactionPolicy {
             if let plan = plan(0, inputs: inputs, outputLevel: targets.baseLevel) { return plan }
             // Without damage the first attempt is a plan.
             if quarantined.isEmpty { return nil }
+            // A damaged table of the base level is gone around on its upper side, where the levels are empty.
+            if targets.baseLevel > 1, let plan = plan(0, inputs: inputs, outputLevel: targets.baseLevel - 1) {
+                return plan
+            }
         }
         return nil
     }

@@ -19,7 +19,8 @@ extension StorageEngine {
     ///
     /// A full disk does not stop what frees space: while flushes fail or have no space, compactions and removals go on.
     /// A flush begins only if the file system has space for it. Flushes and compactions that fail again and again are
-    /// attempted less often, at least once in 16 calls; a call without an attempt throws the error of the last one.
+    /// attempted less often: at least once in 16 calls that have nothing else to do. Such a call without an attempt
+    /// throws the error of the last one.
     ///
     /// - Parameter budget: about how many bytes of input to work through; at least one step is done.
     /// - Returns: what was done.

@@ -117,12 +117,17 @@ final class TableCache: @unchecked Sendable {
     /// - Throws: *damaged* for a missing file, *closed*, or the error of the file.
     func file(of table: Table) throws(EngineError) -> OpenFile {
         if let file = openFile(of: table) { return file }
-        guard !lock.withLock({ shared.isClosed || table.residency.isClosed }) else {
-            // The directory may be another engine's by now.
-            throw EngineError(.closed, "\(path(of: table)) has been closed")
+        try checkOpen(table)
+        let opened: OpenFile
+        do throws(EngineError) {
+            opened = OpenFile(try open(table))
+        } catch {
+            // The directory may have been given back, and removed, while this reader looked into it.
+            try checkOpen(table)
+            throw error
         }
-        let opened = OpenFile(try open(table))
-        return lock.withLock {
+        return try lock.withLock { () throws(EngineError) -> OpenFile in
+            guard !shared.isClosed, !table.residency.isClosed else { throw closed(table) }
             shared.fileOpenings += 1
             // Another reader may have opened it meanwhile.
             if let file = table.residency.file { return file }
@@ -131,6 +136,15 @@ final class TableCache: @unchecked Sendable {
             shared.files.append(.passUnretained(table))
             return opened
         }
+    }
+
+    /// Throws *closed* where no file may be opened any more: the directory may be another engine's by now.
+    private func checkOpen(_ table: Table) throws(EngineError) {
+        guard !lock.withLock({ shared.isClosed || table.residency.isClosed }) else { throw closed(table) }
+    }
+
+    private func closed(_ table: Table) -> EngineError {
+        EngineError(.closed, "\(path(of: table)) has been closed")
     }
 
     private func open(_ table: Table) throws(EngineError) -> any File {

@@ -307,6 +307,26 @@ final class TableCacheTests: XCTestCase {
 
     // MARK: Closing
 
+    /// The owner of a directory that gives it back and removes it may do so while a reader opens a table.
+    func testARead_whoseEngineIsClosedWhileItOpensAFile_saysClosed_andNotThatTheFileIsMissing() throws {
+        for answer in [DiskAnswer.fail(.notFound), .proceed] {
+            let faults = Faults()
+            let fixture = try filled(faults)
+            let table = try XCTUnwrap(closedTables(fixture).first { $0.metadata.entryCount > 2 })
+            let name = table.metadata.fileName
+            faults.decide = { [engine = fixture.engine] call in
+                guard call.operation == .open, call.path.hasSuffix("/" + name) else { return .proceed }
+                engine.close()
+                return answer
+            }
+            XCTAssertThrowsError(try fixture.get(table.metadata.smallest)) {
+                XCTAssertEqual(($0 as? EngineError)?.code, .closed, "\($0)")
+            }
+            XCTAssertEqual(fixture.engine.quarantines, [])
+            faults.decide = { _ in .proceed }
+        }
+    }
+
     func testACursor_behindTheClosingOfItsEngine_opensNoFile() throws {
         let fixture = try filled()
         var cursor = try fixture.engine.makeCursor()

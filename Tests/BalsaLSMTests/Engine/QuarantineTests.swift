@@ -154,6 +154,32 @@ final class QuarantineTests: XCTestCase {
         XCTAssertGreaterThanOrEqual(entries, 20 * inside + QuarantineTests.keyCount - inside)
     }
 
+    func testWork_overADamagedTableOfTheBaseLevel_bringsTheFirstLevelDown() throws {
+        var options = QuarantineTests.options
+        options.levelBaseBytes = 1 << 20
+        let fixture = try EngineFixture(options: options)
+        func fill(_ round: Int) throws {
+            for number in 0..<QuarantineTests.keyCount { try fixture.put(key(number), Bytes("\(round) of \(number)")) }
+            try fixture.flush(mark: fixture.sequence)
+            try fixture.work()
+        }
+        for round in 0..<4 { try fill(round) }
+        let base = try XCTUnwrap(fixture.tableCounts.indices.dropFirst().first { fixture.tableCounts[$0] > 0 })
+        XCTAssertGreaterThan(base, 1)
+        let table = try XCTUnwrap(fixture.engine.retainedView().version.levels[base].first { $0.table.index.count > 2 })
+        damage(fixture, table)
+        for round in 4..<16 {
+            try fill(round)
+            XCTAssertLessThan(fixture.tableCounts[0], options.levelZeroTables + 1, "after round \(round)")
+        }
+        XCTAssertEqual(fixture.engine.quarantines.map(\.file), [path(table)])
+        XCTAssertEqual(unreadable(fixture) { Bytes("15 of \($0)") }, [])
+        let first = fixture.engine.retainedView().version.levels[0].reduce(0) { $0 + $1.metadata.entryCount }
+        XCTAssertLessThan(first, 3 * UInt64(QuarantineTests.keyCount), "\(fixture.tableCounts)")
+        XCTAssertNil(fixture.engine.checkInvariants())
+        XCTAssertFalse(fixture.engine.hasWork)
+    }
+
     func testDeletions_overADamagedTable_areKept() throws {
         let (fixture, table, _) = try filled()
         damage(fixture, table)
