@@ -61,11 +61,11 @@ final class CompactionJob {
             quarantined: quarantined,
             ignoresDeeper: factory.options.plantedBugs.contains(.tombstonesDroppedEarly)
         )
-        let kept = rules.keptTombstones()
-        dropsTombstones = kept.count < tombstones.fragments.reduce(0) { $0 + $1.sequences.count }
+        let kept = TombstoneList(rules.keptTombstones())
+        dropsTombstones = kept.deletions != tombstones.deletions
         outputs = CompactionOutputs(
             plan,
-            tombstones: TombstoneList(kept),
+            tombstones: kept,
             isLastLevel: deeper.allSatisfy(\.isEmpty),
             factory: factory
         )

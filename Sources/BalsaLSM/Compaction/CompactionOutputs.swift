@@ -101,11 +101,7 @@ struct CompactionOutputs {
     }
 
     private mutating func finish(_ writer: TableWriter, before end: Bytes?) throws(EngineError) {
-        for fragment in tombstones.clipped(from: start, to: end).fragments {
-            for sequence in fragment.sequences {
-                writer.add(RangeDeletion(start: fragment.start, end: fragment.end, sequence: sequence))
-            }
-        }
+        for deletion in tombstones.clipped(from: start, to: end).deletions { writer.add(deletion) }
         finished.append(try factory.finish(writer))
         self.writer = nil
     }

@@ -44,10 +44,6 @@ struct DroppingRules {
         return quarantined.contains { $0.smallest <= key && !$0.isBefore(key) }
     }
 
-    private func isQuarantined(_ fragment: TombstoneList.Fragment) -> Bool {
-        quarantined.contains { $0.smallest < fragment.end && !$0.isBefore(fragment.start) }
-    }
-
     /// The lowest protected sequence that is not below `sequence`.
     func horizon(of sequence: SequenceNumber) -> SequenceNumber {
         guard sequence < mark else { return sequence }
@@ -80,18 +76,19 @@ struct DroppingRules {
     }
 
     /// What of the inputs' range tombstones is kept.
+    ///
+    /// Of those with one horizon only the newest is kept for each key: from their horizon on it hides the others, as a
+    /// newer version hides an entry. So of any number of tombstones that the mark and all snapshots have passed, two
+    /// pieces for each are left at most, which do not overlap.
     func keptTombstones() -> [RangeDeletion] {
-        var kept: [RangeDeletion] = []
-        for fragment in tombstones.fragments {
-            let isKept = !quarantined.isEmpty && isQuarantined(fragment)
-            var newer: SequenceNumber?
-            for sequence in fragment.sequences {
-                defer { newer = sequence }
-                // Hidden from its horizon on, as an entry is.
-                if !isKept, let newer, newer <= horizon(of: sequence) { continue }
-                let isVoid = !isKept && sequence <= lowestProtected && (ignoresDeeper || !mayLieDeeper(fragment))
-                if isVoid { continue }
-                kept.append(RangeDeletion(start: fragment.start, end: fragment.end, sequence: sequence))
+        var kept = tombstones.newestDeletions { horizon(of: $0) }
+        kept.removeAll { $0.sequence <= lowestProtected && (ignoresDeeper || !mayLieDeeper($0)) }
+        guard !quarantined.isEmpty else { return kept }
+        for deletion in tombstones.deletions {
+            for range in quarantined {
+                let start = max(deletion.start, range.smallest)
+                let end = min(deletion.end, range.end)
+                if start < end { kept.append(RangeDeletion(start: start, end: end, sequence: deletion.sequence)) }
             }
         }
         return kept
@@ -102,9 +99,9 @@ struct DroppingRules {
         deeper.contains { $0.slot(for: key) != nil }
     }
 
-    /// Whether a deeper table may hold something between the ends of `fragment`.
-    private func mayLieDeeper(_ fragment: TombstoneList.Fragment) -> Bool {
-        let bounds = KeyBounds(from: fragment.start, to: fragment.end)
+    /// Whether a deeper table may hold something that `deletion` covers.
+    private func mayLieDeeper(_ deletion: RangeDeletion) -> Bool {
+        let bounds = KeyBounds(from: deletion.start, to: deletion.end)
         return deeper.contains { !$0.within(bounds).isEmpty }
     }
 }

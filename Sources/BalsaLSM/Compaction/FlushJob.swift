@@ -48,11 +48,7 @@ final class FlushJob {
         guard entryCount == memtable.entryCount else {
             throw EngineError(.failed, "a flush found \(entryCount) of \(memtable.entryCount) entries")
         }
-        for fragment in memtable.tombstones.fragments {
-            for sequence in fragment.sequences {
-                writer.add(RangeDeletion(start: fragment.start, end: fragment.end, sequence: sequence))
-            }
-        }
+        for deletion in memtable.tombstones.deletions { writer.add(deletion) }
         return try factory.finish(writer)
     }
 

@@ -201,7 +201,8 @@ final class TableCache: @unchecked Sendable {
                 throw EngineError(.damaged, "\(path(of: table)): its range deletions could not be read at the opening")
             }
             let sections = try file(of: table).use { file throws(EngineError) in
-                try TableSections(reading: file, table.metadata)
+                // Those that there are were read when the table became known.
+                try TableSections(reading: file, table.metadata, knowsTombstones: !table.tombstones.isEmpty)
             }
             return insert(TableBody(sections), of: table)
         } catch {

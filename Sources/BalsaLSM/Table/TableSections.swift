@@ -13,12 +13,16 @@ struct TableSections {
     /// Reads them from an open file and holds them against what the manifest says.
     ///
     /// No length is believed before the checksum over it is verified, and nothing larger than the file is allocated.
-    init(reading file: any File, _ metadata: TableMetadata) throws(EngineError) {
+    ///
+    /// - Parameter knowsTombstones: whether the range tombstones have been read and verified before. They are left out.
+    init(reading file: any File, _ metadata: TableMetadata, knowsTombstones: Bool = false) throws(EngineError) {
         let path = file.path
         let footer = try TableSections.footer(of: file, metadata)
         let filter = try TableSections.section(file, footer.filter, "filter", metadata.id)
         let index = try TableSections.section(file, footer.index, "index", metadata.id)
-        let tombstones = try TableSections.section(file, footer.tombstones, "range tombstones", metadata.id)
+        let tombstones =
+            knowsTombstones
+            ? nil : try TableSections.section(file, footer.tombstones, "range tombstones", metadata.id)
         let properties = try TableSections.section(file, footer.properties, "properties", metadata.id)
         do throws(DecodingError) {
             self.index = try TableIndex(
@@ -26,8 +30,10 @@ struct TableSections {
                 byteCount: Int(footer.index.byteCount),
                 blocksEnd: footer.filter.offset
             )
-            let deletions = try TombstoneSection.decode(TableSections.content(tombstones))
-            self.tombstones = deletions.isEmpty ? .empty : TombstoneList(deletions)
+            let deletions = try tombstones.map { section throws(DecodingError) in
+                try TombstoneSection.decode(TableSections.content(section))
+            }
+            self.tombstones = TombstoneList(deletions ?? [])
             self.properties = try TableProperties(decoding: TableSections.content(properties))
             let expected = self.properties.metadata(
                 number: metadata.number,
@@ -35,7 +41,7 @@ struct TableSections {
                 byteCount: footer.fileBytes
             )
             guard expected == metadata, self.properties.blockCount == UInt64(self.index.count),
-                self.properties.rangeDeletionCount == UInt64(deletions.count),
+                deletions == nil || self.properties.rangeDeletionCount == UInt64(deletions?.count ?? 0),
                 (self.properties.entryCount == 0) == (self.index.count == 0)
             else { throw DecodingError(.inconsistent, "table properties", at: Int(footer.properties.offset)) }
             if footer.filterKind == TableFooter.FilterKind.blocked {

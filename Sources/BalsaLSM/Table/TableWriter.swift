@@ -255,20 +255,16 @@ final class TableWriter {
     private func noteBounds(_ list: TombstoneList) {
         counts.smallest = firstKey
         counts.largest = lastKey ?? Bytes()
-        guard let first = list.fragments.first, let last = list.fragments.last else { return }
+        guard let bounds = list.bounds, let sequences = list.sequences else { return }
         let hasEntries = counts.entryCount > 0
-        if !hasEntries || first.start < counts.smallest { counts.smallest = first.start }
-        if !hasEntries || counts.largest < last.end {
-            counts.largest = last.end
+        if !hasEntries || bounds.start < counts.smallest { counts.smallest = bounds.start }
+        if !hasEntries || counts.largest < bounds.end {
+            counts.largest = bounds.end
             counts.largestIsExclusive = true
         }
-        for fragment in list.fragments {
-            for sequence in fragment.sequences {
-                counts.smallestSequence = min(counts.smallestSequence, sequence)
-                counts.largestSequence = max(counts.largestSequence, sequence)
-                counts.deadSequence = max(counts.deadSequence, sequence)
-            }
-        }
+        counts.smallestSequence = min(counts.smallestSequence, sequences.lowest)
+        counts.largestSequence = max(counts.largestSequence, sequences.highest)
+        counts.deadSequence = max(counts.deadSequence, sequences.highest)
     }
 
     // MARK: Writing

@@ -23,6 +23,9 @@ struct KeyRange: Equatable, Sendable {
         largestIsExclusive = true
     }
 
+    /// The first key behind the range.
+    var end: Bytes { largestIsExclusive ? largest : largest.withUnsafeBytes { Bytes(Array($0) + [0]) } }
+
     /// Whether both have a key in common.
     func overlaps(_ other: KeyRange) -> Bool { !isBefore(other.smallest) && !other.isBefore(smallest) }
 

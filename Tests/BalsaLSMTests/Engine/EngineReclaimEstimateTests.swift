@@ -205,6 +205,33 @@ final class EngineReclaimEstimateTests: XCTestCase {
         XCTAssertEqual(byteCount(fixture), 0, "\(fixture.tableCounts)")
     }
 
+    // MARK: Nested deletions
+
+    func testCompaction_ofNestedRangeDeletions_writesEachOnce_andTheNewestBelowTheMark() throws {
+        let fixture = try filled()
+        let first = fixture.sequence
+        let count = 1_500
+        for number in 1...count {
+            try fixture.deleteRange("k", key(number))
+            if number % 300 == 0 { try fixture.flush() }
+        }
+        try fixture.work()
+        func tombstones() -> (count: UInt64, tables: Int) {
+            let tables = fixture.engine.retainedView().version.levels.joined().filter {
+                $0.metadata.rangeDeletionCount > 0
+            }
+            return (tables.reduce(0) { $0 + $1.metadata.rangeDeletionCount }, tables.count)
+        }
+        let before = tombstones()
+        XCTAssertLessThanOrEqual(before.count, UInt64(count * max(1, before.tables)))
+        XCTAssertLessThan(byteCount(fixture), 1 << 20, "the tombstones took their square")
+        XCTAssertEqual(try fixture.pairs(at: first + 700).count, 1_300)
+        XCTAssertEqual(try fixture.pairs().count, 500)
+        try rest(fixture)
+        XCTAssertLessThan(tombstones().count, 2 * UInt64(count))
+        XCTAssertEqual(try fixture.pairs().count, 500)
+    }
+
     // MARK: Looks
 
     private func waiting(_ fixture: EngineFixture) -> [Bytes] {

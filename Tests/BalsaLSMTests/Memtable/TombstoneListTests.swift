@@ -182,6 +182,40 @@ final class TombstoneListTests: XCTestCase {
         }
     }
 
+    /// A queue whose front is deleted again and again, always from the beginning.
+    func testNestedDeletions_takeMemoryInProportionToTheirNumber_andAreFoundAtEachSequence() {
+        let count = 5_000
+        func key(_ number: Int) -> Bytes { Bytes("queue/\(10_000 + number)") }
+        let list = TombstoneList((1...count).map { deletion("queue/", key($0), UInt64($0)) })
+        XCTAssertLessThan(list.byteCount, 200 * count)
+        XCTAssertEqual(list.deletions.count, count)
+        for number in stride(from: 0, to: count, by: 97) {
+            for sequence in stride(from: 1, to: count, by: 61) {
+                let expected = sequence > number ? SequenceNumber(sequence) : 0
+                XCTAssertEqual(covering(list, key(number), at: UInt64(sequence)), expected, "\(number) at \(sequence)")
+            }
+        }
+        let end = key(7).withUnsafeBytes {
+            list.edge(of: $0, coveredBy: 4_000, at: 4_000, isForward: true).map { Bytes(copying: $0) }
+        }
+        XCTAssertEqual(end, key(4_000))
+    }
+
+    func testManyOverlappingDeletions_coverWhatTheyShould() {
+        var random = RandomSource(seed: 11)
+        for _ in 0..<3 {
+            let deletions = drawDeletions(&random, 700, sequences: 900)
+            let list = TombstoneList(deletions)
+            for key in TombstoneListTests.universe {
+                for _ in 0..<20 {
+                    let sequence = random.below(1_000)
+                    let expected = modelCovering(deletions, key, at: sequence)
+                    XCTAssertEqual(covering(list, key, at: sequence), expected, "\(key) at \(sequence)")
+                }
+            }
+        }
+    }
+
     func testMergedListsCoverWhatAnyOfThemCovers() {
         var random = RandomSource(seed: 7)
         for round in 0..<40 {

@@ -187,7 +187,7 @@ final class TableTests: XCTestCase {
         let fixture = TableFixture()
         let table = try fixture.table(puts(["b"]), deletions)
         XCTAssertEqual(table.tombstones.fragments, TombstoneList(deletions).fragments)
-        XCTAssertEqual(table.metadata.rangeDeletionCount, 5)
+        XCTAssertEqual(table.metadata.rangeDeletionCount, 3)
         XCTAssertEqual(table.metadata.largest, "x")
         let key = Bytes("q")
         XCTAssertEqual(key.withUnsafeBytes { table.tombstones.covering($0, at: 50) }, 12)
