@@ -14,7 +14,8 @@ extension Anomaly {
         case .stateRebuilt(let index): "a checkpoint through index \(index) has replaced the state, which differed"
         case .rebuiltInVain(let times, let pause):
             "the state differs again after \(times) checkpoints have replaced it: "
-                + (pause.map { "the next one is asked for in \($0)" } ?? "this machine or release computes another state")
+                + (pause.map { "the next one is asked for in \($0)" }
+                    ?? "this machine or release computes another state")
         case .digestsDisagree(let index): "the members' states differ at index \(index), and no majority has the same"
         case .committedEntryContradicted(let index): "a leader sent another entry for the committed index \(index)"
         case .persistFailed: "a write of the log or the vote failed"

@@ -27,6 +27,28 @@ final class SegmentDescriptorTests: XCTestCase {
         }
     }
 
+    /// Calls `body` while every descriptor that the process may have is in use.
+    private func withoutDescriptors(_ body: () throws -> Void) throws {
+        var taken: [Int32] = []
+        var limit = rlimit()
+        XCTAssertEqual(getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit), 0)
+        let before = limit
+        limit.rlim_cur = 256
+        XCTAssertEqual(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit), 0)
+        defer {
+            for descriptor in taken { close(descriptor) }
+            var before = before
+            XCTAssertEqual(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before), 0)
+        }
+        while true {
+            let descriptor = open("/dev/null", O_RDONLY)
+            guard descriptor >= 0 else { break }
+            taken.append(descriptor)
+        }
+        XCTAssertEqual(errno, EMFILE)
+        try body()
+    }
+
     func testALog_ofManySegments_holdsFewDescriptors() throws {
         let files = LinuxFileSystem()
         let path = directory + "/log"
@@ -46,7 +68,7 @@ final class SegmentDescriptorTests: XCTestCase {
                         break
                     }
                 }
-                XCTAssertLessThanOrEqual(try openSegments(), 2, "the one that is written, and a spare")
+                XCTAssertLessThanOrEqual(try openSegments(), 2 + 4, "the one that is written, a spare, four to read")
             }
             expected = try contents(of: log)
             XCTAssertGreaterThan(log.segments.count, 30)
@@ -59,7 +81,9 @@ final class SegmentDescriptorTests: XCTestCase {
         XCTAssertLessThanOrEqual(most, 2)
         let log = recovery.finish().log
         XCTAssertGreaterThan(log.segments.count, 30)
-        XCTAssertEqual(try openSegments(), 1)
+        XCTAssertEqual(try openSegments(), 2, "the one that is written, and one to read")
+        // The process has no descriptor left, and a follower that lags behind needs the oldest segments.
+        try withoutDescriptors { XCTAssertEqual(try contents(of: log), expected) }
         XCTAssertEqual(try contents(of: log), expected)
         XCTAssertLessThanOrEqual(try openSegments(), 1 + 4)
         // One after the other, from the end.

@@ -457,7 +457,8 @@ extension ReplicaError {
         self.init(
             .diverged,
             "the state differs again after \(times) checkpoints have replaced it: this machine or this release "
-                + "computes another state than the others. Replace the release or the machine, and start the member again"
+                + "computes another state than the others. Replace the release or the machine, and start the member "
+                + "again"
         )
     }
 

@@ -143,6 +143,23 @@ extension Log {
         }
     }
 
+    /// Counts a segment whose file is open among those that are only read.
+    func keepForReading(_ slot: Int) {
+        openForReading.append(segments[slot].number)
+        while openForReading.count > Log.openForReadingLimit { closeOneForReading() }
+    }
+
+    /// Opens the newest segment that is only read, if there is one and nothing keeps it from being opened: where the
+    /// process has no descriptors left later, one that is open can be given for one that has to be read.
+    func openOneForReading() {
+        guard segments.count > 1, openForReading.isEmpty else { return }
+        do throws(FileError) {
+            _ = try file(ofSegmentAt: segments.count - 2)
+        } catch {
+            // What is wrong with it is told when it is read.
+        }
+    }
+
     private func closeOneForReading() {
         let number = openForReading.removeFirst()
         guard let slot = segments.firstIndex(where: { $0.number == number }) else { return }

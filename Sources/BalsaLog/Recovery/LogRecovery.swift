@@ -113,6 +113,7 @@ public final class LogRecovery {
         guard case .done = phase, let repair, let log = repair.log else {
             preconditionFailure("recovery is not finished")
         }
+        log.openOneForReading()
         return (log, repair.groups, repair.report)
     }
 

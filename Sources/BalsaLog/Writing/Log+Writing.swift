@@ -65,7 +65,7 @@ extension Log {
         spares.removeFirst()
         searchIsDue = true
         // All of its frames are durable.
-        segments[segments.count - 1].file = nil
+        keepForReading(segments.count - 1)
         segments.append(spare)
         return makeFrame(flags: .opening, states: states)
     }

@@ -13,7 +13,8 @@ final class DamagedTableTests: XCTestCase {
 
     func testMember_whoseTablesAreDamaged_isRebuiltAndNobodyReadsAnythingElse() throws {
         var counters = RunCounters()
-        for seed in 1...6 as ClosedRange<UInt64> {
+        // Until everything has happened. Scenarios with all other faults draw damaged tables as well.
+        for seed in 1...6 as ClosedRange<UInt64> where seed <= 2 || counters.statesRebuilt == 0 {
             let report = Simulation(scenario(seed)).run()
             XCTAssertNil(report.violation, "seed \(seed)")
             XCTAssertGreaterThan(report.counters.acknowledged, 100)

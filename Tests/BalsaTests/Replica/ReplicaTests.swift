@@ -279,14 +279,14 @@ final class ReplicaTests: ReplicaTestCase {
             }
         }
         XCTAssertNoThrow(try ReplicaOptions().validate())
-        assertInvalid("an append of") { $0.raft.maxAppendBytes = 5 << 20 }
-        assertInvalid("a chunk has") { $0.chunkBytes = 0 }
-        assertInvalid("a chunk of") { $0.chunkBytes = 5 << 20 }
-        assertInvalid("positive") { $0.applyPageBytes = 0 }
-        assertInvalid("positive") { $0.workBudgetBytes = 0 }
-        assertInvalid("positive") { $0.maxReadQuestions = 0 }
-        assertInvalid("positive") { $0.resendChunkAfter = .zero }
-        assertInvalid("positive") { $0.deadlineGranularity = .zero }
-        assertInvalid("positive") { $0.maxWaitingBytes = 0 }
+        assertInvalid("maxAppendBytes must be at most") { $0.raft.maxAppendBytes = 5 << 20 }
+        assertInvalid("chunkBytes must be at least 1, not 0") { $0.chunkBytes = 0 }
+        assertInvalid("chunkBytes must be at most") { $0.chunkBytes = 5 << 20 }
+        assertInvalid("applyPageBytes must be at least 1, not 0") { $0.applyPageBytes = 0 }
+        assertInvalid("workBudgetBytes must be at least 1, not 0") { $0.workBudgetBytes = 0 }
+        assertInvalid("maxReadQuestions must be at least 1, not 0") { $0.maxReadQuestions = 0 }
+        assertInvalid("resendChunkAfter must be above 0") { $0.resendChunkAfter = .zero }
+        assertInvalid("deadlineGranularity must be above 0") { $0.deadlineGranularity = .zero }
+        assertInvalid("maxWaitingBytes must be at least 1, not 0") { $0.maxWaitingBytes = 0 }
     }
 }
