@@ -18,6 +18,9 @@ struct LivenessCheck {
         var last: LogPosition
         /// Whether a link between it and the leader is blocked. It may then stay behind, and nobody waits for it.
         var isCutOff = false
+        /// Whether its state differs and no majority of sound members is left that could say whose state is right: then
+        /// nobody may rebuild it, and nobody waits for it.
+        var isUndecided = false
     }
 
     /// The clients that have not been answered.
@@ -31,7 +34,7 @@ struct LivenessCheck {
         var agreed: LogIndex?
         for member in members {
             guard let state = member.state else { return nil }
-            if state.isCutOff { continue }
+            if state.isCutOff || state.isUndecided { continue }
             guard state.appliedIndex == state.commitIndex, state.commitIndex == agreed ?? state.commitIndex else {
                 return nil
             }

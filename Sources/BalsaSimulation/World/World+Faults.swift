@@ -233,6 +233,8 @@ extension World {
     /// that cannot reach it, then stays behind, as Raft allows.
     var liveness: LivenessCheck {
         let leader = leader?.id ?? 0
+        let sound = members.count { $0.directory == .whole && $0.process?.replica?.isDiverged == false }
+        let hasMajority = sound > scenario.memberIDs.count / 2
         var check = LivenessCheck()
         check.waitingClients = clients.filter { !$0.hasSettled }.map(\.number)
         for id in scenario.memberIDs where isInCore(id) {
@@ -243,7 +245,8 @@ extension World {
                     commitIndex: replica.raft.commitIndex,
                     appliedIndex: replica.raft.appliedIndex,
                     last: replica.raft.log.last,
-                    isCutOff: leader != 0 && (network.isBlocked(leader, id) || network.isBlocked(id, leader))
+                    isCutOff: leader != 0 && (network.isBlocked(leader, id) || network.isBlocked(id, leader)),
+                    isUndecided: replica.isDiverged && !hasMajority
                 )
             }
             check.members.append(LivenessCheck.Member(id: id, state: state))

@@ -289,6 +289,14 @@ extension InvariantCase {
             } legal: {
                 try settle { $0.members.remove(at: 1) }
             },
+            InvariantCase(.liveness, "a member whose state differs beside a sound majority") {
+                try settle { $0.members[2].state?.appliedIndex = 7 }
+            } legal: {
+                try settle {
+                    $0.members[2].state?.appliedIndex = 7
+                    $0.members[2].state?.isUndecided = true
+                }
+            },
             InvariantCase(.liveness, "a member that stays behind") {
                 try settle { $0.members[2].state?.commitIndex = 7 }
             } legal: {
