@@ -14,8 +14,8 @@ import CBalsaPlatform
 /// ```
 ///
 /// A reader of the present needs no more than the newest range of a piece. One of the past asks for the newest range of
-/// those that it sees. For it the ranges are grouped, sixteen to a group, sixteen groups to a larger one, and so on, and
-/// each group knows the newest of its ranges for each of its own pieces (`TombstoneGroups`).
+/// those that it sees. For it the ranges are grouped, sixteen to a group, sixteen groups to a larger one, and so on.
+/// Each group knows the newest of its ranges for each of its own pieces (`TombstoneGroups`).
 ///
 /// Ranges of one sequence number that touch are one, so that lists with the same effect are the same. Everything is in
 /// flat memory that never changes: a reader searches it without counting a reference.
