@@ -184,8 +184,8 @@ extension PlantedBugs {
             "truncate-without-conflict",
             .truncateWithoutConflict,
             "A follower cuts its log off after an append's previous entry whenever entries arrive, also where they agree. "
-                + "An old append that arrives late removes entries that were acknowledged since, which the leader finds "
-                + "when it sends the next one.",
+                + "An old append that arrives late removes entries that were acknowledged since, which the leader "
+                + "finds when it sends the next one.",
             .memberState
         ),
         PlantedBug(
