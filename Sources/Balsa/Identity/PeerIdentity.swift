@@ -49,9 +49,16 @@ struct PeerIdentity: Sendable {
     mutating func connect(_ introduction: Introduction) -> PeerVerdict {
         if let reason = reason(against: introduction) { return .refuse(refusal(reason, of: introduction)) }
         let peer = introduction.from
-        if introduction.cluster == .none { return .firstBootOnly }
-        remembers(peer, introduction.remembered)
         let known = peers.first { $0.member == peer }
+        if introduction.cluster == .none {
+            // An opening that says so and is not the latest one cannot be that of the member: it has joined since. To accept
+            // it would end the connections of the latest one.
+            if let known, let reason = reason(against: introduction, after: known) {
+                return .refuse(refusal(reason, of: introduction))
+            }
+            return .firstBootOnly
+        }
+        remembers(peer, introduction.remembered)
         // The planted error takes another directory for that of the member, and what it counts along with it.
         let isOther = cluster.table[peer]?.incarnation != introduction.incarnation
         if let known, !isOther, let reason = reason(against: introduction, after: known) {

@@ -248,6 +248,24 @@ final class PeerIdentityTests: XCTestCase {
         XCTAssertEqual(identity.peers, [], "it has promised nothing")
     }
 
+    /// The hello that a member said before it had joined comes once more. Were it heard, the member's own connections
+    /// would end, as they would be those of another opening.
+    func testHelloOfAFirstBoot_afterALaterOpeningWasHeard_isRefused() throws {
+        var early = introduction(5)
+        early.cluster = .none
+        var identity = try identity()
+        XCTAssertEqual(identity.connect(introduction(6)), .accept(isNew: true))
+        guard case .refuse(let refusal) = identity.connect(early) else { return XCTFail("accepted") }
+        XCTAssertEqual(refusal.reason, .cloned)
+        identity.disconnected(2, nonce: 106)
+        guard case .refuse(let again) = identity.connect(early) else { return XCTFail("accepted") }
+        XCTAssertEqual(again.reason, .rolledBack)
+        // Of the opening that is heard it may be late, and nothing else.
+        var same = introduction(6)
+        same.cluster = .none
+        XCTAssertEqual(identity.connect(same), .firstBootOnly)
+    }
+
     func testALowerCounterIsRefused() throws {
         let known = BootRecord.Peer(member: 2, boot: 6, nonce: 106)
         try assertRefused(introduction(5), .rolledBack, by: [known], stops: true)
