@@ -112,26 +112,39 @@ final class DamagedFilesTests: ProcessTestCase {
     }
 
     private func compare(_ store: ReplicatedStore, _ sample: Sample) async -> Outcome {
-        // All at once: one after the other each would wait for a turn of two threads.
-        let outcomes = await withTaskGroup(of: Outcome.self, returning: [Outcome].self) { group in
-            for (key, value) in sample.pairs { group.addTask { await DamagedFilesTests.read(key, value, store) } }
-            return await group.reduce(into: []) { $0.append($1) }
+        do throws(StoreError) {
+            let found = try await TestStores.everything(in: store, timeout: .seconds(5))
+            guard found == sample.pairs else {
+                let others = Set(found.keys).symmetricDifference(sample.pairs.keys)
+                let changed = sample.pairs.keys.filter { found[$0] != nil && found[$0] != sample.pairs[$0] }
+                return .changed("not there or new: \(others.sorted()); not what they were: \(changed.sorted())")
+            }
+        } catch {
+            // A block of a table that is damaged is found when it is read.
+            return await compareWhatCanBeRead(store, sample, error)
         }
-        // A value that is another one is worse than a read that is refused.
-        if let changed = outcomes.first(where: { if case .changed = $0 { true } else { false } }) { return changed }
-        if let refused = outcomes.first(where: { $0 != .intact }) { return refused }
         guard let digest = await digest(of: store) else { return .changed("what is committed is not applied") }
         return digest == sample.digest ? .intact : .changed("the digest is another one")
     }
 
-    private static func read(_ key: String, _ value: String, _ store: ReplicatedStore) async -> Outcome {
+    /// Where a part cannot be read: every key is what it was, or is refused.
+    private func compareWhatCanBeRead(_ store: ReplicatedStore, _ sample: Sample, _ error: StoreError) async -> Outcome {
+        if case .failed(let reason) = store.state { return .refused(reason) }
+        // All at once: one after the other each would wait for a turn of two threads.
+        let changed = await withTaskGroup(of: String?.self, returning: [String].self) { group in
+            for (key, value) in sample.pairs { group.addTask { await DamagedFilesTests.change(of: key, value, store) } }
+            return await group.reduce(into: [String]()) { if let change = $1 { $0.append(change) } }
+        }
+        // A value that is another one is worse than a read that is refused.
+        return changed.isEmpty ? .refused(error.message) : .changed("\(changed.sorted())")
+    }
+
+    /// The key, where it can be read and is not what it was.
+    private static func change(of key: String, _ value: String, _ store: ReplicatedStore) async -> String? {
         do throws(StoreError) {
-            let found = try await store.get(Bytes(key), timeout: .seconds(5))
-            return found.map { String($0.value) } == value ? .intact : .changed("\(key) is not what it was")
+            return try await store.get(Bytes(key), timeout: .seconds(5)).map { String($0.value) } == value ? nil : key
         } catch {
-            // A block of a table that is damaged is found when it is read.
-            if case .failed(let reason) = store.state { return .refused(reason) }
-            return .refused(error.message)
+            return nil
         }
     }
 

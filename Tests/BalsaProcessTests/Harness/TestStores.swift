@@ -66,6 +66,26 @@ enum TestStores {
         )
     }
 
+    /// All pairs of a store, read at one revision.
+    static func everything(
+        in store: ReplicatedStore,
+        _ consistency: ReadConsistency = .linearizable,
+        timeout: Duration
+    ) async throws(StoreError) -> [String: String] {
+        var found: [String: String] = [:]
+        var page = try await store.scan(consistency: consistency, timeout: timeout)
+        while true {
+            for pair in page.pairs { found[String(pair.key)] = String(pair.value) }
+            guard let start = page.continuation else { return found }
+            page = try await store.scan(
+                from: start,
+                at: page.revision,
+                consistency: consistency,
+                timeout: timeout
+            )
+        }
+    }
+
     /// The addresses of members 1, 2 and so on at these ports.
     static func peers(_ reserved: ReservedPorts) -> [MemberID: String] {
         var peers: [MemberID: String] = [:]
@@ -101,15 +121,18 @@ struct Acknowledged {
         return nil
     }
 
-    /// What is not there as it was acknowledged.
+    /// What is not there as it was acknowledged, and what is there that nobody put.
     func losses(_ store: ReplicatedStore, _ consistency: ReadConsistency = .linearizable) async throws -> [String] {
         var losses: [String] = []
+        let found = try await TestStores.everything(in: store, consistency, timeout: .seconds(20))
         for (key, value) in values.sorted(by: { $0.key < $1.key }) {
-            let found = try await store.get(Bytes(key), consistency: consistency, timeout: .seconds(20))
-            let text = found.map { String($0.value) } ?? nil
+            let text = found[key]
             if text != value, text == nil || text != open[key] {
                 losses.append("\(key) is \(text?.prefix(20) ?? "gone"), and not \(value.prefix(20))")
             }
+        }
+        for (key, text) in found where values[key] == nil && open[key] != text {
+            losses.append("\(key) is \(text.prefix(20)), which nobody put")
         }
         return losses
     }
