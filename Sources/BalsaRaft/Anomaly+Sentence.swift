@@ -16,7 +16,8 @@ extension Anomaly {
             "the state differs again after \(times) checkpoints have replaced it: "
                 + (pause.map { "the next one is asked for in \($0)" }
                     ?? "this machine or release computes another state")
-        case .digestsDisagree(let index): "the members' states differ at index \(index), and no majority has the same"
+        case .digestsDisagree(let index):
+            "the members' states differ at index \(index), and nobody knows which of them are right"
         case .committedEntryContradicted(let index): "a leader sent another entry for the committed index \(index)"
         case .persistFailed: "a write of the log or the vote failed"
         case .persistStalled: "leadership ended: a write of the log took longer than an election timeout"

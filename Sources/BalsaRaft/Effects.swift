@@ -78,7 +78,7 @@ public enum EntrySource: Equatable, Sendable {
     case message
     /// They are the commands of this proposal.
     case proposal(UInt64)
-    /// It is the one empty entry with which a leader begins its term.
+    /// It is one empty entry: with it a leader begins its term, or has the members' states compared once more.
     case noOp
 }
 
@@ -167,8 +167,9 @@ public enum Anomaly: Equatable, Sendable {
     /// The state of this member differs again right after checkpoints have replaced it, that often in a row. After the
     /// pause it asks for another one; without a pause it stops: this machine or release computes another state.
     case rebuiltInVain(times: UInt64, pause: TimeSpan?)
-    /// The members' states differ at this index, and no majority is known to have the same: there is none, or a member
-    /// that could decide has not been heard, or has its state from one of the others.
+    /// The members' states differ at this index, and nobody knows which of them are right: no majority has the same, or
+    /// one of a majority is no witness, because it has its state from another member, or a member that could decide has
+    /// not been heard.
     case digestsDisagree(at: LogIndex)
     /// A leader sent another entry for an index that is committed here. The member stops: one of the two has lost data.
     case committedEntryContradicted(LogIndex)

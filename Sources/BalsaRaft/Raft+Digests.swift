@@ -1,7 +1,8 @@
 // Live digests. Every member records the digest of its state at fixed indexes and reports the newest with its answers
-// to appends. The leader compares; a digest that the majority does not have is found within two such intervals. The
-// member that it belongs to goes on voting and acknowledging, since its log is as good as any. It applies nothing more
-// and answers no reads, and asks for a checkpoint, which takes the place of its state.
+// to appends. The leader compares. A digest that the majority does not have is found once a majority of witnesses has
+// reported the same index: within two such intervals where enough members are up. The member that it belongs to goes on
+// voting and acknowledging, since its log is as good as any. It applies nothing more and answers no reads, and asks for
+// a checkpoint, which takes the place of its state.
 
 extension Raft {
     /// Whether the member applies nothing more until a checkpoint is installed: its state was found to differ from that
@@ -35,7 +36,7 @@ extension Raft {
 
     /// A leader begins with what it knows of itself.
     mutating func reportOwnDigests(_ effects: inout Effects) {
-        guard divergence == nil else { return }
+        guard divergence?.cause != .diverged else { return }
         for digest in digests.all { compare(digest, of: member, received: receivedIndex, &effects) }
     }
 
@@ -87,7 +88,7 @@ extension Raft {
 
     /// The members have this digest.
     mutating func hearAgreement(_ agreed: StateDigest, _ effects: inout Effects) {
-        guard receivedIndex > 0, receivedIndex <= agreed.index, divergence == nil,
+        guard receivedIndex > 0, receivedIndex <= agreed.index, divergence?.cause != .diverged,
             digests.value(at: agreed.index) == agreed.value
         else { return }
         receivedIndex = 0
@@ -110,11 +111,19 @@ extension Raft {
 
     /// Tells a peer that its state differs. Repeated at most once a heartbeat interval, when the peer answers, until it
     /// asks for a checkpoint.
-    mutating func tellDiverged(_ slot: Int) {
+    private mutating func tellDiverged(_ slot: Int) {
         guard let peer = leadership?.peers[slot], let majority = peer.untoldDigest,
             leadership?.peers[slot].isTold(at: now, every: options.heartbeatInterval) == true
         else { return }
         send(.notice(.diverged(majority)), to: peer.member)
+    }
+
+    /// Tells a peer once more that its state differs. One that was started again since may not know the digest of that
+    /// index, and has to report another one.
+    mutating func tellAgain(_ slot: Int, _ effects: inout Effects) {
+        guard leadership?.peers[slot].untoldDigest != nil else { return }
+        tellDiverged(slot)
+        compareAgain(&effects)
     }
 
     /// The leader says that a majority has this digest.
@@ -125,7 +134,7 @@ extension Raft {
     }
 
     private mutating func diverge(own: UInt64, from majority: StateDigest, _ effects: inout Effects) {
-        guard divergence == nil, !options.plantedBugs.contains(.ignoresDivergence) else { return }
+        guard divergence?.cause != .diverged, !options.plantedBugs.contains(.ignoresDivergence) else { return }
         effects.append(.report(.stateDiverged(member, own: own, majority: majority)))
         stopApplying(.diverged, &effects)
         countRebuilds(&effects)
@@ -152,15 +161,16 @@ extension Raft {
     /// Within how many digests after a rebuild another divergence counts as the same.
     private static let mostDigestsAfterRebuild = 8
 
-    /// After how many rebuilds in a row that were in vain the member stops.
+    /// How many rebuilds in a row may be in vain. After the next one that is, the member stops.
     static let mostVainRebuilds: UInt64 = 6
 
     /// How long the member waits before it asks for a checkpoint after one was in vain. It doubles each time.
     static let firstRebuildPause = TimeSpan.seconds(2)
 
-    /// Applies nothing more until a checkpoint is installed, and hands over where it leads.
+    /// Applies nothing more until a checkpoint is installed, and hands over where it leads. That the state differs
+    /// counts more than that it cannot be read: what was served of it may be wrong.
     mutating func stopApplying(_ cause: CheckpointRequest.Reason, _ effects: inout Effects) {
-        guard halt == nil, divergence == nil else { return }
+        guard halt == nil, divergence == nil || (cause == .diverged && isUnreadable) else { return }
         let leadsUntil = cause == .unreadable ? now + options.maxElectionTimeout * 4 : .never
         divergence = Divergence(cause: cause, leadsUntil: leadsUntil, nextRequest: now)
         campaign = nil
@@ -169,9 +179,12 @@ extension Raft {
     }
 
     /// Asks the leader for a checkpoint, now and then.
-    mutating func requestCheckpoint(from leader: MemberID) {
-        guard let divergence, installing == nil, now >= divergence.nextRequest else { return }
-        self.divergence?.nextRequest = now + options.maxElectionTimeout
+    ///
+    /// - Parameter isFirst: whether the leader was not known before, so that it may take the member's state for sound.
+    ///   It is asked at once.
+    mutating func requestCheckpoint(from leader: MemberID, isFirst: Bool = false) {
+        guard let divergence, installing == nil, isFirst || now >= divergence.nextRequest else { return }
+        self.divergence?.nextRequest = max(divergence.nextRequest, now + options.maxElectionTimeout)
         // A member that was started again may have nothing of its state: index 0 is no entry.
         send(.checkpointRequest(CheckpointRequest(divergence.cause, atLeast: max(applyIndex, 1))), to: leader)
     }

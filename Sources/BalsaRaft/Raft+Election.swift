@@ -143,15 +143,21 @@ extension Raft {
             Progress(member: $0, next: log.lastIndex + 1, heardAt: now, options: options)
         }
         leadership = Leadership(peers: peers, firstIndex: log.lastIndex + 1, nextHeartbeat: now)
-        let first = log.lastIndex + 1
-        log.append(.noOp(term: term))
-        staged.entries = EntryRange(first: first, last: log.last)
-        staged.source = .noOp
+        appendNoOp()
         replicateToAll(&effects)
         startRound(&effects)
         advanceCommit(&effects)
         reportOwnDigests(&effects)
         handOverIfDiverged(&effects)
+    }
+
+    /// Puts an empty entry into the log. Every member records the digest of its state there.
+    mutating func appendNoOp() {
+        precondition(staged.entries == nil, "a step puts entries into the log once")
+        let first = log.lastIndex + 1
+        log.append(.noOp(term: term))
+        staged.entries = EntryRange(first: first, last: log.last)
+        staged.source = .noOp
     }
 
     /// Follows in `newTerm`, which may be the present one. The vote of the present term is kept: a member that gave up a

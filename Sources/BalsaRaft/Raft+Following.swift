@@ -6,7 +6,11 @@ extension Raft {
             return false
         }
         campaign = nil
+        let isNew = leader == 0
         leader = sender
+        // Before any answer: a leader that finds that its log begins too late sends its state at once to a member that
+        // it takes for sound.
+        if isNew { requestCheckpoint(from: sender, isFirst: true) }
         withholdsUntil = now + options.minElectionTimeout
         electionDeadline = now + electionTimeout
         return true
@@ -114,7 +118,7 @@ extension Raft {
         response.sentAt = append?.sentAt ?? .zero
         response.syncTime = persists.syncTime
         // That of a state that is to be replaced decides nothing.
-        response.digest = isDiverged ? nil : digests.newest
+        response.digest = divergence?.cause == .diverged ? nil : digests.newest
         response.receivedIndex = receivedIndex
         return response
     }

@@ -14,8 +14,9 @@ struct Leadership: Sendable {
     var digests = DigestReports()
     /// The attempt to hand over that is under way.
     var transfer: LeadershipTransfer?
-    /// Since when a peer asks for a checkpoint while this leader's own state is not known to be that of the majority.
-    var unconfirmedSince: Instant?
+    /// Since when a peer waits for what another comparison of the states may bring, or when that was last begun; nil
+    /// where none has waited.
+    var waitsForDigestsSince: Instant?
     /// The member that was told last to campaign; 0 for none.
     var lastTold: MemberID = 0
 
@@ -46,6 +47,9 @@ extension Raft {
         replicateToAll(&effects)
         advanceCommit(&effects)
     }
+
+    /// Whether an entry of this leader's own could enter the log now.
+    var mayPropose: Bool { proposalRefusal == nil }
 
     private var proposalRefusal: Refusal? {
         if let halt { return halt }
@@ -78,10 +82,10 @@ extension Raft {
             let hasRoom = !progress.isPaused
             guard hasRoom || (mayBeEmpty && progress.mode == .streaming) else { return }
             guard let previousTerm = log.term(at: progress.next - 1) else {
-                // The log begins behind it.
-                guard leadership?.peers[slot].awaitSnapshot(at: now, every: options.minElectionTimeout) == true else {
-                    return
-                }
+                // The log begins after it.
+                guard mayServe(behindTheLog: slot),
+                    leadership?.peers[slot].awaitSnapshot(at: now, every: options.minElectionTimeout) == true
+                else { return }
                 effects.append(.sendSnapshot(to: progress.member, atLeast: 0))
                 return
             }
@@ -108,14 +112,14 @@ extension Raft {
 
     mutating func handleAppendResponse(_ response: AppendResponse, from peer: MemberID, _ effects: inout Effects) {
         guard let slot = leadership?.slot(of: peer) else { return }
+        // Both are of entries that are committed, and so in the log of every leader. A row of another index would push
+        // out one that counts.
+        guard response.receivedIndex <= log.lastIndex, response.digest?.index ?? 0 <= log.lastIndex else {
+            effects.append(.report(.malformedMessage(from: peer)))
+            return
+        }
         leadership?.peers[slot].noteReceived(response.receivedIndex)
         if let digest = response.digest {
-            // It is of an entry that is committed, and so in the log of every leader. A row of another index would push
-            // out one that counts.
-            guard digest.index <= log.lastIndex else {
-                effects.append(.report(.malformedMessage(from: peer)))
-                return
-            }
             compare(digest, of: peer, received: response.receivedIndex, &effects)
         }
         switch response.answer {
@@ -206,43 +210,5 @@ extension Raft {
         append.sentAt = now
         send(.append(append), to: peer.member)
         leadership?.peers[slot].sent(through: peer.match, bytes: 0, at: now)
-    }
-
-    /// Has a checkpoint sent to a peer that asks for one. The log goes on being replicated to it.
-    mutating func handleCheckpointRequest(
-        _ request: CheckpointRequest,
-        from peer: MemberID,
-        _ effects: inout Effects
-    ) {
-        guard let slot = leadership?.slot(of: peer), leadership?.peers[slot].mode != .refused else { return }
-        // What a peer has applied is committed, and in the log of every later leader.
-        guard request.index > 0, request.index <= log.lastIndex else {
-            effects.append(.report(.malformedMessage(from: peer)))
-            return
-        }
-        leadership?.peers[slot].knowsThatItDiffers()
-        leadership?.digests.forget(peer)
-        // A new leader may not know yet that all of that is committed, nor that its own state is that of the majority.
-        // The peer asks again.
-        guard !isDiverged, request.index <= commitIndex else { return }
-        if request.reason == .diverged, !isConfirmed { return handOverIfUnconfirmed(&effects) }
-        guard leadership?.peers[slot].takesRequest(at: now, every: options.minElectionTimeout) == true else { return }
-        effects.append(.sendSnapshot(to: peer, atLeast: request.index))
-    }
-
-    /// Whether this leader's own state is known to be that of the majority, so that it may take the place of one that
-    /// is not.
-    private var isConfirmed: Bool { leadership?.digests.isConfirmed(member, configuration) == true }
-
-    /// A peer waits for a checkpoint, and what the members have reported does not say whether this leader's state is
-    /// that of the majority. At the entry with which the next term begins, members report once more: a peer that is
-    /// well begins that term, after a while. Where digests disagree, more of them say nothing new.
-    private mutating func handOverIfUnconfirmed(_ effects: inout Effects) {
-        guard let leadership, !leadership.digests.isDisputedLast else { return }
-        let since = leadership.unconfirmedSince ?? now
-        self.leadership?.unconfirmedSince = since
-        guard now >= since + options.maxElectionTimeout * 8, hasSoundSuccessor else { return }
-        self.leadership?.unconfirmedSince = now
-        giveWay(&effects)
     }
 }

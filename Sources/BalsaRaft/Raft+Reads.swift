@@ -23,7 +23,7 @@ extension Raft {
         guard let slot = leadership?.slot(of: peer), response.round <= leadership?.round ?? 0 else { return }
         leadership?.peers[slot].answered(round: response.round, sentAt: min(response.sentAt, now))
         tellRefused(slot)
-        tellDiverged(slot)
+        tellAgain(slot, &effects)
         tellSuccessor()
         // The peer can be reached. What it has not acknowledged may be lost; an append, empty if need be, finds out.
         if let progress = leadership?.peers[slot], progress.match < log.lastIndex || progress.mode != .streaming,

@@ -74,16 +74,9 @@ extension Raft {
         let heard = leadership.peers.filter {
             now < $0.heardAt + options.minElectionTimeout && $0.member == transfer.target ?? $0.member
         }
-        let sound = heard.filter { !$0.isDiverged }
+        let sound = heard.filter(\.isSound)
         let ready = (sound.isEmpty ? heard : sound).filter { $0.held == log.lastIndex }.map(\.member)
         return ready.first { $0 > leadership.lastTold } ?? ready.first
-    }
-
-    /// Whether a peer could lead now whose state is not known to differ.
-    var hasSoundSuccessor: Bool {
-        leadership?.peers.contains {
-            !$0.isDiverged && now < $0.heardAt + options.minElectionTimeout && $0.held == log.lastIndex
-        } == true
     }
 
     /// Ends an attempt in which nobody has taken over.

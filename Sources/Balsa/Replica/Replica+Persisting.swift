@@ -34,8 +34,11 @@ extension Replica {
         case .proposal:
             batch = build(range, kind: .command, payloads: proposed)
         case .noOp:
-            // The first entry of a leader: its logical time begins here, behind the last stamp in its log.
-            clock.begin(at: now, after: try stamp(before: range.first))
+            // The first entry of a leader: its logical time begins here, after the last stamp in its log. It goes on at
+            // later empty entries of the same term.
+            if raft.log.term(at: range.first - 1) != range.last.term {
+                clock.begin(at: now, after: try stamp(before: range.first))
+            }
             // The very first entry says who the members are, each with the incarnation of its directory, and under
             // which options the state begins.
             if range.first == 1, let identity {

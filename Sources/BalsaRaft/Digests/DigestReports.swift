@@ -114,8 +114,15 @@ struct DigestReports: Sendable {
         }
     }
 
-    /// Whether the members differ at the newest index that was reported.
-    var isDisputedLast: Bool { rows.last?.isDisputed == true }
+    /// Whether the members differ, and nobody knows which of them are right: not at the index at which they differ, and
+    /// at no later one.
+    func isInDispute(_ configuration: Configuration) -> Bool {
+        for slot in rows.indices.reversed() {
+            if rows[slot].isDisputed { return isUndecided(slot, configuration) }
+            if rows[slot].agreed != nil { return false }
+        }
+        return false
+    }
 
     /// Whether a member has the digest of the majority at the newest index at which there is one, and the members agree
     /// wherever they have reported since.

@@ -162,8 +162,9 @@ public struct StateDigest: Hashable, Sendable {
     /// The digest: equal on two members whose states are.
     public var value: UInt64
 
-    /// Every how many entries a member records the digest of its state, at multiples of it; and at each entry with
-    /// which a term begins. It is part of the protocol: only digests of the same index can be compared.
+    /// Every how many entries a member records the digest of its state, at multiples of it; and at each empty entry,
+    /// with which a term begins or its leader has the states compared once more. It is part of the protocol: only
+    /// digests of the same index can be compared.
     public static let interval: LogIndex = 4_096
 
     /// A digest.

@@ -62,13 +62,20 @@ struct Progress: Sendable {
 
     /// The digest of the majority at the index at which the peer's state was found to differ, until the peer knows of
     /// it.
-    var untoldDigest: StateDigest?
+    private(set) var untoldDigest: StateDigest?
 
     /// The highest index at which the peer's state was found to differ.
     private var divergedAt: LogIndex = 0
 
     /// Whether the state of the peer is known to differ: no digest of a later index has been that of the majority.
     private(set) var isDiverged = false
+
+    /// The highest index that the peer has applied, where it has said that it cannot read what the next entry needs;
+    /// nil where it has not, or has applied more since.
+    private var unreadableAt: LogIndex?
+
+    /// Whether the peer is not known to wait for a checkpoint in the place of its state.
+    var isSound: Bool { !isDiverged && unreadableAt == nil }
 
     /// The highest index of a checkpoint that the peer has said to have its state from.
     private var receivedIndex: LogIndex = 0
@@ -236,6 +243,7 @@ struct Progress: Sendable {
     mutating func noteDigest(_ own: UInt64, _ majority: StateDigest) -> Bool {
         // An answer that was overtaken speaks of a state that is replaced.
         guard majority.index > receivedIndex else { return false }
+        if let index = unreadableAt, majority.index > index { unreadableAt = nil }
         guard own != majority.value else {
             // It has been rebuilt since, or was started again and is right now.
             if majority.index >= divergedAt {
@@ -257,16 +265,23 @@ struct Progress: Sendable {
     mutating func noteReceived(_ index: LogIndex) {
         guard index > receivedIndex else { return }
         receivedIndex = index
+        if let applied = unreadableAt, index >= applied { unreadableAt = nil }
         guard index >= divergedAt else { return }
         untoldDigest = nil
         isDiverged = false
     }
 
-    /// Notes that the peer asks for a checkpoint because its state differs.
-    mutating func knowsThatItDiffers() {
+    /// Notes that the peer asks for a checkpoint because its state differs, and has applied the entries through
+    /// `index`. A checkpoint that replaces that state does not end before it.
+    mutating func knowsThatItDiffers(at index: LogIndex) {
         untoldDigest = nil
         isDiverged = true
+        divergedAt = max(divergedAt, index)
     }
+
+    /// Notes that the peer asks for a checkpoint because it cannot read its state, of which it has applied the entries
+    /// through `index`.
+    mutating func cannotRead(at index: LogIndex) { unreadableAt = index }
 
     /// Whether a checkpoint that the peer asks for is to be sent: not where it asked less than `interval` ago.
     mutating func takesRequest(at now: Instant, every interval: TimeSpan) -> Bool {

@@ -175,6 +175,8 @@ final class DigestTests: DigestTestCase {
             XCTAssertEqual(member.takeReports(), [.malformedMessage(from: 2)])
         }
         member.hear(report(digest(5, 7), through: 5), from: 3, term: 1)
+        member.hear(report(digest(5, 8), through: 5, received: 6), from: 2, term: 1)
+        XCTAssertEqual(member.takeReports(), [.malformedMessage(from: 2)], "nor is a checkpoint of one")
         member.hear(report(digest(5, 8), through: 5), from: 2, term: 1)
         XCTAssertEqual(member.takeReports(), [.stateDiverged(2, own: 8, majority: digest(5, 7))])
     }

@@ -101,6 +101,20 @@ final class DivergedMemberTests: DigestTestCase {
         XCTAssertEqual(requests(member.takeSent()), [CheckpointRequest(.diverged, atLeast: 2)])
     }
 
+    /// A leader that does not know takes the member for one that is only behind, and sends its state at once.
+    func testDivergedFollower_ofANewLeader_asksBeforeItAnswers() throws {
+        var member = try diverged()
+        member.hearHeartbeat(from: 2, term: 2, commit: 2)
+        member.takeSent()
+        member.hearAppend(from: 3, term: 3, behind: .at(3, 9), commit: 2)
+        let sent = member.takeSent()
+        guard sent.count == 2, case .appendResponse(let answer) = sent[1].body else { return XCTFail("\(sent)") }
+        XCTAssertEqual(sent[0].body, .checkpointRequest(CheckpointRequest(.diverged, atLeast: 2)))
+        XCTAssertEqual(answer.answer, .rejected(previous: 9, hint: .at(2, 3)))
+        member.hearHeartbeat(from: 3, term: 3, commit: 2)
+        XCTAssertEqual(requests(member.takeSent()), [], "once")
+    }
+
     func testDivergedFollower_installsACheckpointOfWhatIsCommittedAndGoesOn() throws {
         for position in [LogPosition.at(1, 2), .at(2, 3), .at(2, 4)] {
             var member = try diverged()

@@ -35,6 +35,56 @@ final class UnreadableStateTests: XCTestCase {
         XCTAssertEqual(member.takeResponses(), [.readRefused(read, .unreadable)])
     }
 
+    /// What it has applied is right: it is a witness like any other.
+    func testFollower_thatCannotReadItsState_goesOnReportingItsDigest() throws {
+        var member = try TestMember.follower(term: 2, log: [1, 1, 2])
+        member.hearAppend(from: 2, term: 2, behind: .at(2, 3), commit: 2)
+        member.step(.digest(StateDigest(index: 2, value: 77)))
+        member.step(.stateUnreadable)
+        member.takeSent()
+        member.hearAppend(from: 2, term: 2, behind: .at(2, 3), [2], commit: 4)
+        let digests = member.takeSent().compactMap { message -> StateDigest? in
+            if case .appendResponse(let response) = message.body { response.digest } else { nil }
+        }
+        XCTAssertEqual(digests, [StateDigest(index: 2, value: 77)])
+    }
+
+    /// It would go on serving reads of a state that is wrong.
+    func testFollower_thatCannotReadItsState_andIsToldThatItDiffers_servesNothing() throws {
+        var member = try TestMember.follower(term: 2, log: [1, 1, 2])
+        member.hearAppend(from: 2, term: 2, behind: .at(2, 3), commit: 2)
+        member.step(.digest(StateDigest(index: 2, value: 77)))
+        member.step(.stateUnreadable)
+        let majority = StateDigest(index: 2, value: 78)
+        for _ in 0..<2 { member.hear(.notice(.diverged(majority)), from: 2, term: 2) }
+        XCTAssertEqual(member.takeReports(), [.stateDiverged(1, own: 77, majority: majority)])
+        XCTAssertTrue(member.raft.isDiverged)
+        XCTAssertFalse(member.raft.isUnreadable)
+        member.step(.stateUnreadable)
+        XCTAssertFalse(member.raft.isUnreadable, "the other cause is the graver one")
+        let read = ReadID(member: 1, nonce: 1, number: 1)
+        member.step(.read(read))
+        XCTAssertEqual(member.takeResponses(), [.readRefused(read, .diverged)])
+        member.takeSent()
+        member.hearHeartbeat(from: 2, term: 2, commit: 2)
+        XCTAssertEqual(requests(member.takeSent()), [CheckpointRequest(.diverged, atLeast: 2)])
+    }
+
+    func testLeader_thatCannotReadItsState_andHasAnotherThanTheMajority_saysSo() throws {
+        var member = try TestMember.settledLeader(of: 3)
+        member.propose(4)
+        member.hearAcceptance(from: [2, 3], through: 5)
+        member.step(.digest(StateDigest(index: 5, value: 8)))
+        member.step(.stateUnreadable)
+        for peer in [2, 3] as [MemberID] {
+            var response = AppendResponse.accepted(through: 5)
+            response.digest = StateDigest(index: 5, value: 7)
+            member.hear(.appendResponse(response), from: peer, term: 1)
+        }
+        XCTAssertEqual(member.takeReports(), [.stateDiverged(1, own: 8, majority: StateDigest(index: 5, value: 7))])
+        XCTAssertFalse(member.raft.isUnreadable)
+    }
+
     func testFollower_thatInstallsACheckpoint_goesOn() throws {
         var member = try stopped()
         member.hearAppend(from: 2, term: 2, behind: .at(2, 3), [2], commit: 4)

@@ -147,31 +147,6 @@ final class WitnessTests: DigestTestCase {
         }
     }
 
-    /// The first entry of the next term is compared on all members.
-    func testLeader_thatCannotTellWhetherItsStateIsThatOfTheMajority_letsAnotherBeginATerm() throws {
-        for (isHeard, isDisputed) in [(true, false), (false, false), (true, true)] {
-            var member = try leader()
-            if isDisputed {
-                member.step(.digest(digest(5, 7)))
-                member.hear(report(digest(5, 8), through: 5, received: 4), from: 3, term: 1)
-            }
-            var order: [MemberID] = []
-            var tries = 0
-            let end = member.now + member.options.maxElectionTimeout * 9
-            while member.now < end, order.isEmpty {
-                member.pass(member.options.heartbeatInterval)
-                guard member.raft.role == .leader else { break }
-                member.hearHeartbeatAnswers(from: isHeard ? [2, 3] : [2])
-                member.hear(.checkpointRequest(CheckpointRequest(.diverged, atLeast: 5)), from: 2, term: 1)
-                order += told(member.takeSent())
-                tries += 1
-            }
-            XCTAssertEqual(order, isHeard && !isDisputed ? [3] : [])
-            XCTAssertEqual(member.wantedSnapshots, [])
-            if order == [3] { XCTAssertGreaterThan(tries, 20, "not at once") }
-        }
-    }
-
     // MARK: Reads of a member that does not know yet
 
     func testPeer_whoseStateDiffersAndThatDoesNotKnow_getsNoReadIndex() throws {

@@ -1,0 +1,104 @@
+// Whose state takes the place of another's. A leader sends its state to three kinds of peers: to one whose log ends
+// before the leader's begins, to one that cannot read its own state, and to one whose state differs from the
+// majority's.
+//
+// - One that differs gets the state of a leader that is known to have the majority's.
+// - The others get the state of a leader, unless the digests are in dispute: what they have may be right, and the
+//   leader's wrong.
+// - Without a quorum nothing is committed any more. A peer that the log cannot serve, and that a quorum needs, gets the
+//   state of the leader in any case.
+//
+// A peer that waits is not forgotten. An empty entry makes all members report their states once more, where those that
+// are heard can decide.
+
+extension Raft {
+    /// Has a checkpoint sent to a peer that asks for one. The log goes on being replicated to it.
+    mutating func handleCheckpointRequest(
+        _ request: CheckpointRequest,
+        from peer: MemberID,
+        _ effects: inout Effects
+    ) {
+        guard let slot = leadership?.slot(of: peer), leadership?.peers[slot].mode != .refused else { return }
+        // What a peer has applied is committed, and in the log of every later leader.
+        guard request.index > 0, request.index <= log.lastIndex else {
+            effects.append(.report(.malformedMessage(from: peer)))
+            return
+        }
+        switch request.reason {
+        case .diverged:
+            leadership?.peers[slot].knowsThatItDiffers(at: request.index)
+            leadership?.digests.forget(peer)
+        case .unreadable:
+            // What it has applied is right: its reports count.
+            leadership?.peers[slot].cannotRead(at: request.index)
+        }
+        // A new leader may not know yet that all of that is committed, nor that its own state is that of the majority.
+        // The peer asks again.
+        guard !isDiverged, request.index <= commitIndex else { return }
+        guard mayReplace(slot) else { return compareAgain(&effects) }
+        guard leadership?.peers[slot].takesRequest(at: now, every: options.minElectionTimeout) == true else { return }
+        effects.append(.sendSnapshot(to: peer, atLeast: request.index))
+    }
+
+    /// Whether this member leads, and its own state is known to be that of the majority.
+    package var isConfirmed: Bool { leadership?.digests.isConfirmed(member, configuration) == true }
+
+    /// Whether this member leads, and knows that the members differ, and nobody knows which of them are right.
+    package var isInDispute: Bool { leadership?.digests.isInDispute(configuration) == true }
+
+    /// Whether this leader's state may take the place of that of a peer, which a quorum can do without.
+    private func mayReplace(_ slot: Int) -> Bool {
+        leadership?.peers[slot].isDiverged == true ? isConfirmed : !isInDispute
+    }
+
+    /// Whether a peer whose log ends before this one begins gets a checkpoint. A leader that has none says so itself.
+    func mayServe(behindTheLog slot: Int) -> Bool { isDiverged || mayReplace(slot) || isNeeded(slot) }
+
+    /// Whether those that are heard, and hold entries or can get them from this log, are no quorum without this peer.
+    private func isNeeded(_ slot: Int) -> Bool {
+        guard let leadership else { return false }
+        let peer = leadership.peers[slot].member
+        return configuration.result { voter in
+            guard voter != peer else { return false }
+            return voter == member || leadership.peers.contains { $0.member == voter && isServed($0) }
+        } != .won
+    }
+
+    private func isServed(_ peer: Progress) -> Bool {
+        guard now < peer.heardAt + options.minElectionTimeout else { return false }
+        return peer.mode != .refused && peer.mode != .snapshot && log.term(at: peer.next - 1) != nil
+    }
+
+    /// A peer waits, and what the members have reported does not say what to do: it asks for a checkpoint, and this
+    /// leader's state is not known to be that of the majority; or it was told that its state differs, and does not know
+    /// the digest that was compared. After a while an empty entry makes every member report its state once more.
+    ///
+    /// Where digests disagree, more of them say nothing new. Where fewer than a majority of members can report, the
+    /// peer waits for others.
+    mutating func compareAgain(_ effects: inout Effects) {
+        guard let since = leadership?.waitsForDigestsSince else {
+            leadership?.waitsForDigestsSince = now
+            return
+        }
+        guard now >= since + options.maxElectionTimeout * 8, mayPropose, !isInDispute, canCompare else { return }
+        leadership?.waitsForDigestsSince = now
+        appendNoOp()
+        replicateToAll(&effects)
+        advanceCommit(&effects)
+    }
+
+    /// Whether a majority of members can report their states soon: they are heard, hold what is committed, and are not
+    /// known to wait for a checkpoint.
+    private var canCompare: Bool {
+        guard !isDiverged, appliedIndex >= leadership?.firstIndex ?? .max, let peers = leadership?.peers else {
+            return false
+        }
+        return configuration.result { voter in
+            guard voter != member else { return true }
+            return peers.contains {
+                $0.member == voter && $0.isSound && $0.held >= commitIndex
+                    && now < $0.heardAt + options.minElectionTimeout
+            }
+        } == .won
+    }
+}

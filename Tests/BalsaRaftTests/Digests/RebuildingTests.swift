@@ -1,0 +1,187 @@
+import XCTest
+
+@testable import BalsaRaft
+
+/// Whose state takes the place of another's, and what a leader does for a member that waits.
+final class RebuildingTests: DigestTestCase {
+    private let request = Message.Body.checkpointRequest(CheckpointRequest(.diverged, atLeast: 5))
+    private let unreadable = Message.Body.checkpointRequest(CheckpointRequest(.unreadable, atLeast: 5))
+
+    /// Time passes, in which some peers answer heartbeats, and one of them does something else besides.
+    private func pass(
+        _ member: inout TestMember,
+        _ timeouts: UInt64,
+        heard: [MemberID],
+        also act: (inout TestMember) -> Void = { _ in }
+    ) {
+        let end = member.now + member.options.maxElectionTimeout * timeouts
+        while member.now < end, member.raft.role == .leader {
+            member.pass(member.options.heartbeatInterval)
+            guard member.raft.role == .leader else { break }
+            member.hearHeartbeatAnswers(from: heard)
+            act(&member)
+        }
+        XCTAssertEqual(member.raft.role, .leader)
+    }
+
+    private func ask(_ member: inout TestMember, as peer: MemberID) { member.hear(request, from: peer, term: 1) }
+
+    // MARK: A comparison that decides
+
+    func testLeader_thatCannotTellWhetherItsStateIsThatOfTheMajority_hasThemComparedOnceMore() throws {
+        for (isHeard, isDisputed) in [(true, false), (false, false), (true, true)] {
+            var member = try leader()
+            if isDisputed {
+                member.step(.digest(digest(5, 7)))
+                member.hear(report(digest(5, 8), through: 5, received: 4), from: 3, term: 1)
+            }
+            let heard: [MemberID] = isHeard ? [2, 3] : [2]
+            pass(&member, 7, heard: heard) { ask(&$0, as: 2) }
+            XCTAssertEqual(member.raft.log.lastIndex, 5, "not at once")
+            pass(&member, 3, heard: heard) { ask(&$0, as: 2) }
+            XCTAssertEqual(told(member.takeSent()), [])
+            XCTAssertEqual(member.wantedSnapshots, [])
+            guard isHeard, !isDisputed else {
+                XCTAssertEqual(member.raft.log.lastIndex, 5)
+                continue
+            }
+            XCTAssertEqual(member.raft.log.lastIndex, 6)
+            XCTAssertEqual(member.log.terms.last, 1)
+            member.hearAcceptance(from: [3], through: 6)
+            XCTAssertEqual(member.applied, 6)
+            member.step(.digest(digest(6, 17)))
+            member.hear(report(digest(6, 17), through: 6), from: 3, term: 1)
+            ask(&member, as: 2)
+            XCTAssertEqual(member.wantedSnapshots, [2])
+        }
+    }
+
+    /// Of five, two are down and one waits. Each handover would end the checkpoints that are on their way.
+    func testLeader_whoseMajorityCannotReport_leadsOnAndProposesNothing() throws {
+        var member = try leader(of: 5)
+        pass(&member, 100, heard: [2, 3]) { ask(&$0, as: 2) }
+        XCTAssertEqual(told(member.takeSent()), [])
+        XCTAssertFalse(member.raft.isTransferring)
+        XCTAssertEqual(member.raft.log.lastIndex, 5)
+    }
+
+    /// Started again between its report and the notice, it has no digest of that index.
+    func testPeer_thatDoesNotKnowTheDigestThatItIsToldOf_reportsAnotherOne() throws {
+        var member = try leader()
+        member.step(.digest(digest(5, 7)))
+        member.hear(report(digest(5, 7), through: 5), from: 3, term: 1)
+        member.hear(report(digest(5, 8), through: 5), from: 2, term: 1)
+        pass(&member, 7, heard: [2, 3])
+        XCTAssertEqual(member.raft.log.lastIndex, 5, "not at once")
+        pass(&member, 3, heard: [2, 3])
+        XCTAssertEqual(member.raft.log.lastIndex, 6)
+        member.hearAcceptance(from: [2, 3], through: 6)
+        member.step(.digest(digest(6, 17)))
+        member.hear(report(digest(6, 17), through: 6), from: 3, term: 1)
+        member.hear(report(digest(6, 18), through: 6), from: 2, term: 1)
+        member.takeSent()
+        pass(&member, 1, heard: [2, 3])
+        XCTAssertEqual(notices(member.takeSent()), [2: .diverged(digest(6, 17))])
+    }
+
+    // MARK: A peer whose log ends before the leader's begins
+
+    /// A leader of `size` whose log begins after the entry 5, which members other than `lagging` hold.
+    private func compactedLeader(of size: UInt64, lagging: MemberID) throws -> TestMember {
+        var member = try TestMember.leader(of: size)
+        member.propose(4)
+        member.hearAcceptance(from: (2...size).filter { $0 != lagging }, through: 5)
+        member.compact(through: 5)
+        member.takeSent()
+        return member
+    }
+
+    private func lag(_ member: inout TestMember, _ peer: MemberID) {
+        member.hear(.appendResponse(.rejected(previous: 1, hint: .zero)), from: peer, term: 1)
+        member.hear(.appendResponse(.rejected(previous: 0, hint: .zero)), from: peer, term: 1)
+    }
+
+    /// Its state may be the one that is right.
+    func testPeerBehindTheLog_getsNoStateThatIsInDispute() throws {
+        for isDisputed in [true, false] {
+            var member = try compactedLeader(of: 3, lagging: 3)
+            member.step(.digest(digest(5, 7)))
+            member.hear(report(digest(5, isDisputed ? 8 : 7), through: 5), from: 2, term: 1)
+            lag(&member, 3)
+            pass(&member, 4, heard: [2, 3])
+            XCTAssertEqual(member.wantedSnapshots.contains(3), !isDisputed)
+            // Then the member with the other digest falls silent: nothing is committed without the one that is behind.
+            pass(&member, 4, heard: [3])
+            XCTAssertTrue(member.wantedSnapshots.contains(3))
+        }
+    }
+
+    func testPeerBehindTheLog_ofALeaderWithoutADispute_getsItsState() throws {
+        var member = try compactedLeader(of: 3, lagging: 3)
+        lag(&member, 3)
+        pass(&member, 1, heard: [3])
+        XCTAssertEqual(Set(member.wantedSnapshots), [3])
+    }
+
+    /// It would report that it was rebuilt, and serve what may be wrong as well.
+    func testDivergedPeerBehindTheLog_getsNoStateThatIsNotKnownToBeTheMajoritys() throws {
+        var member = try compactedLeader(of: 5, lagging: 5)
+        ask(&member, as: 5)
+        lag(&member, 5)
+        // What it says of a checkpoint of long ago changes nothing.
+        var old = AppendResponse.rejected(previous: 0, hint: .zero)
+        old.receivedIndex = 4
+        pass(&member, 4, heard: [2, 3, 4, 5]) { $0.hear(.appendResponse(old), from: 5, term: 1) }
+        XCTAssertEqual(member.wantedSnapshots, [])
+        member.step(.digest(digest(5, 7)))
+        for peer in [2, 3] as [MemberID] { member.hear(report(digest(5, 7), through: 5), from: peer, term: 1) }
+        pass(&member, 1, heard: [2, 3, 4, 5])
+        XCTAssertEqual(Set(member.wantedSnapshots), [5])
+    }
+
+    /// Else nothing would be committed until somebody starts the third member.
+    func testDivergedPeerBehindTheLog_thatAQuorumNeeds_getsTheLeadersState() throws {
+        var member = try compactedLeader(of: 3, lagging: 3)
+        ask(&member, as: 3)
+        lag(&member, 3)
+        pass(&member, 2, heard: [3]) { ask(&$0, as: 3) }
+        XCTAssertEqual(Set(member.wantedSnapshots), [3])
+    }
+
+    // MARK: A peer that cannot read its state
+
+    /// What it has applied is right, and may show that the leader is wrong.
+    func testPeerThatCannotReadItsState_isAWitness() throws {
+        for isRight in [true, false] {
+            var member = try leader()
+            member.step(.digest(digest(5, 7)))
+            member.hear(report(digest(5, isRight ? 7 : 8), through: 5), from: 2, term: 1)
+            member.hear(unreadable, from: 2, term: 1)
+            XCTAssertEqual(member.wantedSnapshots, isRight ? [2] : [])
+            member.hear(report(digest(5, 8), through: 5), from: 3, term: 1)
+            let differs: Anomaly =
+                isRight
+                ? .stateDiverged(3, own: 8, majority: digest(5, 7)) : .stateDiverged(1, own: 7, majority: digest(5, 8))
+            XCTAssertEqual(member.takeReports(), [differs])
+        }
+    }
+
+    /// It does not know that yet, and would serve on.
+    func testPeerThatCannotReadItsState_andWhoseStateDiffers_isToldSo() throws {
+        var member = try leader()
+        member.step(.digest(digest(5, 7)))
+        member.hear(report(digest(5, 7), through: 5), from: 3, term: 1)
+        member.hear(report(digest(5, 8), through: 5), from: 2, term: 1)
+        member.hear(unreadable, from: 2, term: 1)
+        member.takeSent()
+        pass(&member, 1, heard: [2, 3])
+        XCTAssertEqual(notices(member.takeSent()), [2: .diverged(digest(5, 7))])
+    }
+
+    func testLeader_thatHandsOver_prefersAPeerThatCanReadItsState() throws {
+        var member = try leader(of: 3)
+        member.hear(unreadable, from: 2, term: 1)
+        member.step(.transferLeadership(to: nil, request: 1))
+        XCTAssertEqual(told(member.takeSent()), [3])
+    }
+}
