@@ -154,8 +154,8 @@ extension KeyValueMachine {
             } catch {
                 guard error.quarantine != nil else { throw error }
                 // What was found is right. The next page begins with what cannot be read.
-                page.continuation = order == .ascending ? Bytes([UInt8](pair.key) + [0]) : pair.key
-                page.isCutShort = true
+                page.continuation = order == .ascending ? KeyValueMachine.successor(of: pair.key) : pair.key
+                page.isCutShort = page.continuation != nil
                 return page
             }
         }
@@ -163,6 +163,15 @@ extension KeyValueMachine {
             page.continuation = KeyValueMachine.userKey(pause)
         }
         return page
+    }
+
+    /// The smallest key after `key`: the same and a zero byte, unless no key may be that long; nil where there is none.
+    static func successor(of key: Bytes) -> Bytes? {
+        var bytes = [UInt8](key)
+        guard bytes.count >= ReplicatedOptions.largestKeyBytes else { return Bytes(bytes + [0]) }
+        while bytes.last == .max { bytes.removeLast() }
+        guard let last = bytes.popLast() else { return nil }
+        return Bytes(bytes + [last + 1])
     }
 
     /// At which sequence number of the engine the state of a revision is read.

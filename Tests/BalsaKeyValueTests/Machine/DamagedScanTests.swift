@@ -1,8 +1,9 @@
-import BalsaKeyValue
 import BalsaLSM
 import BalsaPlatform
 import BalsaSimulation
 import XCTest
+
+@testable import BalsaKeyValue
 
 /// Pages beside a block that cannot be read.
 final class DamagedScanTests: XCTestCase {
@@ -64,6 +65,38 @@ final class DamagedScanTests: XCTestCase {
             for key in hidden.dropFirst() { XCTAssertThrowsError(try store.machine.get(key)) }
             XCTAssertEqual(store.machine.metrics.quarantines, 1)
         }
+    }
+
+    /// The next page begins after the last key that was shown. No bound may be longer than a key.
+    func testScan_whoseLastKeyIsTheLongest_goesOnWithWhatIsDamaged() throws {
+        let longest = ReplicatedOptions.largestKeyBytes
+        var options = MachineOptions()
+        options.limits.maxKeyBytes = longest
+        options.engine.blockBytes = 128
+        options.engine.cacheBytes = 0
+        options.engine.tableMemoryBytes = 0
+        let store = try MachineFixture(options)
+        for number in UInt8(1)...6 {
+            let key = Bytes([number] + [UInt8](repeating: number == 3 ? .max : number, count: longest - 1))
+            try store.apply(.put(key: key, value: Bytes("value")))
+        }
+        try store.seal()
+        let table = try XCTUnwrap(store.disk.mount().list("kv").first { $0.hasPrefix("table-") })
+        XCTAssertTrue(store.disk.corrupt("kv/\(table)", at: UInt64(longest * 7 / 2), mask: 1))
+        for limit in [1, .max] {
+            let (keys, failure) = try scan(store, .ascending, limit: limit)
+            XCTAssertEqual(keys.map { [UInt8]($0)[0] }, [1, 2, 3], "limit \(limit)")
+            XCTAssertEqual(failure.code, .damaged, "\(failure)")
+        }
+    }
+
+    func testSuccessor_ofALongestKey_isNoLonger() {
+        let longest = ReplicatedOptions.largestKeyBytes
+        XCTAssertEqual(KeyValueMachine.successor(of: Bytes([7, 255])), Bytes([7, 255, 0]))
+        let key = [UInt8](repeating: 5, count: longest - 2)
+        XCTAssertEqual(KeyValueMachine.successor(of: Bytes(key + [7, 8])), Bytes(key + [7, 9]))
+        XCTAssertEqual(KeyValueMachine.successor(of: Bytes(key + [7, 255])), Bytes(key + [8]))
+        XCTAssertNil(KeyValueMachine.successor(of: Bytes([UInt8](repeating: 255, count: longest))))
     }
 
     /// Values above a deletion that ends within a damaged block of a deeper table. A cursor that has passed some of
