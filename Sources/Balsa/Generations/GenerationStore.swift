@@ -21,6 +21,7 @@ struct GenerationStore {
     /// The latest opening that had published ROOT when it was read; nil without a ROOT.
     private(set) var foundMark: Opening?
     private(set) var root: RootFile?
+    private let order = RootOrder()
     /// A sentence for each of ROOT and OWNER that has a damaged copy; ``confirm()`` writes both again.
     private(set) var mended: [String] = []
     /// OWNER of the live generation where one of its copies is damaged.
@@ -209,25 +210,21 @@ struct GenerationStore {
     mutating func markDiverged() throws(FileError) {
         guard var next = root, !next.isDiverged else { return }
         next.isDiverged = true
-        try replaceRoot(next)
-    }
-
-    /// Notes durably that the live generation, which a checkpoint brought, was found to be the state of the others.
-    mutating func markConfirmed() throws(FileError) {
-        guard var next = root, next.receivedIndex > 0 else { return }
-        next.isConfirmed = true
-        try replaceRoot(next)
-    }
-
-    private mutating func replaceRoot(_ next: RootFile) throws(FileError) {
-        do {
-            try publish(next)
-        } catch let error as FileError {
-            throw error
-        } catch {
-            preconditionFailure("what was decoded can be encoded: \(error)")
-        }
+        try order.write { () throws(FileError) in try GenerationStore.publish(next, in: directory, fileSystem) }
         root = next
+    }
+
+    /// The note that the live generation, which a checkpoint brought, was found to be the state of the others; nil
+    /// where there is nothing to note. ``confirmed(_:)`` follows it.
+    func confirmation() -> RootConfirmation? {
+        guard var next = root, next.receivedIndex > 0 else { return nil }
+        next.isConfirmed = true
+        return RootConfirmation(next, in: directory, fileSystem, order)
+    }
+
+    /// The note was written, unless something else was.
+    mutating func confirmed(_ confirmation: RootConfirmation) {
+        if confirmation.isWritten, confirmation.root.generation == root?.generation { root?.isConfirmed = true }
     }
 
     private func write(_ owner: StateOwner) throws {
@@ -235,9 +232,15 @@ struct GenerationStore {
     }
 
     private func publish(_ root: RootFile) throws {
+        try order.write { try GenerationStore.publish(root, in: directory, fileSystem) }
+    }
+
+    static func publish(_ root: RootFile, in directory: String, _ fileSystem: any FileSystem) throws(FileError) {
+        let bytes: Bytes
+        do { bytes = try root.encoded() } catch { preconditionFailure("ROOT has a fixed size: \(error)") }
         // The names of the generation's directory and of the new root, each before what builds upon it.
         try fileSystem.syncDirectory(directory)
-        try TwinFile.replace("ROOT", in: directory, with: try root.encoded(), fileSystem)
+        try TwinFile.replace("ROOT", in: directory, with: bytes, fileSystem)
     }
 
     /// Removes a generation that is not live any more. What cannot be removed now is removed when the store is opened.

@@ -27,7 +27,7 @@ extension Replica {
             // What was passed on to the leader before may be lost with it. Not as long as nobody else leads: it may come back.
             if requests.hasForwarded, standing.leader != 0 { requests.leaderChanged(to: standing.leader, &effects) }
         case .stateConfirmed:
-            try noteConfirmation()
+            isConfirmationDue = true
         case .report(let anomaly):
             effects.append(.report(anomaly))
             if case .committedEntryContradicted(let index) = anomaly {
@@ -59,16 +59,6 @@ extension Replica {
             if pause == nil { throw ReplicaError(rebuiltInVain: times) }
         default:
             break
-        }
-    }
-
-    /// Notes in ROOT that the received state is that of the others. Where that fails, a later start finds it out once
-    /// more.
-    private func noteConfirmation() throws(ReplicaError) {
-        do throws(FileError) {
-            try generations.markConfirmed()
-        } catch {
-            if error.number == .exchanged { throw ReplicaError(error) }
         }
     }
 

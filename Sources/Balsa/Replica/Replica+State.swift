@@ -61,19 +61,19 @@ extension Replica {
     private func digestIndex(from first: LogIndex, in batch: EntryBatch) -> LogIndex {
         let interval = options.digestInterval
         let multiple = (first - 1) / interval * interval + interval
-        return (first...min(multiple, batch.lastIndex)).first { beginsTerm($0, in: batch) } ?? multiple
+        return (first...min(multiple, batch.lastIndex)).first { isEmpty($0, in: batch) } ?? multiple
     }
 
-    /// Whether the entry is the empty one with which a term begins. By the digest at that one a new leader finds out
-    /// soon whether its state is that of the others, also where nothing is written.
-    private func beginsTerm(_ index: LogIndex, in batch: EntryBatch) -> Bool {
+    /// Whether the entry is an empty one, with which a term begins or its leader has the states compared. By the digest
+    /// there a leader finds out soon whether its state is that of the others, also where nothing is written.
+    private func isEmpty(_ index: LogIndex, in batch: EntryBatch) -> Bool {
         batch.encodedByteCount(at: index) == EntryHeader.encodedByteCount && batch.header(at: index).kind == .noOp
     }
 
     /// Records the digest of the state where it is due: at the same indexes on every member.
     private func recordDigest(in batch: EntryBatch) {
         let index = applied.position.index
-        guard index % options.digestInterval == 0 || beginsTerm(index, in: batch) else { return }
+        guard index % options.digestInterval == 0 || isEmpty(index, in: batch) else { return }
         tell(.applied(through: index))
         tell(.digest(StateDigest(index: index, value: machine.digest)))
     }
@@ -182,7 +182,15 @@ extension Replica {
             metrics.damagedTablesFound += 1
             effects.append(.damagedCopy(sentence))
         }
-        guard !isClosed, !isWorking, now >= workRetryAt, machine.hasWork else { return }
+        guard !isClosed, !isWorking, now >= workRetryAt else { return }
+        if isConfirmationDue {
+            if let note = generations.confirmation() {
+                isWorking = true
+                return effects.append(.work(StateWork(note, generation: generation)))
+            }
+            isConfirmationDue = false
+        }
+        guard machine.hasWork else { return }
         isWorking = true
         effects.append(.work(StateWork(machine, generation: generation, budget: options.workBudgetBytes)))
     }
@@ -200,7 +208,10 @@ extension Replica {
 
     /// A step of the background work is done.
     func worked(_ work: StateWork) {
-        if workEnded(work) { deviceFailures = 0 }
+        guard workEnded(work) else { return }
+        deviceFailures = 0
+        // Where ROOT was written meanwhile for another reason, the note is due still.
+        if let note = work.confirmation { generations.confirmed(note) }
     }
 
     /// A step of the background work has failed.
@@ -230,6 +241,16 @@ extension Replica {
         let bytes = raft.log.byteCount(from: applied.position.index + 1, through: raft.commitIndex)
         return bytes > options.maxBacklogBytes
     }
+
+    /// Whether the log takes no entries of the leader: it is far above its bound, and nothing of it is dropped before a
+    /// checkpoint has taken the place of the state. The disk would be full at last, and the member fail.
+    var isLogFull: Bool {
+        guard raft.isDiverged, raft.role != .leader else { return false }
+        return log.liveBytes > UInt64(options.log.boundBytes) * Replica.mostLogBounds
+    }
+
+    /// How many times its bound the log may have while the state waits for a checkpoint.
+    private static let mostLogBounds: UInt64 = 4
 
     /// Drops the log that a durable seal covers, but for the entries that peers who are a little behind will want.
     ///

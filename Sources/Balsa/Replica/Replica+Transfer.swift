@@ -240,6 +240,7 @@ extension Replica {
         replaced.append((machine, before))
         machine = opened
         generation = incomingGeneration
+        isConfirmationDue = false
         applied = StatePosition(position: position, stamp: received.stamp)
         applyTarget = max(applyTarget, position.index)
         sealed = position

@@ -94,6 +94,9 @@ public final class Replica {
     var stateSealDeadline = Instant.never
     /// Whether a step of background work is under way, and when one that failed may be tried again.
     var isWorking = false
+    /// Whether ROOT has yet to be told that the received state is that of the others. Where it never is, a later start
+    /// finds that out once more.
+    var isConfirmationDue = false
     var workRetryAt = Instant.zero
     /// When it is to be noted on disk that the state differs; never where that is done, or is not so.
     var divergenceMarkAt = Instant.never
@@ -288,6 +291,9 @@ public final class Replica {
             }
             guard !isFirstBootOnly, isHeard(frame, &effects) else { return }
             switch frame.content {
+            case .message(.append(let append), _) where append.entries != nil && isLogFull:
+                // As if it was lost. The leader sends it again, until the log is replaced.
+                metrics.appendsRefused += 1
             case .message:
                 arrived = frame.envelope
                 if let envelope = arrived { tell(.message(envelope.message, entries: envelope.entryMetadata)) }

@@ -76,10 +76,12 @@ public enum ReplicaEffect {
     case failed(ReplicaError)
 }
 
-/// A step of a state machine's background work.
+/// A step of a state machine's background work, or a note for ROOT that nobody waits for.
 public final class StateWork {
-    private let machine: any StateMachine
+    private let machine: (any StateMachine)?
     private let budget: Int
+    /// The note, if it is one.
+    let confirmation: RootConfirmation?
     /// Which life of the state it belongs to.
     let generation: UInt64
 
@@ -87,10 +89,25 @@ public final class StateWork {
         self.machine = machine
         self.generation = generation
         self.budget = budget
+        confirmation = nil
+    }
+
+    init(_ confirmation: RootConfirmation, generation: UInt64) {
+        machine = nil
+        budget = 0
+        self.generation = generation
+        self.confirmation = confirmation
     }
 
     /// Does the step. It reads, writes and syncs files, and may take long; on any thread.
-    public func step() throws(StateMachineError) { try machine.work(budget: budget) }
+    public func step() throws(StateMachineError) {
+        do throws(FileError) {
+            try confirmation?.write()
+        } catch {
+            throw StateMachineError("the received state was not noted as compared: \(error)", file: error)
+        }
+        try machine?.work(budget: budget)
+    }
 }
 
 /// A write to the log or to the vote, to be made durable.

@@ -28,6 +28,8 @@ public struct ReplicaMetrics: Sendable {
     public internal(set) var transfersFailed = 0
     /// Transfers from a peer that were refused on the way: damaged, or not to be written here.
     public internal(set) var transfersRefused = 0
+    /// How many appends with entries were not taken, since the state waits for a checkpoint and the log is full.
+    public internal(set) var appendsRefused = 0
     /// Chunks sent.
     public internal(set) var chunksSent = 0
     /// How often chunks were sent again.

@@ -265,6 +265,103 @@ final class DivergenceTests: ReplicaTestCase {
         XCTAssertEqual(group.host(follower).replica?.generations.root?.isDiverged, true)
     }
 
+    /// Nothing waits for the note, and the thread that decides about leadership does not wait for the disk.
+    func testMember_thatCannotNoteThatItsStateIsThatOfTheOthers_triesAgainInTheBackground() throws {
+        let (group, leader) = try started()
+        let follower = leader % 3 + 1
+        let hook = RootHook()
+        group.crash(follower, powerLoss: nil)
+        group.host(follower).hook = hook
+        try group.open(follower)
+        group.advance(by: .milliseconds(200))
+        group.host(follower).provider.digestMask = 1
+        group.expect(.stateDiverged, of: leader, follower)
+        group.expect(.stateRebuilt, of: follower)
+        write(group, leader, 8)
+        group.advance(by: .seconds(3))
+        let replica = try XCTUnwrap(group.host(follower).replica)
+        XCTAssertGreaterThan(replica.raft.receivedIndex, 0)
+        hook.isOn = true
+        write(group, leader, 8)
+        group.advance(by: .milliseconds(500))
+        XCTAssertEqual(replica.raft.receivedIndex, 0)
+        XCTAssertEqual(replica.generations.root?.isConfirmed, false)
+        XCTAssertGreaterThan(hook.failures, 1)
+        XCTAssertEqual(replica.metrics.workFailed, hook.failures, "each attempt was work")
+        hook.isOn = false
+        group.advance(by: .milliseconds(500))
+        XCTAssertEqual(replica.generations.root?.isConfirmed, true)
+        group.crash(follower, powerLoss: 7)
+        try group.open(follower)
+        XCTAssertEqual(group.host(follower).replica?.raft.receivedIndex, 0)
+    }
+
+    /// Nothing of its log is dropped before, and the disk would be full at last.
+    func testMember_thatWaitsForACheckpointForLong_takesNoEntriesAboveFourTimesTheBoundOfItsLog() throws {
+        let group = ReplicaGroup(members: 3)
+        group.options.digestInterval = 8
+        group.options.log.boundBytes = 16 << 10
+        let leader = try group.start()
+        let follower = leader % 3 + 1
+        group.fate = { self.isChunk($0) ? .isLost : .arrives }
+        group.host(follower).provider.digestMask = 1
+        group.expect(.stateDiverged, of: leader, follower)
+        group.expect(.stateRebuilt, of: follower)
+        write(group, leader, 10)
+        group.advance(by: .milliseconds(300))
+        let replica = try XCTUnwrap(group.host(follower).replica)
+        XCTAssertNil(replica.stall)
+        let value = Bytes(String(repeating: "x", count: 1_000))
+        for number in 0..<200 {
+            let write = group.write(leader, Bytes("k\(number % 8)"), value)
+            group.advance(by: .milliseconds(5))
+            XCTAssertEqual(group.host(leader).reply(to: write)?.isSuccess, true, "two of three are a majority")
+        }
+        XCTAssertGreaterThan(replica.metrics.appendsRefused, 0)
+        XCTAssertLessThan(replica.log.liveBytes, 100 << 10)
+        XCTAssertEqual(replica.stall, .checkpoint)
+        group.fate = { _ in .arrives }
+        group.advance(by: .seconds(6))
+        XCTAssertNil(replica.stall)
+        XCTAssertEqual(replica.metrics.statesRebuilt, 1)
+        XCTAssertEqual(try group.host(follower).digest(), try group.host(leader).digest())
+    }
+
+    /// The report that would have shown that the leader's state is right is lost, and its sender remembers no digest.
+    func testLeader_thatHasStatesComparedOnceMore_rebuildsTheMemberThatWaits_andItsClockGoesOn() throws {
+        let (group, _, follower) = try startedWithADivergedFollower(sealAfterBytes: 1)
+        for host in group.hosts {
+            group.crash(host.id, powerLoss: 7)
+            host.provider.digestMask = 0
+        }
+        group.fate = { self.isReport($0) ? .isLost : .arrives }
+        group.expect(.stateRebuilt, of: follower)
+        for host in group.hosts { try group.open(host.id) }
+        group.advance(by: .seconds(2))
+        let leader = try XCTUnwrap(group.hosts.first { $0.replica?.raft.role == .leader }?.replica)
+        XCTAssertNotEqual(leader.member, follower)
+        let other = 6 - leader.member - follower
+        group.crash(other, powerLoss: 7)
+        group.fate = { _ in .arrives }
+        try group.open(other)
+        let (term, begin) = (leader.raft.term, leader.applied)
+        group.advance(by: .seconds(2))
+        XCTAssertEqual(group.host(follower).replica?.metrics.statesRebuilt, 0)
+        group.advance(by: .seconds(5))
+        XCTAssertEqual(group.host(follower).replica?.metrics.statesRebuilt, 1)
+        XCTAssertEqual(leader.raft.term, term, "nobody had to hand over")
+        XCTAssertEqual(leader.applied.position.index, begin.position.index + 1)
+        XCTAssertGreaterThan(leader.applied.stamp, begin.stamp + TimeSpan.seconds(2).nanoseconds)
+        XCTAssertEqual(try group.host(follower).digest(), try group.host(leader.member).digest())
+    }
+
+    private func isReport(_ frame: PeerFrame) -> Bool {
+        guard case .message(.appendResponse(let response), _) = frame.content else {
+            return false
+        }
+        return response.digest != nil
+    }
+
     func testLeader_whoseStateDiffers_handsOverAndIsRebuilt() throws {
         let (group, old) = try started()
         group.host(old).provider.digestMask = 1
