@@ -49,8 +49,11 @@ public final class Log {
     let directory: String
     /// Whose the segments are.
     let owner: FileOwner
-    /// The opening that the log is marked with.
-    let openingMark: Opening
+    /// With what the log is to be marked, and the mark that the frames built so far leave.
+    var directoryMark: DirectoryMark
+    var writtenMark: DirectoryMark
+    /// What the log durably says of the member's other files.
+    package internal(set) var said: DirectoryMark
     /// Where the salts of segments come from.
     var salts: SaltSource
     var groups: GroupTable<GroupLog>
@@ -74,6 +77,8 @@ public final class Log {
     var isContinued = false
     /// Whether the last frame is a seal, so that nothing is in recovery's blind spot.
     var lastFrameIsSeal = true
+    /// Where the last seal begins.
+    var sealPlace: LogPlace
     /// Groups with a commit index that no frame has yet, in the order in which they were noted.
     var newCommits: [GroupID] = []
 
@@ -104,7 +109,8 @@ public final class Log {
         options: LogOptions,
         fileSystem: any FileSystem,
         directory: String,
-        binding: FileBinding,
+        owner: FileOwner,
+        mark: DirectoryMark,
         salts: SaltSource,
         groups: GroupTable<GroupLog>,
         segments: [Segment],
@@ -113,8 +119,13 @@ public final class Log {
         self.options = options
         self.fileSystem = fileSystem
         self.directory = directory
-        owner = binding.owner
-        openingMark = binding.mark
+        self.owner = owner
+        // An opening ends with a seal, which takes one sector.
+        let sealBytes = UInt64(segments.last?.sectorBytes ?? 0)
+        sealPlace = LogPlace(segment: durableThrough.segment, offset: durableThrough.offset - sealBytes)
+        directoryMark = mark
+        writtenMark = mark
+        said = mark
         self.salts = salts
         self.groups = groups
         self.segments = segments
@@ -176,6 +187,24 @@ public final class Log {
         }
         return oldest
     }
+
+    /// Up to where frames are durable that nobody writes again: a seal at the end of the log is written once more by
+    /// the next opening, and does not count.
+    public var durableEnd: LogPlace { lastFrameIsSeal ? min(durableThrough, sealPlace) : durableThrough }
+
+    /// Notes that VOTE is durable with a sequence. The next frame says so, or the next seal: an older copy of VOTE is
+    /// refused from then on. Nothing waits for it.
+    public func note(voteSequence: UInt64) {
+        directoryMark.voteSequence = max(directoryMark.voteSequence, voteSequence)
+    }
+
+    /// Notes that BOOT is durable with a revision, likewise.
+    public func note(bootRevision: UInt64) {
+        directoryMark.bootRevision = max(directoryMark.bootRevision, bootRevision)
+    }
+
+    /// Whether a mark is to be written.
+    var isMarkNew: Bool { directoryMark != writtenMark }
 
     /// The path of a segment that holds frames.
     func path(_ segment: UInt64) -> String { LogFileName.segmentPath(directory, segment) }

@@ -40,7 +40,12 @@ final class FormatPageTests: XCTestCase {
 
     func testTheCopyOfTheVotePage() throws {
         let bytes = try example("VoteFormat.md")
-        let record = VoteRecord(group: 1, sequence: 3, state: HardState(term: 7, vote: 2))
+        let record = VoteRecord(
+            group: 1,
+            sequence: 3,
+            state: HardState(term: 7, vote: 2),
+            logEnd: LogPlace(segment: 1, offset: 8_192)
+        )
         let encoded = [UInt8](record.encoded())
         XCTAssertEqual(encoded.count, 4_096)
         XCTAssertEqual(Array(encoded[..<bytes.count]), bytes)
@@ -78,7 +83,7 @@ final class FormatPageTests: XCTestCase {
 
     /// A record ends with its own checksum, so that a CRC of a body alone is the same whichever record it holds.
     func testABodyChecksum_ofAnotherRecordOfThatLength_isAnother() throws {
-        let states = GroupState.encode([], mark: Opening(boot: 1, nonce: 1)).bytes
+        let states = GroupState.encode([], mark: DirectoryMark(opening: Opening(boot: 1, nonce: 1))).bytes
         let bodies = (1...50 as ClosedRange<UInt64>).map { index in
             let position = LogPosition(term: 1, index: index)
             let record = ControlRecord(kind: .prefixRemoval, group: 1, position: position).encoded()

@@ -199,7 +199,10 @@ final class LogRecoveryTests: XCTestCase {
 
     func testASealedLog_goesOnInItsLastSegment_withTheMarkOfTheOpening() throws {
         let disk = SimulatedDisk()
-        let driver = try LogDriver(disk.mount(), options: .tiny)
+        // A mark takes three sectors, and the segment has to have space for those of two openings.
+        var options = LogOptions.tiny
+        options.smallestSegmentBytes = 2_048
+        let driver = try LogDriver(disk.mount(), options: options)
         try driver.append(1, term: 1, ["a"])
         try driver.flush()
         try driver.seal()
@@ -207,9 +210,16 @@ final class LogRecoveryTests: XCTestCase {
         let expected = try contents(of: driver.log)
         for boot in 2...3 as ClosedRange<UInt64> {
             let binding = FileBinding(owner: .none, mark: Opening(boot: boot, nonce: 8), seed: boot)
-            let recovery = try LogRecovery(fileSystem: disk.mount(), directory: "log", options: .tiny, binding: binding)
+            let recovery = try LogRecovery(
+                fileSystem: disk.mount(),
+                directory: "log",
+                options: options,
+                binding: binding
+            )
+            (recovery.voteSequence, recovery.bootRevision) = (boot + 10, boot + 20)
             while try !recovery.step(budgetBytes: 1 << 20) {}
-            XCTAssertEqual(recovery.foundMark, boot == 2 ? FileBinding.unbound.mark : Opening(boot: 2, nonce: 8))
+            let before = DirectoryMark(opening: Opening(boot: 2, nonce: 8), voteSequence: 12, bootRevision: 22)
+            XCTAssertEqual(recovery.foundMark, boot == 2 ? DirectoryMark(opening: FileBinding.unbound.mark) : before)
             let (log, _, report) = recovery.finish()
             XCTAssertTrue(report.wasSealed)
             XCTAssertEqual(try contents(of: log), expected)

@@ -230,7 +230,7 @@ final class LogTests: XCTestCase {
         for number in 1...60 {
             try driver.append(1, term: 1, ["entry \(number) " + String(repeating: "-", count: 100)])
             try driver.flush()
-            if number % 5 == 0 {
+            if number % 10 == 0 {
                 try driver.compact(1, through: driver.log.last(1))
                 try driver.flush()
             }

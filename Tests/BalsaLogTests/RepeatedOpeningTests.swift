@@ -117,9 +117,12 @@ final class RepeatedOpeningTests: XCTestCase {
         let disk = SimulatedDisk()
         var most = 0
         var sealed = 0
+        // A mark takes three sectors: in the shortest segments every second opening would need a new one.
+        var options = LogOptions.tiny
+        options.smallestSegmentBytes = 2_048
         for boot in 1...500 as ClosedRange<UInt64> {
             let binding = FileBinding(owner: .none, mark: Opening(boot: boot, nonce: 9), seed: boot)
-            let (log, _, report) = try Log.open(disk.mount(), directory: "log", options: .tiny, binding: binding)
+            let (log, _, report) = try Log.open(disk.mount(), directory: "log", options: options, binding: binding)
             if report.wasSealed { sealed += 1 }
             while let task = log.nextTask() {
                 while try !task.step(budgetBytes: 1 << 20) {}
@@ -300,8 +303,15 @@ final class RepeatedOpeningTests: XCTestCase {
     }
 
     func testARecordOfTheLog_withAnyFieldThatIsNotWritten_isNone() throws {
-        let good = Opening(boot: 3, nonce: 4).encodedRecord()
-        XCTAssertEqual(Opening(record: good), Opening(boot: 3, nonce: 4))
+        let mark = DirectoryMark(opening: Opening(boot: 3, nonce: 4), voteSequence: 5, bootRevision: 6)
+        let good = mark.encodedRecord()
+        XCTAssertEqual(DirectoryMark(record: good), mark)
+        for wrong in [
+            DirectoryMark(opening: mark.opening, voteSequence: largestNumber + 1),
+            DirectoryMark(opening: mark.opening, bootRevision: largestNumber + 1),
+        ] {
+            XCTAssertNil(DirectoryMark(record: wrong.encodedRecord()))
+        }
         XCTAssertNil(Continuation(body: Continuation(segment: largestNumber + 1, salt: 5).encoded()))
         let changes: [(name: String, change: (inout EntryHeader) -> Void)] = [
             ("term", { $0.term = 1 }), ("previous term", { $0.previousTerm = 1 }), ("stamp", { $0.stamp = 1 }),
@@ -311,7 +321,8 @@ final class RepeatedOpeningTests: XCTestCase {
             let next = Continuation(segment: 7, salt: 5).encoded()
             for (record, isMark) in [(good, true), (next, false)] {
                 let bytes = try altered(record, change)
-                XCTAssertNil(isMark ? Opening(record: bytes)?.boot : Continuation(body: bytes)?.segment, name)
+                let found = isMark ? DirectoryMark(record: bytes)?.opening.boot : Continuation(body: bytes)?.segment
+                XCTAssertNil(found, name)
             }
         }
     }

@@ -35,7 +35,7 @@ struct BootRecord: Equatable, Sendable {
     /// How many peers it holds: those that the cluster has had, not only those that it has.
     static let maxPeers = 1_024
     /// The length of a record of no openings and no peers.
-    static let fixedByteCount = 60
+    static let fixedByteCount = 68
     private static let peerByteCount = 40
     static let maxByteCount = fixedByteCount + 8 * maxNonces + peerByteCount * maxPeers
 
@@ -45,6 +45,8 @@ struct BootRecord: Equatable, Sendable {
     var counter: UInt64
     /// The latest opening whose mark VOTE, ROOT and the log have, durably; nil before the member's replica was opened.
     var marked: Opening?
+    /// Grows with each write of the file, and is not 0. The log says which one was durable: an older copy is refused.
+    var revision: UInt64
     /// The random numbers of the last openings, latest first: as many as there were, at most ``maxNonces``.
     var nonces: [UInt64]
     /// The peers that were listened to, by ascending id.
@@ -54,6 +56,7 @@ struct BootRecord: Equatable, Sendable {
     init(incarnation: UniqueID) {
         self.incarnation = incarnation
         counter = 0
+        revision = 1
         nonces = []
     }
 
@@ -86,6 +89,7 @@ struct BootRecord: Equatable, Sendable {
         try writer.uint64(counter, "counter")
         try writer.uint64(marked?.boot ?? 0, "marked counter")
         try writer.uint64(marked?.nonce ?? 0, "marked nonce")
+        try writer.uint64(revision, "revision")
         for nonce in nonces { try writer.uint64(nonce, "nonce") }
         for peer in peers {
             try writer.uint64(peer.member, "peer")
@@ -125,6 +129,8 @@ struct BootRecord: Equatable, Sendable {
         counter = try reader.uint64("counter")
         guard counter >= 1, counter <= largestNumber else { throw DecodingError(.outOfBounds, "counter", at: 32) }
         marked = try BootRecord.opening(from: &reader, "marked counter", "marked nonce", atMost: counter)
+        revision = try reader.uint64("revision")
+        guard (1...largestNumber).contains(revision) else { throw DecodingError(.outOfBounds, "revision", at: 56) }
         // As many as there were openings, as far as the record reaches back.
         let count = Int(min(counter, UInt64(BootRecord.maxNonces)))
         guard reader.remaining >= 8 * count else { throw DecodingError(.truncated, "nonce", at: bytes.count) }

@@ -78,13 +78,17 @@ struct IdentityStore {
 
     /// Notes durably that the directory is opened once more. Called when nothing refuses the opening any more, and
     /// before anything is changed or said. Does nothing once it is noted.
-    mutating func count() throws(ReplicaError) {
-        guard !isCounted else { return }
+    ///
+    /// - Returns: the revision of BOOT.
+    @discardableResult
+    mutating func count() throws(ReplicaError) -> UInt64 {
+        guard !isCounted else { return boot.revision }
         if isIdentityDamaged { try write(identity) }
         isIdentityDamaged = false
         boot.bump(nonce: nonce)
         isCounted = true
         try writeBoot()
+        return boot.revision
     }
 
     private static func readBoot(
@@ -159,7 +163,10 @@ struct IdentityStore {
         }
     }
 
-    private func writeBoot() throws(ReplicaError) {
+    /// A revision whose write has failed may be on the disk, and is not used again.
+    private mutating func writeBoot() throws(ReplicaError) {
+        boot.revision += 1
+        let boot = boot
         try replace("BOOT") { () throws(DecodingError) in try boot.encoded() }
     }
 

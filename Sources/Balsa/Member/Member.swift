@@ -150,6 +150,7 @@ public final class Member {
         guard isNew || isKnown == true, let remembered = peers?.peers else { return verdict }
         do throws(ReplicaError) {
             try store.note(remembered)
+            replica?.noted(bootRevision: store.boot.revision, into: &effects)
             return verdict
         } catch {
             // What the peer remembers is needed only once the record of openings is full: the next connection notes it.
@@ -411,7 +412,8 @@ public final class Member {
             boot: store.boot,
             path: setup.directory + "/BOOT",
             isMarkIgnored: setup.options.plantedBugs.contains(.marksNotCompared),
-            count: { [self] () throws(ReplicaError) in try store.count() }
+            areChangesIgnored: setup.options.plantedBugs.contains(.changesNotCompared),
+            count: { [self] () throws(ReplicaError) -> UInt64 in try store.count() }
         )
     }
 }

@@ -114,11 +114,10 @@ extension Replica {
             missing: binding?.missing(groupDirectory + "/VOTE"),
             mustExist: recovered != nil || !isFirst
         )
-        try binding?.check(found?.foundMark, of: groupDirectory + "/VOTE")
-        try binding?.check(recovery, in: directory + "/log")
+        try binding?.check(found, recovery, voteFile: groupDirectory + "/VOTE", directory: directory + "/log")
         if found?.state ?? .initial != .initial { try checkHasTakenPart(directory, isFirst: isFirst, recovery) }
         if isFirst {
-            try binding?.count()
+            _ = try binding?.count()
             try prepareDirectories(directory, groupDirectory, in: fileSystem)
         }
         var vote: VoteFile
@@ -146,13 +145,13 @@ extension Replica {
             core = try openCore(member, configuration, state, options.raft, seed: seed)
             // Nothing but a failed file operation stops the opening from here on. Before, only a first opening has
             // changed anything: it has made the directories, and what has to be in them.
-            try binding?.count()
+            recovery.bootRevision = try binding?.count() ?? 0
             if !isFirst { try prepareDirectories(directory, groupDirectory, in: fileSystem) }
             try generations.confirm()
         }
         guard let raft = core else { preconditionFailure("a state machine asks whether its state is accepted") }
         do throws(ReplicaError) {
-            try mend(&vote)
+            try mend(&vote, recovery)
             let opened = try openLog(recovery)
             if raft.log.base != recovered?.base ?? .zero {
                 opened.log.reset(group, to: raft.log.base, stamp: machine.durable.stamp)
@@ -384,8 +383,10 @@ extension Replica {
         }
     }
 
-    private static func mend(_ vote: inout VoteFile) throws(ReplicaError) {
-        do throws(VoteError) { try vote.mend() } catch { throw ReplicaError(error) }
+    /// VOTE goes first: the log says of it what is durable.
+    private static func mend(_ vote: inout VoteFile, _ recovery: LogRecovery) throws(ReplicaError) {
+        do throws(VoteError) { try vote.mend(logEnd: recovery.confirmedEnd) } catch { throw ReplicaError(error) }
+        recovery.voteSequence = vote.sequence
     }
 
     /// Compares the log with the state, and returns the outline of the log that fits it. A log that begins elsewhere than the

@@ -3,6 +3,16 @@ import BalsaPlatform
 import BalsaRaft
 import BalsaWire
 
+/// What a member's files say of each other: which copies of an earlier moment of the same opening it has to refuse.
+package struct FileClaims {
+    /// What the log says of VOTE and BOOT.
+    package var said: DirectoryMark
+    /// Up to where the log is.
+    package var logEnd: LogPlace
+    /// Up to where VOTE says that it is.
+    package var votedLogEnd: LogPlace
+}
+
 extension Replica {
     /// Takes over a persist of the core, with the bytes of its entries.
     func enqueue(_ persist: Persist) throws(ReplicaError) {
@@ -74,7 +84,7 @@ extension Replica {
     func stagePersists() {
         while persists.voteUnderWay == nil, let slot = persists.firstWaiting {
             if let state = persists.items[slot].hardState, state != vote.state {
-                let change = vote.change(to: state)
+                let change = vote.change(to: state, logEnd: log.durableEnd)
                 persists.voteUnderWay = change
                 persists.nextVoteWrite = change.first
                 return
@@ -113,8 +123,12 @@ extension Replica {
                 // Only now that one copy is whole is the other one touched.
                 persists.nextVoteWrite = change.second
             } else {
+                let isPromise = change.state != vote.state
                 vote.changeFinished()
                 persists.voteUnderWay = nil
+                // An older copy has forgotten it. The last write before the end of a member promises nothing.
+                if isPromise { log.note(voteSequence: vote.sequence) }
+                sealLogSoon()
             }
         }
     }
@@ -128,6 +142,29 @@ extension Replica {
         } else {
             logSealDeadline = now + options.sealLogAfter
         }
+    }
+
+    /// Whether everything that was promised is durable, and the files say of each other how new they are.
+    private var isBound: Bool {
+        failure == nil && persists.voteUnderWay == nil && persists.firstWaiting == nil && !log.hasUnwritten
+    }
+
+    /// The durable term and vote.
+    package var votedState: HardState { vote.state }
+
+    /// What VOTE, BOOT and the log durably say of each other; nil while VOTE is being changed.
+    package var fileClaims: FileClaims? {
+        guard failure == nil, persists.voteUnderWay == nil else { return nil }
+        return FileClaims(said: log.said, logEnd: log.durableEnd, votedLogEnd: vote.logEnd)
+    }
+
+    /// Writes VOTE once more when the member closes, with the end of the log: then an older copy of the log is refused,
+    /// whatever was appended since the last vote. Its state is the same, so that the log need not say so.
+    func bindVoteToLog() {
+        guard isClosed, isBound, vote.failure == nil, vote.logEnd < log.durableEnd else { return }
+        let change = vote.change(to: vote.state, logEnd: log.durableEnd)
+        persists.voteUnderWay = change
+        persists.nextVoteWrite = change.first
     }
 
     /// Completes the persists that are durable, and sends what waited for them. Returns the last of the core's among them.
@@ -145,6 +182,7 @@ extension Replica {
 
     /// Hands what the log and the vote want written to the shell, and a background task if there is one.
     func startWrites(_ effects: inout [ReplicaEffect]) {
+        bindVoteToLog()
         if let write = persists.nextVoteWrite {
             persists.nextVoteWrite = nil
             effects.append(.write(ReplicaWrite(target: .vote, write: write, commit: 0)))
@@ -153,6 +191,7 @@ extension Replica {
         // another entry here, which a note would turn into a committed one after a crash. What is durable of the core's
         // log is the same on disk.
         log.noteCommit(Replica.group, min(raft.commitIndex, raft.durableIndex))
+        if logSealDeadline == .never { sealLogSoon() }
         while let write = log.nextWrite() {
             logSealDeadline = .never
             let commit = log.writtenCommit(Replica.group)

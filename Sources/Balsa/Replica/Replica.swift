@@ -329,6 +329,15 @@ public final class Replica {
         send(PeerFrame(group: Replica.group, from: member, to: peer, term: 0, content: .firstBoot(answer)), &effects)
     }
 
+    /// BOOT has changed, durably. The log says so with its next frame, or is sealed to say so: in 10 ms at the latest,
+    /// whether a step comes until then or not.
+    func noted(bootRevision: UInt64, into effects: inout [ReplicaEffect]) {
+        guard failure == nil else { return }
+        log.note(bootRevision: bootRevision)
+        if logSealDeadline == .never { sealLogSoon() }
+        arm(&effects)
+    }
+
     private func timerFired(_ effects: inout [ReplicaEffect]) {
         if now >= raftDeadline {
             raftDeadline = .never

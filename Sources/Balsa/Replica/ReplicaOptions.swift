@@ -111,4 +111,7 @@ package struct ReplicaPlantedBugs: OptionSet, Sendable {
     package static let lastEntryForgotten = ReplicaPlantedBugs(rawValue: 1 << 3)
     /// The marks of openings are not compared, so that a file that was set back to an earlier copy is believed.
     package static let marksNotCompared = ReplicaPlantedBugs(rawValue: 1 << 4)
+    /// The changes of VOTE, BOOT and the log are not compared, so that a copy made during the latest opening is
+    /// believed.
+    package static let changesNotCompared = ReplicaPlantedBugs(rawValue: 1 << 5)
 }

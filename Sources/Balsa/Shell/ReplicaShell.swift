@@ -323,7 +323,8 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
     func judge(_ introduction: Introduction) -> PeerVerdict {
         guard let member else { preconditionFailure("the transport is closed before the member") }
         let verdict = member.connect(introduction, into: &effects)
-        // Only what has failed has effects. Connections must not end within this call.
+        // What has failed has effects, and so does a change of BOOT, which the log is to say. Connections must not end
+        // within this call.
         if !effects.isEmpty { loop.runAtEndOfTurn { [weak self] in self?.finishStep() } }
         return verdict
     }

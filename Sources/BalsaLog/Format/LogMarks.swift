@@ -4,8 +4,9 @@ import BalsaWire
 
 // Records of the log itself, of no group. Their payloads are told here and in `Docs/LogFormat.md`.
 extension EntryKind {
-    /// The opening of the member's directory from which on the records behind it are. The payload is its counter and
-    /// its nonce. At the head of an opening frame it repeats the one that the log before the segment ends with.
+    /// The opening of the member's directory from which on the records behind it are, and which changes of VOTE and
+    /// BOOT were durable: a ``DirectoryMark``. At the head of an opening frame it repeats the one that the log before
+    /// the segment ends with.
     package static let openingMark = EntryKind(rawValue: 133)
     /// Only in continuation frames: `index` is the number of the segment in which the log goes on, the payload its
     /// salt.
@@ -42,20 +43,44 @@ struct Continuation: Equatable, Sendable {
     }
 }
 
-extension Opening {
+/// What the log says of the member's other files: they are at least as new as this, or they are older copies.
+///
+/// What it names was durable when the record was built. So a crash never leaves a file that is older.
+public struct DirectoryMark: Hashable, Sendable {
+    /// The latest opening of the directory.
+    public var opening: Opening
+    /// The sequence of VOTE; 0 for none.
+    public var voteSequence: UInt64
+    /// The revision of BOOT; 0 for none.
+    public var bootRevision: UInt64
+
+    /// A mark.
+    public init(opening: Opening, voteSequence: UInt64 = 0, bootRevision: UInt64 = 0) {
+        self.opening = opening
+        self.voteSequence = voteSequence
+        self.bootRevision = bootRevision
+    }
+
     /// The length of the encoded record, in bytes.
-    static let recordByteCount = EntryHeader.encodedByteCount + 16
+    static let recordByteCount = EntryHeader.encodedByteCount + 32
 
-    /// The record that marks the log with this opening.
-    func encodedRecord() -> Bytes { LogRecord.encoded(.openingMark, index: 0, [boot, nonce]) }
+    /// The record that marks the log.
+    func encodedRecord() -> Bytes {
+        LogRecord.encoded(.openingMark, index: 0, [opening.boot, opening.nonce, voteSequence, bootRevision])
+    }
 
-    /// The opening that a record of that kind at the beginning of `body` names; nil where it is none.
+    /// The mark that a record of that kind at the beginning of `body` holds; nil where it is none.
     init?(record body: Bytes) {
-        guard body.count >= Opening.recordByteCount,
-            let record = LogRecord(body.slice(0..<Opening.recordByteCount), kind: .openingMark),
-            record.index == 0, (1...largestNumber).contains(record.numbers[0]), record.numbers[1] != 0
+        guard body.count >= DirectoryMark.recordByteCount,
+            let record = LogRecord(body.slice(0..<DirectoryMark.recordByteCount), kind: .openingMark),
+            record.index == 0, (1...largestNumber).contains(record.numbers[0]), record.numbers[1] != 0,
+            record.numbers[2] <= largestNumber, record.numbers[3] <= largestNumber
         else { return nil }
-        self.init(boot: record.numbers[0], nonce: record.numbers[1])
+        self.init(
+            opening: Opening(boot: record.numbers[0], nonce: record.numbers[1]),
+            voteSequence: record.numbers[2],
+            bootRevision: record.numbers[3]
+        )
     }
 }
 

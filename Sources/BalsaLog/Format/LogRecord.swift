@@ -61,7 +61,7 @@ struct GroupState: Equatable, Sendable {
     /// - Returns: the records and their number.
     static func encode(
         _ states: [(group: GroupID, state: GroupState)],
-        mark: Opening?
+        mark: DirectoryMark?
     ) -> (bytes: Bytes, records: Int) {
         let told = states.filter { $0.state != GroupState() }
         let head = mark?.encodedRecord() ?? Bytes()

@@ -29,6 +29,10 @@ public final class LogRecovery {
     var scan: LogScan
     private var phase = Phase.list
     private var repair: LogRepair?
+    /// What the mark of this opening says of VOTE and BOOT. Set before anything is changed.
+    public var voteSequence: UInt64 = 0
+    /// The revision of BOOT, likewise.
+    public var bootRevision: UInt64 = 0
 
     private enum Phase {
         case list
@@ -94,6 +98,8 @@ public final class LogRecovery {
                 }
             case .prepare:
                 try prepare()
+                repair?.mark.voteSequence = voteSequence
+                repair?.mark.bootRevision = bootRevision
                 phase = .mend
             case .mend:
                 if try repair?.step(budgetBytes: budgetBytes) ?? true { phase = .done }
@@ -120,8 +126,14 @@ public final class LogRecovery {
     /// What the log holds of each group, once everything was read and before anything is changed; nil before that.
     public var found: [RecoveredGroup]? { repair?.groups }
 
-    /// The latest opening that the log was marked with, once everything was read; nil where none was.
-    public var foundMark: Opening? { repair?.foundMark }
+    /// The latest mark of the log, once everything was read; nil where there is none.
+    public var foundMark: DirectoryMark? { repair?.foundMark }
+
+    /// Where the valid frames end, once everything was read. After a crash it is not before anything that was durable.
+    public var foundEnd: LogPlace { scan.end }
+
+    /// Up to where the log says of itself that it was durable, once everything was read; not behind ``foundEnd``.
+    public var confirmedEnd: LogPlace { scan.confirmed }
 
     /// Whether there is any segment, once everything was read. A log that was ever open has one.
     public var hasSegments: Bool { !scan.segments.isEmpty }

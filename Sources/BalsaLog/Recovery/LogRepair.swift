@@ -31,8 +31,10 @@ struct LogRepair {
     /// The groups as the log leaves them.
     private var replay: LogReplay
 
-    /// The latest opening that the log was marked with.
-    private(set) var foundMark: Opening?
+    /// The latest mark of the log.
+    private(set) var foundMark: DirectoryMark?
+    /// The mark of this opening. What it says of the other files is set before anything is written.
+    var mark: DirectoryMark
     /// What recovery knows of each group.
     private(set) var groups: [RecoveredGroup] = []
     private(set) var report: RecoveryReport
@@ -45,6 +47,7 @@ struct LogRepair {
         self.binding = binding
         salts = SaltSource(seed: binding.seed, plantedBugs: scan.options.plantedBugs)
         self.fileSystem = fileSystem
+        mark = DirectoryMark(opening: binding.mark)
         replay = scan.replay
         report = scan.report
         keptCount = scan.chain.count
@@ -57,7 +60,6 @@ struct LogRepair {
         } else {
             try planRewriting()
         }
-        replay.mark = binding.mark
         report.entries = replay.entries
         for element in replay.groups.elements {
             guard let result = element.result() else {
@@ -100,7 +102,8 @@ struct LogRepair {
 
     /// How long the frame is that marks the log, and how long a seal, in bytes.
     private var markByteCount: UInt64 {
-        UInt64(FrameHeader.encodedByteCount + Opening.recordByteCount).roundedUp(to: UInt64(scan.options.sectorBytes))
+        UInt64(FrameHeader.encodedByteCount + DirectoryMark.recordByteCount)
+            .roundedUp(to: UInt64(scan.options.sectorBytes))
     }
 
     /// Whether the last segment has room for the mark of this opening and a seal.
@@ -139,7 +142,6 @@ struct LogRepair {
             }
         }
         foundMark = replay.mark
-        builder.append(binding.mark.encodedRecord(), records: 1)
         opening = builder
         report.entriesRewritten = replay.entries - before
         if scan.isTorn {
@@ -217,7 +219,7 @@ struct LogRepair {
         guard let last = scan.chain.last else { preconditionFailure("a sealed log has a segment") }
         let found = scan.segments[last]
         let seal = scan.waiting[0]
-        let mark = binding.mark.encodedRecord()
+        let mark = mark.encodedRecord()
         active = try filed { () throws(FileError) in
             let count = Int(seal.end.offset - seal.place.offset)
             let file = try fileSystem.open(found.reader.path, .readWrite)
@@ -253,6 +255,7 @@ struct LogRepair {
 
     private mutating func writeOpening() throws(LogError) {
         guard var builder = opening else { preconditionFailure("the opening frame was planned") }
+        builder.append(mark.encodedRecord(), records: 1)
         let pieces = builder.finish(notes: [], sectorBytes: scan.options.sectorBytes)
         try write(pieces, byteCount: builder.paddedByteCount)
     }
@@ -263,7 +266,8 @@ struct LogRepair {
             let sectorBytes = UInt32(scan.options.sectorBytes)
             var header = newHeader(byteCount: UInt64(scan.options.smallestSegmentBytes))
             // Header, opening frame, seal, and what is kept for the frame that ends the segment.
-            let frame = UInt64(opening?.byteCount ?? 0).roundedUp(to: UInt64(sectorBytes))
+            let byteCount = (opening?.byteCount ?? 0) + DirectoryMark.recordByteCount
+            let frame = UInt64(byteCount).roundedUp(to: UInt64(sectorBytes))
             let reserved = Continuation.reservedBytes(sectorBytes: sectorBytes)
             header.byteCount = max(header.byteCount, header.firstFrame + frame + UInt64(sectorBytes) + reserved)
             task = LogTask(.create, header: header, fileSystem: fileSystem, directory: scan.directory)
@@ -351,7 +355,8 @@ struct LogRepair {
             options: scan.options,
             fileSystem: fileSystem,
             directory: scan.directory,
-            binding: binding,
+            owner: binding.owner,
+            mark: mark,
             salts: salts,
             groups: groups,
             segments: segments,

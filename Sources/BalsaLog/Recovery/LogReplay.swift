@@ -91,12 +91,13 @@ struct ReplayedGroup: Sendable {
 
 /// What an opening frame begins with: how the log before its segment ends.
 struct OpeningHead {
-    /// The latest opening that the log was marked with.
-    var mark: Opening?
+    /// The mark that the log had.
+    var mark: DirectoryMark?
     var states: [(group: GroupID, state: GroupState)]
 
     /// The length of the encoded records, in bytes.
-    var byteCount: Int { (mark == nil ? 0 : Opening.recordByteCount) + states.count * GroupState.encodedByteCount }
+    var byteCount: Int { markByteCount + states.count * GroupState.encodedByteCount }
+    private var markByteCount: Int { mark == nil ? 0 : DirectoryMark.recordByteCount }
     /// The number of records.
     var recordCount: UInt32 { UInt32(states.count) + (mark == nil ? 0 : 1) }
 }
@@ -105,15 +106,15 @@ struct OpeningHead {
 struct LogReplay: Sendable {
     private(set) var groups = GroupTable<ReplayedGroup>()
     private(set) var entries = 0
-    /// The latest opening that the log is marked with.
-    var mark: Opening?
+    /// The latest mark of the log.
+    var mark: DirectoryMark?
 
     /// The mark and the group states at the beginning of an opening frame's body.
     ///
     /// Their headers are verified; the caller has verified the checksum of the body.
     static func head(of body: Bytes) throws(DecodingError) -> OpeningHead {
-        let mark = Opening(record: body)
-        let start = mark == nil ? 0 : Opening.recordByteCount
+        let mark = DirectoryMark(record: body)
+        let start = mark == nil ? 0 : DirectoryMark.recordByteCount
         let states = try body.withUnsafeBytes { raw throws(DecodingError) in
             var states: [(group: GroupID, state: GroupState)] = []
             var offset = start
@@ -172,7 +173,7 @@ struct LogReplay: Sendable {
                 throw DecodingError(.truncated, "record", at: start)
             }
             if header.kind == .openingMark {
-                guard let found = Opening(record: records.slice(start..<records.count)) else {
+                guard let found = DirectoryMark(record: records.slice(start..<records.count)) else {
                     throw DecodingError(.inconsistent, "opening mark", at: start)
                 }
                 mark = found

@@ -32,7 +32,10 @@ public struct VoteFile: Sendable {
     /// The latest opening that had written the file when it was found; nil for a new one.
     package private(set) var foundMark: Opening?
     private let file: any File
-    private var sequence: UInt64
+    /// Counts the changes that were begun.
+    package private(set) var sequence: UInt64
+    /// Up to where the log was durable when the latest change was begun.
+    package private(set) var logEnd = LogPlace.zero
     private var change: VoteChange?
     private var nextWriteNumber: UInt64 = 1
     /// The copies that have to be written once more before the file is used, in their order.
@@ -123,10 +126,11 @@ public struct VoteFile: Sendable {
         guard newest.owner == binding.owner else { throw VoteError(.otherOwner, path: path) }
         guard newest.group == group else { throw VoteError(.wrongGroup, path: path) }
         for case let copy? in copies where copy != newest {
-            // Two copies of one sequence that differ, or of which the newer has the lower term or an earlier opening,
-            // were not written by us.
+            // Two copies of one sequence that differ, or of which the newer has the lower term, an earlier opening or
+            // an earlier end of the log, were not written by us.
             guard copy.group == group, copy.owner == newest.owner, copy.sequence < newest.sequence,
-                copy.state.term <= newest.state.term, copy.mark.boot < newest.mark.boot || copy.mark == newest.mark
+                copy.state.term <= newest.state.term, copy.logEnd <= newest.logEnd,
+                copy.mark.boot < newest.mark.boot || copy.mark == newest.mark
             else {
                 throw VoteError(.damage, path: path)
             }
@@ -139,15 +143,19 @@ public struct VoteFile: Sendable {
             sequence: newest.sequence
         )
         vote.foundMark = newest.mark
+        vote.logEnd = newest.logEnd
         // The copy that is not used goes first: until it is durable the used one is left alone.
         vote.unmended = copies[0] == newest ? [1, 0] : [0, 1]
         return vote
     }
 
     /// Makes both copies of a file that was found equal and durable, with the mark of this opening.
-    package mutating func mend() throws(VoteError) {
+    ///
+    /// - Parameter place: up to where the log is known to be durable.
+    package mutating func mend(logEnd place: LogPlace = .zero) throws(VoteError) {
         if !unmended.isEmpty { sequence += 1 }
-        let copy = VoteRecord(group: group, sequence: sequence, state: state, binding: binding).encoded()
+        logEnd = max(logEnd, place)
+        let copy = encoded(state)
         let file = file
         for number in unmended {
             try filed(file.path) { () throws(FileError) in
@@ -156,6 +164,10 @@ public struct VoteFile: Sendable {
             }
         }
         unmended = []
+    }
+
+    private func encoded(_ state: HardState) -> Bytes {
+        VoteRecord(group: group, sequence: sequence, state: state, binding: binding, logEnd: logEnd).encoded()
     }
 
     /// Both copies, nil for one that cannot be believed.
@@ -198,11 +210,13 @@ public struct VoteFile: Sendable {
 
     /// Begins to change what is remembered.
     ///
-    /// - Parameter state: the new term and vote.
+    /// - Parameters:
+    ///   - state: the new term and vote.
+    ///   - place: up to where the log is durable; nil for what the latest change said.
     /// - Returns: the writes to perform.
     /// - Precondition: no change is under way, none has failed, the term does not fall, and within a term a vote is given
     ///   once.
-    public mutating func change(to state: HardState) -> VoteChange {
+    public mutating func change(to state: HardState, logEnd place: LogPlace? = nil) -> VoteChange {
         precondition(
             change == nil && failure == nil && unmended.isEmpty,
             "one change of a vote is under way at a time, and none after a failure"
@@ -214,7 +228,8 @@ public struct VoteFile: Sendable {
             "a vote is given once in a term"
         )
         sequence += 1
-        let copy = VoteRecord(group: group, sequence: sequence, state: state, binding: binding).encoded()
+        logEnd = max(logEnd, place ?? logEnd)
+        let copy = encoded(state)
         let change = VoteChange(
             state: state,
             first: DurableWrite(number: nextWriteNumber, file: file, offset: 0, pieces: [copy]),

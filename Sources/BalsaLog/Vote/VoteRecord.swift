@@ -14,6 +14,8 @@ package struct VoteRecord: Equatable, Sendable {
     package var owner: FileOwner
     /// The latest opening of the directory that has written it.
     package var mark: Opening
+    /// Up to where the log was durable when the copy was written. A log that ends before is an older copy.
+    package var logEnd: LogPlace
 
     /// `BALSAVOT`.
     static let magic: UInt64 = 0x544f_5641_534c_4142
@@ -22,7 +24,7 @@ package struct VoteRecord: Equatable, Sendable {
     /// The length of the encoded record, in bytes.
     static let encodedByteCount = 4_096
     /// Where the reserved bytes begin. They have room for the two newest configurations.
-    private static let reservedOffset = 96
+    private static let reservedOffset = 112
     private static let checksumOffset = encodedByteCount - 4
 
     /// The encoded record.
@@ -38,6 +40,8 @@ package struct VoteRecord: Equatable, Sendable {
             target.store(owner, at: 48)
             target.storeBytes(of: mark.boot.littleEndian, toByteOffset: 80, as: UInt64.self)
             target.storeBytes(of: mark.nonce.littleEndian, toByteOffset: 88, as: UInt64.self)
+            target.storeBytes(of: logEnd.segment.littleEndian, toByteOffset: 96, as: UInt64.self)
+            target.storeBytes(of: logEnd.offset.littleEndian, toByteOffset: 104, as: UInt64.self)
             let end = VoteRecord.checksumOffset
             let checksum = CRC32C.checksum(UnsafeRawBufferPointer(rebasing: target[0..<end]))
             target.storeBytes(of: checksum.littleEndian, toByteOffset: end, as: UInt32.self)
@@ -79,6 +83,10 @@ package struct VoteRecord: Equatable, Sendable {
         owner = try reader.fileOwner()
         guard let found = try reader.openingMark() else { throw DecodingError(.outOfBounds, "mark counter", at: 80) }
         mark = found
+        logEnd = LogPlace(segment: try reader.uint64("log segment"), offset: try reader.uint64("log offset"))
+        guard logEnd.segment <= largestNumber, logEnd.offset <= largestNumber else {
+            throw DecodingError(.outOfBounds, "log segment", at: 96)
+        }
         try reader.zeros(end - VoteRecord.reservedOffset, "vote reserved bytes")
     }
 
@@ -86,8 +94,10 @@ package struct VoteRecord: Equatable, Sendable {
         group: GroupID,
         sequence: UInt64,
         state: HardState,
-        binding: FileBinding = .unbound
+        binding: FileBinding = .unbound,
+        logEnd: LogPlace = .zero
     ) {
+        self.logEnd = logEnd
         self.group = group
         self.sequence = sequence
         self.state = state

@@ -6,13 +6,17 @@ extension Log {
     /// Whether something is staged that needs a frame.
     public var hasStaged: Bool { !staged.isEmpty || sealIsStaged }
 
-    /// Whether the last batch should be sealed: everything is durable, and nothing after it says so.
+    /// Whether the last batch should be sealed: everything is durable, and nothing after it says so; or the log does
+    /// not say yet which changes of VOTE and BOOT are durable.
     ///
     /// The caller stages a seal when this has held for 10 ms. Until then damage to the last frames cannot be told from a
     /// torn write: recovery's blind spot.
     public var needsSeal: Bool {
-        failure == nil && !lastFrameIsSeal && !sealIsStaged && staged.isEmpty && inFlight.isEmpty
+        failure == nil && (!lastFrameIsSeal || isMarkNew) && !sealIsStaged && staged.isEmpty && inFlight.isEmpty
     }
+
+    /// Whether something is to be written, is being written, or should be sealed.
+    public var hasUnwritten: Bool { hasStaged || !inFlight.isEmpty || needsSeal }
 
     /// Stages a seal. It is given up if something else is staged before it is written.
     public func stageSeal() { sealIsStaged = needsSeal }
@@ -26,16 +30,20 @@ extension Log {
         guard !isContinued else { return beginSegment() }
         if staged.isEmpty {
             guard inFlight.isEmpty else { return nil }
-            if segments[segments.count - 1].room >= UInt64(FrameHeader.encodedByteCount) {
+            if segments[segments.count - 1].room >= UInt64(FrameHeader.encodedByteCount + newMarkByteCount) {
                 return makeFrame(flags: .seal, states: (Bytes(), 0))
             }
         } else {
             sealIsStaged = false
-            let needed = FrameHeader.encodedByteCount + (staged.first?.firstRecordByteCount ?? 0)
+            let needed =
+                FrameHeader.encodedByteCount + newMarkByteCount + (staged.first?.firstRecordByteCount ?? 0)
             if segments[segments.count - 1].room >= UInt64(needed) { return makeFrame(flags: [], states: (Bytes(), 0)) }
         }
         return beginSegment()
     }
+
+    /// How long the mark is that the next frame has to carry; 0 where there is nothing new to say.
+    private var newMarkByteCount: Int { isMarkNew ? DirectoryMark.recordByteCount : 0 }
 
     /// Goes on in the next segment, if it is ready: first a frame of the present one names it, then its opening frame
     /// is written. Without the name nobody could tell that a segment with acknowledged entries is missing, or that
@@ -45,8 +53,10 @@ extension Log {
     /// and *durable through* of an opening frame is where the log before it ends.
     private func beginSegment() -> DurableWrite? {
         // As the frames built so far leave them, without what is staged.
-        let states = GroupState.encode(groups.elements.map { ($0.group, $0.written) }, mark: openingMark)
-        let needed = FrameHeader.encodedByteCount + states.bytes.count + (staged.first?.firstRecordByteCount ?? 0)
+        let states = GroupState.encode(groups.elements.map { ($0.group, $0.written) }, mark: writtenMark)
+        let needed =
+            FrameHeader.encodedByteCount + states.bytes.count + newMarkByteCount
+            + (staged.first?.firstRecordByteCount ?? 0)
         // The one that was named is gone on with, even if what was staged since does not fit: it gets another one then.
         guard let spare = spares.first, isContinued || spare.room >= UInt64(needed) else {
             let header = UInt64(SegmentHeader.headerBytes(sectorBytes: options.sectorBytes))
@@ -93,7 +103,10 @@ extension Log {
         let active = segments.count - 1
         let segment = segments[active]
         let place = LogPlace(segment: segment.number, offset: segment.end)
-        let fixed = FrameHeader.encodedByteCount + states.bytes.count
+        // The one segment without space for it is one that was named before the mark was new.
+        let plain = FrameHeader.encodedByteCount + states.bytes.count
+        let isMarked = isMarkNew && Int(segment.room) >= plain + DirectoryMark.recordByteCount
+        let fixed = plain + (isMarked ? DirectoryMark.recordByteCount : 0)
         let room = Int(min(segment.room, UInt64(max(options.maxFrameBytes, fixed)))) - fixed
         let fits = Int(segment.room) - fixed >= (staged.first?.firstRecordByteCount ?? 0)
         let (parts, complete) = fits ? staged.take(maxBytes: room) : ([], 0)
@@ -104,6 +117,10 @@ extension Log {
             seed: segment.frameSeed
         )
         builder.append(states.bytes, records: states.records)
+        if isMarked {
+            builder.append(directoryMark.encodedRecord(), records: 1)
+            writtenMark = directoryMark
+        }
         for part in parts { append(part, to: &builder) }
         let left = Int(segment.room) - builder.byteCount
         let notes = takeCommitNotes(maxBytes: min(left, max(0, options.maxFrameBytes - builder.byteCount)))
@@ -111,7 +128,10 @@ extension Log {
         segments[active].end += UInt64(builder.paddedByteCount)
         lastFrameIsSeal = flags.contains(.seal)
         sealIsStaged = false
-        if lastFrameIsSeal { metrics.seals += 1 }
+        if lastFrameIsSeal {
+            metrics.seals += 1
+            sealPlace = place
+        }
         return hand(out: pieces, builder.paddedByteCount, at: place, completes: complete)
     }
 
@@ -131,7 +151,8 @@ extension Log {
         let frame = FrameInFlight(
             number: number,
             end: LogPlace(segment: segment.number, offset: segment.end),
-            mark: LogMark(number: before.number + complete)
+            mark: LogMark(number: before.number + complete),
+            said: writtenMark
         )
         inFlight.append(frame)
         metrics.frames += 1
@@ -204,6 +225,7 @@ extension Log {
         while let frame = inFlight.first, frame.isFinished {
             durableThrough = frame.end
             durableMark = frame.mark
+            said = frame.said
             inFlight.removeFirst()
         }
         evict()

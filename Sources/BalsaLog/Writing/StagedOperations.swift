@@ -68,6 +68,8 @@ struct FrameInFlight: Sendable {
     var end: LogPlace
     /// The last operation that the frame completes.
     var mark: LogMark
+    /// What the log says of the member's other files once the frame is durable.
+    var said: DirectoryMark
     var isFinished = false
 }
 

@@ -91,6 +91,37 @@ struct IdentityCheck {
         }
     }
 
+    /// A member was opened whose files were lost or exchanged: it holds the vote that it has given, and its other files
+    /// do not say that one of them is too old.
+    func openedFiles(
+        of party: Party,
+        _ paths: [String],
+        _ voted: HardState?,
+        _ found: HardState?,
+        mustBeRefused: Bool = false,
+        at now: TimeSpan
+    ) throws(Violation) {
+        // One that died while it wrote the next vote may hold that one.
+        let isHeld = voted.map { voted in
+            guard let found, found.term >= voted.term else { return false }
+            return found.term > voted.term || voted.vote == 0 || found.vote == voted.vote
+        }
+        guard isHeld == false, let voted else {
+            guard mustBeRefused else { return }
+            throw Violation(
+                .identity,
+                "member \(party.member) is opened, though its \(paths) are older than its other files say",
+                at: now
+            )
+        }
+        throw Violation(
+            .identity,
+            "member \(party.member), whose \(paths) were exchanged, is opened and has forgotten \(voted) for "
+                + (found.map { "\($0)" } ?? "nothing"),
+            at: now
+        )
+    }
+
     /// The opening of a member was refused, whose files were lost or exchanged: the sentence names one of them, what it
     /// advises helps, and every byte is as it was.
     func refusedFiles(

@@ -24,6 +24,9 @@ public struct PlantedBug: Sendable {
             case firstBootDisturbed = "first boot disturbed"
             /// A member loses its log and its group while it is down (``Scenario/loseFiles()``).
             case filesLost = "files lost"
+            /// The vote or the log of a member is exchanged with a copy made during its latest opening
+            /// (``Scenario/setFilesBack()``).
+            case filesSetBack = "files set back"
             /// The digest of one member's state is altered, and nothing else goes wrong.
             case oneDigestAltered = "one digest altered"
             /// Members are opened with different replicated options, and clients change them.
@@ -59,6 +62,7 @@ public struct PlantedBug: Sendable {
             case .smallState: scenario.compactOften()
             case .firstBootDisturbed: scenario.disturbFirstBoot()
             case .filesLost: scenario.loseFiles()
+            case .filesSetBack: scenario.setFilesBack()
             case .oneDigestAltered: scenario.alterOneDigest()
             case .optionsDiffer: break
             case .tablesDamaged: scenario.damageOneMember()
@@ -318,8 +322,16 @@ extension PlantedBugs {
             .marksNotCompared,
             "An opening does not compare the marks of `VOTE`, `ROOT` and the log with `BOOT`. A member that has lost "
                 + "them is taken for a new one, and has forgotten its votes.",
-            .monotoneTerm,
+            .identity,
             setting: .init(seconds: 10, change: .filesLost)
+        ),
+        PlantedBug(
+            "changes-not-compared",
+            .changesNotCompared,
+            "An opening does not compare which changes of `VOTE`, `BOOT` and the log name each other. A member whose "
+                + "`VOTE` or log is a copy made during its latest opening has forgotten a vote, or entries.",
+            .identity,
+            setting: .init(seconds: 10, change: .filesSetBack)
         ),
     ]
 

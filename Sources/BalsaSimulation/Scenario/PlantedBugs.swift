@@ -41,6 +41,7 @@ public struct PlantedBugs: OptionSet, Sendable {
     static let localLimits = PlantedBugs(rawValue: 1 << 22)
     static let marksNotCompared = PlantedBugs(rawValue: 1 << 23)
     static let quarantineIgnored = PlantedBugs(rawValue: 1 << 24)
+    static let changesNotCompared = PlantedBugs(rawValue: 1 << 25)
 
     /// Those that lie in the core; the bits of the first seven are the same.
     var raft: RaftPlantedBugs {
@@ -61,6 +62,7 @@ public struct PlantedBugs: OptionSet, Sendable {
         if contains(.firstBootVotesEarly) { bugs.insert(.firstBootVotesEarly) }
         if contains(.lastEntryForgotten) { bugs.insert(.lastEntryForgotten) }
         if contains(.marksNotCompared) { bugs.insert(.marksNotCompared) }
+        if contains(.changesNotCompared) { bugs.insert(.changesNotCompared) }
         return bugs
     }
 

@@ -259,15 +259,29 @@ extension Scenario {
     }
 
     /// Lets the log and the group of a member vanish in the middle of the run, and nothing else go wrong that a
-    /// directory
-    /// could forget.
-    mutating func loseFiles() {
+    /// directory could forget.
+    mutating func loseFiles() { hitFiles(.vanished, World.bits(of: ["log", "groups"])) }
+
+    /// Exchanges the vote or the log of a member with a copy made during its latest opening, likewise: the vote where
+    /// the seed is odd. That seldom hits, since a log with entries of later terms gives it away. The first opening is
+    /// that of the first boot, so that the member is killed before; and elections come often.
+    mutating func setFilesBack() {
+        hitFiles(.swapped, World.bits(of: [seed % 2 == 1 ? "groups/1/VOTE" : "log"]) | World.ofLatestOpening)
+        isolateLeaders()
+        var kill = Fault(at: TimeSpan(nanoseconds: duration.nanoseconds / 4), kind: .kill)
+        kill.member = members
+        kill.lasts = .milliseconds(100)
+        faults.append(kill)
+        sortFaults()
+    }
+
+    private mutating func hitFiles(_ kind: Fault.Kind, _ set: UInt64) {
         faults.removeAll { $0.kind.isRare }
         core = memberIDs.dropLast().reduce(0) { $0 | Scenario.bit($1) }
-        var fault = Fault(at: TimeSpan(nanoseconds: duration.nanoseconds / 2), kind: .vanished)
+        var fault = Fault(at: TimeSpan(nanoseconds: duration.nanoseconds / 2), kind: kind)
         fault.member = members
         fault.lasts = .milliseconds(100)
-        fault.set = World.bits(of: ["log", "groups"])
+        fault.set = set
         fault.salt = RandomSource.mix(seed) >> 16
         faults.append(fault)
         sortFaults()

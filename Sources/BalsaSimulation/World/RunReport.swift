@@ -115,6 +115,8 @@ public struct RunCounters: Equatable, Sendable {
     public internal(set) var membersRefused = 0
     /// Members that were opened after files of theirs had vanished or had been exchanged: they are intact.
     public internal(set) var filesIntact = 0
+    /// Members of which a file was exchanged with a copy made during the latest opening.
+    public internal(set) var filesOfOneOpening = 0
     /// Members that were refused at their opening after that.
     public internal(set) var filesRefused = 0
     /// How often a member was asked to show an opening of its directory that is older than those which it says by itself.
@@ -160,6 +162,7 @@ public struct RunCounters: Equatable, Sendable {
             ("first-boots", firstBoots), ("crashes-in-first-boot", crashesInFirstBoot),
             ("frames-refused", framesRefused), ("members-refused", membersRefused),
             ("files-intact", filesIntact), ("files-refused", filesRefused),
+            ("files-of-one-opening", filesOfOneOpening),
             ("openings-asked-for", openingsAskedFor), ("windows-exceeded", windowsExceeded),
             ("states-diverged", statesDiverged), ("rebuilt", statesRebuilt),
             ("quarantines", quarantines), ("entries-unreadable", entriesUnreadable),
@@ -206,6 +209,7 @@ public struct RunCounters: Equatable, Sendable {
         framesRefused += other.framesRefused
         filesIntact += other.filesIntact
         filesRefused += other.filesRefused
+        filesOfOneOpening += other.filesOfOneOpening
         membersRefused += other.membersRefused
         openingsAskedFor += other.openingsAskedFor
         checkpointsSent += other.checkpointsSent

@@ -1,4 +1,5 @@
 import Balsa
+import BalsaLog
 import BalsaPlatform
 import BalsaRaft
 
@@ -25,6 +26,8 @@ final class SimulatedMember {
     var isOut = false
     /// The directory as it was before each of the last openings, with the number of openings until then.
     var images: [(boot: UInt64, image: DiskImage)] = []
+    /// The directory as it was right behind the latest opening, and what its files said of each other.
+    var opened: (start: UInt64, image: DiskImage, claims: FileClaims)?
     /// For each peer the highest opening that it has durably remembered, by member id.
     var remembered: [UInt64]
     /// How often it is still to be ended right after its next starts, and what decides how each of them ends.

@@ -147,6 +147,7 @@ extension World {
             afterStep(member, process)
             return nil
         }
+        for effect in effects { carryOut(effect, member, process) }
         return verdict
     }
 

@@ -1,4 +1,5 @@
 import Balsa
+import BalsaLog
 import BalsaPlatform
 import BalsaRaft
 
@@ -28,6 +29,16 @@ struct ExchangedFiles {
     var hasChanged: Bool
     /// Whether some of the files are another member's.
     var hasOthers: Bool
+    /// The term and the vote that are durable; nil where it has no replica.
+    var voted: HardState?
+    /// Whether the member has to be refused at its opening.
+    var mustBeRefused = false
+}
+
+/// Files of one moment of the latest opening, which the member's other files say to be older than they should be.
+struct EarlierFiles {
+    var names: [String]
+    var image: DiskImage
 }
 
 extension World {
@@ -35,6 +46,9 @@ extension World {
     private static let changeable = [
         "IDENTITY", "BOOT", "log", "groups", "groups/1/VOTE", "groups/1/ROOT", "groups/1/state",
     ]
+
+    /// The bit in ``Fault/set`` that says that the copies are those of the latest opening.
+    static let ofLatestOpening: UInt64 = 1 << 7
 
     /// The bits of such files in ``Fault/set``.
     static func bits(of names: [String]) -> UInt64 {
@@ -59,8 +73,11 @@ extension World {
         let member = member(fault.member)
         guard !isInCore(member.id), members.allSatisfy({ $0.wasEstablished && $0.directory == .whole }) else { return }
         counters[fault.kind] += 1
+        let voted = member.process?.replica?.votedState
+        let ofThisOpening = filesOfThisOpening(member, fault)
         end(member, losesPower: false, salt: fault.salt, downFor: fault.lasts)
         member.disk.processCrash()
+        if let ofThisOpening { return exchange(member, ofThisOpening, voted) }
 
         let (before, digest) = (member.disk.snapshot(), member.disk.contentDigest)
         var luck = RandomSource(seed: RandomSource.mix(fault.salt))
@@ -92,9 +109,53 @@ extension World {
             digest: member.disk.contentDigest,
             before: before,
             hasChanged: member.disk.contentDigest != digest,
-            hasOthers: hasOthers
+            hasOthers: hasOthers,
+            voted: voted
         )
         member.directory = state(of: member, isSetBack: World.isSetBack(earlierPaths))
+        member.directorySince = member.starts + 1
+    }
+
+    /// Which files of a member are exchanged with a copy that was made right behind its latest opening: those for which
+    /// `Docs/IdentityFormat.md` says that the member itself notices it. Nil where neither the set nor the salt says so.
+    private func filesOfThisOpening(_ member: SimulatedMember, _ fault: Fault) -> EarlierFiles? {
+        var luck = RandomSource(seed: RandomSource.mix(fault.salt ^ 0x6f70_656e_6564))
+        let isWanted = fault.set == 0 ? luck.below(2) == 0 : fault.set & World.ofLatestOpening != 0
+        guard fault.kind == .swapped, isWanted, let now = member.process?.replica?.fileClaims,
+            let opened = member.opened,
+            opened.start == member.starts
+        else { return nil }
+        var choices: [[String]] = []
+        let isVoteOld = opened.claims.said.voteSequence < now.said.voteSequence
+        let isBootOld = opened.claims.said.bootRevision < now.said.bootRevision
+        if isVoteOld { choices.append(["groups/1/VOTE"]) }
+        if isBootOld { choices.append(["BOOT"]) }
+        if isVoteOld || isBootOld { choices.append(["groups/1/VOTE", "BOOT"]) }
+        // A log that was appended to behind the last vote only is one that a crash may leave.
+        if opened.claims.logEnd < now.votedLogEnd { choices += [["log"], ["log", "BOOT"]] }
+        guard !choices.isEmpty else { return nil }
+        let names = luck.pick(choices)
+        guard fault.set != 0 else { return EarlierFiles(names: names, image: opened.image) }
+        let wanted = choices.first { World.bits(of: $0) | World.ofLatestOpening == fault.set }
+        return wanted.map { EarlierFiles(names: $0, image: opened.image) }
+    }
+
+    private func exchange(_ member: SimulatedMember, _ files: EarlierFiles, _ voted: HardState?) {
+        counters.filesOfOneOpening += 1
+        let (before, digest) = (member.disk.snapshot(), member.disk.contentDigest)
+        let paths = files.names.map { "balsa/" + $0 }
+        for path in paths { member.disk.replace(path, from: files.image) }
+        trace.record("files", member: member.id, at: now, "\(paths) of this opening")
+        member.exchanged = ExchangedFiles(
+            paths: paths,
+            digest: member.disk.contentDigest,
+            before: before,
+            hasChanged: member.disk.contentDigest != digest,
+            hasOthers: false,
+            voted: voted,
+            mustBeRefused: true
+        )
+        member.directory = .exchanged
         member.directorySince = member.starts + 1
     }
 
@@ -121,9 +182,20 @@ extension World {
     /// A member whose files were lost or exchanged was opened: so it has to be intact, which the other checkers decide
     /// from here on, unless its peers refuse it.
     func openedWithExchangedFiles(_ member: SimulatedMember) {
-        guard member.exchanged != nil else { return }
+        guard let exchanged = member.exchanged else { return }
         member.exchanged = nil
         guard member.directory == .exchanged else { return }
+        let found = member.process?.replica?.votedState
+        judge {
+            try judges.identity.openedFiles(
+                of: member.party,
+                exchanged.paths,
+                exchanged.voted,
+                found,
+                mustBeRefused: exchanged.mustBeRefused,
+                at: now
+            )
+        }
         trace.record("files-intact", member: member.id, at: now, "")
         counters.filesIntact += 1
         member.directory = .whole

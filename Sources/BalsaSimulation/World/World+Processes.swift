@@ -35,6 +35,11 @@ extension World {
             process.instance = instance
             openedWithExchangedFiles(member)
             if let image { keep(image, of: member, instance) }
+            member.opened =
+                keepsImages(of: member)
+                ? instance.replica?.fileClaims.map {
+                    (member.starts, member.disk.snapshot(), $0)
+                } : nil
             // It may have died between the two, that it was and that it said so.
             if let cluster = instance.cluster, !member.wasEstablished { established(member, process, cluster) }
             afterStep(member, process)
@@ -272,7 +277,7 @@ extension World {
         checkSettled()
     }
 
-    private func carryOut(_ effect: ReplicaEffect, _ member: SimulatedMember, _ process: SimulatedProcess) {
+    func carryOut(_ effect: ReplicaEffect, _ member: SimulatedMember, _ process: SimulatedProcess) {
         switch effect {
         case .send(let to, let pieces, let path):
             send(joined(pieces), from: member, process, to: to, path)

@@ -356,6 +356,20 @@ extension InvariantCase {
             } legal: {
                 try check.refusedFiles(of: party, .init(paths: ["m/log"]), named, at: Fix.now)
             },
+            InvariantCase(.identity, "an opening of files that are older than the others say") {
+                try check.openedFiles(of: party, ["m/BOOT"], nil, nil, mustBeRefused: true, at: Fix.now)
+            } legal: {
+                try check.openedFiles(of: party, ["m/BOOT"], nil, nil, at: Fix.now)
+            },
+            InvariantCase(.identity, "an opening of exchanged files that has forgotten a vote") {
+                let (voted, found) = (HardState(term: 5, vote: 2), HardState(term: 4, vote: 3))
+                try check.openedFiles(of: party, ["m/VOTE"], voted, found, at: Fix.now)
+            } legal: {
+                let voted = HardState(term: 5, vote: 2)
+                try check.openedFiles(of: party, ["m/VOTE"], voted, voted, at: Fix.now)
+                try check.openedFiles(of: party, ["m/VOTE"], voted, HardState(term: 6, vote: 0), at: Fix.now)
+                try check.openedFiles(of: party, ["m/VOTE"], HardState(term: 5, vote: 0), voted, at: Fix.now)
+            },
             InvariantCase(.identity, "a refusal of files that are the member's own") {
                 try check.refusedFiles(of: party, .init(paths: ["m/log"], hasChanged: false), named, at: Fix.now)
             } legal: {

@@ -99,6 +99,10 @@ final class PlantedBugTests: XCTestCase {
         try check("marks-not-compared")
     }
 
+    func testChangesNotCompared_recordedSeed_violatesItsInvariant() throws {
+        try check("changes-not-compared")
+    }
+
     func testOtherValuesOnOneMember_recordedSeed_violatesItsInvariant() throws {
         try check("other-values-on-one-member")
     }

@@ -52,7 +52,7 @@ extension FormatExample {
                 example: [UInt8](try boot.encoded()),
                 version: ("version", 4..<6),
                 reserved: [("reserved", 6..<8)],
-                checksum: (0..<64, 64)
+                checksum: (0..<72, 72)
             ) { _ = try BootRecord(decoding: Bytes($0)) },
             FormatExample(
                 name: "the table of members",
@@ -84,13 +84,14 @@ extension FormatExample {
 
     private static func logFormats() throws -> [FormatExample] {
         let segment = SegmentHeader(number: 1, byteCount: 1_024, sectorBytes: 64)
-        let vote = VoteRecord(group: 1, sequence: 3, state: HardState(term: 7, vote: 2))
+        let logEnd = LogPlace(segment: 5, offset: 6)
+        let vote = VoteRecord(group: 1, sequence: 3, state: HardState(term: 7, vote: 2), logEnd: logEnd)
         return [
             FormatExample(
                 name: "VOTE",
                 example: [UInt8](vote.encoded()),
                 version: ("vote version", 8..<12),
-                reserved: [("vote reserved bytes", 12..<16), ("vote reserved bytes", 96..<4_092)],
+                reserved: [("vote reserved bytes", 12..<16), ("vote reserved bytes", 112..<4_092)],
                 checksum: (0..<4_092, 4_092)
             ) { _ = try VoteRecord(decoding: Bytes($0)) },
             FormatExample(

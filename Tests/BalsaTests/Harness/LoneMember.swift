@@ -6,12 +6,12 @@ import XCTest
 
 @testable import Balsa
 
-/// The only member of a cluster on a simulated disk: what it wants done is done at once.
+/// A member alone on a simulated disk, mostly the only one of its cluster: what it wants done is done at once.
 final class LoneMember {
     let member: Member
     private var effects: [ReplicaEffect] = []
-    private var now = Instant.zero
-    private var wakeAt = Instant.never
+    private(set) var now = Instant.zero
+    private(set) var wakeAt = Instant.never
     private var requests: UInt64 = 0
     private var replies: [RequestID: Reply] = [:]
 
@@ -31,13 +31,14 @@ final class LoneMember {
     init(
         _ files: any FileSystem,
         seed: UInt64,
+        members: [MemberID] = [1],
         provider: any StateMachineProvider = RegisterProvider(),
         plantedBugs: ReplicaPlantedBugs = []
     ) throws(ReplicaError) {
         var setup = MemberSetup(
             directory: "m",
             member: 1,
-            list: [MemberAddress(member: 1, address: "a:1")],
+            list: members.map { MemberAddress(member: $0, address: "a:\($0)") },
             seed: seed,
             identitySeed: UniqueID(high: seed, low: 1)
         )
@@ -52,6 +53,23 @@ final class LoneMember {
         )
         settle()
     }
+
+    /// Gives it a frame of another member, and does what follows.
+    func receive(from peer: MemberID, term: Term, _ content: PeerFrame.Content) throws {
+        let frame = PeerFrame(group: 1, from: peer, to: 1, term: term, content: content)
+        step(.received(Bytes(try frame.encoded(options: .formatMaximum, version: 1).flatMap { [UInt8]($0) })))
+        settle()
+    }
+
+    /// Listens to an opening of a peer, and says whether it does.
+    func connect(_ introduction: Introduction) -> Bool {
+        guard case .accept = member.connect(introduction, into: &effects) else { return false }
+        settle()
+        return true
+    }
+
+    /// Lets time pass until the log is sealed.
+    func rest() { _ = run(until: { member.replica?.log.needsSeal == false }) }
 
     private func step(_ input: ReplicaInput) { member.step(input, at: now, into: &effects) }
 

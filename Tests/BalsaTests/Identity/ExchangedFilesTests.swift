@@ -7,17 +7,20 @@ import XCTest
 
 @testable import Balsa
 
-/// Every subset of a member's files and directories is removed, emptied, or exchanged with another member's or with an
-/// earlier copy. Then the member is intact, or it is refused by name and keeps every byte, or no peer listens to it.
+/// Every subset of a member's files and directories is removed, emptied, or exchanged with another member's, with an
+/// earlier copy, or with a copy that was made during the latest opening. Then the member is intact, or it is refused by
+/// name and keeps every byte, or no peer listens to it. The exceptions are those of `Docs/IdentityFormat.md`.
 final class ExchangedFilesTests: XCTestCase {
     /// What happens to a file or a directory.
     private enum Change: CaseIterable {
-        case none, removed, emptied, otherMembers, earlierCopy
+        case none, removed, emptied, otherMembers, earlierCopy, copyOfLatestOpening
     }
 
-    /// A member that was closed twice: as it was after the first time, and after the second.
+    /// A member that was closed twice: as it was after the first time, in its second opening, before the last write was
+    /// acknowledged, and after the second time.
     private struct Sample {
         var earlier: DiskImage
+        var running: DiskImage
         var latest: DiskImage
         /// A member of another cluster that has the same id.
         var other: DiskImage
@@ -28,10 +31,16 @@ final class ExchangedFilesTests: XCTestCase {
         var opening: Opening
     }
 
-    private func closedMember(_ disk: SimulatedDisk, seed: UInt64, _ values: inout [String: String]) throws -> Member {
+    private func closedMember(
+        _ disk: SimulatedDisk,
+        seed: UInt64,
+        _ values: inout [String: String],
+        running: (DiskImage) -> Void = { _ in }
+    ) throws -> Member {
         let member = try LoneMember(disk.mount(), seed: seed)
         for number in 0..<12 {
             let (key, value) = ("k\(number % 5)", "\(seed)-\(number)-" + String(repeating: "x", count: 90))
+            if number == 11 { running(disk.snapshot()) }
             XCTAssertTrue(try member.write(key, value))
             values[key] = value
         }
@@ -48,9 +57,11 @@ final class ExchangedFilesTests: XCTestCase {
         values = [:]
         _ = try closedMember(disks[0], seed: 1, &values)
         let earlier = disks[0].snapshot()
-        let member = try closedMember(disks[0], seed: 2, &values)
+        var running = earlier
+        let member = try closedMember(disks[0], seed: 2, &values) { running = $0 }
         return Sample(
             earlier: earlier,
+            running: running,
             latest: disks[0].snapshot(),
             other: disks[1].snapshot(),
             values: values,
@@ -95,6 +106,7 @@ final class ExchangedFilesTests: XCTestCase {
             return
         case .otherMembers: source = SimulatedDisk(sample.other)
         case .earlierCopy: source = SimulatedDisk(sample.earlier)
+        case .copyOfLatestOpening: source = SimulatedDisk(sample.running)
         }
         try remove(disk, path)
         let parent = path.split(separator: "/").dropLast().joined(separator: "/")
@@ -115,7 +127,20 @@ final class ExchangedFilesTests: XCTestCase {
         case refused
         /// It is opened, and no peer that has listened to its latest opening listens to it.
         case refusedByPeers
+        /// It has forgotten a vote or a write, and the page says that it may.
+        case unnoticed
         case violation(String)
+    }
+
+    /// Whether both `VOTE` and the log are what they were at one moment of the latest opening: the page says that the
+    /// member does not notice it.
+    private func isException(_ disk: SimulatedDisk, _ sample: Sample) throws -> Bool {
+        let running = SimulatedDisk(sample.running)
+        running.processCrash()
+        return try ["m/log", "m/groups/1/VOTE"].allSatisfy { path in
+            let (files, others) = (try tree(disk, path), try tree(running, path))
+            return files.map(\.path) == others.map(\.path) && files.map(\.bytes) == others.map(\.bytes)
+        }
     }
 
     /// What the refusals have advised, behind their last colon.
@@ -134,6 +159,7 @@ final class ExchangedFilesTests: XCTestCase {
         for (path, change) in changes { try apply(change, to: path, of: disk, sample) }
         disk.processCrash()
         let digest = disk.contentDigest
+        let isException = try isException(disk, sample)
         let member: LoneMember
         do throws(ReplicaError) {
             member = try LoneMember(disk.mount(), seed: 7, plantedBugs: planted)
@@ -145,14 +171,21 @@ final class ExchangedFilesTests: XCTestCase {
             return .refused
         }
         if isRefusedByPeers(member, sample) { return .refusedByPeers }
+        let hasForgotten = try forgotten(member, sample)
+        if isException { return hasForgotten == nil ? .violation("the page can say more") : .unnoticed }
+        return hasForgotten.map { .violation($0) } ?? .intact
+    }
+
+    /// What an open member has forgotten; nil for nothing.
+    private func forgotten(_ member: LoneMember, _ sample: Sample) throws -> String? {
         // It campaigns, in a term that it has not voted in.
         guard member.elect(), let term = member.member.replica?.raft.term, term > sample.term else {
-            return .violation("the vote was forgotten")
+            return "the vote was forgotten"
         }
         for (key, value) in sample.values where try member.value(of: key) != value {
-            return .violation("\(key) is not what was acknowledged")
+            return "\(key) is not what was acknowledged"
         }
-        return .intact
+        return nil
     }
 
     /// Whether a peer that has listened to the latest opening refuses this one.
@@ -188,9 +221,11 @@ final class ExchangedFilesTests: XCTestCase {
             for (path, _) in named { disk.replace(path, from: sample.latest) }
             left.removeAll { one in named.contains { $0.path == one.path } }
             disk.processCrash()
+            let isException = try isException(disk, sample)
             switch try reopened(disk, sample) {
             case .refused(let next): error = next
             case .refusedByPeers, .whole: return nil
+            case .lost where isException: return nil
             case .lost(let key): return "\(key) is lost, though what the sentence names was put back: \(first)"
             case .changed(let next): return "refused when opened again, and a byte has changed: \(next)"
             }
@@ -241,9 +276,12 @@ final class ExchangedFilesTests: XCTestCase {
     }
 
     /// Every combination of changes of these paths.
-    private func combinations(_ paths: [String]) -> [[(path: String, change: Change)]] {
+    private func combinations(
+        _ paths: [String],
+        _ changes: [Change] = Change.allCases
+    ) -> [[(path: String, change: Change)]] {
         paths.reduce([[]]) { all, path in
-            all.flatMap { before in Change.allCases.map { before + [(path, $0)] } }
+            all.flatMap { before in changes.map { before + [(path, $0)] } }
         }
     }
 
@@ -271,7 +309,7 @@ final class ExchangedFilesTests: XCTestCase {
     func testFilesAndDirectories_removedEmptiedOrExchanged_areIntactOrRefused() throws {
         let (outcomes, violations) = try enumerate(combinations(directories))
         XCTAssertEqual(violations, [])
-        XCTAssertEqual(outcomes.values.reduce(0, +), 625)
+        XCTAssertEqual(outcomes.values.reduce(0, +), 1_296)
         XCTAssertGreaterThan(outcomes[.intact] ?? 0, 1)
         XCTAssertGreaterThan(outcomes[.refused] ?? 0, 500)
         // What the sentences advise was done each time.
@@ -283,7 +321,8 @@ final class ExchangedFilesTests: XCTestCase {
             "put back what belongs together",
         ] { XCTAssertTrue(advised.contains(advice), "\(advice): \(advised)") }
         // Nothing is left, everything is of another member, everything but IDENTITY is an earlier copy.
-        XCTAssertEqual(outcomes[.refusedByPeers] ?? 0, 4, "\(outcomes)")
+        XCTAssertEqual(outcomes[.refusedByPeers] ?? 0, 5, "\(outcomes)")
+        XCTAssertEqual(outcomes[.unnoticed] ?? 0, 6, "\(outcomes)")
     }
 
     func testFilesOfTheGroupAndSegments_removedEmptiedOrExchanged_areIntactOrRefused() throws {
@@ -318,12 +357,26 @@ final class ExchangedFilesTests: XCTestCase {
 
     /// The enumeration is no test unless it finds this.
     func testMarks_thatAreNotCompared_areFound() throws {
-        let (_, violations) = try enumerate(combinations(directories), planted: .marksNotCompared)
+        let (_, violations) = try enumerate(
+            combinations(directories, [.none, .removed, .earlierCopy]),
+            planted: .marksNotCompared
+        )
         XCTAssertTrue(
             violations.contains { $0.hasPrefix("m/log removed, m/groups removed: the vote") },
             "\(violations)"
         )
         XCTAssertTrue(violations.contains { $0.contains("m/log earlierCopy, m/groups earlierCopy: ") }, "\(violations)")
+    }
+
+    /// Nor unless it finds this: a write that a copy made during the latest opening has forgotten. Forgotten votes are
+    /// for `CopiesWithinAnOpeningTests`.
+    func testChanges_thatAreNotCompared_areFound() throws {
+        let (_, violations) = try enumerate(
+            combinations(directories, [.none, .copyOfLatestOpening]),
+            planted: .changesNotCompared
+        )
+        let expected = "m/log copyOfLatestOpening: k1 is not what was acknowledged"
+        XCTAssertTrue(violations.contains(expected), "\(violations)")
     }
 
     /// A directory was copied while the member was stopped, and each of the two was opened once. Their openings have

@@ -112,10 +112,9 @@ final class FileAdviceTests: XCTestCase {
     func testIdentity_ofOtherMembersThanTheLog_isPutBack() throws {
         // So few that entry 1 is applied again.
         let disk = try closedMember(writes: 1)
-        let opened = try LoneMember(disk.mount(), seed: 5)
-        let cluster = try XCTUnwrap(opened.member.cluster)
-        opened.close()
-        disk.processCrash()
+        let bytes = Bytes(try XCTUnwrap(disk.contents(of: "m/IDENTITY")))
+        let found = try TwinFile.decode(bytes) { bytes throws(DecodingError) in try Identity(decoding: bytes) }
+        let cluster = try XCTUnwrap(found.record.established)
         let row = try XCTUnwrap(cluster.table[1])
         let table = try MemberTable([.init(member: 1, incarnation: row.incarnation, address: "elsewhere:1")])
         let identity = Identity(

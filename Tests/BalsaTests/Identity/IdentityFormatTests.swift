@@ -47,6 +47,7 @@ final class IdentityFormatTests: XCTestCase {
         var record = BootRecord(incarnation: UniqueID(high: 0x3333, low: 0x4444))
         for nonce: UInt64 in [0xa1, 0xb2, 0xc3] { record.bump(nonce: nonce) }
         record.marked = Opening(boot: 2, nonce: 0xb2)
+        record.revision = 6
         record.peers = [.init(member: 1, boot: 5, nonce: 0xd4, known: Opening(boot: 2, nonce: 0xb2))]
         XCTAssertEqual(try BootRecord(decoding: Bytes(bytes)), record)
         XCTAssertEqual([UInt8](try record.encoded()), bytes)

@@ -239,7 +239,7 @@ final class IdentityStoreTests: XCTestCase {
         XCTAssertNoThrow(try open(disk.mount(), seed: 3))
     }
 
-    private let records = [("m/IDENTITY", 126), ("m/BOOT", 68)]
+    private let records = [("m/IDENTITY", 126), ("m/BOOT", 76)]
 
     func testEveryDamagedByte_ofOneCopy_isMendedFromTheOther_andOfBothIsRefused() throws {
         for (path, count) in records {

@@ -15,7 +15,7 @@ final class ReplicaBindingTests: XCTestCase {
         record.marked = Opening(boot: 10, nonce: 10_010)
         let boot = try BootRecord(decoding: try record.encoded())
         XCTAssertEqual(boot.nonces.count, 4_096)
-        return ReplicaBinding(files: .unbound, boot: boot, path: "m/BOOT", count: {})
+        return ReplicaBinding(files: .unbound, boot: boot, path: "m/BOOT", count: { boot.revision })
     }
 
     private func message(_ mark: Opening) throws -> String? {

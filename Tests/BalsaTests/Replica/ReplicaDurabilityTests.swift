@@ -245,13 +245,13 @@ final class ReplicaDurabilityTests: ReplicaTestCase {
     /// The seal may have no place but the next segment, which somebody has to make.
     func testAMemberThatClosesMakesTheSegmentThatItsSealNeeds() throws {
         var made = 0
-        for count in 0..<30 {
+        // Frames of all lengths, so that some fill a segment to its end.
+        for (count, length) in (0..<9).flatMap({ count in (0..<10).map { (count, 32 * $0) } }) {
             let group = ReplicaGroup(members: 1)
             group.options.log.sparesWanted = 0
             _ = try group.start()
-            // Frames of several lengths, so that some fill a segment to its end.
-            for number in 0..<count {
-                group.write(1, "k", Bytes(String(repeating: "x", count: 20 + 37 * (number % 5))))
+            for _ in 0..<count {
+                group.write(1, "k", Bytes(String(repeating: "x", count: length)))
                 group.settle()
             }
             let replica = try XCTUnwrap(group.host(1).replica)
@@ -259,7 +259,7 @@ final class ReplicaDurabilityTests: ReplicaTestCase {
             group.step(1, .close)
             group.settle()
             XCTAssertFalse(replica.log.hasStaged)
-            XCTAssertFalse(replica.log.needsSeal, "after \(count) writes")
+            XCTAssertFalse(replica.log.needsSeal, "after \(count) writes of \(length) bytes")
             if replica.logMetrics.segmentsCreated > before { made += 1 }
         }
         XCTAssertGreaterThan(made, 0)
