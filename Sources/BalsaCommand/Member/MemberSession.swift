@@ -88,8 +88,23 @@ struct MemberSession {
             let entry = try await store.options()
             reply += Array("options \(entry.revision) \(OptionWords.text(of: entry.options))".utf8)
         default:
-            throw StoreError(.notApplied, .invalid, "there is no request '\(verb)' of \(arguments.count) words")
+            throw StoreError(.notApplied, .invalid, MemberSession.advice(verb))
         }
+    }
+
+    /// The requests: what follows the verb in a line.
+    static let requests: [(verb: String, words: String)] = [
+        ("put", "KEY VALUE"), ("get", "KEY"), ("local", "KEY"), ("delete", "KEY"), ("add", "KEY NUMBER"), ("count", ""),
+        ("status", ""), ("options", ""), ("change-options", "REVISION NAME=NUMBER…"), ("close", ""),
+    ]
+
+    /// How a line with a verb is written; for a verb that is none, which there are.
+    private static func advice(_ verb: String) -> String {
+        guard let request = requests.first(where: { $0.verb == verb }) else {
+            let verbs = requests.map(\.verb).joined(separator: ", ")
+            return "there is no request '\(verb)': a line is ID VERB …, and the verbs are \(verbs)"
+        }
+        return "a line with \(verb) is ID \(verb)\(request.words.isEmpty ? "" : " " + request.words)"
     }
 
     private func bytes(_ argument: Bytes?) throws(StoreError) -> Bytes {

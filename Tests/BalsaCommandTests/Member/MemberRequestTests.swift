@@ -143,10 +143,20 @@ final class MemberRequestTests: XCTestCase {
     func testRequests_thatAreNone_areRefusedWithASentence() throws {
         let reserved = try startMember()
         for (request, sentence) in [
-            ("put k", "there is no request 'put' of 1 words"), ("delete", "there is no request 'delete' of 0 words"),
-            ("delete a b", "there is no request 'delete' of 2 words"),
-            ("add k", "there is no request 'add' of 1 words"),
-            ("watch k", "there is no request 'watch' of 1 words"), ("put k %4", "a word is not percent-encoded"),
+            ("put", "a line with put is ID put KEY VALUE"), ("put k", "a line with put is ID put KEY VALUE"),
+            ("put k v w", "a line with put is ID put KEY VALUE"),
+            ("get", "a line with get is ID get KEY"), ("get a b", "a line with get is ID get KEY"),
+            ("local", "a line with local is ID local KEY"), ("delete", "a line with delete is ID delete KEY"),
+            ("delete a b", "a line with delete is ID delete KEY"), ("add k", "a line with add is ID add KEY NUMBER"),
+            ("count k", "a line with count is ID count"), ("status k", "a line with status is ID status"),
+            ("options k", "a line with options is ID options"),
+            ("change-options", "a line with change-options is ID change-options REVISION NAME=NUMBER…"),
+            ("change-options 1", "a line with change-options is ID change-options REVISION NAME=NUMBER…"),
+            (
+                "watch k",
+                "there is no request 'watch': a line is ID VERB …, and the verbs are put, get, local, delete, add, "
+                    + "count, status, options, change-options, close"
+            ), ("put k %4", "a word is not percent-encoded"),
             ("put k a+b", "a word is not percent-encoded"), ("delete %zz", "a word is not percent-encoded"),
             ("add %zz 1", "a word is not percent-encoded"), ("add k %3", "a word is not percent-encoded"),
         ] {
