@@ -128,7 +128,8 @@ final class DamagedFilesTests: ProcessTestCase {
     }
 
     /// Where a part cannot be read: every key is what it was, or is refused.
-    private func compareWhatCanBeRead(_ store: ReplicatedStore, _ sample: Sample, _ error: StoreError) async -> Outcome {
+    private func compareWhatCanBeRead(_ store: ReplicatedStore, _ sample: Sample, _ error: StoreError) async -> Outcome
+    {
         if case .failed(let reason) = store.state { return .refused(reason) }
         // All at once: one after the other each would wait for a turn of two threads.
         let changed = await withTaskGroup(of: String?.self, returning: [String].self) { group in
