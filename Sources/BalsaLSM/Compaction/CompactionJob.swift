@@ -5,6 +5,8 @@ final class CompactionJob {
     let plan: CompactionPlan
     /// From where on everything is protected.
     let mark: SequenceNumber
+    /// The tables that were damaged when the job began. It drops nothing between their bounds.
+    private let damaged: DamagedTables
     // What the rules and the cursors point into.
     private let inputVersion: Version
     private let sources: Version
@@ -29,18 +31,19 @@ final class CompactionJob {
     ///   - version: the version that the plan was made for.
     ///   - mark: from where on everything is protected.
     ///   - snapshots: the snapshots that are held.
-    ///   - quarantined: the bounds of damaged tables, between which nothing is dropped.
+    ///   - damaged: the damaged tables, between whose bounds nothing is dropped.
     ///   - factory: begins the outputs.
     init(
         _ plan: CompactionPlan,
         version: Version,
         mark: SequenceNumber,
         snapshots: [SequenceNumber],
-        quarantined: [KeyRange],
+        damaged: DamagedTables,
         factory: TableFactory
     ) {
         self.plan = plan
         self.mark = mark
+        self.damaged = damaged
         inputVersion = version
         let tombstones = TombstoneList.merging(plan.allInputs.map(\.table.tombstones))
         var deeper = (plan.outputLevel + 1..<max(version.levelCount, plan.outputLevel + 1)).map {
@@ -58,7 +61,7 @@ final class CompactionJob {
             snapshots: snapshots,
             tombstones: tombstones,
             deeper: deeper,
-            quarantined: quarantined,
+            quarantined: damaged.bounds,
             ignoresDeeper: factory.options.plantedBugs.contains(.tombstonesDroppedEarly)
         )
         let kept = TombstoneList(rules.keptTombstones())
@@ -123,6 +126,13 @@ final class CompactionJob {
             try outputs.add(key, trailer, merger.value)
         }
         lastSequence = trailer.sequence
+    }
+
+    /// Whether the job may have dropped something between the bounds of a table that is damaged now, and was not known to
+    /// be when the job began.
+    func mayDropAcross(_ damaged: DamagedTables) -> Bool {
+        guard damaged != self.damaged, let range = KeyRange.covering(plan.allInputs) else { return false }
+        return damaged.overlap(range, besides: self.damaged)
     }
 
     /// Gives the files up.

@@ -11,9 +11,9 @@ extension CompactionPolicy {
 
     /// Drops tables of one level; nil where no table is deleted as a whole.
     ///
-    /// While a table is damaged, none is dropped unread: nothing may be dropped between the bounds of that one.
+    /// None is dropped that overlaps the bounds of a damaged one.
     func dropping() -> CompactionPlan? {
-        guard version.deadSequence <= protected, quarantined.isEmpty else { return nil }
+        guard version.deadSequence <= protected else { return nil }
         for (level, tables) in version.levels.enumerated() {
             for (index, table) in tables.enumerated() where !table.deletesNoTable && isDue(table) {
                 if let plan = dropping(by: table, index, of: level) { return plan }
@@ -27,14 +27,18 @@ extension CompactionPolicy {
         let runs = table.table.tombstones.runs
         guard !runs.isEmpty else { return nil }
         if level == 0 {
-            let deleted = version.levels[0][(index + 1)...].filter { older in runs.contains { $0.deletes(older) } }
+            let deleted = version.levels[0][(index + 1)...].filter { older in
+                runs.contains { $0.deletes(older) } && canDrop(in: KeyRange(of: older.metadata))
+            }
             if !deleted.isEmpty { return CompactionPlan(dropping: deleted, of: 0) }
         }
         for below in max(level + 1, 1)..<max(version.levelCount, level + 1) {
             var deleted: [TableHandle] = []
             for run in runs where deleted.count < CompactionPolicy.maxDroppedTables {
                 let indices = version.indices(of: below, overlapping: KeyRange(of: run))
-                let tables = version.levels[below][indices].lazy.filter { run.deletes($0) }
+                let tables = version.levels[below][indices].lazy.filter {
+                    run.deletes($0) && canDrop(in: KeyRange(of: $0.metadata))
+                }
                 deleted += tables.prefix(CompactionPolicy.maxDroppedTables - deleted.count)
             }
             if !deleted.isEmpty { return CompactionPlan(dropping: deleted, of: below) }

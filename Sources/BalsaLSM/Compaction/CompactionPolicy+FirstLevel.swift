@@ -37,7 +37,7 @@ extension CompactionPolicy {
             let inputs = firstLevelInputs(with: table)
             if let plan = plan(0, inputs: inputs, outputLevel: targets.baseLevel) { return plan }
             // Without damage the first attempt is a plan.
-            if quarantined.isEmpty { return nil }
+            if damaged.isEmpty { return nil }
             // A damaged table of the base level is gone around on its upper side, where the levels are empty.
             if targets.baseLevel > 1, let plan = plan(0, inputs: inputs, outputLevel: targets.baseLevel - 1) {
                 return plan
@@ -76,9 +76,12 @@ extension CompactionPolicy {
     /// A table of the first level, and all that overlap it or one of those.
     ///
     /// A table must not pass an older one with a key in common: the older one's entries would hide the newer ones.
-    /// Newer ones go along, because they would have to be merged with the result soon anyway.
+    /// Newer ones go along, because they would have to be merged with the result soon anyway; but only those that are
+    /// older than the damaged table before `table`, if there is one.
     func firstLevelInputs(with table: TableHandle) -> [TableHandle] {
-        let tables = version.levels[0]
+        let all = version.levels[0]
+        let newer = all.prefix { $0 !== table }
+        let tables = all[((newer.lastIndex { !isSound($0) } ?? -1) + 1)...]
         var range = KeyRange(of: table.metadata)
         var inputs = [table]
         while true {

@@ -10,6 +10,9 @@ import BalsaPlatform
 /// level below, so that its tombstones come to what they delete. Both ends: nothing dead that can be dropped is left in
 /// the result, or the result lies a level deeper.
 ///
+/// Compactions drop nothing between the bounds of a damaged table. A table that overlaps these bounds is passed over: its
+/// copy could be the same table again, and the next plan the copy of that, without end.
+///
 /// Tables of the first level are looked at together with all that they overlap, for a newer one deletes what is in an
 /// older one. What a put overwrites in another table is not known before both are merged.
 ///
@@ -38,7 +41,9 @@ extension CompactionPolicy {
     private func reclaimingFirstLevel() -> CompactionPlan? {
         for table in version.levels.first ?? [] where !table.isNotWorthwhile && isDue(table) {
             let inputs = firstLevelInputs(with: table)
-            if let plan = plan(0, inputs: inputs, outputLevel: targets.baseLevel) {
+            if let range = KeyRange.covering(inputs), canDrop(in: range),
+                let plan = plan(0, inputs: inputs, outputLevel: targets.baseLevel)
+            {
                 let gain = gainOfFirstLevel(inputs)
                 if gain > 0, plan.isMove || isWorthwhile(gain, plan) { return plan }
             }
@@ -49,8 +54,10 @@ extension CompactionPolicy {
     }
 
     private func reclaiming(_ table: TableHandle, of level: Int) -> CompactionPlan? {
+        // A damaged table overlaps itself.
+        guard canDrop(in: KeyRange(of: table.metadata)) else { return nil }
         let gain = gain(of: table, level: level)
-        guard gain > 0, isSound(table) else { return nil }
+        guard gain > 0 else { return nil }
         let isOverNothing = !hasAnythingBelow(table, level)
         guard !isOverNothing, level + 1 < options.levels else {
             // What lies below the last level of the options, from an opening with more, is found by compactions of
@@ -80,24 +87,24 @@ extension CompactionPolicy {
     /// - Parameter tables: tables and all that overlap them, the newest first.
     private func gainOfFirstLevel(_ tables: [TableHandle]) -> UInt64 {
         var gain: UInt64 = 0
-        var newer: [Deletions] = []
+        var newer = Deletions()
         for table in tables {
-            let size = table.metadata.byteCount
-            var deleted: UInt64 = 0
-            for deletions in newer where deleted < size { deleted += deletedBytes(in: table, by: deletions) }
+            var deleted = deletedBytes(in: table, by: newer)
             if isDue(table) {
                 deleted += deadBytes(of: table, level: 0)
-                newer.append(Deletions(of: table))
+                newer.add(table)
             }
-            gain += min(deleted, size)
+            gain += min(deleted, table.metadata.byteCount)
         }
-        return newer.reduce(gain) { $0 + deletedBytesBelow(0, by: $1) }
+        return gain + deletedBytesBelow(0, by: newer)
     }
 
     /// About how many bytes a table below the first level keeps from being freed.
     private func gain(of table: TableHandle, level: Int) -> UInt64 {
-        min(deadBytes(of: table, level: level), table.metadata.byteCount)
-            + deletedBytesBelow(level, by: Deletions(of: table))
+        var deletions = Deletions()
+        deletions.add(table)
+        return min(deadBytes(of: table, level: level), table.metadata.byteCount)
+            + deletedBytesBelow(level, by: deletions)
     }
 
     private func deadBytes(of table: TableHandle, level: Int) -> UInt64 {
@@ -112,28 +119,33 @@ extension CompactionPolicy {
         }
     }
 
-    /// What a table deletes in older ones.
+    /// What tables delete in older ones. A range that several of them delete is there once: it is freed once.
     private struct Deletions {
-        let range: KeyRange
-        /// How many single keys.
-        let count: UInt64
-        /// Which ranges.
-        let runs: [TombstoneList.Run]
+        /// The bounds of each table that deletes single keys, and how many.
+        private(set) var keys: [(range: KeyRange, count: UInt64)] = []
+        /// The bounds of all.
+        private(set) var range: KeyRange?
+        /// Which ranges they delete, ascending; no two overlap.
+        private(set) var runs: [TombstoneList.Run] = []
 
-        init(of table: TableHandle) {
-            range = KeyRange(of: table.metadata)
-            count = table.metadata.deletionCount
-            runs = table.table.tombstones.runs
+        mutating func add(_ table: TableHandle) {
+            let bounds = KeyRange(of: table.metadata)
+            if table.metadata.deletionCount > 0 { keys.append((bounds, table.metadata.deletionCount)) }
+            range?.formUnion(bounds)
+            range = range ?? bounds
+            let new = table.table.tombstones.runs
+            runs = runs.isEmpty ? new : TombstoneList.Run.joined(runs + new)
         }
     }
 
     /// About how many bytes of an older table of the first level are deleted.
     private func deletedBytes(in table: TableHandle, by deletions: Deletions) -> UInt64 {
         let metadata = table.metadata
-        guard deletions.range.overlaps(KeyRange(of: metadata)) else { return 0 }
         var bytes = deletions.runs.reduce(0) { $0 + table.table.byteCount(in: $1) }
         if metadata.entryCount > 0 {
-            bytes += min(deletions.count, metadata.entryCount) * (metadata.byteCount / metadata.entryCount)
+            let bounds = KeyRange(of: metadata)
+            let count = deletions.keys.reduce(0) { $0 + ($1.range.overlaps(bounds) ? $1.count : 0) }
+            bytes += min(count, metadata.entryCount) * (metadata.byteCount / metadata.entryCount)
         }
         return min(bytes, metadata.byteCount)
     }
@@ -154,7 +166,8 @@ extension CompactionPolicy {
     ///
     /// Complexity: O(log n) for each range.
     private func deletedBytes(of level: Int, by deletions: Deletions) -> UInt64 {
-        let all = version.sum(of: level, version.indices(of: level, overlapping: deletions.range))
+        guard let range = deletions.range else { return 0 }
+        let all = version.sum(of: level, version.indices(of: level, overlapping: range))
         guard all.byteCount > 0 else { return 0 }
         var bytes: UInt64 = 0
         var part = (index: -1, bytes: UInt64(0))
@@ -174,7 +187,10 @@ extension CompactionPolicy {
             }
         }
         bytes += worthwhilePart(of: level, part)
-        if all.entryCount > 0 { bytes += min(deletions.count, all.entryCount) * (all.byteCount / all.entryCount) }
+        for keys in deletions.keys {
+            let sum = version.sum(of: level, version.indices(of: level, overlapping: keys.range))
+            if sum.entryCount > 0 { bytes += min(keys.count, sum.entryCount) * (sum.byteCount / sum.entryCount) }
+        }
         return min(bytes, all.byteCount)
     }
 }

@@ -18,11 +18,11 @@ struct CompactionPolicy {
     /// From here on everything is protected: the retention mark, or the oldest snapshot.
     let protected: SequenceNumber
     let targets: LevelTargets
-    /// The numbers of damaged tables, ascending: they are left where they are.
-    let quarantined: [UInt64]
+    /// The damaged tables. They are left where they are, and nothing is dropped between their bounds.
+    let damaged: DamagedTables
 
-    init(_ version: Version, _ options: EngineOptions, protected: SequenceNumber, quarantined: [UInt64] = []) {
-        self.quarantined = quarantined
+    init(_ version: Version, _ options: EngineOptions, protected: SequenceNumber, damaged: DamagedTables = .none) {
+        self.damaged = damaged
         self.version = version
         self.options = options
         self.protected = protected
@@ -76,9 +76,10 @@ struct CompactionPolicy {
     }
 
     /// Whether the table can be read, as far as is known.
-    func isSound(_ table: TableHandle) -> Bool {
-        quarantined.isEmpty || !quarantined.containsSorted(table.metadata.number)
-    }
+    func isSound(_ table: TableHandle) -> Bool { !damaged.contains(table.metadata.number) }
+
+    /// Whether a compaction drops what is dead in `range`: not between the bounds of a damaged table.
+    func canDrop(in range: KeyRange) -> Bool { !damaged.overlap(range) }
 
     /// A compaction of `inputs`; nil if a table is damaged that it would read.
     func plan(_ level: Int, inputs: [TableHandle], outputLevel: Int) -> CompactionPlan? {

@@ -16,8 +16,8 @@ import BalsaPlatform
 /// shortly. One thread at a time uses a cursor.
 ///
 /// A move that throws leaves the cursor invalid; another seek may succeed. Damage is thrown in the order of the keys: a
-/// cursor has shown all keys before those that cannot be read, and none behind them. With ``Waiting/forbidden`` that is
-/// how ``EngineError/Code/wouldWait`` is told.
+/// cursor has shown all keys before those that cannot be read, and none behind them. ``EngineError/Code/wouldWait``
+/// concerns no range of keys: with ``Waiting/forbidden``, the move that comes to it throws it at once.
 ///
 /// The cursor is a handle of one word, and what it stands for lies in memory of its own: of a larger struct the compiler makes
 /// a copy at each look at key or value from another module, which took longer than the step itself.

@@ -21,6 +21,31 @@ public struct QuarantinedRange: Equatable, Sendable, CustomStringConvertible {
     public var description: String { "\(file) of level \(level), keys from \(smallest) to \(largest): \(reason)" }
 }
 
+/// The damaged tables at one moment: what a compaction, and the choice of one, goes around.
+struct DamagedTables: Equatable, Sendable {
+    /// No tables.
+    static let none = DamagedTables(numbers: [], bounds: [])
+
+    /// Their numbers, ascending. No compaction reads these tables.
+    let numbers: [UInt64]
+    /// The bounds of each, in the order of the numbers. No compaction drops anything between them.
+    let bounds: [KeyRange]
+
+    /// Whether there are none.
+    var isEmpty: Bool { numbers.isEmpty }
+
+    /// Whether the table with `number` is one of them.
+    func contains(_ number: UInt64) -> Bool { !numbers.isEmpty && numbers.containsSorted(number) }
+
+    /// Whether `range` has a key in common with the bounds of one of them. Complexity: O(n).
+    func overlap(_ range: KeyRange) -> Bool { bounds.contains { $0.overlaps(range) } }
+
+    /// Whether one of them is not among `others` and overlaps `range`.
+    func overlap(_ range: KeyRange, besides others: DamagedTables) -> Bool {
+        zip(numbers, bounds).contains { !others.contains($0) && $1.overlaps(range) }
+    }
+}
+
 /// The tables of an engine that are damaged, as far as reads have found out. Any thread may note one.
 final class Quarantine: Sendable {
     private struct Entry {
@@ -56,11 +81,11 @@ final class Quarantine: Sendable {
         state.withLock { $0.entries.filter { $0.place >= count }.map(\.range) }
     }
 
-    /// The numbers of the damaged tables, ascending.
-    var tables: [UInt64] { state.withLock { $0.entries.map(\.number) }.sorted() }
-
-    /// The bounds of the damaged tables.
-    var bounds: [KeyRange] { state.withLock { $0.entries.map(\.bounds) } }
+    /// The damaged tables as of now.
+    var damaged: DamagedTables {
+        let entries = state.withLock { $0.entries }.sorted { $0.number < $1.number }
+        return DamagedTables(numbers: entries.map(\.number), bounds: entries.map(\.bounds))
+    }
 
     /// Notes damage. Of a table that is known to be damaged, the range grows.
     func note(_ range: QuarantinedRange, of table: TableMetadata) {

@@ -63,7 +63,8 @@ extension StorageEngine {
         version.forgetLooks(at: removed.map { KeyRange(of: $0.metadata) } + edit.added.map { KeyRange(of: $0.table) })
         noteProgress(kind)
         let protected = lowestProtected(edit.seal)
-        let wantsCompaction = nextCompaction(in: version, protected: protected) != nil
+        let damaged = tables.quarantine.damaged
+        let wantsCompaction = nextCompaction(in: version, protected: protected, damaged: damaged) != nil
         let wantsManifest = worker.isManifestTooLong(options)
         let manifestBytes = worker.manifest.byteCount
         withShared { shared in
@@ -101,16 +102,17 @@ extension StorageEngine {
 
     /// What to compact next in `version`; nil for nothing. It is looked for once for a version, a mark and what is
     /// known to be damaged.
-    func nextCompaction(in version: Version, protected: SequenceNumber) -> CompactionPlan? {
-        let quarantined = tables.quarantine.tables
-        if let next = worker.next, next.version === version, next.protected == protected,
-            next.quarantined == quarantined
-        {
+    func nextCompaction(
+        in version: Version,
+        protected: SequenceNumber,
+        damaged: DamagedTables
+    ) -> CompactionPlan? {
+        if let next = worker.next, next.version === version, next.protected == protected, next.damaged == damaged {
             return next.plan
         }
-        let policy = CompactionPolicy(version, options, protected: protected, quarantined: quarantined)
+        let policy = CompactionPolicy(version, options, protected: protected, damaged: damaged)
         let plan = policy.next(after: worker.compactionCursors)
-        worker.next = NextCompaction(version: version, protected: protected, quarantined: quarantined, plan: plan)
+        worker.next = NextCompaction(version: version, protected: protected, damaged: damaged, plan: plan)
         worker.looksForCompactions += 1
         return plan
     }

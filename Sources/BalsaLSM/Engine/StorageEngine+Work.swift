@@ -242,7 +242,8 @@ extension StorageEngine {
         if worker.compaction == nil {
             let version = retainedView().version
             let protected = lowestProtected()
-            guard let plan = nextCompaction(in: version, protected: protected) else {
+            let damaged = self.tables.quarantine.damaged
+            guard let plan = nextCompaction(in: version, protected: protected, damaged: damaged) else {
                 withShared { shared in
                     shared.wantsCompaction = false
                     shared.reclaimedThrough = protected
@@ -263,12 +264,13 @@ extension StorageEngine {
                 version: version,
                 mark: compactionMark,
                 snapshots: snapshots.sequences(),
-                quarantined: tables.quarantine.bounds,
+                damaged: damaged,
                 factory: factory
             )
         }
         note(.compaction)
         guard let job = worker.compaction else { return false }
+        if giveUpAcrossDamage(job) { return true }
         var handles: [TableHandle] = []
         let tables: [TableMetadata]
         do throws(EngineError) {
@@ -278,13 +280,33 @@ extension StorageEngine {
                 handles.append(try openNewTable(table))
             }
         } catch {
-            job.abandon()
-            worker.compaction = nil
-            for name in job.fileNames { removals.add(name) }
+            giveUp(job)
             throw error
         }
+        if giveUpAcrossDamage(job) { return true }
         worker.compaction = nil
         try install(job.edit(tables, options), added: handles, kind: .compaction(job))
+        return true
+    }
+
+    /// Undoes what the compaction under way has done.
+    private func giveUp(_ job: CompactionJob) {
+        job.abandon()
+        worker.compaction = nil
+        for name in job.fileNames { removals.add(name) }
+    }
+
+    /// Gives the compaction under way up if a table turned out to be damaged that its inputs overlap: a repair needs
+    /// what it drops there. The next one drops nothing between the bounds of that table.
+    ///
+    /// - Returns: whether it was given up.
+    private func giveUpAcrossDamage(_ job: CompactionJob) -> Bool {
+        guard job.mayDropAcross(tables.quarantine.damaged) else { return false }
+        giveUp(job)
+        withShared { shared in
+            shared.metrics.failures += 1
+            shared.wantsCompaction = true
+        }
         return true
     }
 

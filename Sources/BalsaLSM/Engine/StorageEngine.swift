@@ -111,7 +111,8 @@ public final class StorageEngine: @unchecked Sendable {
         balsa_store_64(cells + Cell.lastSequence, parts.state.seal?.sequence ?? 0)
         balsa_store_64(cells + Cell.retentionMark, parts.state.seal?.retentionMark ?? 0)
         let protected = parts.state.seal?.retentionMark ?? 0
-        shared.wantsCompaction = nextCompaction(in: parts.version, protected: protected) != nil
+        let damaged = tables.quarantine.damaged
+        shared.wantsCompaction = nextCompaction(in: parts.version, protected: protected, damaged: damaged) != nil
     }
 
     deinit {

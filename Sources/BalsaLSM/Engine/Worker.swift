@@ -4,7 +4,7 @@ import BalsaPlatform
 struct NextCompaction {
     let version: Version
     let protected: SequenceNumber
-    let quarantined: [UInt64]
+    let damaged: DamagedTables
     /// Nil where nothing is to be done.
     let plan: CompactionPlan?
 }

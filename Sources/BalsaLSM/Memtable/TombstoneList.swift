@@ -178,6 +178,20 @@ final class TombstoneList: @unchecked Sendable {
         let end: Bytes
         /// Every key in it is covered by a deletion with this number or a higher one.
         let sequence: SequenceNumber
+
+        /// The runs of several lists as those of one: they overlap nowhere, and ascend.
+        static func joined(_ runs: [Run]) -> [Run] {
+            var joined: [Run] = []
+            for run in runs.sorted(by: { $0.start < $1.start }) {
+                guard let last = joined.last, run.start <= last.end else {
+                    joined.append(run)
+                    continue
+                }
+                let sequence = min(last.sequence, run.sequence)
+                joined[joined.count - 1] = Run(start: last.start, end: max(last.end, run.end), sequence: sequence)
+            }
+            return joined
+        }
     }
 
     /// The longest ranges in which every key is covered, in the order of their keys: pieces that touch are one,

@@ -23,7 +23,7 @@ struct TableMetadata: Equatable, Sendable {
     var entryCount: UInt64
     /// How many of the entries are deletions.
     var deletionCount: UInt64
-    /// How many range tombstones there are: one for every fragment and sequence number, as they are stored.
+    /// How many range tombstones there are: one for every range and sequence number, as they are stored.
     var rangeDeletionCount: UInt64
     /// How many different keys the entries have.
     var keyCount: UInt64

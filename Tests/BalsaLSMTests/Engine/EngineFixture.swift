@@ -92,6 +92,33 @@ final class EngineFixture {
         }
     }
 
+    /// Does all background work; an error where it finds more to do after 200 steps.
+    func workThatEnds() throws {
+        for _ in 0..<200 {
+            if try engine.work(budget: 1 << 20) == .idle { return }
+        }
+        throw WorkWithoutEnd(metrics: engine.metrics)
+    }
+
+    struct WorkWithoutEnd: Error {
+        let metrics: EngineMetrics
+    }
+
+    // MARK: Damage
+
+    /// Has the engine take a table for damaged that is not, so that all of it can still be read.
+    func quarantine(_ table: TableHandle) {
+        table.table.quarantine(
+            QuarantinedRange(
+                file: table.metadata.fileName,
+                level: table.table.level,
+                smallest: table.metadata.smallest,
+                largest: table.metadata.largest,
+                reason: "a test says so"
+            )
+        )
+    }
+
     // MARK: Reading
 
     func get(_ key: Bytes, at sequence: SequenceNumber? = nil) throws(EngineError) -> Bytes? {

@@ -149,6 +149,28 @@ final class EngineReclaimEstimateTests: XCTestCase {
         XCTAssertEqual(try fixture.pairs().count, 1_900)
     }
 
+    func testReclaiming_rangesThatSeveralTablesDelete_countOnce() throws {
+        var options = options
+        options.levelBaseBytes = 1 << 20
+        let fixture = try filled(options)
+        // The first level asks for nothing by itself.
+        options.levelZeroTables = 12
+        options.levelZeroTablesToPause = 24
+        try fixture.reopen(options: options)
+        for _ in 0..<4 {
+            // A seventh of all, in parts of tables, of what a compaction of all keys would read.
+            for number in stride(from: 0, to: 700, by: 20) { try fixture.deleteRange(key(number), key(number + 8)) }
+            try fixture.put(key(0), "live")
+            try fixture.put(key(EngineReclaimEstimateTests.keyCount - 1), "live")
+            try fixture.flush()
+        }
+        let before = fixture.engine.metrics.compactedBytesIn
+        let counts = fixture.tableCounts
+        try rest(fixture)
+        XCTAssertEqual(fixture.engine.metrics.compactedBytesIn, before, "\(fixture.tableCounts)")
+        XCTAssertEqual(fixture.tableCounts, counts)
+    }
+
     // MARK: Wide deletions
 
     func testReclaiming_wideDeletion_dropsTablesWithoutReadingThem() throws {

@@ -2,25 +2,41 @@ import BalsaLSM
 import BalsaPlatform
 import XCTest
 
+/// How much happened in runs of a model.
+struct ModelTotals {
+    var flushes: UInt64 = 0
+    var compactions: UInt64 = 0
+    var faults = 0
+    /// Pages that ended early.
+    var earlyPages = 0
+    /// How often a table was taken for damaged.
+    var damage = 0
+    var bytesCompacted: UInt64 = 0
+}
+
 /// The same operations under many options, beside a model: nothing of what an engine does below may show above.
 enum ModelCheck {
     /// Runs lists of operations under settings that are drawn from seeds.
     ///
-    /// - Returns: how many flushes, compactions, faults and pages that ended early there were.
+    /// - Returns: how much happened below.
     static func run(
         operationSeed: UInt64,
         operationCount: Int,
         settingSeeds: ClosedRange<UInt64>,
         faultsOneIn: UInt64 = 0,
-        fullDiskPercent: UInt64 = 0
-    ) throws -> (flushes: UInt64, compactions: UInt64, faults: Int, earlyPages: Int) {
+        fullDiskPercent: UInt64 = 0,
+        damagePercent: UInt64 = 0
+    ) throws -> ModelTotals {
         var source = OperationSource(seed: operationSeed)
         let operations = source.operations(operationCount)
         var first: [String]?
-        var total: (flushes: UInt64, compactions: UInt64, faults: Int, earlyPages: Int) = (0, 0, 0, 0)
+        var total = ModelTotals()
         for seed in settingSeeds {
             var settings = ModelSettings(seed: seed, faultsOneIn: faultsOneIn)
             settings.fullDiskPercent = fullDiskPercent
+            settings.damagePercent = damagePercent
+            // A damaged table of the first level stays there, and the newer ones that lie on it.
+            if damagePercent > 0 { settings.options.levelZeroTablesToPause += 8 }
             let place = "operations \(operationSeed), settings \(seed): \(settings)"
             let run = try ModelRun(settings, seed: seed)
             do {
@@ -35,6 +51,8 @@ enum ModelCheck {
             total.compactions += run.metrics.compactions
             total.faults += run.faultCount + run.fullDiskFailures
             total.earlyPages += run.earlyPages
+            total.damage += run.damageCount
+            total.bytesCompacted += run.metrics.compactedBytesIn
         }
         return total
     }
@@ -89,5 +107,18 @@ final class FullDiskModelTests: XCTestCase {
         )
         XCTAssertGreaterThan(done.faults, 100)
         XCTAssertGreaterThan(done.flushes, 100)
+    }
+}
+
+final class DamagedTableModelTests: XCTestCase {
+    func testWorkBesideDamagedTables_endsAndDropsNothingBetweenTheirBounds() throws {
+        let done = try ModelCheck.run(
+            operationSeed: 7,
+            operationCount: 120,
+            settingSeeds: 701...712,
+            damagePercent: 10
+        )
+        XCTAssertGreaterThan(done.damage, 20)
+        XCTAssertGreaterThan(done.compactions, 10)
     }
 }

@@ -49,6 +49,8 @@ final class ModelRun {
     private var checkpoints = 0
     /// Whether the disk is full.
     private var isFull = false
+    /// Which tables the engine takes for damaged.
+    private var damage = ClaimedDamage()
     /// What steps of work have failed with since the engine was opened.
     private var workErrors: [EngineError] = []
     /// How many steps of work failed because the disk was full.
@@ -84,6 +86,8 @@ final class ModelRun {
 
     /// How many calls were made to fail.
     var faultCount: Int { faults.count }
+    /// How often the engine was made to take a table for damaged.
+    var damageCount: Int { damage.count }
     /// The engine's figures.
     var metrics: EngineMetrics { engine.metrics }
 
@@ -92,6 +96,9 @@ final class ModelRun {
         for operation in operations {
             try perform(operation)
             if settings.fullDiskPercent > 0 { try fillOrEmptyDisk() }
+            if settings.damagePercent > 0, random.below(100) < settings.damagePercent {
+                try damage.claim(in: engine, &random)
+            }
             if random.below(100) < settings.workPercent { try work() }
         }
         try finish()
@@ -100,14 +107,36 @@ final class ModelRun {
     private func finish() throws {
         held = nil
         try emptyDisk()
-        while try work(failing: false) {}
+        try workToTheEnd("at the end")
         try checkEverything("at the end")
         let version = engine.retainedView().version
         snapshots = []
-        while try work(failing: false) {}
+        try workToTheEnd("with nothing held")
         // The same tables are the same answers.
         if engine.retainedView().version !== version { try checkEverything("with nothing held") }
+        try checkDamage()
         try engine.verifyAll()
+    }
+
+    /// Does all work that there is. Nothing is written meanwhile, so all that it copies has a bound.
+    private func workToTheEnd(_ place: String) throws {
+        let before = engine.metrics
+        let held = before.levels.reduce(0) { $0 + $1.byteCount } + UInt64(before.sealsWaiting * 64 << 10)
+        let limit = before.compactedBytesIn + ModelRun.maxCopies * (held + 64 << 10)
+        var steps = 0
+        while try work(failing: false) {
+            steps += 1
+            guard steps % 64 == 0, engine.metrics.compactedBytesIn > limit else { continue }
+            return problems.append("work finds no end \(place), at \(engine.metrics)")
+        }
+    }
+
+    /// How often what an engine holds is copied at most by the compactions that follow the last write, and more.
+    private static let maxCopies: UInt64 = 50
+
+    /// Looks whether everything is there that compactions have to keep beside a damaged table.
+    private func checkDamage() throws {
+        expect(try damage.missing(in: engine), 0, "entries beside a damaged table that are gone")
     }
 
     /// Compares all that can be read, at every sequence number.
@@ -219,6 +248,7 @@ final class ModelRun {
         while engine.pressure == .stopped {
             steps += 1
             if steps == 30 { try emptyDisk() }
+            guard steps < 1_000_000 else { return problems.append("work finds no end, and the pressure is up") }
             guard try work(failing: steps < 30) else {
                 return problems.append("there is nothing to do, and yet the pressure is up")
             }
@@ -232,6 +262,8 @@ final class ModelRun {
     private func restart() throws {
         held = nil
         try emptyDisk()
+        try checkDamage()
+        damage.forget()
         workErrors = []
         snapshots = []
         let durable = engine.durableSeal

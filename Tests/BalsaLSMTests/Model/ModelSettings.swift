@@ -21,6 +21,8 @@ struct ModelSettings: CustomStringConvertible {
     var faultsOneIn: UInt64
     /// After how many of a hundred operations the disk becomes full, for some operations; 0 for never.
     var fullDiskPercent: UInt64 = 0
+    /// After how many of a hundred operations a table counts as damaged; 0 for never.
+    var damagePercent: UInt64 = 0
 
     /// Draws settings: small limits in all combinations, now and then large ones.
     init(seed: UInt64, faultsOneIn: UInt64 = 0) {
@@ -53,7 +55,7 @@ struct ModelSettings: CustomStringConvertible {
         level 0 \(options.levelZeroTables)/\(options.levelZeroTablesToPause), \
         levels \(options.levels) of \(options.levelBaseBytes) by \(options.levelRatio), \
         manifest \(options.manifestBytes), work \(workPercent) % by \(budgets), ends \(endings.map(\.rawValue)), \
-        faults 1 in \(faultsOneIn), full \(fullDiskPercent) %
+        faults 1 in \(faultsOneIn), full \(fullDiskPercent) %, damage \(damagePercent) %
         """
     }
 }
