@@ -285,6 +285,52 @@ final class RepeatedOpeningTests: XCTestCase {
         XCTAssertGreaterThan(replacements, 3)
     }
 
+    /// The segment that the log names was replaced by an opening, and that one gets lost.
+    func testASegment_thatTookThePlaceOfTheNamedOne_isLost_isRefusedByBothNames() throws {
+        var options = LogOptions.tiny
+        options.smallestSegmentBytes = 8_192
+        options.largestSegmentBytes = 8_192
+        options.sparesWanted = 1
+        let disk = SimulatedDisk()
+        let (log, _) = try open(disk, options, boot: 1)
+        for number in 1... {
+            log.append(batch(1, after: log.last(1), term: 1, ["\(number)" + String(repeating: "-", count: 400)]))
+            try work(log)
+            try write(log)
+            if log.segments.count == 2 { break }
+        }
+        let expected = try contents(of: log)
+        let named = try segments(disk)
+        disk.processCrash()
+        // Little lies in the second one, and the third one takes its place.
+        let (next, _) = try open(disk, options, boot: 2)
+        XCTAssertEqual(try contents(of: next), expected)
+        let (first, second) = (log.segments[0].path, log.segments[1].path)
+        XCTAssertEqual(next.segments.map(\.path).first, first)
+        XCTAssertEqual(next.segments.count, 2)
+        XCTAssertNotEqual(next.segments[1].path, second)
+        XCTAssertNil(disk.contents(of: second), "\(named)")
+        let lost = next.segments[1].path
+        try work(next)
+        disk.processCrash()
+        let files = disk.mount()
+        for name in try segments(disk) where "log/" + name != first { try files.remove("log/" + name) }
+        try files.syncDirectory("log")
+        XCTAssertNil(disk.contents(of: lost))
+        XCTAssertThrowsError(try open(disk, options, boot: 3)) {
+            let error = $0 as? LogError
+            XCTAssertEqual(error?.reason, .damage)
+            XCTAssertEqual(error?.path, first, "the segment that names the other one")
+            XCTAssertEqual(
+                error?.explanation.hasPrefix(
+                    "segment 2, in which the log goes on, or the later one that took its place, is missing: "
+                ),
+                true,
+                "\($0)"
+            )
+        }
+    }
+
     func testASegment_ofANumberThatIsTooLarge_isRefused() throws {
         for number in [UInt64.max, largestNumber + 1] {
             let disk = SimulatedDisk()

@@ -1,4 +1,5 @@
 import BalsaPlatform
+import BalsaRaft
 import BalsaWire
 import Foundation
 import XCTest
@@ -47,6 +48,45 @@ final class SegmentDescriptorTests: XCTestCase {
         }
         XCTAssertEqual(errno, EMFILE)
         try body()
+    }
+
+    func testALog_whoseSegmentsThatAreOpenDie_keepsOneOpenToGiveForAnother() throws {
+        let (log, _, _) = try Log.open(LinuxFileSystem(), directory: directory + "/log", options: .tiny)
+        func write() throws {
+            while let write = log.nextWrite() {
+                try write.perform()
+                log.writeFinished(write.number)
+            }
+        }
+        func work() throws {
+            while let task = log.nextTask() {
+                while try !task.step(budgetBytes: 1_024) {}
+                log.taskFinished(task)
+                try write()
+            }
+        }
+        for number in 1...60 {
+            log.append(batch(1, after: log.last(1), term: 1, ["\(number)" + String(repeating: "-", count: 300)]))
+            try write()
+            try work()
+        }
+        // Those that are read stay open: the oldest ones, which die then.
+        for index in (1...60 as ClosedRange<UInt64>).reversed() {
+            _ = try log.entries(1, from: index, through: index, maxBytes: 1)
+        }
+        let before = log.segments.count
+        log.compact(1, through: LogPosition(term: 1, index: 40))
+        try write()
+        XCTAssertLessThan(log.segments.count, before - 4)
+        XCTAssertGreaterThan(log.segments.count, 5)
+        let expected = GroupContent(
+            group: 1,
+            base: LogPosition(term: 1, index: 40),
+            last: LogPosition(term: 1, index: 60),
+            payloads: (41...60).map { "\($0)" + String(repeating: "-", count: 300) }
+        )
+        // All that the process can open is taken, and a follower that lags behind needs old entries.
+        try withoutDescriptors { XCTAssertEqual(try contents(of: log), [expected]) }
     }
 
     func testALog_ofManySegments_holdsFewDescriptors() throws {

@@ -75,12 +75,14 @@ extension Replica {
         }
     }
 
-    /// Sends a message of the core, with the entries that it names.
+    /// Sends a message of the core, with the entries that it names. One whose entries cannot be read for want of a
+    /// descriptor is lost, as the network may lose it: the core sends such entries again.
     func send(_ message: Message, _ effects: inout [ReplicaEffect]) throws(ReplicaError) {
         var entries: EntryBatch?
         if case .append(let append) = message.body, let range = append.entries {
             guard raft.log.contains(range.last), range.first > raft.log.base.index else { return }
-            entries = try read(from: range.first, through: range.last.index)
+            entries = try readLog { () throws(LogError) in try read(from: range.first, through: range.last.index) }
+            guard entries != nil else { return }
         }
         send(
             PeerFrame(
@@ -113,16 +115,12 @@ extension Replica {
     }
 
     /// The entries `first ... last`, all of them.
-    private func read(from first: LogIndex, through last: LogIndex) throws(ReplicaError) -> EntryBatch {
-        do {
-            var parts = [try log.entries(Replica.group, from: first, through: last, maxBytes: .max)]
-            while let end = parts.last?.lastIndex, end < last {
-                parts.append(try log.entries(Replica.group, from: end + 1, through: last, maxBytes: .max))
-            }
-            return parts.count == 1 ? parts[0] : EntryBatch.joining(parts)
-        } catch {
-            throw ReplicaError(error)
+    private func read(from first: LogIndex, through last: LogIndex) throws(LogError) -> EntryBatch {
+        var parts = [try log.entries(Replica.group, from: first, through: last, maxBytes: .max)]
+        while let end = parts.last?.lastIndex, end < last {
+            parts.append(try log.entries(Replica.group, from: end + 1, through: last, maxBytes: .max))
         }
+        return parts.count == 1 ? parts[0] : EntryBatch.joining(parts)
     }
 
     /// A write failed: nothing after what is known to be durable will become so, and the member stops.

@@ -211,6 +211,10 @@ extension Replica {
     /// The stamp of the last entry before `index`, or of the state where the log holds none: then all is applied.
     private func stamp(before index: LogIndex) throws(ReplicaError) -> UInt64 {
         guard index - 1 > raft.log.base.index else { return applied.stamp }
-        return try page(from: index - 1, through: index - 1).header(at: index - 1).stamp
+        do throws(LogError) {
+            return try page(from: index - 1, through: index - 1).header(at: index - 1).stamp
+        } catch {
+            throw ReplicaError(error)
+        }
     }
 }

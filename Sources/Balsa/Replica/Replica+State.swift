@@ -9,7 +9,12 @@ extension Replica {
     func applyPages(_ effects: inout [ReplicaEffect]) throws(ReplicaError) {
         let appliedBefore = applied.position.index
         while applied.position.index < applyTarget, mayApply {
-            let batch = try page(from: applied.position.index + 1, through: applyTarget)
+            let (next, target) = (applied.position.index + 1, applyTarget)
+            guard let batch = try readLog({ () throws(LogError) in try page(from: next, through: target) }) else {
+                applyRetryAt = now + pause(after: .max)
+                effects.append(.retrying("entry \(next) cannot be applied: no file descriptor is left to read it with"))
+                break
+            }
             while applied.position.index < batch.lastIndex, mayApply {
                 let first = applied.position.index + 1
                 let last = digestIndex(from: first, in: batch)
@@ -144,11 +149,19 @@ extension Replica {
     }
 
     /// The entries from `first` on, a page of them: after a restart all of the log may be waiting.
-    func page(from first: LogIndex, through last: LogIndex) throws(ReplicaError) -> EntryBatch {
+    func page(from first: LogIndex, through last: LogIndex) throws(LogError) -> EntryBatch {
+        try log.entries(Replica.group, from: first, through: last, maxBytes: options.applyPageBytes)
+    }
+
+    /// Reads from the log; nil where the process has no descriptor left to open a segment with. That passes, and does
+    /// not say that anything is wrong with the log.
+    func readLog(_ read: () throws(LogError) -> EntryBatch) throws(ReplicaError) -> EntryBatch? {
         do throws(LogError) {
-            return try log.entries(Replica.group, from: first, through: last, maxBytes: options.applyPageBytes)
+            return try read()
         } catch {
-            throw ReplicaError(error)
+            guard error.cause?.isOutOfDescriptors == true else { throw ReplicaError(error) }
+            metrics.logReadsPutOff += 1
+            return nil
         }
     }
 

@@ -57,6 +57,8 @@ public struct ReplicaMetrics: Sendable {
     /// Frames that were not sent because they were larger than a frame may be, or are none of the version that was
     /// agreed on with the peer.
     public internal(set) var framesTooLarge = 0
+    /// Reads of the log that found no file descriptor to open a segment with. What they were for is done later.
+    public internal(set) var logReadsPutOff = 0
     /// Background tasks of the log that failed.
     public internal(set) var tasksFailed = 0
 }

@@ -128,8 +128,8 @@ final class CompactionJob {
         lastSequence = trailer.sequence
     }
 
-    /// Whether the job may have dropped something between the bounds of a table that is damaged now, and was not known to
-    /// be when the job began.
+    /// Whether the job may have dropped something between the bounds of a table that is damaged now, and was not known
+    /// to be when the job began.
     func mayDropAcross(_ damaged: DamagedTables) -> Bool {
         guard damaged != self.damaged, let range = KeyRange.covering(plan.allInputs) else { return false }
         return damaged.overlap(range, besides: self.damaged)

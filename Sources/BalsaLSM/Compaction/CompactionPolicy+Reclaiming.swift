@@ -10,8 +10,8 @@ import BalsaPlatform
 /// level below, so that its tombstones come to what they delete. Both ends: nothing dead that can be dropped is left in
 /// the result, or the result lies a level deeper.
 ///
-/// Compactions drop nothing between the bounds of a damaged table. A table that overlaps these bounds is passed over: its
-/// copy could be the same table again, and the next plan the copy of that, without end.
+/// Compactions drop nothing between the bounds of a damaged table. A table that overlaps these bounds is passed over:
+/// its copy could be the same table again, and the next plan the copy of that, without end.
 ///
 /// Tables of the first level are looked at together with all that they overlap, for a newer one deletes what is in an
 /// older one. What a put overwrites in another table is not known before both are merged.

@@ -4,8 +4,8 @@ public struct EngineOptions: Sendable {
     public var memtableBytes = 64 << 20
     /// How many sealed memtables may wait for their flush; 2. With more the engine asks its writer to pause.
     public var maxSealedMemtables = 2
-    /// With how many range deletions a memtable is full; 1,000. Their memory grows with their number, nested or not, and
-    /// each is copied O(log n) times while the memtable takes n of them.
+    /// With how many range deletions a memtable is full; 1,000. Their memory grows with their number, nested or not,
+    /// and each is copied O(log n) times while the memtable takes n of them.
     public var maxRangeDeletionsPerMemtable = 1_000
     /// How many range deletions a batch may hold; 1,000. A batch is never split, so a memtable holds at most this many
     /// more than ``maxRangeDeletionsPerMemtable``.

@@ -19,8 +19,10 @@ import BalsaWire
 /// segment has space, the seal is written and synced once more together with the mark of this opening. In all other
 /// cases the frames that wait and the mark are written as *one* frame into a new segment, whose opening frame names
 /// the end of what is confirmed; only then is the rest cut and removed. One frame, because a crash leaves then either
-/// all of them in the new place or none. In both cases a seal follows. A crash after any call leaves files from which
-/// the next recovery finds the same log.
+/// all of them in the new place or none. Where the segments at the end of the chain hold little, the new one takes
+/// their place: its opening frame names the end of the log before the first of them and holds their records as well
+/// (``FoldedSegments``), and they are removed behind its seal. In all cases a seal follows. A crash after any call
+/// leaves files from which the next recovery finds the same log.
 public final class LogRecovery {
     let fileSystem: any FileSystem
     let directory: String

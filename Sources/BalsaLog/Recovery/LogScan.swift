@@ -316,19 +316,19 @@ struct LogScan {
     /// the frame was written.
     private func checkContinuation(in segment: FoundSegment?) throws(LogError) {
         guard let continuation else { return }
-        let path = LogFileName.segmentPath(directory, continuation.segment)
         guard let segment else {
+            // Nothing says which of the two it is, so the sentence is about the segment that names it.
             throw LogError.damage(
                 path,
-                at: 0,
-                "the file is missing, though the log goes on in it: put it back as it was when the member stopped, or "
-                    + "leave the member stopped"
+                at: end.offset,
+                "segment \(continuation.segment), in which the log goes on, or the later one that took its place, is "
+                    + "missing: put it back as it was when the member stopped, or leave the member stopped"
             )
         }
-        // One of a higher number was made by a recovery, when nothing was in this one.
+        // One of a higher number was made by a recovery, when nothing was in this one, or in place of this one.
         guard segment.number == continuation.segment, segment.reader.header.salt != continuation.salt else { return }
         throw LogError.damage(
-            path,
+            LogFileName.segmentPath(directory, continuation.segment),
             at: 40,
             "the file is another one of that number: put it back as it was when the member stopped, or leave the "
                 + "member stopped"

@@ -12,7 +12,8 @@ public struct RecoveryReport: Equatable, Sendable {
     public var tornTails = 0
     /// Bytes of the last segment behind the last valid frame that were cut with a torn tail.
     public var bytesCut: UInt64 = 0
-    /// Entries of frames that nothing later had confirmed to be durable, which were written once more.
+    /// Entries of frames that nothing later had confirmed to be durable, which were written once more. Entries of
+    /// confirmed frames do not count, though they are written once more where a new segment takes the place of theirs.
     public var entriesRewritten = 0
     /// Segments removed that were not part of the log: spares, unfinished ones, and ones that a rewriting replaced.
     public var segmentsRemoved = 0

@@ -119,6 +119,7 @@ extension Log {
     func findDeadSegments() {
         guard searchIsDue, durableMark >= lastDeathMark else { return }
         let floor = oldestLiveSegment()
+        let first = segments[0].number
         while segments.count > 1, segments[0].number < floor, segments[1].number <= durableThrough.segment {
             let dead = segments.removeFirst()
             dead.file?.close()
@@ -130,5 +131,7 @@ extension Log {
             )
         }
         searchIsDue = segments.count > 1 && segments[0].number < floor
+        // The descriptors of those that left are free at this moment.
+        if segments[0].number != first { openOneForReading() }
     }
 }

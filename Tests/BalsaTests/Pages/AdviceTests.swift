@@ -98,8 +98,8 @@ final class AdviceTests: XCTestCase {
         the file is shorter than its header says, and no later segment says why: put it back, or the later
         segment that is missing, as it was when the member stopped
         - FileAdviceTests.testSegment_thatIsShorterThanItsHeaderSays_isPutBack
-        the file is missing, though the log goes on in it: put it back as it was when the member stopped, or
-        leave the member stopped
+        segment , in which the log goes on, or the later one that took its place, is missing: put it back as it
+        was when the member stopped, or leave the member stopped
         - ExchangedFilesTests.testFilesOfTheGroupAndSegments_removedEmptiedOrExchanged_areIntactOrRefused
         the file is another one of that number: put it back as it was when the member stopped, or leave the
         member stopped
