@@ -7,6 +7,7 @@ final class MeasuredMachine {
     private(set) var machine: KeyValueMachine
     private let directory: String
     private let options: KeyValueOptions
+    private let replicated: ReplicatedOptions
     private var number: UInt64 = 0
 
     /// Opens a machine in a directory; one that is new gets the replicated options.
@@ -17,7 +18,12 @@ final class MeasuredMachine {
     ) throws(BenchmarkError) {
         self.directory = directory
         self.options = options
+        self.replicated = replicated
         machine = try MeasuredMachine.open(directory, options)
+        try found()
+    }
+
+    private func found() throws(BenchmarkError) {
         guard machine.applied.index == 0 else { return }
         try measured { () throws(KeyValueError) in
             try machine.found(replicated.encoded, index: 1, term: 1, stamp: 1)
@@ -64,10 +70,11 @@ final class MeasuredMachine {
         while machine.hasWork { try work(budget: 8 << 20) }
     }
 
-    /// Closes the machine and opens it again.
+    /// Closes the machine and opens it again. What was not flushed is lost.
     func reopen() throws(BenchmarkError) {
         machine.close()
         machine = try MeasuredMachine.open(directory, options)
+        try found()
     }
 
     /// Gives up its files.

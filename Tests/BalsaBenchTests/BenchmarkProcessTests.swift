@@ -97,7 +97,7 @@ final class BenchmarkProcessTests: BenchTestCase {
         let result = try runProgram("space", "--smoke", "--dir", folder.path)
         XCTAssertEqual(result.status, 0, result.errors)
         let lines = result.output.split(separator: "\n").filter { $0.first != " " }
-        XCTAssertEqual(lines.count, 1 + 1 + 2 + 6 + 2, result.output)
+        XCTAssertEqual(lines.count, 1 + 1 + 2 + 3 * 4 + 2, result.output)
         XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: folder.path), [], "what it made is removed")
     }
 

@@ -56,8 +56,9 @@ extension KeyValueMachine {
     ///   - order: in which order.
     ///   - maxBytes: how many bytes of keys and values at most. The first pair is given however long it is.
     ///   - maxHiddenEntries: how many deleted keys, and entries besides those that are given, the page passes at most;
-    ///     at least 1. A page that has passed them ends early, perhaps without a pair, and says where to go on. So many
-    ///     as the default take less than a millisecond.
+    ///     at least 1. A page that has passed them ends early, perhaps without a pair, and says where to go on. A block
+    ///     that has to be read on the way, and a jump, count as many entries as pass meanwhile. So many as the default
+    ///     take a fraction of a millisecond.
     ///   - revision: as of which revision; what is applied where it is nil. The pages of a scan are read at the revision of
     ///     the first.
     ///   - waiting: whether the answer may wait for the disk.
@@ -69,7 +70,7 @@ extension KeyValueMachine {
         limit: Int = .max,
         order: ScanOrder = .ascending,
         maxBytes: Int = 1 << 20,
-        maxHiddenEntries: Int = 2_000,
+        maxHiddenEntries: Int = 1_000,
         at revision: UInt64? = nil,
         waiting: Waiting = .allowed
     ) throws(KeyValueError) -> ScanPage {

@@ -35,13 +35,25 @@ struct EmptyRangeList {
 
     /// The index of the range that `key` lies in.
     func index(of key: UnsafeRawBufferPointer) -> Int? {
+        let index = firstIndex { $0.end.withUnsafeBytes { KeyOrder.compare($0, key) > 0 } }
+        return index < ranges.count && ranges[index].contains(key) ? index : nil
+    }
+
+    /// The index of the range that reaches from before `key` up to it, or further.
+    func index(before key: UnsafeRawBufferPointer) -> Int? {
+        let index = firstIndex { $0.end.withUnsafeBytes { KeyOrder.compare($0, key) >= 0 } }
+        guard index < ranges.count else { return nil }
+        return ranges[index].start.withUnsafeBytes { KeyOrder.compare($0, key) < 0 } ? index : nil
+    }
+
+    /// The first range that fulfils a condition that all behind it fulfil as well; their number if none does.
+    private func firstIndex(where isFulfilled: (EmptyRange) -> Bool) -> Int {
         var (low, high) = (0, ranges.count)
         while low < high {
             let middle = (low + high) / 2
-            let isBefore = ranges[middle].end.withUnsafeBytes { KeyOrder.compare($0, key) <= 0 }
-            if isBefore { low = middle + 1 } else { high = middle }
+            if isFulfilled(ranges[middle]) { high = middle } else { low = middle + 1 }
         }
-        return low < ranges.count && ranges[low].contains(key) ? low : nil
+        return low
     }
 
     /// Notes that a reader has used a range.

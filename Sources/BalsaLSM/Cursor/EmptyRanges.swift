@@ -38,7 +38,9 @@ final class EmptyRanges: @unchecked Sendable {
         static let memtable = 8
         /// How many ranges are listed or watched.
         static let count = 64
-        static let byteCount = 128
+        /// How many entries cursors have passed without showing them.
+        static let passed = 128
+        static let byteCount = 192
     }
 
     static let capacity = 64
@@ -108,14 +110,28 @@ final class EmptyRanges: @unchecked Sendable {
 
     /// The range that `key` lies in, for a reader at `sequence`.
     func range(around key: UnsafeRawBufferPointer, at sequence: SequenceNumber) -> EmptyRange? {
-        lock.withLock {
-            guard let index = list.index(of: key), list.ranges[index].sequence <= sequence else { return nil }
-            uses += 1
-            clock += 1
-            list.noteUse(of: index, clock)
-            return list.ranges[index]
-        }
+        lock.withLock { use(list.index(of: key), at: sequence) }
     }
+
+    /// The range that the keys right before `key` lie in, for a reader at `sequence`.
+    func range(before key: UnsafeRawBufferPointer, at sequence: SequenceNumber) -> EmptyRange? {
+        lock.withLock { use(list.index(before: key), at: sequence) }
+    }
+
+    /// Notes the use of a range. Called with the lock.
+    private func use(_ index: Int?, at sequence: SequenceNumber) -> EmptyRange? {
+        guard let index, list.ranges[index].sequence <= sequence else { return nil }
+        uses += 1
+        clock += 1
+        list.noteUse(of: index, clock)
+        return list.ranges[index]
+    }
+
+    /// How many entries cursors have passed without showing them.
+    var passedEntries: UInt64 { balsa_load_relaxed_64(cells + Cell.passed) }
+
+    /// Counts entries that a cursor has passed without showing them.
+    func notePassed(_ count: Int) { _ = balsa_fetch_add_64(cells + Cell.passed, UInt64(count)) }
 
     // MARK: Adding
 

@@ -16,11 +16,13 @@ struct LevelCursor {
         _ tables: UnsafeBufferPointer<TableSlot>,
         fillsCache: Bool,
         waiting: Waiting,
-        visibleAt sequence: SequenceNumber? = nil
+        visibleAt sequence: SequenceNumber? = nil,
+        noting work: CursorWork? = nil
     ) {
         precondition(!tables.isEmpty, "a level without tables is left out")
         self.tables = tables
-        cursor = tables[0].table.takeUnretainedValue().makeCursor(fillsCache: fillsCache, visibleAt: sequence)
+        let first = tables[0].table.takeUnretainedValue()
+        cursor = first.makeCursor(fillsCache: fillsCache, visibleAt: sequence, noting: work)
         cursor.waiting = waiting
     }
 

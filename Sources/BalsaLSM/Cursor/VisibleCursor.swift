@@ -37,10 +37,19 @@ struct VisibleCursor: ~Copyable {
     private var run = HiddenRun()
     private var hasAddedRange = false
 
-    /// How many entries may be passed without showing any of them, over all moves; then the cursor pauses.
+    /// How many entries may be passed without showing any of them, over all moves; then the cursor pauses. What is done
+    /// beside that on their way counts, as ``CursorWork`` says.
     var hiddenLimit = Int.max
     /// How many have been passed.
     private(set) var hiddenEntries = 0
+    /// What was done beside that in moves that passed some, the move under way left out.
+    private var hiddenWork = 0
+    /// All that has been done by the cursor and its sources besides passing entries.
+    private let work: CursorWork
+    /// How much that was before the move under way.
+    private var workBefore = 0
+    /// How much that was when the move under way came to its first entry.
+    private var workAtEntry = 0
     /// Where a scan goes on after a pause: the first key that has not been looked at, or, backward, a key above it that
     /// has no value and is to be excluded. Nil if the cursor has not paused.
     private(set) var pause: Bytes?
@@ -58,6 +67,8 @@ struct VisibleCursor: ~Copyable {
         limits = emptyRanges.limits
         self.bounds = bounds
         readSequence = sequence
+        let work = CursorWork()
+        self.work = work
         var tombstones = TombstoneCover()
         var memtables: [MemtableCursor] = []
         var memtableSequences: [SequenceNumber] = []
@@ -74,14 +85,16 @@ struct VisibleCursor: ~Copyable {
         for table in version.levels.first ?? [] where bounds.overlaps(KeyRange(of: table.metadata)) {
             tombstones.add(table.table.tombstones)
             guard table.table.hasEntries else { continue }
-            var cursor = table.table.makeCursor(fillsCache: true, visibleAt: sequence)
+            var cursor = table.table.makeCursor(fillsCache: true, visibleAt: sequence, noting: work)
             cursor.waiting = waiting
             tables.append(cursor)
         }
         for level in 1..<max(1, version.levelCount) {
             let within = version.slots(of: level).within(bounds)
             guard !within.isEmpty else { continue }
-            levels.append(LevelCursor(within, fillsCache: true, waiting: waiting, visibleAt: sequence))
+            levels.append(
+                LevelCursor(within, fillsCache: true, waiting: waiting, visibleAt: sequence, noting: work)
+            )
             if version.levelsWithTombstones[level] { tombstones.add(within) }
         }
         self.tombstones = tombstones
@@ -130,14 +143,28 @@ struct VisibleCursor: ~Copyable {
     /// Goes to the first key within the bounds.
     mutating func seekToFirst() throws(EngineError) {
         begin(atBound: true)
-        try merger.seekToFirst()
+        if let from = bounds.from, let range = from.withUnsafeBytes({ emptyRange(from: $0) }) {
+            run.edge = from
+            try range.end.withUnsafeBytes { end throws(EngineError) in
+                try merger.seek(end, .seek(largestSequenceNumber))
+            }
+        } else {
+            try merger.seekToFirst()
+        }
+        limitWorkOfSeek()
         try find()
     }
 
     /// Goes to the last key within the bounds.
     mutating func seekToLast() throws(EngineError) {
         begin(atBound: true)
-        try merger.seekToLast()
+        if let to = bounds.to, let range = to.withUnsafeBytes({ emptyRange(before: $0) }) {
+            run.edge = to
+            try range.start.withUnsafeBytes { start throws(EngineError) in try merger.seekBefore(start) }
+        } else {
+            try merger.seekToLast()
+        }
+        limitWorkOfSeek()
         try find()
     }
 
@@ -147,6 +174,7 @@ struct VisibleCursor: ~Copyable {
         begin()
         guard bounds.isBelowEnd(key) else { return }
         try merger.seek(key, .seek(largestSequenceNumber))
+        limitWorkOfSeek()
         try find()
     }
 
@@ -156,11 +184,18 @@ struct VisibleCursor: ~Copyable {
         begin()
         guard bounds.isFromStart(key) else { return }
         try merger.seekBefore(key)
+        limitWorkOfSeek()
         try find()
     }
 
+    /// Leaves half of the limit for entries, whatever the seek had to read: pages that begin with it get further.
+    private mutating func limitWorkOfSeek() {
+        workBefore = max(workBefore, work.units - hiddenLimit / 2)
+        workAtEntry = work.units
+    }
+
     private mutating func begin(atBound: Bool = false) {
-        isValid = false
+        beginMove()
         isKeySaved = false
         coveredEntries = 0
         pause = nil
@@ -169,12 +204,18 @@ struct VisibleCursor: ~Copyable {
 
     // MARK: Moving
 
+    private mutating func beginMove() {
+        isValid = false
+        workBefore = work.units
+        workAtEntry = work.units
+    }
+
     /// Goes to the next key; becomes invalid behind the last.
     ///
     /// - Precondition: the cursor is valid.
     mutating func next() throws(EngineError) {
         precondition(isValid, "a cursor that is at no key has no next one")
-        isValid = false
+        beginMove()
         if merger.isForward {
             try leave()
         } else {
@@ -190,7 +231,7 @@ struct VisibleCursor: ~Copyable {
     /// - Precondition: the cursor is valid.
     mutating func previous() throws(EngineError) {
         precondition(isValid, "a cursor that is at no key has none before it")
-        isValid = false
+        beginMove()
         if merger.isForward {
             saveKey()
             try merger.seekBefore(savedKey.bytes)
@@ -204,11 +245,19 @@ struct VisibleCursor: ~Copyable {
     @inline(__always)
     private mutating func leave() throws(EngineError) {
         // A single source does not show the key again.
-        if merger.sourceCount > 1 || hiddenEntries >= hiddenLimit { saveKey() } else { isKeySaved = false }
+        if merger.sourceCount > 1 || isExhausted { saveKey() } else { isKeySaved = false }
         isDecided = true
         coveredEntries = 0
         try merger.advance()
     }
+
+    // MARK: Limits
+
+    /// What was done in the move under way besides passing entries.
+    private var workOfMove: Int { work.units - workBefore }
+
+    /// Whether the cursor has done as much as it may without showing anything.
+    private var isExhausted: Bool { hiddenEntries + hiddenWork + workOfMove >= hiddenLimit }
 
     // MARK: Visibility
 
@@ -217,7 +266,7 @@ struct VisibleCursor: ~Copyable {
         while merger.isValid {
             let trailer = merger.trailer
             if !isKeySaved || !KeyOrder.isEqual(merger.key, savedKey.bytes) {
-                if hiddenEntries >= hiddenLimit, isKeySaved {
+                if isExhausted, isKeySaved {
                     notePause()
                     break
                 }
@@ -261,10 +310,22 @@ struct VisibleCursor: ~Copyable {
         hiddenEntries += 1
         run.count += 1
         try merger.skip(to: edge, olderThan: tombstone, memtables: memtableSequences)
+        work.noteJump(sources: merger.sourceCount)
         return true
     }
 
     // MARK: Empty ranges
+
+    /// The known range without values that the lower bound lies in: a scan that begins at the front of a queue need not
+    /// look at what was taken from it.
+    private func emptyRange(from bound: UnsafeRawBufferPointer) -> EmptyRange? {
+        emptyRanges.isEmpty ? nil : emptyRanges.range(around: bound, at: readSequence)
+    }
+
+    /// The known range without values that the keys right before the upper bound lie in.
+    private func emptyRange(before bound: UnsafeRawBufferPointer) -> EmptyRange? {
+        emptyRanges.isEmpty ? nil : emptyRanges.range(before: bound, at: readSequence)
+    }
 
     /// Leaves the range without values that the saved key lies in, if one is known.
     ///
@@ -272,7 +333,6 @@ struct VisibleCursor: ~Copyable {
     @inline(never)
     private mutating func leaveEmptyRange() throws(EngineError) -> Bool {
         if run.edge == nil {
-            let bound = merger.isForward ? bounds.from ?? Bytes() : bounds.to
             // The saved key itself stays outside: the entries may be older ones of the key that was shown last.
             let key = merger.isForward ? Bytes(after: savedKey.bytes) : Bytes(copying: savedKey.bytes)
             run.edge = run.isAtBound ? bound ?? key : key
@@ -289,14 +349,27 @@ struct VisibleCursor: ~Copyable {
         } else {
             try range.start.withUnsafeBytes { start throws(EngineError) in try merger.seekBefore(start) }
         }
+        work.noteJump(sources: merger.sourceCount)
         run.nextLook = run.count + limits.entriesBeforeLooking
         return true
     }
 
+    /// The bound that the cursor began at; nil if there is none.
+    private var bound: Bytes? { merger.isForward ? bounds.from ?? Bytes() : bounds.to }
+
     /// Ends the run of entries that are not shown, at the key that is shown, at the pause or at the end.
+    ///
+    /// What a cursor has passed until it pauses is always noted, however few entries that are. Otherwise a caller that
+    /// begins every page at the same key would not get further.
     @inline(never)
     private mutating func endRun() {
-        if run.count >= limits.entriesBeforeAdding, !hasAddedRange, let range = hiddenRange() {
+        let isLong = run.count > 0 && (isRunLong || pause != nil)
+        if run.count > 0 {
+            hiddenWork += workOfMove
+            emptyRanges.notePassed(run.count)
+        }
+        workBefore = work.units
+        if isLong, !hasAddedRange, let range = hiddenRange() {
             // One for each cursor: a long scan must not drive out what others use.
             hasAddedRange = true
             if !emptyRanges.add(range) { prove(range) }
@@ -304,9 +377,12 @@ struct VisibleCursor: ~Copyable {
         run.begin(atBound: false, nextLook: limits.entriesBeforeLooking)
     }
 
+    /// Whether it took so long to pass the entries of the run that later cursors should be spared it.
+    private var isRunLong: Bool { run.count + work.units - workAtEntry >= limits.entriesBeforeAdding }
+
     /// The keys that the run has left behind, none of which has a value at the cursor's sequence.
     private func hiddenRange() -> EmptyRange? {
-        guard let edge = run.edge else { return nil }
+        guard let edge = run.edge ?? (run.isAtBound ? bound : nil) else { return nil }
         if merger.isForward {
             let end =
                 merger.isValid ? Bytes(copying: merger.key) : bounds.to ?? Bytes(after: savedKey.bytes)
@@ -327,7 +403,7 @@ struct VisibleCursor: ~Copyable {
         let bounds = KeyBounds(from: range.start, to: range.end)
         var cursor = VisibleCursor(view, at: sequence, bounds: bounds, waiting: waiting, emptyRanges)
         cursor.hasAddedRange = true
-        cursor.hiddenLimit = min(2 * run.count, VisibleCursor.maxEntriesReadAgain)
+        cursor.hiddenLimit = min(run.count, VisibleCursor.maxEntriesReadAgain)
         do throws(EngineError) {
             try cursor.seekToFirst()
             emptyRanges.endWatch(through: cursor.isValid ? Bytes(copying: cursor.key) : cursor.pause ?? range.end)

@@ -34,6 +34,9 @@ public struct EngineMetrics: Equatable, Sendable {
     public var tableMemoryBytes = 0
     /// How often an index and a filter have been read since the engine was opened.
     public var tableReads: UInt64 = 0
+    /// How many entries cursors have passed without showing them, since the engine was opened: deleted keys, and
+    /// versions that are not read.
+    public var hiddenEntries: UInt64 = 0
     /// How many memtables have been flushed since the engine was opened.
     public var flushes: UInt64 = 0
     /// How many bytes of tables these flushes wrote.

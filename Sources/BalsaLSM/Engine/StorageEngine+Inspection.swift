@@ -29,6 +29,7 @@ extension StorageEngine {
         metrics.tableOpenings = tables.fileOpenings
         metrics.tableMemoryBytes = tables.byteCount
         metrics.tableReads = tables.bodyReads
+        metrics.hiddenEntries = emptyRanges.passedEntries
         metrics.quarantined = tables.quarantine.ranges
         metrics.quarantines = metrics.quarantined.count
         metrics.filesToRemove = removals.count

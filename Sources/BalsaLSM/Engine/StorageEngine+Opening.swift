@@ -31,6 +31,7 @@ extension StorageEngine {
         do throws(EngineError) {
             let engine = StorageEngine(try open(directory, fileSystem, options, lock, seed, isAccepted))
             if options.hasWriteAheadLog { try engine.openLog() }
+            engine.preloadTables()
             return engine
         } catch {
             lock.release()

@@ -181,7 +181,9 @@ final class Table: @unchecked Sendable {
     }
 
     /// The body, from memory or the disk, with a reference of its own.
-    func body(_ waiting: Waiting) throws(EngineError) -> TableBody {
+    ///
+    /// - Parameter work: gets a read; nil if nobody asks.
+    func body(_ waiting: Waiting, noting work: CursorWork? = nil) throws(EngineError) -> TableBody {
         let pin = cache.epochs.pin()
         let resident = residentBody?.takeUnretainedValue()
         cache.epochs.unpin(pin)
@@ -189,7 +191,9 @@ final class Table: @unchecked Sendable {
             noteBodyUse()
             return resident
         }
-        return try tables.body(of: self, waiting)
+        let body = try tables.body(of: self, waiting)
+        work?.noteRead(byteCount: body.memoryBytes)
+        return body
     }
 
     // MARK: Point reads
@@ -252,9 +256,15 @@ final class Table: @unchecked Sendable {
 
     /// A cursor over all entries, or over what a reader at `sequence` sees, which is nowhere yet.
     ///
-    /// - Parameter fillsCache: whether blocks that it reads are kept in the cache. A compaction's are not worth it.
-    func makeCursor(fillsCache: Bool, visibleAt sequence: SequenceNumber? = nil) -> TableCursor {
-        TableCursor(self, fillsCache: fillsCache, visibleAt: sequence)
+    /// - Parameters:
+    ///   - fillsCache: whether blocks that it reads are kept in the cache. A compaction's are not worth it.
+    ///   - work: gets what is read; nil if nobody asks.
+    func makeCursor(
+        fillsCache: Bool,
+        visibleAt sequence: SequenceNumber? = nil,
+        noting work: CursorWork? = nil
+    ) -> TableCursor {
+        TableCursor(self, fillsCache: fillsCache, visibleAt: sequence, noting: work)
     }
 
     // MARK: Blocks
@@ -264,7 +274,8 @@ final class Table: @unchecked Sendable {
         _ number: Int,
         of body: TableBody,
         _ waiting: Waiting,
-        fillsCache: Bool
+        fillsCache: Bool,
+        noting work: CursorWork? = nil
     ) throws(EngineError) -> Block {
         let pin = cache.epochs.pin()
         let cached = body.slots.load(number)?.takeUnretainedValue()
@@ -282,6 +293,7 @@ final class Table: @unchecked Sendable {
         } catch {
             throw damage(error, keys(of: number, in: body))
         }
+        work?.noteRead(byteCount: block.byteCount)
         if fillsCache { cache.insert(block, body.slots, at: number) }
         return block
     }

@@ -23,6 +23,8 @@ struct TableCursor {
     /// The table's index, from the first seek on.
     private var body: TableBody?
     private let fillsCache: Bool
+    /// Gets what is read; nil if nobody asks.
+    private let work: CursorWork?
     /// Up to where the reader sees; nil if all entries are visited.
     private let sequence: SequenceNumber?
     /// The trailer before all that the reader sees; nil if all entries are visited, or if the reader sees all of them
@@ -47,9 +49,15 @@ struct TableCursor {
     /// The value of the entry, while the cursor is valid; lent until the cursor moves.
     private(set) var value = UnsafeRawBufferPointer(start: nil, count: 0)
 
-    init(_ table: Table, fillsCache: Bool, visibleAt sequence: SequenceNumber? = nil) {
+    init(
+        _ table: Table,
+        fillsCache: Bool,
+        visibleAt sequence: SequenceNumber? = nil,
+        noting work: CursorWork? = nil
+    ) {
         self.table = table
         self.fillsCache = fillsCache
+        self.work = work
         self.sequence = sequence
         ceiling = TableCursor.ceiling(of: table, sequence)
         keyMemory = RawMemory(count: 64)
@@ -79,7 +87,7 @@ struct TableCursor {
         if let body { return body }
         position = -1
         guard table.hasEntries else { return nil }
-        let body = try table.body(waiting)
+        let body = try table.body(waiting, noting: work)
         self.body = body
         return body
     }
@@ -316,7 +324,7 @@ struct TableCursor {
     /// The block with this number. The cursor stays as it is.
     private func load(_ number: Int, of body: TableBody) throws(EngineError) -> Block {
         if number == self.number, let block { return block }
-        return try table.block(number, of: body, waiting, fillsCache: fillsCache)
+        return try table.block(number, of: body, waiting, fillsCache: fillsCache, noting: work)
     }
 
     /// Goes over to a block.
