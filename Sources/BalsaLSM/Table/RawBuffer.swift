@@ -1,3 +1,4 @@
+import BalsaPlatform
 import CBalsaPlatform
 
 /// Growing memory of a writer: bytes are appended, and the memory is kept for the next time.
@@ -55,18 +56,32 @@ struct RawBuffer: ~Copyable {
 }
 
 /// Memory of a fixed size that several values point into and that goes with the last of them.
+///
+/// Long pieces come from the system and go back to it. Indexes and filters come and go, in many sizes, among blocks that
+/// stay. On the heap, each block that is put where a filter was keeps the rest of that place from the next filter, and
+/// the process grows far beyond what is in use.
 final class RawMemory: @unchecked Sendable {
-    // Written by whoever makes it, before anybody else sees it.
+    /// From how many bytes on memory comes from the system; 32 KiB, so that whole pages waste a sixteenth on average.
+    static let mappedBytes = 32 << 10
+
+    // Written by who makes it, before anybody else sees it.
     let base: UnsafeMutableRawPointer
     let count: Int
+    /// What the memory lies in; nil for the heap.
+    private let mapping: AnonymousMemory?
 
-    /// `count` bytes, not set to anything.
+    /// `count` bytes, not set to anything. They are aligned to `alignment`, which is at most a page.
     init(count: Int, alignment: Int = 16) {
         self.count = count
-        base = .allocate(byteCount: max(count, 1), alignment: alignment)
+        // The heap serves a process that may have no more regions.
+        mapping = count < RawMemory.mappedBytes ? nil : AnonymousMemory.map(byteCount: count, usesHugePages: false)
+        base = mapping?.base ?? .allocate(byteCount: max(count, 1), alignment: alignment)
     }
 
-    deinit { base.deallocate() }
+    deinit { if mapping == nil { base.deallocate() } }
+
+    /// How much memory it takes, in bytes: whole pages where it comes from the system.
+    var memoryBytes: Int { mapping?.byteCount ?? count }
 
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
     var mutableBytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: base, count: count) }

@@ -85,7 +85,7 @@ struct TableIndex: @unchecked Sendable {
     }
 
     /// How much memory the index takes, in bytes.
-    var memoryBytes: Int { section.count + computed.count }
+    var memoryBytes: Int { section.memoryBytes + computed.memoryBytes }
 
     /// Where the block with this number lies.
     @inline(__always)

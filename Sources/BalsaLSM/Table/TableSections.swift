@@ -55,7 +55,7 @@ struct TableSections {
         } catch {
             throw EngineError(error, in: path)
         }
-        memoryBytes = filter.count + self.index.memoryBytes
+        memoryBytes = filter.memoryBytes + self.index.memoryBytes
     }
 
     /// Reads the range tombstones alone from an open file.

@@ -24,11 +24,13 @@ public final class AnonymousMemory: @unchecked Sendable {
 
     /// A region of zeros.
     ///
-    /// - Parameter byteCount: how long it is to be, in bytes; more than 0.
+    /// - Parameters:
+    ///   - byteCount: how long it is to be, in bytes; more than 0.
+    ///   - usesHugePages: whether a long region is to be of huge pages, to whole ones of which its length is rounded.
     /// - Returns: nil where the system has no memory or no more regions to give.
-    public static func map(byteCount: Int) -> AnonymousMemory? {
+    public static func map(byteCount: Int, usesHugePages: Bool = true) -> AnonymousMemory? {
         precondition(byteCount > 0, "a region of memory cannot be empty")
-        let isLarge = byteCount >= hugePageBytes
+        let isLarge = usesHugePages && byteCount >= hugePageBytes
         let unit = isLarge ? hugePageBytes : max(Int(sysconf(Int32(_SC_PAGESIZE))), 4096)
         guard byteCount <= Int.max - 2 * unit else { return nil }
         let length = (byteCount + unit - 1) / unit * unit
