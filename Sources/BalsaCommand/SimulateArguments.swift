@@ -102,7 +102,7 @@ struct SimulateArguments: Equatable {
                 continue
             }
             guard SimulateArguments.options.contains(option) else {
-                throw Failure(line: "unknown argument '\(option)'")
+                throw Failure(line: "unknown argument '\(option)'; --help lists the arguments")
             }
             guard let value = rest.popFirst() else { throw Failure(line: "\(option) needs a value") }
             try take(option, value)

@@ -53,7 +53,7 @@ public struct KeyValueError: Error, Equatable, Sendable, CustomStringConvertible
         default: code = .engine
         }
         cause = error
-        description = error.description
+        description = error.quarantine.map { "\(error.code): \($0.sentence)" } ?? error.description
     }
 
     /// The error of a command in the log that cannot be executed here.
@@ -61,6 +61,17 @@ public struct KeyValueError: Error, Equatable, Sendable, CustomStringConvertible
         switch error {
         case .unknown: self.init(.upgradeRequired, "entry \(index): \(error)")
         case .malformed: self.init(.damaged, "entry \(index): \(error)")
+        }
+    }
+}
+
+extension QuarantinedRange {
+    /// File, level and range in one line, with keys as users know them.
+    package var sentence: String {
+        text { key in
+            let prefix = EngineKey.userPrefix
+            let isUsers = key.count >= prefix.count && Array(key.slice(0..<prefix.count)) == prefix
+            return isUsers ? "\(key.slice(prefix.count..<key.count))" : "\(key) (internal)"
         }
     }
 }

@@ -11,7 +11,8 @@ extension Anomaly {
         case .stateDiverged(let member, let own, let majority):
             "the state of member \(member) differs from the majority's at index \(majority.index): digest "
                 + "\(String(own, radix: 16)) and not \(String(majority.value, radix: 16))"
-        case .stateRebuilt(let index): "a checkpoint through index \(index) has replaced the state, which differed"
+        case .stateRebuilt(let index):
+            "a checkpoint through index \(index) has replaced the state, which differed or could not be read"
         case .rebuiltInVain(let times, let pause):
             "the state differs again after \(times) checkpoints have replaced it: "
                 + (pause.map { "the next one is asked for in \($0)" }

@@ -29,6 +29,31 @@ final class RepeatedOpeningTests: XCTestCase {
         return expected
     }
 
+    /// The spare is intact. Does what the message advises.
+    func testAnOpening_withoutTheSegmentBeforeASpare_saysThatItMayBeMissing() throws {
+        let disk = SimulatedDisk()
+        let expected = try logWithSpare(disk)
+        let names = try segments(disk).sorted()
+        let path = "log/" + names[0]
+        let bytes = Bytes(try XCTUnwrap(disk.contents(of: path)))
+        let files = disk.mount()
+        try files.remove(path)
+        XCTAssertThrowsError(try Log.open(files, directory: "log", options: .tiny)) { error in
+            XCTAssertEqual((error as? LogError)?.reason, .damage)
+            XCTAssertTrue(
+                "\(error)".contains(
+                    "the opening frame is damaged, or a segment before this one is missing: put it back"
+                ),
+                "\(error)"
+            )
+            XCTAssertTrue("\(error)".contains(names[1]), "\(error)")
+        }
+        let file = try files.open(path, .create)
+        try file.write(bytes, at: 0)
+        file.close()
+        XCTAssertEqual(try contents(of: Log.open(files, directory: "log", options: .tiny).log), expected)
+    }
+
     func testAnOpening_ofAFullDiskWithASpare_usesTheSpaceOfTheSpare() throws {
         var options = DiskOptions()
         options.capacityBytes = 16_384

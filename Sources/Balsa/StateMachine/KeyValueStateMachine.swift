@@ -205,7 +205,7 @@ public final class KeyValueStateMachine: StateMachine {
         guard found > toldDamages else { return [] }
         defer { toldDamages = found }
         // As the errors of reads that need them, so that each is told once.
-        return machine.quarantines(after: toldDamages).map { "damaged: \($0)" }
+        return machine.quarantines(after: toldDamages).map { "damaged: \($0.sentence)" }
     }
 
     /// Whether a table is known to be damaged.

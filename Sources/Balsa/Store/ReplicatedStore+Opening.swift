@@ -208,10 +208,9 @@ extension ReplicatedStore {
     /// Throws where a directory holds no store, or does not exist. Nothing is written.
     private static func checkIsStore(_ directory: String, _ fileSystem: any FileSystem) throws(StoreError) {
         do throws(FileError) {
-            // What a refused opening, a crash or the making of a file system leaves. What else there may be, the
-            // opening looks at.
-            let others = ["LOCK", FileSystemProbe.folderName, "lost+found"]
-            guard try fileSystem.list(directory).contains(where: { !others.contains($0) }) else {
+            // What only a member makes that has begun. Where some of it is missing, the opening says so.
+            let own = ["IDENTITY", "BOOT", "log", "groups"]
+            guard try fileSystem.list(directory).contains(where: { own.contains($0) }) else {
                 throw FileError(.open, directory, .notFound)
             }
         } catch  where error.number == .notFound {

@@ -35,7 +35,8 @@ public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
     }
 
     private static let damage =
-        "a key that is needed lies in a part of a table that cannot be read; `StoreStatus.engine.quarantined` and "
+        "a key that this call needs, or a command that has to be applied before it, lies in a part of a table that "
+        + "cannot be read; `.local` reads of other keys go on; `StoreStatus.engine.quarantined` and "
         + "`StoreEvent.damaged` of the member that found it name the file, the level and the range of keys"
 
     init(_ error: ReplicaError) {

@@ -49,7 +49,9 @@ struct DemoCommand {
                 parsed.file = argument
                 continue
             }
-            guard options.contains(argument) else { throw Failure(line: "unknown argument '\(argument)'") }
+            guard options.contains(argument) else {
+                throw Failure(line: "unknown argument '\(argument)'; --help lists the arguments")
+            }
             guard let value = rest.popFirst() else { throw Failure(line: "\(argument) needs a value") }
             switch argument {
             case "--members":

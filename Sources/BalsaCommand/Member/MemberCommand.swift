@@ -33,6 +33,9 @@ struct MemberCommand {
         SIGTERM, SIGINT and SIGHUP. Requests under way have 5 seconds then, and are answered closed after that. A second
         signal ends it at once.
 
+        --peers names all members, each with the address at which the others reach it. The member listens at its own address of
+        that list, or at the one of --listen: behind a translation of addresses, or in a container, the two differ.
+
         With --must-exist, a directory that holds no member is refused, and nothing is created: a disk that is not mounted does not
         become a new member.
 
@@ -75,7 +78,9 @@ struct MemberCommand {
                 parsed.mustExist = true
                 continue
             }
-            guard options.contains(option) else { throw Failure(line: "unknown argument '\(option)'") }
+            guard options.contains(option) else {
+                throw Failure(line: "unknown argument '\(option)'; --help lists the arguments")
+            }
             guard let value = rest.popFirst() else { throw Failure(line: "\(option) needs a value") }
             switch option {
             case "--directory": parsed.directory = value
@@ -86,10 +91,12 @@ struct MemberCommand {
                 }
                 parsed.member = member
             case "--peers":
+                let list = "--peers is a list such as 1=host:port,2=host:port, not '\(value)'"
+                guard !value.isEmpty else { throw Failure(line: list) }
                 for part in value.split(separator: ",") {
                     let pair = part.split(separator: "=", maxSplits: 1)
                     guard pair.count == 2, let id = UInt64(pair[0]), id > 0 else {
-                        throw Failure(line: "--peers is a list such as 1=host:port,2=host:port, not '\(value)'")
+                        throw Failure(line: list)
                     }
                     guard parsed.peers.updateValue(String(pair[1]), forKey: id) == nil else {
                         throw Failure(line: "--peers names member \(id) twice")

@@ -26,7 +26,7 @@ struct MemberSession {
                     }
                     continue
                 }
-                if words[1].elementsEqual("close".utf8) {
+                if words.count == 2, words[1].elementsEqual("close".utf8) {
                     reply(Array(words[0]) + Array(" ok".utf8), to: line)
                     return
                 }
@@ -50,7 +50,7 @@ struct MemberSession {
                 let revision = try await changeOptions(words.dropFirst(2).map { String(decoding: $0, as: UTF8.self) })
                 reply += Array("ok \(revision)".utf8)
             } else {
-                try await answer(verb, words.dropFirst(2).map { PercentEncoding.decode($0[...]) }, &reply)
+                try await answer(verb, words.dropFirst(2).map { $0 }, &reply)
             }
         } catch {
             let outcome = error.outcome == .unknown ? "unknown" : "not-applied"
@@ -62,7 +62,7 @@ struct MemberSession {
         return reply
     }
 
-    private func answer(_ verb: String, _ arguments: [Bytes?], _ reply: inout [UInt8]) async throws(StoreError) {
+    private func answer(_ verb: String, _ arguments: [[UInt8]], _ reply: inout [UInt8]) async throws(StoreError) {
         switch (verb, arguments.count) {
         case ("put", 2):
             let revision = try await store.put(try bytes(arguments[0]), try bytes(arguments[1]))
@@ -107,9 +107,13 @@ struct MemberSession {
         return "a line with \(verb) is ID \(verb)\(request.words.isEmpty ? "" : " " + request.words)"
     }
 
-    private func bytes(_ argument: Bytes?) throws(StoreError) -> Bytes {
-        guard let argument else { throw StoreError(.notApplied, .invalid, "a word is not percent-encoded") }
-        return argument
+    private func bytes(_ word: [UInt8]) throws(StoreError) -> Bytes {
+        guard let bytes = PercentEncoding.decode(word[...]) else {
+            // Its beginning: a value has up to megabytes.
+            let text = String(decoding: word.prefix(40), as: UTF8.self) + (word.count > 40 ? "…" : "")
+            throw StoreError(.notApplied, .invalid, "the word '\(text)' is not percent-encoded")
+        }
+        return bytes
     }
 
     /// Changes the options that the words name, and leaves the others as they are in force. The revision that the first

@@ -18,7 +18,12 @@ public struct QuarantinedRange: Equatable, Sendable, CustomStringConvertible {
     public let reason: String
 
     /// File, level and range in one line.
-    public var description: String { "\(file) of level \(level), keys from \(smallest) to \(largest): \(reason)" }
+    public var description: String { text { "\($0)" } }
+
+    /// The same, with the keys as `name` writes them.
+    package func text(namingKeys name: (Bytes) -> String) -> String {
+        "\(file) of level \(level), keys from \(name(smallest)) to \(name(largest)): \(reason)"
+    }
 }
 
 /// The damaged tables at one moment: what a compaction, and the choice of one, goes around.

@@ -114,12 +114,15 @@ final class Table: @unchecked Sendable {
         _ keys: (smallest: Bytes, largest: Bytes)?,
         _ error: EngineError
     ) -> QuarantinedRange {
-        QuarantinedRange(
+        // What the description of the range says by itself.
+        let known = "\(error.code): \(path): "
+        let text = error.description
+        return QuarantinedRange(
             file: path,
             level: level,
             smallest: keys?.smallest ?? metadata.smallest,
             largest: keys?.largest ?? metadata.largest,
-            reason: error.description
+            reason: text.hasPrefix(known) ? String(text.dropFirst(known.count)) : text
         )
     }
 

@@ -73,16 +73,19 @@ struct LogRepair {
         }
     }
 
-    /// The record that dropped the entries may have been in a frame that is damaged: where the log ends, or at the head
-    /// of the segment behind it.
+    /// A segment before the first one may be missing that nothing has dropped. Or the record that dropped the entries
+    /// was in a frame that is damaged: where the log ends, or at the head of the segment behind it.
     private static func suspects(_ scan: LogScan) -> String {
         guard let first = scan.chain.first, let last = scan.chain.last else { return "" }
+        func path(_ number: UInt64) -> String { LogFileName.segmentPath(scan.directory, number) }
+        let previous = scan.segments[first].opening?.durableThrough.segment ?? 0
+        let missing = previous > 0 ? ": \(path(previous)) is missing" : ""
         let end = scan.segments[last].number
         let next = scan.segments.map(\.number).filter { $0 > end }.min()
         let numbers = (last == first ? [] : [end]) + (next.map { [$0] } ?? [])
-        guard !numbers.isEmpty else { return "" }
-        let paths = numbers.map { LogFileName.segmentPath(scan.directory, $0) }.joined(separator: " or ")
-        return ", or \(paths) is damaged, where it is said that they were dropped"
+        guard !numbers.isEmpty else { return missing }
+        let paths = numbers.map(path).joined(separator: " or ")
+        return missing + ", or \(paths) is damaged, where it is said that they were dropped"
     }
 
     /// The number of the last segment that holds the log; 0 where none does.

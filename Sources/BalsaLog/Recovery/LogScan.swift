@@ -162,7 +162,12 @@ struct LogScan {
         guard var position = last else {
             // The first segment may be unfinished. Any other follows one that was dropped only when it was durable.
             if let lowest = segments.first, lowest.number > 1 {
-                throw damage(0, at: lowest.reader.header.firstFrame, "the opening frame is damaged")
+                throw damage(
+                    0,
+                    at: lowest.reader.header.firstFrame,
+                    "the opening frame is damaged, or a segment before this one is missing: put it back as it was when "
+                        + "the member stopped"
+                )
             }
             return
         }

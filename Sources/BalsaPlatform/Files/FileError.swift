@@ -109,5 +109,7 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
     public var isOutOfDescriptors: Bool { number == .tooManyOpenFiles || number == .tooManyOpenFilesInSystem }
 
     /// The failure in one line.
-    public var description: String { "\(operation.rawValue) \(path): \(number)" }
+    public var description: String {
+        "\(operation.rawValue) \(path): \(number)" + (isOutOfDescriptors ? "; raise the limit of open files" : "")
+    }
 }

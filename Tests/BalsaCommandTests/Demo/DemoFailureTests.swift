@@ -78,7 +78,10 @@ final class DemoFailureTests: XCTestCase {
     }
 
     func testDemo_unknownOption_isNamed() throws {
-        XCTAssertEqual(try refusal(of: "--bogus"), "balsa demo: unknown argument '--bogus'\n")
+        XCTAssertEqual(
+            try refusal(of: "--bogus"),
+            "balsa demo: unknown argument '--bogus'; --help lists the arguments\n"
+        )
     }
 
     func testMember_programThatIsNotThere_isNamedWithTheReason() {

@@ -49,7 +49,10 @@ final class MemberArgumentsTests: XCTestCase {
         }
         XCTAssertEqual(refusal([]), "--directory is needed")
         XCTAssertEqual(refusal(["--directory", "", "--member", "1", "--peers", "1=a:1"]), "--directory is needed")
-        XCTAssertEqual(refusal(["--directory", "d", "--member", "1", "--peers", ""]), "--peers is needed")
+        XCTAssertEqual(
+            refusal(["--directory", "d", "--member", "1", "--peers", ""]),
+            "--peers is a list such as 1=host:port,2=host:port, not ''"
+        )
     }
 
     func testParse_optionWithoutValue_isNamed() {
@@ -59,9 +62,9 @@ final class MemberArgumentsTests: XCTestCase {
     }
 
     func testParse_unknownArgument_isNamedWhateverFollowsIt() {
-        XCTAssertEqual(refusal(complete + ["--port"]), "unknown argument '--port'")
-        XCTAssertEqual(refusal(["--port", "7001"] + complete), "unknown argument '--port'")
-        XCTAssertEqual(refusal(["store"] + complete), "unknown argument 'store'")
+        XCTAssertEqual(refusal(complete + ["--port"]), "unknown argument '--port'; --help lists the arguments")
+        XCTAssertEqual(refusal(["--port", "7001"] + complete), "unknown argument '--port'; --help lists the arguments")
+        XCTAssertEqual(refusal(["store"] + complete), "unknown argument 'store'; --help lists the arguments")
     }
 
     func testParse_memberThatIsNoNumberFromOne_isRefusedWithTheValue() {

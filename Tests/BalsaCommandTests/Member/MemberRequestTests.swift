@@ -156,9 +156,15 @@ final class MemberRequestTests: XCTestCase {
                 "watch k",
                 "there is no request 'watch': a line is ID VERB …, and the verbs are put, get, local, delete, add, "
                     + "count, status, options, change-options, close"
-            ), ("put k %4", "a word is not percent-encoded"),
-            ("put k a+b", "a word is not percent-encoded"), ("delete %zz", "a word is not percent-encoded"),
-            ("add %zz 1", "a word is not percent-encoded"), ("add k %3", "a word is not percent-encoded"),
+            ), ("close now", "a line with close is ID close"), ("put k %4", "the word '%4' is not percent-encoded"),
+            ("put k a+b", "the word 'a+b' is not percent-encoded"),
+            ("delete %zz", "the word '%zz' is not percent-encoded"),
+            ("add %zz 1", "the word '%zz' is not percent-encoded"),
+            ("add k %3", "the word '%3' is not percent-encoded"),
+            (
+                "put k " + String(repeating: "+", count: 41),
+                "the word '\(String(repeating: "+", count: 40))…' is not percent-encoded"
+            ),
         ] {
             XCTAssertEqual(try answer("7 \(request)"), "7 error not-applied invalid: \(sentence)", request)
         }

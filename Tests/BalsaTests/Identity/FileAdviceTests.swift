@@ -79,6 +79,34 @@ final class FileAdviceTests: XCTestCase {
         )
     }
 
+    /// And puts it back.
+    func testSegment_thatIsMissingBeforeOthers_isNamed() throws {
+        let disk = try closedMember(writes: 24)
+        let names = try disk.mount().list("m/log").filter { $0.hasSuffix(".log") }.sorted()
+        XCTAssertGreaterThan(names.count, 1)
+        let path = "m/log/" + (try XCTUnwrap(names.first))
+        let bytes = Bytes(try XCTUnwrap(disk.contents(of: path)))
+        let files = disk.mount()
+        try files.remove(path)
+        disk.processCrash()
+        do throws(ReplicaError) {
+            _ = try LoneMember(disk.mount(), seed: 21)
+            XCTFail("it was opened")
+        } catch {
+            XCTAssertEqual(error.code, .damaged, "\(error)")
+            let wanted = "m/log/\(names[1]) at byte 0: the oldest entries of group 1 are missing: \(path) is missing"
+            XCTAssertTrue(error.message.contains(wanted), "\(wanted): \(error)")
+        }
+        disk.processCrash()
+        let file = try disk.mount().open(path, .create)
+        try file.write(bytes, at: 0)
+        file.close()
+        disk.processCrash()
+        let member = try LoneMember(disk.mount(), seed: 22)
+        XCTAssertTrue(try member.write("after", "all is well"))
+        member.close()
+    }
+
     /// And does what the messages advise.
     func testRoot_ofAnotherGroupOrState_isPutBack() throws {
         let disk = try closedMember(writes: 24)

@@ -98,6 +98,11 @@ final class AdviceTests: XCTestCase {
         the file is shorter than its header says, and no later segment says why: put it back, or the later
         segment that is missing, as it was when the member stopped
         - FileAdviceTests.testSegment_thatIsShorterThanItsHeaderSays_isPutBack
+        the opening frame is damaged, or a segment before this one is missing: put it back as it was when the
+        member stopped
+        - RepeatedOpeningTests.testAnOpening_withoutTheSegmentBeforeASpare_saysThatItMayBeMissing
+        ; raise the limit of open files
+        - HostTests.testOpening_withFewDescriptors_saysThatThereAreTooMany
         segment , in which the log goes on, or the later one that took its place, is missing: put it back as it
         was when the member stopped, or leave the member stopped
         - ExchangedFilesTests.testFilesOfTheGroupAndSegments_removedEmptiedOrExchanged_areIntactOrRefused

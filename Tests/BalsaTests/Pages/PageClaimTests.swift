@@ -105,7 +105,7 @@ final class PageClaimTests: XCTestCase {
                 XCTAssertTrue(isRun, "\(page) shows what no test runs:\n\(block)")
             }
         }
-        XCTAssertEqual(count, 16)
+        XCTAssertEqual(count, 17)
     }
 
     func testReadmeEngine_programOfTheConsumer_isWhatThePageShows() throws {

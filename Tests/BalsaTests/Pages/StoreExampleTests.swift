@@ -65,6 +65,28 @@ final class StoreExampleTests: StoreTestCase {
         await store.close()
     }
 
+    func testErrors_byReason_areToldApart() async throws {
+        let store = try await ReplicatedStore.open(at: directory)
+        func put(_ value: Bytes) async {
+            do throws(StoreError) {
+                try await store.put("user/ada", value)
+            } catch {
+                switch error.reason {
+                case _ where error.outcome == .unknown: print("perhaps written: read the key")
+                case _ where error.isRetriable: print("not written: try again later")
+                case .tooLarge: print("not written: too large")
+                case .closed, .failed: print("not written: open the store again")
+                default: print("not written:", error)
+                }
+            }
+        }
+        await put("Ada")
+        await put(Bytes([UInt8](repeating: 7, count: 2 << 20)))
+        await store.close()
+        await put("Ada")
+        XCTAssertEqual(lines(), ["not written: too large", "not written: open the store again"])
+    }
+
     func testOptionsAndObserver_ofThePage_areInForceAndTold() async throws {
         final class EventLog: StoreObserver {
             func stateChanged(_ state: StoreState) { print("state:", state) }

@@ -62,12 +62,18 @@ final class StoreEventTests: XCTestCase {
             .stateDiverged(2, own: 255, majority: StateDigest(index: 8, value: 16)), .error,
             "the state of member 2 differs from the majority's at index 8: digest ff and not 10"
         ),
-        (.stateRebuilt(through: 8), .info, "a checkpoint through index 8 has replaced the state, which differed"),
+        (
+            .stateRebuilt(through: 8), .info,
+            "a checkpoint through index 8 has replaced the state, which differed or could not be read"
+        ),
         (
             .rebuiltInVain(times: 2, pause: .seconds(4)), .error,
             "the state differs again after 2 checkpoints have replaced it: the next one is asked for in 4.000000s"
         ),
-        (.digestsDisagree(at: 8), .error, "the members' states differ at index 8, and no majority has the same"),
+        (
+            .digestsDisagree(at: 8), .error,
+            "the members' states differ at index 8, and nobody knows which of them are right"
+        ),
         (.committedEntryContradicted(5), .error, "a leader sent another entry for the committed index 5"),
         (.persistFailed, .error, "a write of the log or the vote failed"),
         (.persistStalled, .warning, "leadership ended: a write of the log took longer than an election timeout"),

@@ -95,7 +95,7 @@ final class StoreFailureTests: StoreTestCase {
         XCTAssertNotNil(after)
         try await eventually("an event for each table that was found") {
             let engine = await store.status().engine
-            return engine.quarantines > 0 && engine.quarantined.map { "damaged: \($0)" } == self.damages
+            return engine.quarantines > 0 && engine.quarantined.map { "damaged: \($0.sentence)" } == self.damages
         }
         for sentence in damages {
             XCTAssertTrue(sentence.contains("/table-"), sentence)
@@ -143,8 +143,13 @@ final class StoreFailureTests: StoreTestCase {
         XCTAssertEqual(error?.reason, .damaged)
         XCTAssertEqual(error?.outcome, .notApplied)
         XCTAssertEqual(error?.message.contains("/table-"), true, "\(String(describing: error))")
+        // The file once, and the keys as the user knows them.
+        let words = try XCTUnwrap(error?.message)
+        XCTAssertEqual(words.components(separatedBy: "/table-").count, 2, words)
+        XCTAssertTrue(words.contains("keys from k"), words)
         try await eventually("the event") { !self.damages.isEmpty }
         XCTAssertEqual(damages.first?.contains("/table-"), true)
+        XCTAssertEqual(damages.first, "damaged: " + words, "read and event say the same")
         try await store.put("after", "it goes on")
         XCTAssertNil(store.state.failure)
         await store.close()

@@ -156,12 +156,27 @@ final class StorePageTests: XCTestCase {
 
     func testTable_eachRow_hasTheOutcomesOfTheListAndTestsThatExist() throws {
         let page = try PageClaims.page("Docs/Store.md")
-        let table = try XCTUnwrap(page.components(separatedBy: "| reason | outcome | when |\n|---|---|---|\n").last)
+        let table = try XCTUnwrap(
+            page.components(separatedBy: "| reason | in Swift | outcome | when |\n|---|---|---|---|\n").last
+        )
+        var spelled: [String: String] = [:]
         let found = table.components(separatedBy: "\n\n")[0].components(separatedBy: "\n").map { line in
             let cells = line.components(separatedBy: "|").map { $0.trimmingCharacters(in: .whitespaces) }
-            return Row(reason: cells[1], outcomes: cells[2].components(separatedBy: ", "))
+            spelled[cells[1]] = cells[2]
+            return Row(reason: cells[1], outcomes: cells[3].components(separatedBy: ", "))
         }
         XCTAssertEqual(found, rows.map { Row(reason: $0.reason, outcomes: $0.outcomes) })
+        let source = try PageClaims.page("Sources/Balsa/Replica/Requests.swift")
+        for row in rows {
+            let names = spelled[row.reason]?.components(separatedBy: ", ") ?? []
+            let reasons = row.reason.components(separatedBy: ", ")
+            XCTAssertEqual(names.count, reasons.count, row.reason)
+            for (name, reason) in zip(names, reasons) {
+                let word = name.filter { $0.isLetter }
+                XCTAssertEqual(name, "`.\(word)`")
+                XCTAssertTrue(source.contains("static let \(word) = Reason(\"\(reason)"), "\(name) is not \(reason)")
+            }
+        }
         let tests = try PageClaims.allTests()
         for row in rows {
             XCTAssertFalse(row.tests.isEmpty, row.reason)

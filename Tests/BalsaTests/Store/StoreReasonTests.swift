@@ -292,6 +292,16 @@ final class StoreReasonTests: StoreTestCase {
         }
         XCTAssertEqual(nowhere?.reason, .failed)
         XCTAssertEqual(nowhere?.message.contains(directory + "/not/there does not exist"), true)
+        let parent = FileManager.default.temporaryDirectory.appendingPathComponent("balsa-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: parent, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: parent) }
+        try Data().write(to: parent.appendingPathComponent(".keep"))
+        let foreign = await refusal { [existing] in
+            _ = try await ReplicatedStore.open(at: parent.path, options: existing)
+        }
+        XCTAssertEqual(foreign?.reason, .failed)
+        XCTAssertEqual(foreign?.message.contains(" holds no store, and `mustExist` is set"), true)
+        XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: parent.path), [".keep"])
         // Nothing of all that has left anything that would keep the store from opening.
         let store = try await ReplicatedStore.open(at: directory)
         try await store.put("k", "v")
