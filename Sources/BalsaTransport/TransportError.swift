@@ -36,5 +36,9 @@ public struct TransportError: Error, Equatable, Sendable, CustomStringConvertibl
     public var description: String { "\(code): \(sentence)" }
 
     /// The reason in one line, with what the system said, and without its kind.
-    package var sentence: String { number.map { "\(message): \($0)" } ?? message }
+    package var sentence: String {
+        guard let number else { return message }
+        let isOutOfDescriptors = [.tooManyOpenFiles, .tooManyOpenFilesInSystem].contains(number)
+        return "\(message): \(number)" + (isOutOfDescriptors ? "; raise the limit of open files" : "")
+    }
 }

@@ -124,7 +124,7 @@ final class HostTests: ProcessTestCase {
     func testOpening_withFewDescriptors_saysThatThereAreTooMany() async throws {
         try await withFolder { folder in
             // From none to enough: at each number the opening succeeds, or says what it lacked.
-            var (refusals, advised) = (0, 0)
+            var refusals = 0
             for count in [0, 4, 6, 8, 10, 12, 14] {
                 let lines = try await HostProcess.run(
                     [.limitDescriptors(count), .open(folder + "/D\(count)")],
@@ -134,14 +134,13 @@ final class HostTests: ProcessTestCase {
                 refusals += 1
                 XCTAssertEqual(lines.count, 1)
                 XCTAssertTrue(lines[0].contains("Too many open files (errno 24)"), "\(count): \(lines)")
-                if lines[0].contains("; raise the limit of open files") { advised += 1 }
+                XCTAssertTrue(lines[0].contains("; raise the limit of open files"), "\(count): \(lines)")
                 XCTAssertFalse(lines[0].contains("lacks"), "\(count): \(lines)")
                 // What the sentence advises.
                 let raised = try await HostProcess.run([.open(folder + "/D\(count)"), .put(10), .check], in: folder)
                 XCTAssertEqual(raised, ["opened", "put: 10", "losses: []"], "\(count)")
             }
             XCTAssertGreaterThan(refusals, 3)
-            XCTAssertGreaterThan(advised, 3)
         }
     }
 

@@ -128,6 +128,23 @@ final class StoreFailureTests: StoreTestCase {
         XCTAssertEqual(error?.message.contains("StoreEvent.damaged"), true, "\(String(describing: error))")
         let other = try await store.get("k150", consistency: .local)
         XCTAssertEqual(other?.value.count, 1_000)
+        // The same key, though it is not damaged: what it would have to reflect is not applied. The error does not say
+        // that the key is.
+        let read = await refusal { _ = try await store.get("k150", timeout: .milliseconds(500)) }
+        XCTAssertEqual(read?.reason, .damaged)
+        XCTAssertEqual(
+            read?.message.hasPrefix(
+                "a key that this call needs, or a command that has to be applied before it, lies in"
+            ),
+            true,
+            "\(String(describing: read))"
+        )
+        // As `count` of the program: it reads all keys.
+        let scan = await refusal {
+            var next: Bytes? = "k"
+            while let from = next { next = try await store.scan(from: from, consistency: .local).continuation }
+        }
+        XCTAssertEqual(scan?.reason, .damaged)
         XCTAssertNil(store.state.failure)
         let status = await store.status()
         XCTAssertEqual(status.metrics.unreadableEntries, 1)
