@@ -4,8 +4,8 @@ extension FileError.Number: CustomStringConvertible {
     /// The C library's text for the number.
     public var description: String {
         if self == .exchanged {
-            return "its directory was renamed, replaced or removed while it was open; "
-                + "put back the directory that was open, then open it again (errno \(rawValue))"
+            return "it or its directory was renamed, replaced or removed while it was open; "
+                + "put back what was open, then open it again (errno \(rawValue))"
         }
         guard let text = strerror(rawValue) else { return "error \(rawValue)" }
         return "\(String(cString: text)) (errno \(rawValue))"

@@ -140,8 +140,11 @@ final class LinuxFile: File {
             do throws(FileError) {
                 try use(.sync) { descriptor throws(FileError) in
                     _ = try SystemCall.run(.sync, on: path) { Int(fdatasync(descriptor)) }
+                    // After the sync: what is acknowledged then was in a file that can be found. One that somebody has
+                    // removed, or renamed another one over, has no name.
+                    let status = try Descriptor.status(of: descriptor, .sync, path)
+                    guard status.st_nlink > 0 else { throw FileError(.sync, path, .exchanged) }
                 }
-                // After the sync: what is acknowledged then was in a file that can be found.
                 try checkDirectory()
             } catch {
                 failure = error

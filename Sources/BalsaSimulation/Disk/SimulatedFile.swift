@@ -107,6 +107,8 @@ final class SimulatedFile: File, @unchecked Sendable {
         ) { state, _ throws(DiskFault) in
             try checkOpen()
             state.files[number].sync(through: sync.sequence)
+            // As a store on real files does, for which a file that cannot be found again is lost.
+            guard state.files[number].names > 0 else { throw DiskFault(.exchanged) }
         }
     }
 

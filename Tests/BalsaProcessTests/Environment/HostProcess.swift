@@ -28,6 +28,8 @@ enum HostStep: Codable, Equatable {
     case rename(String, String)
     case copy(String, String)
     case remove(String)
+    /// Renames a copy of each file of a directory over the file.
+    case replaceFiles(String)
     /// Waits until the state is *failed* and reports why.
     case awaitFailure
     /// Allows so many descriptors more than there are.
@@ -194,6 +196,11 @@ final class Host {
         let files = FileManager.default
         switch step {
         case .changeDirectory(let path): try check(chdir(path), "chdir")
+        case .replaceFiles(let directory):
+            for name in try FileManager.default.contentsOfDirectory(atPath: directory) {
+                try FileManager.default.copyItem(atPath: "\(directory)/\(name)", toPath: "copy-of-a-file")
+                try check(rename("copy-of-a-file", "\(directory)/\(name)"), "rename")
+            }
         case .rename(let source, let target): try check(rename(source, target), "rename")
         case .copy(let source, let target): try copy(source, to: target)
         case .remove(let path):

@@ -286,7 +286,7 @@ final class HostTests: ProcessTestCase {
 
     // MARK: Paths whose meaning changes
 
-    static let exchanged = "its directory was renamed, replaced or removed while it was open"
+    static let exchanged = "it or its directory was renamed, replaced or removed while it was open"
 
     func testWorkingDirectory_changedToAnotherStore_changesNothing() async throws {
         try await withFolder { folder in
@@ -349,5 +349,10 @@ final class HostTests: ProcessTestCase {
             [.copy("D/log", "copy"), .rename("D/log", "E"), .rename("copy", "D/log")],
             restore: [.remove("D/log"), .rename("E", "D/log")]
         )
+    }
+
+    /// The files that are open have no name any more: what is acknowledged would be in no file that can be found.
+    func testFilesOfTheLog_replacedByCopiesWhileRunning_failTheStore() async throws {
+        try await checkExchange([.replaceFiles("D/log")], restore: nil)
     }
 }

@@ -115,8 +115,8 @@ final class AdviceTests: XCTestCase {
         - HostTests.testOpening_inPlaceOfTheDirectoryAFileOrADanglingLink_saysSo
         is a file and not a directory; name another directory
         - HostTests.testOpening_inPlaceOfTheDirectoryAFileOrADanglingLink_saysSo
-        its directory was renamed, replaced or removed while it was open; put back the directory that was
-        open, then open it again (errno )
+        it or its directory was renamed, replaced or removed while it was open; put back what was open, then
+        open it again (errno )
         - HostTests.testDirectory_renamedWhileRunning_failsTheStore
         the two speak no common version of the protocol: upgrade the older one
         - HandshakeTermsTests.testRangesOfTheProtocolNeedOneVersionInCommon
