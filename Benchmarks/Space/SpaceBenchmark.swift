@@ -10,6 +10,9 @@ struct SpaceBenchmark {
     /// How long the values of 'trickle' and 'delete' are.
     static let valueBytes = 1_000
 
+    /// After how long without a write the state has been flushed.
+    static let untilFlushed = ReplicaOptions().sealStateAfter + .seconds(60)
+
     let arguments: SpaceArguments
     let folder: WorkFolder
     /// Gets each line of the results.
@@ -94,7 +97,7 @@ struct SpaceBenchmark {
         defer { member.close() }
         let count = SpaceBenchmark.count(arguments.stateMebibytes << 20, "key/")
         try fill(member, "key/", count)
-        try member.advance(to: member.now + .seconds(60))
+        try member.advance(to: member.now + SpaceBenchmark.untilFlushed)
         let before = ProcessFigures.givenBytes ?? 0
         let (engine, log, start) = (member.engine, member.log, member.now)
         var random = RandomSource(seed: 1)
@@ -106,7 +109,8 @@ struct SpaceBenchmark {
         let written = UInt64(max(0, (ProcessFigures.givenBytes ?? 0) - before))
         let (engineAfter, logAfter) = (member.engine, member.log)
         let parts = [
-            ("log", logAfter.bytes - log.bytes), ("flushes", engineAfter.flushedBytes - engine.flushedBytes),
+            ("log", logAfter.bytes - log.bytes), ("segments", logAfter.bytesPrepared - log.bytesPrepared),
+            ("flushes", engineAfter.flushedBytes - engine.flushedBytes),
             ("compactions", engineAfter.compactedBytesOut - engine.compactedBytesOut),
             ("manifest", engineAfter.manifestBytes &- min(engine.manifestBytes, engineAfter.manifestBytes)),
         ]
@@ -131,7 +135,7 @@ struct SpaceBenchmark {
         try fill(member, "kept/", deleted / 2)
         try fill(member, "deleted/", deleted)
         // As in the normal case, everything has been flushed and compacted when it is deleted.
-        try member.advance(to: member.now + .seconds(120))
+        try member.advance(to: member.now + SpaceBenchmark.untilFlushed)
         let before = try part.tableBytes()
         try member.submit([.deleteRange(from: Bytes("deleted/"), to: Bytes("deleted0"))])
         let retained = ReplicatedOptions().retainedNanoseconds

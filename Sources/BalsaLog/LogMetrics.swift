@@ -16,6 +16,8 @@ public struct LogMetrics: Equatable, Sendable {
     public var entriesTruncated: UInt64 = 0
     /// Segments prepared from new files.
     public var segmentsCreated: UInt64 = 0
+    /// Bytes written to prepare segments: zeros and headers.
+    public var bytesPrepared: UInt64 = 0
     /// Segments prepared from dead ones.
     public var segmentsRecycled: UInt64 = 0
     /// Dead segments removed.

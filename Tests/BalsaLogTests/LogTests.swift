@@ -408,4 +408,29 @@ final class LogTests: XCTestCase {
             }
         }
     }
+
+    func testALog_thatGrowsSlowly_usesItsDeadSegmentsAgain_andKeepsOneAtMost() throws {
+        var options = LogOptions.tiny
+        options.sparesWanted = 1
+        options.largestSegmentBytes = 1_024
+        let disk = SimulatedDisk()
+        let driver = try LogDriver(disk.mount(), options: options)
+        var created: UInt64 = 0
+        var prepared: UInt64 = 0
+        for number in 1...60 {
+            try driver.append(1, term: 1, ["\(number)" + String(repeating: "-", count: 250)])
+            try driver.flush()
+            let last = driver.log.last(1)
+            try driver.compact(1, through: last)
+            try driver.flush()
+            if number == 20 {
+                (created, prepared) = (driver.log.metrics.segmentsCreated, driver.log.metrics.bytesPrepared)
+            }
+            let files = try disk.mount().list("log").count
+            XCTAssertLessThanOrEqual(files, 4, "two that hold the log, a spare, and a dead one")
+        }
+        XCTAssertEqual(driver.log.metrics.segmentsCreated, created)
+        XCTAssertGreaterThan(driver.log.metrics.segmentsRecycled, 10)
+        XCTAssertLessThanOrEqual(driver.log.metrics.bytesPrepared - prepared, 40 * 128, "headers, no zeros")
+    }
 }

@@ -183,10 +183,15 @@ extension Replica {
         let isAwaited = log.isOverBound && machine.durable.position.index >= sealed.index
         if written >= options.sealStateAfterBytes || isAwaited || now >= stateSealDeadline {
             try seal()
+        } else if machine.wantsSealSoon {
+            stateSealDeadline = min(stateSealDeadline, now + min(options.sealStateAfter, Replica.sealSoonInterval))
         } else if stateSealDeadline == .never {
             stateSealDeadline = now + options.sealStateAfter
         }
     }
+
+    /// How long a state machine that wants a seal soon waits for it at most.
+    static let sealSoonInterval = TimeSpan.seconds(60)
 
     /// Has the state machine's background work go on. Who closes waits for the step that is under way, and not for all that
     /// there is to do: the next opening goes on with it.

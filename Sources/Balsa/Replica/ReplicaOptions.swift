@@ -22,8 +22,10 @@ public struct ReplicaOptions: Sendable {
     public var maxWaitingBytes = 64 << 20
     /// How much log is written before the state is sealed, in bytes; 64 MiB. The log behind a durable seal can be dropped.
     public var sealStateAfterBytes: UInt64 = 64 << 20
-    /// How long the state goes without a seal while anything is applied; 60 s.
-    public var sealStateAfter: TimeSpan = .seconds(60)
+    /// How long the state goes without a seal while anything is applied; 10 min. At most 60 s behind a deletion of a
+    /// range, whose space could not be given back otherwise. A short time writes many short tables, which have to be
+    /// merged.
+    public var sealStateAfter: TimeSpan = .seconds(600)
     /// How many entries are kept behind a durable seal, so that a peer that is a little behind needs no checkpoint; 10,000.
     /// While the log is over its bound, none are.
     public var entriesKeptBehindSeal: UInt64 = 10_000

@@ -190,6 +190,9 @@ public final class KeyValueStateMachine: StateMachine {
     /// Whether the memtable is full, or an idle store can give space back.
     public var wantsSeal: Bool { machine.wantsSeal || sealsForMark }
 
+    /// Whether a range was deleted that no table tells of yet: until then nothing can be reclaimed of what it covers.
+    public var wantsSealSoon: Bool { machine.holdsRangeDeletions }
+
     /// A command that changes nothing, while something waits for the retention mark to move.
     public var commandWhileIdle: Bytes? { machine.waitsForMark ? KeyValueMachine.whileIdle : nil }
 

@@ -98,6 +98,10 @@ public protocol StateMachine: AnyObject {
     /// Whether it would be good to seal now.
     var wantsSeal: Bool { get }
 
+    /// Whether a seal should not wait for as long as one may wait where little is written: space that could be given
+    /// back waits for it.
+    var wantsSealSoon: Bool { get }
+
     /// Seals the state as of the last entry that was applied. It becomes durable by ``work(budget:)``.
     func seal() throws(StateMachineError)
 
@@ -127,6 +131,9 @@ public protocol StateMachine: AnyObject {
 extension StateMachine {
     /// The lowest level, which every release has.
     public func featureLevel(of command: Bytes) -> UInt32 { 0 }
+
+    /// Nothing waits for it.
+    public var wantsSealSoon: Bool { false }
 
     /// None.
     public var optionDifferences: [OptionDifference] { [] }

@@ -22,6 +22,9 @@ extension KeyValueMachine {
         engine.reclaimingMark(above: retentionMark) != nil || engine.holdsRangeDeletions
     }
 
+    /// Whether a range was deleted that no table tells of yet.
+    public var holdsRangeDeletions: Bool { engine.holdsRangeDeletions }
+
     /// Whether a seal now would let a compaction drop what it may not drop yet.
     public var wantsSealForMark: Bool {
         let sealed = engine.durableSeal?.retentionMark ?? 0

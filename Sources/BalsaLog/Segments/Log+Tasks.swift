@@ -44,11 +44,12 @@ extension Log {
         return makeTask(.create, number, size)
     }
 
-    /// Whether the newest dead segment waits to be used again: where no spares are made in advance, it is the next one.
+    /// Whether the newest dead segment waits to be used again: it becomes the next spare, which then needs neither
+    /// space nor zeros. So a log that grows slowly writes zeros once, and one on a full disk can go on.
     ///
     /// Those before it are removed first, so that nothing is missing between it and the log.
     private func keepsDead(_ size: UInt64) -> Bool {
-        guard options.sparesWanted == 0, !taskFailedLast, let newest = condemned.last else { return false }
+        guard !taskFailedLast, let newest = condemned.last else { return false }
         return newest.recyclableByteCount >= size
     }
 
@@ -73,10 +74,12 @@ extension Log {
         switch task.work {
         case .create:
             metrics.segmentsCreated += 1
+            metrics.bytesPrepared += task.header.byteCount
             nextSegmentBytes = min(2 * nextSegmentBytes, options.largestSegmentBytes)
         case .recycle(let dead):
             condemned.removeAll { $0.number == dead }
             metrics.segmentsRecycled += 1
+            metrics.bytesPrepared += task.header.firstFrame
         case .remove(let numbers):
             condemned.removeAll { numbers.contains($0.number) }
             metrics.segmentsRemoved += UInt64(numbers.count)

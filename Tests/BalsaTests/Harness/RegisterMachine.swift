@@ -133,6 +133,8 @@ final class RegisterMachine: StateMachine {
 
     var commandWhileIdle: Bytes? { provider.commandWhileIdle() }
 
+    var wantsSealSoon: Bool { provider.wantsSealSoon }
+
     // MARK: Sealing
 
     var isOverloaded: Bool { pending.count >= provider.maxPendingSeals }

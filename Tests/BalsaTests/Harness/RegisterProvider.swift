@@ -27,6 +27,8 @@ final class RegisterProvider: StateMachineProvider {
     var maxCommandBytes = 1 << 20
     /// What an idle leader is to propose.
     var commandWhileIdle: () -> Bytes? = { nil }
+    /// Whether a machine wants a seal soon.
+    var wantsSealSoon = false
     /// After how many bytes of entries a machine wants to seal.
     var sealAfterBytes = Int.max
     /// With how many seals that are not durable a machine is overloaded.

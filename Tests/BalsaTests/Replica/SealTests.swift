@@ -62,6 +62,30 @@ final class SealTests: ReplicaTestCase {
         XCTAssertEqual(host.machine?.durable.position.index, 2)
     }
 
+    /// A flush of a few entries makes a short table, which is merged with others again and again.
+    func testTheState_whereLittleIsWritten_isSealedEveryTenMinutes_orAMinuteAfterTheMachineWantsItSoon() throws {
+        let (group, host) = try started { $0.options.sealStateAfterBytes = .max }
+        group.advance(by: .seconds(700))
+        XCTAssertEqual(host.replica?.metrics.seals, 1, "the empty entry of the term")
+        for _ in 0..<59 {
+            group.write(1, "k", "v")
+            group.advance(by: .seconds(10))
+        }
+        XCTAssertEqual(host.replica?.metrics.seals, 1)
+        group.advance(by: .seconds(11))
+        XCTAssertEqual(host.replica?.metrics.seals, 2)
+        group.write(1, "k", "w")
+        group.advance(by: .seconds(100))
+        XCTAssertEqual(host.replica?.metrics.seals, 2)
+        host.provider.wantsSealSoon = true
+        group.write(1, "k", "x")
+        group.advance(by: .seconds(59))
+        XCTAssertEqual(host.replica?.metrics.seals, 2)
+        group.advance(by: .seconds(2))
+        XCTAssertEqual(host.replica?.metrics.seals, 3)
+        XCTAssertEqual(host.machine?.durable.position, host.replica?.sealed)
+    }
+
     /// Each opening is short, and writes less than is sealed after.
     func testTheStateIsSealed_afterManyShortOpenings_byTheBytesThatAllHaveWritten() throws {
         let (group, host) = try started { $0.options.sealStateAfterBytes = 16_384 }
