@@ -191,5 +191,5 @@ final class LogLivesTests: XCTestCase {
 
     func testEveryLifeFindsWhatTheOneBeforeWasToldIsDurable() throws { try checkLives(of: 1...50) }
 
-    func testEveryLifeFindsWhatTheOneBeforeWasToldIsDurable_moreSeeds() throws { try checkLives(of: 51...106) }
+    func testEveryLifeFindsWhatTheOneBeforeWasToldIsDurable_moreSeeds() throws { try checkLives(of: 51...120) }
 }

@@ -433,4 +433,32 @@ final class LogTests: XCTestCase {
         XCTAssertGreaterThan(driver.log.metrics.segmentsRecycled, 10)
         XCTAssertLessThanOrEqual(driver.log.metrics.bytesPrepared - prepared, 40 * 128, "headers, no zeros")
     }
+
+    /// Zeros are not written for a longer segment than the log needs: its own are short and die.
+    func testALog_whoseShortSegmentsDie_usesThoseOfAQuarterOfANewOneAgain() throws {
+        for (largest, isUsed) in [(4_096, true), (8_192, false)] {
+            var options = LogOptions.tiny
+            options.sparesWanted = 0
+            options.largestSegmentBytes = largest
+            let driver = try LogDriver(SimulatedDisk().mount(), options: options)
+            // The next one would be as long as any.
+            driver.log.nextSegmentBytes = largest
+            for number in 1...5 {
+                try driver.append(1, term: 1, ["\(number)" + String(repeating: "-", count: 250)])
+                try driver.flush()
+                try driver.compact(1, through: driver.log.last(1))
+                try driver.flush()
+            }
+            // The first one has 1,024 bytes. It dies with the first frame in the second, which is as long as wanted.
+            XCTAssertEqual(driver.log.metrics.segmentsCreated, 1)
+            for number in 0..<40 where driver.log.metrics.segmentsRecycled + driver.log.metrics.segmentsCreated < 2 {
+                try driver.append(1, term: 1, ["\(number)" + String(repeating: "-", count: 250)])
+                try driver.flush()
+                try driver.compact(1, through: driver.log.last(1))
+                try driver.flush()
+            }
+            XCTAssertEqual(driver.log.metrics.segmentsRecycled, isUsed ? 1 : 0, "\(largest)")
+            XCTAssertEqual(driver.log.metrics.segmentsCreated, isUsed ? 1 : 2, "\(largest)")
+        }
+    }
 }

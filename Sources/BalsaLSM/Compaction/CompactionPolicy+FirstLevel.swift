@@ -2,32 +2,56 @@ import BalsaPlatform
 
 /// What becomes of the first level.
 ///
-/// Tables that are small beside what they lie on are merged with each other, and not with that: otherwise a trickle of
-/// writes would rewrite the level below again and again. Which of them are merged decides how often an entry is copied
-/// before it goes down:
+/// A flush pays for tables in proportion to its own length. Otherwise a trickle of writes would rewrite the level below
+/// again and again, and the few tables that a load leaves in the first level, with all that they lie on. So the tables
+/// of the level form *runs*. The first one begins with the newest table. A run ends before the first table that is more
+/// than twice as long as all newer ones of the run together, and the next run begins with that.
 ///
-/// - The run to merge begins with the newest table. It ends with the oldest table that is at most twice as long as all
-///   newer ones together.
-/// - So a table that is merged into a run grows by half at least, or is followed in it by a longer one. An entry is
-///   copied at most 2 + log₁.₅(n) times before it goes down, where n is how many times as long as its first table the
-///   level is then.
-/// - Where no table ends such a run, the level waits for the next flush. Every table is then more than twice as long as
-///   all newer ones together, so that the level's length bounds their number: it triples with each.
-/// - Before they are so many that writers are slowed down, the run is merged that copies the least for what it grows
-///   by.
+/// - The level goes down where it is one run, and is not small beside what it lies on. It goes down, too, once its last
+///   run has as many tables as the level may have.
+/// - Else the first run is merged with itself as soon as it has as many tables as the level may have.
+/// - The oldest table gets another level at once where it needs no merge with older ones, nor with its own run.
+/// - A level that is short altogether goes down as a whole: that costs next to nothing.
+///
+/// A table that is merged into a run grows by half at least, or is the newest. So an entry is copied at most
+/// 1 + log₁.₅(n) times before it goes down, where n is how many times as long as its first table the level is then.
+///
+/// Each run begins with a table that is more than twice as long as the run before it. So the level's length bounds how
+/// many tables wait. Before they are so many that writers are slowed down, the first run is merged, however short.
+/// Where that is one table, those newest ones are merged that copy the least for what they grow by; the oldest ones,
+/// as many as may always wait, are not among them. Where nothing else helps, the level goes down.
 extension CompactionPolicy {
     /// Merges the first level into the one below, or some of its tables into one of its own; nil if it is to wait, or
     /// if damaged tables are in the way.
     func firstLevelPlan() -> CompactionPlan? {
+        let tables = version.levels[0]
         guard let down = firstLevelPlanDown() else {
             // Damaged tables are in the way of all that would go down.
-            return runToMerge(of: version.levels[0].prefix(while: isSound)).map(merging)
+            return runAmongSound().map(merging)
         }
-        let tables = version.levels[0]
-        guard !down.isMove, tables.count > 1, tables.allSatisfy(isSound), isSmall(beside: down.overlapping) else {
-            return down
+        guard !down.isMove, tables.count > 1, tables.allSatisfy(isSound) else { return down }
+        let sizes = tables.map(\.metadata.byteCount)
+        let isSmall = isSmall(beside: down.overlapping)
+        if !isSmall {
+            let last = FirstLevelRun.last(of: sizes)
+            let isDue = last == sizes.count || last >= options.levelZeroTables
+            if isDue || down.inputByteCount < options.levelBaseBytes / 4 { return down }
+            if let move = moveOfOldest(in: tables.suffix(last)) { return move }
         }
-        return runToMerge(of: tables[...]).map(merging)
+        let run = FirstLevelRun.merged(of: sizes, options)
+        if run > 1 { return merging(Array(tables.prefix(run))) }
+        return !isSmall && tables.count >= options.levelZeroTablesToSlow ? down : nil
+    }
+
+    /// Gives the oldest table another level, where that is all that it needs; nil where not.
+    ///
+    /// Newer tables may lie on it. Those of its run do not, for they would soon be merged with it.
+    private func moveOfOldest(in run: ArraySlice<TableHandle>) -> CompactionPlan? {
+        guard let oldest = run.last else { return nil }
+        let range = KeyRange(of: oldest.metadata)
+        guard !run.dropLast().contains(where: { KeyRange(of: $0.metadata).overlaps(range) }) else { return nil }
+        let plan = plan(0, inputs: [oldest], outputLevel: targets.baseLevel)
+        return plan?.isMove == true ? plan : nil
     }
 
     /// Merges the oldest tables of the first level into the one below; younger ones where damaged tables are in the
@@ -59,18 +83,22 @@ extension CompactionPolicy {
         )
     }
 
-    /// Whether the first level is so small that merging it with `tables` would be mostly a copy of these.
+    /// Whether the first level is so small that merging it with `tables` would be mostly a copy of these: it is less
+    /// than half as long.
     private func isSmall(beside tables: [TableHandle]) -> Bool {
         let size = version.byteCount(of: 0)
         let below = tables.reduce(0) { $0 + $1.metadata.byteCount }
-        return size < below / 4 && size < options.levelBaseBytes / 4
+        return size < below / 2 && size < options.levelBaseBytes / 4
     }
 
-    /// Which of the newest tables of the first level to merge with each other; nil for none.
-    private func runToMerge(of newest: ArraySlice<TableHandle>) -> [TableHandle]? {
-        let isFull = version.levels[0].count >= options.levelZeroTablesToSlow
-        let run = FirstLevelRun.length(of: newest.map { $0.metadata.byteCount }, isFull: isFull)
-        return run > 1 ? Array(newest.prefix(run)) : nil
+    /// Which of the newest tables to merge with each other while a damaged one behind them is in the way; nil for none.
+    private func runAmongSound() -> [TableHandle]? {
+        let tables = version.levels[0]
+        let sound = tables.prefix(while: isSound)
+        let sizes = sound.map(\.metadata.byteCount)
+        var run = FirstLevelRun.length(of: sizes)
+        if run == 1, tables.count >= options.levelZeroTablesToSlow { run = FirstLevelRun.cheapest(of: sizes) }
+        return run > 1 ? Array(sound.prefix(run)) : nil
     }
 
     /// A table of the first level, and all that overlap it or one of those.
@@ -92,23 +120,45 @@ extension CompactionPolicy {
     }
 }
 
-/// How many of the newest tables of the first level are merged with each other.
+/// How many of the newest tables of the first level belong together, by their lengths alone, the newest first.
 enum FirstLevelRun {
-    /// - Parameters:
-    ///   - sizes: how long the tables are, the newest first.
-    ///   - isFull: whether the level must not wait for another table.
-    /// - Returns: how many of the newest ones are merged; 0 if none are.
-    static func length(of sizes: [UInt64], isFull: Bool) -> Int {
-        guard sizes.count > 1 else { return 0 }
-        var newer = sizes[0]
-        var longest = 0
-        var cheapest = (length: 2, ratio: Double.infinity)
-        for (index, size) in sizes.enumerated().dropFirst() {
-            if size <= 2 * newer { longest = index + 1 }
-            let ratio = Double(size) / Double(max(newer, 1))
-            if ratio < cheapest.ratio { cheapest = (index + 1, ratio) }
+    /// How many tables the first run has: each is at most twice as long as all newer ones together.
+    static func length(of sizes: some Collection<UInt64>) -> Int {
+        var newer: UInt64 = 0
+        for (index, size) in sizes.enumerated() {
+            guard index == 0 || size <= 2 * newer else { return index }
             newer += size
         }
-        return longest > 0 || !isFull ? longest : cheapest.length
+        return sizes.count
+    }
+
+    /// How many tables the last run has.
+    static func last(of sizes: [UInt64]) -> Int {
+        var rest = sizes[...]
+        while true {
+            let run = length(of: rest)
+            guard run < rest.count else { return run }
+            rest = rest.dropFirst(run)
+        }
+    }
+
+    /// How many of the newest tables are merged where the oldest of them is the shortest beside all newer ones.
+    static func cheapest(of sizes: some Collection<UInt64>) -> Int {
+        var newer: UInt64 = 0
+        var cheapest = (length: 0, ratio: Double.infinity)
+        for (index, size) in sizes.enumerated() {
+            let ratio = Double(size) / Double(max(newer, 1))
+            if index > 0, ratio < cheapest.ratio { cheapest = (index + 1, ratio) }
+            newer += size
+        }
+        return cheapest.length
+    }
+
+    /// How many of the newest tables are merged with each other in a level that does not go down; 0 for none.
+    static func merged(of sizes: [UInt64], _ options: EngineOptions) -> Int {
+        let run = length(of: sizes)
+        if run >= options.levelZeroTables { return run }
+        guard sizes.count >= options.levelZeroTablesToSlow else { return 0 }
+        return run > 1 ? run : cheapest(of: sizes.dropLast(options.levelZeroTables - 1))
     }
 }

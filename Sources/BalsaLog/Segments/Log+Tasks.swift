@@ -12,7 +12,7 @@ extension Log {
     /// The next piece of work on the log's files; nil when there is none, or when one is under way.
     ///
     /// A segment for which a frame waits comes first, then dead ones are removed, then spares are made. A dead segment
-    /// that is large enough becomes the next spare.
+    /// that is long enough becomes the next spare.
     public func nextTask() -> LogTask? {
         guard task == nil, failure == nil else { return nil }
         task = makeTask()
@@ -33,7 +33,7 @@ extension Log {
         let replaced = isWaiting ? spares.first?.number : nil
         let number = replaced ?? (spares.last ?? segments[segments.count - 1]).number + 1
 
-        if wantsSegment, let dead = condemned.first, !taskFailedLast, dead.recyclableByteCount >= size {
+        if wantsSegment, let dead = condemned.first, !taskFailedLast, isLongEnough(dead, size) {
             return makeTask(.recycle(dead.number), number, dead.recyclableByteCount)
         }
         let removable = condemned.dropLast(keepsDead(size) ? 1 : 0)
@@ -50,7 +50,14 @@ extension Log {
     /// Those before it are removed first, so that nothing is missing between it and the log.
     private func keepsDead(_ size: UInt64) -> Bool {
         guard !taskFailedLast, let newest = condemned.last else { return false }
-        return newest.recyclableByteCount >= size
+        return isLongEnough(newest, size)
+    }
+
+    /// Whether a dead segment can be the next one, where a new one would have `size` bytes: with a quarter of that. A
+    /// log whose segments die does not grow, so its next one need not be longer than its others, and zeros cost more
+    /// than a few more segments.
+    private func isLongEnough(_ dead: CondemnedSegment, _ size: UInt64) -> Bool {
+        dead.recyclableByteCount >= max(size / 4, neededSegmentBytes, UInt64(options.smallestSegmentBytes))
     }
 
     private func makeTask(_ work: LogTask.Work, _ number: UInt64, _ size: UInt64) -> LogTask {

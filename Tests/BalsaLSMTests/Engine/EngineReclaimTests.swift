@@ -131,6 +131,62 @@ final class EngineReclaimTests: XCTestCase {
         XCTAssertEqual(try fixture.pairs().count, 8_000)
     }
 
+    /// A load leaves a few long tables in the first level, which it is too late for the trickle to pay for.
+    func testCompaction_trickleOfWritesOnALoadInTheFirstLevel_leavesTheLoadWhereItIs() throws {
+        let fixture = try EngineFixture(options: options)
+        for round in 0..<7 {
+            for number in 0..<200 {
+                let key = "k\(10_000 + number * 7 + round)".bytes
+                try fixture.put(key, Bytes([UInt8](repeating: 7, count: 100)))
+            }
+            try fixture.flush(mark: fixture.sequence)
+            try fixture.work()
+        }
+        XCTAssertEqual(fixture.tableCounts[0], 3, "as many as a load may leave")
+        let before = fixture.engine.metrics
+        for number in 0..<24 {
+            for part in 0..<4 {
+                let key = "k\(10_000 + (number * 211 + part * 350) % 1_400)".bytes
+                try fixture.put(key, Bytes([UInt8](repeating: 8, count: 100)))
+            }
+            try fixture.flush(mark: fixture.sequence)
+            try fixture.work()
+            XCTAssertNil(fixture.engine.checkInvariants())
+            XCTAssertLessThanOrEqual(fixture.tableCounts[0], options.levelZeroTablesToSlow)
+        }
+        let after = fixture.engine.metrics
+        let written = after.flushedBytes - before.flushedBytes
+        let copied = after.compactedBytesOut - before.compactedBytesOut
+        XCTAssertLessThan(copied, 5 * written, "\(copied) bytes were copied for \(written)")
+        XCTAssertLessThan(written, before.levels[0].byteCount, "the trickle is short beside what waits")
+        XCTAssertEqual(try fixture.pairs().count, 1_400)
+        // What has waited goes down with the next part of a load.
+        for number in 0..<200 {
+            try fixture.put("k\(10_000 + number * 7)".bytes, Bytes([UInt8](repeating: 9, count: 200)))
+        }
+        try fixture.flush(mark: fixture.sequence)
+        try fixture.work()
+        XCTAssertEqual(fixture.tableCounts[0], 0)
+        XCTAssertEqual(try fixture.pairs().count, 1_400)
+    }
+
+    func testCompaction_trickleOfWritesOnALongTableOverNothing_givesThatAnotherLevel() throws {
+        let fixture = try EngineFixture(options: options)
+        for number in 0..<400 { try fixture.put("k\(10_000 + number)".bytes, Bytes([UInt8](repeating: 7, count: 100))) }
+        try fixture.flush(mark: fixture.sequence)
+        for number in 0..<6 {
+            try fixture.put("k\(10_000 + number * 60)".bytes, "small")
+            try fixture.put("k\(10_399 - number)".bytes, "small")
+            try fixture.flush(mark: fixture.sequence)
+            try fixture.work()
+        }
+        let metrics = fixture.engine.metrics
+        XCTAssertEqual(metrics.moves, 1)
+        XCTAssertLessThan(metrics.compactedBytesOut, metrics.levels.reduce(0) { $0 + $1.byteCount } / 4)
+        XCTAssertEqual(try fixture.pairs().count, 400)
+        XCTAssertEqual(try fixture.get("k10300"), "small")
+    }
+
     /// Memtables that are frozen for their range deletions make tables of next to no bytes.
     func testCompaction_trickleOfRangeDeletions_copiesLittleAndStopsNothing() throws {
         var options = options
