@@ -4,7 +4,9 @@ import BalsaRaft
 /// Holds the digests of all states against each other, and what members find out about them.
 ///
 /// A fault may alter the digest of a state, and a checkpoint may hand it on. Such members are told apart, and all
-/// others compared as if nothing had happened: none of them may differ, and none may be found to.
+/// others compared as if nothing had happened: none of them may differ, and none may be found to. A wrong state spreads
+/// only to members that need a checkpoint: one that could have kept its own gets none of a leader that may be wrong. So
+/// those whose states are wrong, but for members that needed one, are never more than those that were altered.
 struct DigestCheck {
     /// What is known of one member's state.
     private struct Record {
@@ -12,6 +14,12 @@ struct DigestCheck {
         var mayDiffer = false
         /// Whether it ever was another one, so that somebody may say so, now or later.
         var hasDiffered = false
+        /// Whether a fault has altered it.
+        var isAltered = false
+        /// Whether it turned out to be another one, and the member could have kept the one that it had.
+        var isWrong = false
+        /// Whether the member needed the checkpoint that it has its state from: nobody knew that it was wrong.
+        var isExcused = false
     }
 
     private var records: [Record]
@@ -27,13 +35,18 @@ struct DigestCheck {
     /// - Parameter index: the highest that the member may apply before that is found; nil where other faults may delay
     ///   it.
     mutating func altered(_ id: MemberID, foundBy index: LogIndex?) {
-        records[Int(id)] = Record(mayDiffer: true, hasDiffered: true)
+        records[Int(id)] = Record(mayDiffer: true, hasDiffered: true, isAltered: true, isWrong: true)
         if let index { alteration = (id, index) }
     }
 
     /// A checkpoint has taken the place of a member's state. It may be that of a member whose state differs.
-    mutating func installed(_ id: MemberID) {
+    ///
+    /// - Parameter asItWas: whether the member could have kept its state: its log reaches as far as the checkpoint, and
+    ///   its state could be read.
+    mutating func installed(_ id: MemberID, asItWas: Bool) {
         if alteration?.member == id { alteration = nil }
+        records[Int(id)].isWrong = false
+        records[Int(id)].isExcused = !asItWas
         if records.contains(where: \.hasDiffered) { records[Int(id)].mayDiffer = true }
     }
 
@@ -58,7 +71,16 @@ struct DigestCheck {
         if records[Int(id)].mayDiffer {
             guard let known else { return }
             records[Int(id)].mayDiffer = known != digest
+            records[Int(id)].isWrong = known != digest && !records[Int(id)].isExcused
             if known != digest { records[Int(id)].hasDiffered = true }
+            let (wrong, altered) = (records.count(where: \.isWrong), records.count(where: \.isAltered))
+            guard wrong <= altered else {
+                throw Violation(
+                    .equalStates,
+                    "\(wrong) states are wrong and \(altered) were altered: member \(id) could keep its own",
+                    at: now
+                )
+            }
         } else if let known {
             guard known != digest else { return }
             throw Violation(.equalStates, "member \(id) has another state at index \(applied)", at: now)

@@ -232,9 +232,9 @@ extension World {
     /// A leader outside of the surviving quorum may go on leading while a quorum follows it. A member that it cannot reach, or
     /// that cannot reach it, then stays behind, as Raft allows.
     var liveness: LivenessCheck {
+        let leading = leader?.process?.replica?.raft
         let leader = leader?.id ?? 0
-        let sound = members.count { $0.directory == .whole && $0.process?.replica?.isDiverged == false }
-        let hasMajority = sound > scenario.memberIDs.count / 2
+        let isDecided = decidesRebuilds(leader, leading)
         var check = LivenessCheck()
         check.waitingClients = clients.filter { !$0.hasSettled }.map(\.number)
         for id in scenario.memberIDs where isInCore(id) {
@@ -246,11 +246,31 @@ extension World {
                     appliedIndex: replica.raft.appliedIndex,
                     last: replica.raft.log.last,
                     isCutOff: leader != 0 && (network.isBlocked(leader, id) || network.isBlocked(id, leader)),
-                    isUndecided: replica.isDiverged && !hasMajority
+                    isUndecided: replica.raft.isDiverged ? !isDecided : isHeldBack(replica.raft, by: leading)
                 )
             }
             check.members.append(LivenessCheck.Member(id: id, state: state))
         }
         return check
+    }
+
+    /// Whether a member that waits for a checkpoint in the place of its state has to get one: the leader knows that its
+    /// own state is that of the majority, or can find that out, since a majority of members can report to it.
+    private func decidesRebuilds(_ leader: MemberID, _ leading: Raft?) -> Bool {
+        guard let leading, !leading.isDiverged else { return true }
+        if leading.isInDispute { return false }
+        let reporting = members.count { member in
+            guard member.directory == .whole, let raft = member.process?.replica?.raft, !raft.isDiverged else {
+                return false
+            }
+            return !network.isBlocked(leader, member.id) && !network.isBlocked(member.id, leader)
+        }
+        return leading.isConfirmed || reporting > scenario.memberIDs.count / 2
+    }
+
+    /// Whether a member needs a checkpoint, and the leader sends its state to nobody while it is in dispute.
+    private func isHeldBack(_ raft: Raft, by leading: Raft?) -> Bool {
+        guard let leading, leading.isInDispute else { return false }
+        return raft.log.lastIndex < leading.log.base.index
     }
 }

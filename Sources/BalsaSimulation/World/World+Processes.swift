@@ -126,8 +126,9 @@ extension World {
         replica.onApply = { [unowned self, unowned replica] batch, results in
             judge { try judges.applied(batch, results, by: id, in: replica.raft.term, at: now) }
         }
-        replica.onInstall = { [unowned self] in
-            judges.digests.installed(id)
+        replica.onInstall = { [unowned self, unowned replica] in
+            let isBehind = replica.raft.log.lastIndex < replica.machine.durable.position.index
+            judges.digests.installed(id, asItWas: !isBehind && !replica.raft.isUnreadable)
             judge { try checkState(of: member(id)) }
         }
         replica.onStage = { [unowned self] batch in

@@ -56,11 +56,12 @@ extension InvariantCase {
     private static func compare(
         _ digests: [(member: MemberID, digest: UInt64)],
         installed: [MemberID] = [],
+        asItWas: Bool = false,
         then anomaly: Anomaly? = nil
     ) throws {
         var judges = Fix.judges()
         judges.digests.altered(2, foundBy: nil)
-        for id in installed { judges.digests.installed(id) }
+        for id in installed { judges.digests.installed(id, asItWas: asItWas) }
         for (member, digest) in digests {
             try judges.stepped(member, Fix.view(applied: 7, digest: digest), at: Fix.now)
         }
@@ -70,7 +71,7 @@ extension InvariantCase {
     private static func apply(_ index: LogIndex, altered id: MemberID, isRebuilt: Bool = false) throws {
         var judges = Fix.judges()
         judges.digests.altered(id, foundBy: 9)
-        if isRebuilt { judges.digests.installed(1) }
+        if isRebuilt { judges.digests.installed(1, asItWas: true) }
         try judges.stepped(1, Fix.view(applied: index), at: Fix.now)
     }
 
@@ -168,6 +169,13 @@ extension InvariantCase {
                 try compare([(1, 7), (2, 7), (2, 8)])
             } legal: {
                 try compare([(1, 7), (2, 7), (2, 7)])
+            },
+            InvariantCase(.equalStates, "a wrong state that is given to a member that could keep its own") {
+                try compare([(3, 7), (2, 8), (1, 8)], installed: [1], asItWas: true)
+            } legal: {
+                try compare([(3, 7), (2, 8), (1, 8)], installed: [1])
+                try compare([(3, 7), (2, 8), (1, 7)], installed: [1], asItWas: true)
+                try compare([(3, 7), (2, 7), (1, 8)], installed: [1], asItWas: true)
             },
             InvariantCase(.equalStates, "a member that applies although its state differs") {
                 try apply(10, altered: 1)
