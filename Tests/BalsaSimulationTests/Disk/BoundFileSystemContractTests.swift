@@ -101,7 +101,7 @@ class BoundFileSystemContractTests: XCTestCase {
             try bound.remove(at("root/other/second"))
             try bound.remove(at("root/other/file"))
             try bound.remove(at("root/other"))
-            try file.sync()
+            assertFails(.sync, at("root/below/file"), .exchanged) { try file.sync() }
         }
         try bound.syncDirectory(at("root"))
         XCTAssertEqual(try files.list(at("root")), [])
