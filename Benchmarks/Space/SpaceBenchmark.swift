@@ -115,6 +115,13 @@ struct SpaceBenchmark {
             ("manifest", engineAfter.manifestBytes &- min(engine.manifestBytes, engineAfter.manifestBytes)),
         ]
         defer {
+            for (when, levels) in [("before", engine.levels), ("after", engineAfter.levels)] {
+                note(
+                    "levels \(when): "
+                        + levels.map { "\($0.tableCount) of \(SpaceBenchmark.mebibytes($0.byteCount))" }
+                        .joined(separator: ", ") + " MiB"
+                )
+            }
             note(parts.map { "\($0.0) \(SpaceBenchmark.mebibytes($0.1))" }.joined(separator: ", ") + " MiB")
             note(
                 "\(arguments.seconds) puts into \(arguments.stateMebibytes) MiB, "

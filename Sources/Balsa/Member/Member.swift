@@ -77,6 +77,8 @@ public final class Member {
         into effects: inout [ReplicaEffect]
     ) throws(ReplicaError) -> Member {
         try validate(setup, provider)
+        // The log and everything else of the member can have the descriptors of the engine's tables.
+        let fileSystem = DescriptorSavingFileSystem.over(fileSystem)
         let lock = try Replica.lockDirectory(setup.directory, of: setup.member, in: fileSystem)
         do throws(ReplicaError) {
             var ids = UniqueIDSource(seed: setup.identitySeed)

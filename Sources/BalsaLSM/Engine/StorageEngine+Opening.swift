@@ -27,9 +27,10 @@ extension StorageEngine {
         isAccepted: (SealRecord?) -> Bool = { _ in true }
     ) throws(EngineError) -> StorageEngine {
         try options.validate()
-        let lock = try prepare(directory, fileSystem)
+        let files = DescriptorSavingFileSystem.over(fileSystem)
+        let lock = try prepare(directory, files)
         do throws(EngineError) {
-            let engine = StorageEngine(try open(directory, fileSystem, options, lock, seed, isAccepted))
+            let engine = StorageEngine(try open(directory, files, options, lock, seed, isAccepted))
             if options.hasWriteAheadLog { try engine.openLog() }
             engine.preloadTables()
             return engine
@@ -61,7 +62,7 @@ extension StorageEngine {
 
     private static func open(
         _ directory: String,
-        _ fileSystem: any FileSystem,
+        _ fileSystem: DescriptorSavingFileSystem,
         _ options: EngineOptions,
         _ lock: any FileLock,
         _ seed: UInt64,
@@ -94,6 +95,8 @@ extension StorageEngine {
             capacityBytes: options.tableMemoryBytes,
             blocks: cache
         )
+        // Whatever this process needs a descriptor for can have that of a table.
+        fileSystem.add(tables)
         let version = try openTables(of: state, names, directory, options, tables, removals)
         guard isAccepted(state.seal) else {
             throw EngineError(.invalid, "the state in \(directory) is not what its owner expects")

@@ -59,7 +59,7 @@ extension StorageEngine {
         var refusal: EngineError?
         if let seal = withShared({ $0.seals.first }) {
             refusal = worker.flushBackoff.restingError
-            if refusal == nil { refusal = try missingSpace(for: seal) }
+            if refusal == nil { refusal = missingSpace(for: seal) }
             if refusal == nil {
                 try attemptFlush(seal, budget: budget)
                 return .flush
@@ -68,8 +68,12 @@ extension StorageEngine {
         if !worker.hasRemovalFailed, try removeLogFilesIfWanted() { return .removal }
         if let resting = worker.compactionBackoff.restingError {
             refusal = refusal ?? resting
-        } else if try attemptCompaction(budget: budget) {
-            return .compaction
+        } else {
+            switch try attemptCompaction(budget: budget, isFlushWaiting: refusal != nil) {
+            case .done: return .compaction
+            case .none: break
+            case .refused(let missing): refusal = refusal ?? missing
+            }
         }
         if yieldsManifest, try replaceManifestIfWanted() { return .manifest }
         if let refusal { try pass(refusal) }
@@ -124,18 +128,19 @@ extension StorageEngine {
     }
 
     /// Goes on with a compaction, and notes how that went.
-    private func attemptCompaction(budget: Int) throws(EngineError) -> Bool {
+    private func attemptCompaction(budget: Int, isFlushWaiting: Bool) throws(EngineError) -> CompactionAttempt {
         do throws(EngineError) {
-            guard try compact(budget: budget) else { return false }
+            let attempt = try compact(budget: budget, isFlushWaiting: isFlushWaiting)
+            guard case .done = attempt else { return attempt }
             if worker.compaction == nil {
                 worker.compactionBackoff.succeeded()
                 // The files of its inputs are removed before the next flush is attempted.
                 worker.flushBackoff.endRest()
             }
-            return true
+            return attempt
         } catch {
             worker.hasRemovalFailed = false
-            if leave(error) { return true }
+            if leave(error) { return .done }
             worker.compactionBackoff.failed(error)
             throw error
         }
@@ -175,17 +180,37 @@ extension StorageEngine {
     }
 
     /// Why the flush of `seal` should not begin: the file system has no space for its table; nil if it has.
-    private func missingSpace(for seal: SealedMemtable) throws(EngineError) -> EngineError? {
+    private func missingSpace(for seal: SealedMemtable) -> EngineError? {
         guard let memtable = seal.memtable, worker.flush == nil else { return nil }
-        let available = try filed { () throws(FileError) in try fileSystem.availableBytes(at: directory) }
         // The nodes of the tree take more than index, filter and trailers of the table do.
-        let needed = UInt64(memtable.byteCount + StorageEngine.spaceBesideFlush)
-        guard available < needed else { return nil }
+        return missingSpace(of: UInt64(memtable.byteCount + StorageEngine.spaceBesideFlush), for: "a flush")
+    }
+
+    private func missingSpace(of needed: UInt64, for work: String) -> EngineError? {
+        guard let available = availableBytes, available < needed else { return nil }
         return EngineError(
             .file,
-            "\(directory): a flush needs \(needed) bytes, and \(available) are available",
+            "\(directory): \(work) needs \(needed) bytes, and \(available) are available",
             cause: FileError(.write, directory, .noSpace)
         )
+    }
+
+    /// How much space the file system has; nil where that is not known: then the attempt will tell.
+    private var availableBytes: UInt64? {
+        do throws(FileError) { return try fileSystem.availableBytes(at: directory) } catch { return nil }
+    }
+
+    /// Why the compaction should not begin: it would take the space that the next flush and the log need; nil if it
+    /// would not.
+    ///
+    /// What frees space may take that: a compaction that is done for what is dead, and any one while a flush has no
+    /// space. A compaction of the first level is not held up when writers wait for it.
+    private func missingSpace(for plan: CompactionPlan, _ version: Version) -> EngineError? {
+        let isAwaited = plan.level == 0 && version.levels[0].count >= options.levelZeroTablesToSlow
+        guard !isAwaited, !plan.isMove, !plan.isDrop else { return nil }
+        // Counted as if nothing were dropped: the inputs stay until the outputs are durable.
+        let reserve = UInt64(options.memtableBytes + StorageEngine.spaceBesideFlush)
+        return missingSpace(of: plan.inputByteCount + reserve, for: "a compaction, which leaves space for a flush,")
     }
 
     /// What a flush writes besides its table: an edit of the manifest, in sectors. In bytes.
@@ -235,29 +260,44 @@ extension StorageEngine {
 
     // MARK: Compacting
 
+    /// What became of an attempt to compact.
+    private enum CompactionAttempt {
+        /// There was nothing to do.
+        case none
+        /// Something was done.
+        case done
+        /// It was not begun, for want of space.
+        case refused(EngineError)
+    }
+
     /// Goes on with the compaction under way, or begins the next one.
-    ///
-    /// - Returns: whether there was anything to do.
-    private func compact(budget: Int) throws(EngineError) -> Bool {
+    private func compact(budget: Int, isFlushWaiting: Bool) throws(EngineError) -> CompactionAttempt {
         if worker.compaction == nil {
             let version = retainedView().version
             let protected = lowestProtected()
             let damaged = self.tables.quarantine.damaged
-            guard let plan = nextCompaction(in: version, protected: protected, damaged: damaged) else {
+            guard var plan = nextCompaction(in: version, protected: protected, damaged: damaged) else {
                 withShared { shared in
                     shared.wantsCompaction = false
                     shared.reclaimedThrough = protected
                 }
-                return false
+                return .none
+            }
+            if !isFlushWaiting, let missing = missingSpace(for: plan, version) {
+                // What a deletion frees must not wait for space behind what needs some.
+                guard let other = reclaimingCompaction(in: version, protected: protected, damaged: damaged) else {
+                    return .refused(missing)
+                }
+                plan = other
             }
             note(.compaction)
             if plan.isMove {
                 try move(plan)
-                return true
+                return .done
             }
             if plan.isDrop {
                 try drop(plan)
-                return true
+                return .done
             }
             worker.compaction = CompactionJob(
                 plan,
@@ -269,12 +309,12 @@ extension StorageEngine {
             )
         }
         note(.compaction)
-        guard let job = worker.compaction else { return false }
-        if giveUpAcrossDamage(job) { return true }
+        guard let job = worker.compaction else { return .none }
+        if giveUpAcrossDamage(job) { return .done }
         var handles: [TableHandle] = []
         let tables: [TableMetadata]
         do throws(EngineError) {
-            guard let finished = try job.step(budget: budget) else { return true }
+            guard let finished = try job.step(budget: budget) else { return .done }
             tables = finished
             for table in tables {
                 handles.append(try openNewTable(table))
@@ -283,10 +323,10 @@ extension StorageEngine {
             giveUp(job)
             throw error
         }
-        if giveUpAcrossDamage(job) { return true }
+        if giveUpAcrossDamage(job) { return .done }
         worker.compaction = nil
         try install(job.edit(tables, options), added: handles, kind: .compaction(job))
-        return true
+        return .done
     }
 
     /// Undoes what the compaction under way has done.

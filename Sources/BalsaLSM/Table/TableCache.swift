@@ -12,7 +12,7 @@ import CBalsaPlatform
 /// cached blocks with it, since nothing else finds them. It is given to ``Epochs``, for readers may be looking at it. A
 /// reader that holds a file, or a cursor that holds a body, keeps it until it is done, so that the limits can be
 /// exceeded by what readers hold at one moment.
-final class TableCache: @unchecked Sendable {
+final class TableCache: DescriptorHolder, @unchecked Sendable {
     /// A file that is closed with its last reference.
     final class OpenFile: Sendable {
         private let file: any File
@@ -153,17 +153,16 @@ final class TableCache: @unchecked Sendable {
             do throws(FileError) {
                 return try fileSystem.open(path(of: table), .read)
             } catch {
-                switch error.number {
-                case .notFound:
+                if error.number == .notFound {
                     throw EngineError(.damaged, "\(path(of: table)) is missing", cause: error)
-                case .tooManyOpenFiles, .tooManyOpenFilesInSystem:
-                    // The process has fewer descriptors left than the limit here allows for.
-                    guard closeOneFile() else { throw EngineError(error) }
-                default: throw EngineError(error)
                 }
+                // The process may have fewer descriptors left than the limit here allows for.
+                guard error.isOutOfDescriptors, closeOneFile() else { throw EngineError(error) }
             }
         }
     }
+
+    func giveDescriptorBack() -> Bool { closeOneFile() }
 
     /// Closes the file whose turn it is.
     ///

@@ -68,7 +68,8 @@ public protocol FileSystem: AnyObject, Sendable {
     /// Which process holds the lock on a file, in words, for the sentence of a refusal; nil where that is not known.
     func holder(ofLock path: String) -> String?
 
-    /// How many bytes can still be written on the file system that holds `path`.
+    /// How many bytes can still be written on the file system that holds `path`; the largest number where it does not
+    /// say.
     func availableBytes(at path: String) throws(FileError) -> UInt64
 }
 

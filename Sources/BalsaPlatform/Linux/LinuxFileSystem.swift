@@ -240,6 +240,8 @@ public final class LinuxFileSystem: FileSystem {
         } else {
             try SystemCall.run(.status, path) { statvfs($0, &status) }
         }
+        // Of one that reports nothing at all, as those in user space may, nothing is known.
+        guard status.f_blocks > 0 else { return .max }
         let (bytes, overflow) = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
         return overflow ? .max : bytes
     }

@@ -258,6 +258,58 @@ final class TableCacheTests: XCTestCase {
         XCTAssertLessThanOrEqual(fixture.engine.metrics.openTables, limit)
     }
 
+    func testAnEngine_withAllDescriptorsInItsOwnHands_writesByClosingTables() throws {
+        let faults = Faults()
+        let fixture = try filled(faults)
+        try assertAllAreThere(fixture)
+        let limit = fixture.engine.tables.fileCount
+        XCTAssertGreaterThan(limit, 8)
+        // No more than these: each other file that is open takes the descriptor of a table.
+        var refusals = 0
+        faults.decide = { [unowned fixture] call in
+            let takesDescriptor = call.operation == .open || call.operation == .list
+            guard takesDescriptor, fixture.engine.tables.fileCount >= limit else { return .proceed }
+            refusals += 1
+            return .fail(.tooManyOpenFiles)
+        }
+        for number in 0..<3 {
+            try fixture.put("another\(number)".bytes, Bytes([UInt8](repeating: 7, count: 600)))
+            try fixture.flush(mark: fixture.sequence)
+            try assertAllAreThere(fixture)
+        }
+        XCTAssertGreaterThan(refusals, 2)
+        XCTAssertNotNil(try fixture.get("another2".bytes))
+        try fixture.engine.checkpoint(to: "copy")
+        XCTAssertGreaterThan(try fixture.disk.mount().list("copy").count, 3)
+    }
+
+    /// The log of a member has a file system of the engine's kind, and makes its segments in this way.
+    func testAFile_besideAnEngine_getsTheDescriptorOfATable() throws {
+        let faults = Faults()
+        let disk = SimulatedDisk()
+        let files = DescriptorSavingFileSystem.over(disk.mount(faults))
+        let engine = try StorageEngine.open("engine", fileSystem: files, options: .tiny, seed: 1)
+        var batch = WriteBatch()
+        batch.put("k", "v")
+        try engine.apply(batch, sequence: 1)
+        try engine.seal(SealRecord(sequence: 1))
+        while try engine.work(budget: 1 << 20) != .idle {}
+        XCTAssertEqual(try engine.get("k")?.value, "v")
+        XCTAssertEqual(engine.tables.fileCount, 1)
+        faults.decide = { [unowned engine] call in
+            call.operation == .open && engine.tables.fileCount > 0 ? .fail(.tooManyOpenFiles) : .proceed
+        }
+        let bound = try files.bound(to: "/")
+        let file = try bound.open("/beside", .create)
+        XCTAssertEqual(engine.tables.fileCount, 0)
+        faults.decide = { _ in .fail(.tooManyOpenFiles) }
+        XCTAssertThrowsError(try bound.open("/another", .create)) {
+            XCTAssertEqual($0 as? FileError, FileError(.open, "/another", .tooManyOpenFiles))
+        }
+        file.close()
+        engine.close()
+    }
+
     func testReopening_ofAVanishedFile_failsByReasonAndLeavesTheOthers() throws {
         let fixture = try filled()
         let table = try XCTUnwrap(closedTables(fixture).first { $0.metadata.entryCount > 2 })

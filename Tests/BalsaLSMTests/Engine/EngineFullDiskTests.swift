@@ -84,6 +84,70 @@ final class EngineFullDiskTests: XCTestCase {
         XCTAssertEqual(try fixture.pairs().count, 110)
     }
 
+    func testACompaction_onADiskThatIsNearlyFull_leavesSpaceForAFlush() throws {
+        let calls = Calls()
+        let fixture = try fixture(calls)
+        // Its three tables have 120 KB, and a flush may need 80.
+        try fill(fixture, leaving: 150 << 10)
+        let before = calls.tableBytes
+        let done = work(fixture, calls: 20)
+        XCTAssertEqual(done.failures, 20)
+        XCTAssertEqual(calls.tableBytes, before, "no attempt takes of the space that is left")
+        assertFails(.file, .write, .noSpace, naming: "a compaction, which leaves space for a flush") {
+            try fixture.engine.work(budget: 1)
+        }
+        for number in 100..<150 { try fixture.put("n\(number)".bytes, Bytes([UInt8](repeating: 9, count: 1_000))) }
+        try fixture.seal(mark: fixture.sequence)
+        XCTAssertEqual(try fixture.engine.work(budget: 1 << 20), .worked(.flush))
+        XCTAssertEqual(fixture.engine.durableSeal?.sequence, fixture.sequence)
+        XCTAssertEqual(fixture.tableCounts[0], 4)
+        XCTAssertEqual(fixture.engine.metrics.compactions, 0)
+        try fixture.disk.mount().remove("filler")
+        try fixture.work()
+        // The three go down. The flushed table has no key in common with them, and waits for others.
+        XCTAssertEqual(fixture.engine.metrics.compactions, 1)
+        XCTAssertEqual(fixture.tableCounts[0], 1)
+        XCTAssertEqual(try fixture.pairs().count, 90)
+    }
+
+    func testACompaction_thatFreesSpace_onADiskThatIsNearlyFull_isDone() throws {
+        let calls = Calls()
+        let fixture = try fixture(calls)
+        try fixture.work()
+        for number in 100..<120 { try fixture.delete("k\(number)".bytes) }
+        try fixture.flush(mark: fixture.sequence)
+        for round in 0..<2 {
+            let value = Bytes([UInt8](repeating: 9, count: 1_000 + round))
+            for number in 0..<3 { try fixture.put("z\(number)".bytes, value) }
+            try fixture.flush(mark: fixture.sequence)
+        }
+        XCTAssertEqual(fixture.tableCounts[0], 3)
+        // A flush may need 80 KB, and the compaction reads 43 KB. It is done, for half of that is deleted.
+        try fill(fixture, leaving: 100 << 10)
+        try fixture.work()
+        // What is left of it are 20 entries and no tombstone. The way down through the levels takes four edits of the
+        // manifest, each of a sector.
+        let last = try XCTUnwrap(fixture.engine.metrics.levels.last)
+        XCTAssertEqual(last.entryCount, 20)
+        XCTAssertEqual(fixture.engine.metrics.levels.reduce(0) { $0 + $1.entryCount }, 20 + 6)
+        XCTAssertGreaterThan(try fixture.disk.mount().availableBytes(at: "/"), 100 << 10)
+        XCTAssertEqual(try fixture.pairs().count, 23)
+    }
+
+    func testWork_whereTheFileSystemDoesNotSayWhatIsFree_goesOn() throws {
+        let calls = Calls()
+        let fixture = try fixture(calls)
+        calls.decide = { $0.operation == .status && $0.path == "engine" ? .fail(.noSystemCall) : .proceed }
+        for number in 100..<130 { try fixture.put("n\(number)".bytes, Bytes([UInt8](repeating: 9, count: 1_000))) }
+        try fixture.seal(mark: fixture.sequence)
+        try fixture.work()
+        XCTAssertEqual(fixture.engine.durableSeal?.sequence, fixture.sequence)
+        // The three tables go down. The flushed one has no key in common with them, and waits for others.
+        XCTAssertEqual(fixture.engine.metrics.compactions, 1)
+        XCTAssertEqual(fixture.tableCounts[0], 1)
+        XCTAssertEqual(try fixture.pairs().count, 70)
+    }
+
     func testAFlush_withoutSpace_writesNothing() throws {
         let calls = Calls()
         let fixture = try fixture(calls)
