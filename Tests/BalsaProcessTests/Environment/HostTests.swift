@@ -88,8 +88,9 @@ final class HostTests: ProcessTestCase {
             XCTAssertTrue(FileManager.default.createFile(atPath: go, contents: nil))
             let lines = try await first.end()
             XCTAssertEqual(lines.last, "losses: []")
-            let third = try await HostProcess.run([.open(directory), .put(10), .check], in: folder)
-            XCTAssertEqual(third, ["opened", "put: 10", "losses: []"])
+            // As many as there are keys: a process knows what it has put itself.
+            let third = try await HostProcess.run([.open(directory), .put(90), .check], in: folder)
+            XCTAssertEqual(third, ["opened", "put: 90", "losses: []"])
         }
     }
 
@@ -114,8 +115,8 @@ final class HostTests: ProcessTestCase {
             let fourth = try await HostProcess.run([.open(directory)], in: folder)
             XCTAssertTrue(fourth.first?.hasPrefix(refusal) ?? false, "\(fourth)")
             for host in [first, third] { try await host.kill() }
-            let fifth = try await HostProcess.run([.open(directory), .put(10), .check], in: folder)
-            XCTAssertEqual(fifth, ["opened", "put: 10", "losses: []"])
+            let fifth = try await HostProcess.run([.open(directory), .put(90), .check], in: folder)
+            XCTAssertEqual(fifth, ["opened", "put: 90", "losses: []"])
         }
     }
 
@@ -302,8 +303,8 @@ final class HostTests: ProcessTestCase {
             XCTAssertEqual(lines.filter { $0.hasPrefix("error") }, [])
             XCTAssertEqual(lines.filter { $0.hasPrefix("put") }, ["put: 100", "put: 100", "put: 600"])
             XCTAssertEqual(lines.suffix(1), ["losses: []"])
-            let other = try await HostProcess.run([.open("other/D"), .put(10), .check], in: folder)
-            XCTAssertEqual(other, ["opened", "put: 10", "losses: []"])
+            let other = try await HostProcess.run([.open("other/D"), .put(90), .check], in: folder)
+            XCTAssertEqual(other, ["opened", "put: 90", "losses: []"])
         }
     }
 
@@ -354,5 +355,27 @@ final class HostTests: ProcessTestCase {
     /// The files that are open have no name any more: what is acknowledged would be in no file that can be found.
     func testFilesOfTheLog_replacedByCopiesWhileRunning_failTheStore() async throws {
         try await checkExchange([.replaceFiles("D/log")], restore: nil)
+    }
+
+    /// The engine asks how much space is free before it flushes. That the directory is gone is no reason to wait.
+    func testDirectoryOfTheState_removedWhileRunning_failsTheStore() async throws {
+        try await checkExchange([.remove("D/groups/1/state-1")], restore: nil)
+    }
+
+    func testDirectoryOfTheState_renamedWhileRunning_failsTheStore() async throws {
+        try await checkExchange(
+            [.rename("D/groups/1/state-1", "E")],
+            restore: [.rename("E", "D/groups/1/state-1")]
+        )
+    }
+
+    func testDirectoryOfTheState_replacedByACopyWhileRunning_failsTheStore() async throws {
+        try await checkExchange(
+            [
+                .copy("D/groups/1/state-1", "copy"), .rename("D/groups/1/state-1", "E"),
+                .rename("copy", "D/groups/1/state-1"),
+            ],
+            restore: [.remove("D/groups/1/state-1"), .rename("E", "D/groups/1/state-1")]
+        )
     }
 }
