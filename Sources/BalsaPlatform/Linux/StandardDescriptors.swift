@@ -1,27 +1,38 @@
 import CBalsaPlatform
 import Glibc
 
-/// Keeps descriptors 0, 1 and 2 free of files and sockets of a store.
+/// Keeps descriptors 0, 1 and 2, and the last ones that the process may have, free of files and sockets of a store.
 ///
 /// The system gives the lowest free number to a new descriptor. A host that has closed its standard streams, and then
-/// prints, would write into the file that got the number. Every call of this package that makes a descriptor goes
-/// through ``avoid(_:)``.
+/// prints, would write into the file that got the number.
+///
+/// The last ones are for those who cannot wait for one. On Linux the executor of Swift's tasks reads files of `/proc`
+/// while it runs, and ends the process where it cannot open them. A store can do without for a while.
+///
+/// Every call of this package that makes a descriptor goes through ``avoid(_:)``.
 package enum StandardDescriptors {
     /// The lowest number that a store uses.
     static let first: Int32 = 3
+    /// How many descriptors a store leaves to the rest of the process.
+    package static let reserve: rlim_t = 8
+    /// The lowest limit with such a reserve. With a lower one a store could hardly be opened.
+    static let leastLimitWithReserve: rlim_t = 32
 
-    /// Makes a descriptor whose number is above 2.
+    /// Makes a descriptor whose number is above 2, and is not one of the last.
     ///
     /// Numbers below that are free are taken first, by descriptors that can neither be read nor written (`O_PATH`), and
     /// stay taken: a host that prints gets the error that it got before, at every moment, and programs that it starts
     /// inherit nothing. To move the descriptor afterwards would leave a moment in which the host writes into a file. It
     /// is moved all the same if the host has closed a number meanwhile.
     ///
+    /// Where only the last ones are left, nothing is made, and the error is `EMFILE`. Threads that ask at the same
+    /// moment may take one of these each.
+    ///
     /// - Parameter make: makes a descriptor, closed in programs that the process starts; negative where it fails, with
     ///   `errno`.
     /// - Returns: the descriptor; negative where there is none, with `errno`.
     package static func avoid(_ make: () -> Int32) -> Int32 {
-        guard fill() else { return -1 }
+        guard fill(), leavesReserve() else { return -1 }
         let descriptor = make()
         guard descriptor >= 0, descriptor < first else { return descriptor }
         let moved = fcntl(descriptor, F_DUPFD_CLOEXEC, first)
@@ -29,6 +40,26 @@ package enum StandardDescriptors {
         close(descriptor)
         errno = number
         return moved
+    }
+
+    /// Whether the next descriptor leaves the reserve to others.
+    ///
+    /// It is looked for before anything is made: a file that was created, or a connection that was accepted, could not
+    /// be given back.
+    ///
+    /// - Returns: false where it does not, with `errno`.
+    private static func leavesReserve() -> Bool {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0,
+            limit.rlim_cur >= leastLimitWithReserve
+        else { return true }
+        let next = balsa_open_placeholder()
+        // What else keeps a placeholder from being opened is no matter of descriptors.
+        guard next >= 0 else { return errno != EMFILE && errno != ENFILE }
+        close(next)
+        guard rlim_t(next) >= limit.rlim_cur - reserve else { return true }
+        errno = EMFILE
+        return false
     }
 
     /// Takes the numbers that are free.

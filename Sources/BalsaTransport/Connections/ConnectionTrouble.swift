@@ -20,8 +20,13 @@ public struct ConnectionTrouble: Equatable, Sendable, CustomStringConvertible {
         public static let crowdedOut = Kind(description: "too many others were open", place: 2)
         /// Bytes of a member are no frames.
         public static let brokenFrame = Kind(description: "what came behind the hello was not a frame", place: 3)
+        /// There was no descriptor or memory for it, or it had to give its own to a newer one.
+        public static let noDescriptor = Kind(
+            description: "the process has no descriptor or memory left; allow it more open files, or open fewer",
+            place: 4
+        )
 
-        fileprivate static let all = [noHello, lateHello, crowdedOut, brokenFrame]
+        fileprivate static let all = [noHello, lateHello, crowdedOut, brokenFrame, noDescriptor]
     }
 
     /// What happened.
@@ -33,6 +38,9 @@ public struct ConnectionTrouble: Equatable, Sendable, CustomStringConvertible {
 
     /// What happened in a sentence.
     public var description: String {
+        if kind == .noDescriptor {
+            return "a connection was not accepted, or closed for a newer one: \(kind) (\(count) so far)"
+        }
         let whose = peer == 0 ? "a connection of a stranger" : "a connection of member \(peer)"
         return "\(whose) was closed: \(kind) (\(count) so far)"
     }

@@ -18,6 +18,8 @@ final class Listener: ReadinessHandler {
     /// Those that have not introduced themselves, oldest first, and those that were refused and are about to end.
     private var halfOpen: [InboundConnection] = []
     private var open: [InboundConnection] = []
+    /// Whether a connection was closed, for want of descriptors, for the one that waits to be accepted.
+    private var hasMadeWay = false
     /// Is told when a member has connected.
     private let memberAppeared: (PeerLife) -> Void
 
@@ -69,15 +71,23 @@ final class Listener: ReadinessHandler {
     func handle(_ readiness: Readiness) {
         for _ in 0..<Listener.maxAcceptsPerTurn {
             switch Socket.accept(descriptor) {
-            case .connection(let descriptor): add(descriptor)
+            case .connection(let descriptor):
+                hasMadeWay = false
+                add(descriptor)
             case .lost: continue
-            case .none: return
+            case .none:
+                hasMadeWay = false
+                return
             case .exhausted(let number):
                 context.count {
                     $0.acceptsExhausted += 1
                     $0.lastFailure = TransportError(.system, "accept a connection", number: number)
                 }
-                return pause()
+                context.note(.noDescriptor)
+                // Of those that have not said who they are, the oldest has had the most time. Its descriptor may be
+                // what a member needs that comes back. If another thread was faster, no second one has to go.
+                guard !hasMadeWay, closeOldestHalfOpen() else { return pause() }
+                hasMadeWay = true
             }
         }
     }
@@ -86,10 +96,9 @@ final class Listener: ReadinessHandler {
         defer { note() }
         context.count { $0.connectionsAccepted += 1 }
         if halfOpen.count >= context.options.maxHalfOpenConnections {
-            // The oldest has had the most time to introduce itself. To refuse the new one instead would let whoever
-            // holds the places open keep the members out.
-            halfOpen.removeFirst().close()
-            context.count { $0.connectionsCrowdedOut += 1 }
+            // The oldest has had the most time to introduce itself. To refuse the new one instead would let those that
+            // hold the places open keep the members out.
+            _ = closeOldestHalfOpen()
             context.note(.crowdedOut)
         }
         guard halfOpen.count + open.count < context.options.maxInboundConnections else {
@@ -103,6 +112,17 @@ final class Listener: ReadinessHandler {
             context.count { $0.lastFailure = error }
             Socket.close(descriptor)
         }
+    }
+
+    /// Closes the connection that has not introduced itself for the longest time.
+    ///
+    /// - Returns: whether there was one.
+    private func closeOldestHalfOpen() -> Bool {
+        guard !halfOpen.isEmpty else { return false }
+        halfOpen.removeFirst().close()
+        context.count { $0.connectionsCrowdedOut += 1 }
+        note()
+        return true
     }
 
     /// Takes note that a connection has introduced itself. An older one of the same member and path ends: its sender has

@@ -149,8 +149,17 @@ enum Socket {
         case none
         /// That one was lost before it was taken; there may be others.
         case lost
-        /// The process or the system has no descriptors or memory left, as the number says.
+        /// A connection waits, and the process or the system has no descriptors or memory left, as the number says.
         case exhausted(FileError.Number)
+    }
+
+    /// Whether there is something to read or to accept, without waiting for it.
+    private static func isReadable(_ descriptor: Int32) -> Bool {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        var count = poll(&entry, 1, 0)
+        while count < 0, errno == EINTR { count = poll(&entry, 1, 0) }
+        // A call that failed says nothing: it is taken for yes, which ends in a pause.
+        return count != 0
     }
 
     /// Takes the next connection of a socket that listens.
@@ -159,7 +168,10 @@ enum Socket {
         if descriptor >= 0 { return .connection(descriptor) }
         switch errno {
         case EAGAIN, EWOULDBLOCK: return .none
-        case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .exhausted(.last)
+        case EMFILE, ENFILE, ENOBUFS, ENOMEM:
+            let number = FileError.Number.last
+            // The system looks for a descriptor before it looks for a connection.
+            return isReadable(listener) ? .exhausted(number) : .none
         // Linux reports the network errors of the new connection here.
         default: return .lost
         }

@@ -103,6 +103,8 @@ final class AdviceTests: XCTestCase {
         - RepeatedOpeningTests.testAnOpening_withoutTheSegmentBeforeASpare_saysThatItMayBeMissing
         ; raise the limit of open files
         - HostTests.testOpening_withFewDescriptors_saysThatThereAreTooMany
+        the process has no descriptor or memory left; allow it more open files, or open fewer
+        - DescriptorExhaustionTests.testAListener_withoutDescriptors_servesOnAndAcceptsLaterWithoutABusyLoop
         segment , in which the log goes on, or the later one that took its place, is missing: put it back as it
         was when the member stopped, or leave the member stopped
         - ExchangedFilesTests.testFilesOfTheGroupAndSegments_removedEmptiedOrExchanged_areIntactOrRefused

@@ -16,10 +16,13 @@ final class DescriptorExhaustionTests: XCTestCase {
     override func tearDown() { release() }
 
     /// Uses up all descriptors that the process may have.
-    private func exhaust() {
+    private func exhaust() throws {
+        // Dispatch has its own by then.
+        _ = try openDescriptorCount()
         let highest = (0..<Int32(4_096)).last { fcntl($0, F_GETFD) >= 0 } ?? 0
         var limit = before
-        limit.rlim_cur = rlim_t(highest) + 2
+        // What is open already is not among those that a store leaves to the rest of the process.
+        limit.rlim_cur = rlim_t(highest) + 2 + StandardDescriptors.reserve
         XCTAssertEqual(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit), 0)
         while true {
             let filler = dup(0)
@@ -41,6 +44,30 @@ final class DescriptorExhaustionTests: XCTestCase {
         return (try Socket.make(address.family), address)
     }
 
+    func testAListener_withoutDescriptors_closesTheOldestThatIsSilent_forAMemberThatConnects() throws {
+        let one = try TestMember(1)
+        let silent = try (0..<3).map { _ in try RawConnection(to: one.transport.port) }
+        eventually("three are silent") { one.transport.metrics.halfOpenConnections == 3 }
+        let late = try client(one.transport.port)
+        try exhaust()
+        _ = Socket.connect(late.descriptor, to: late.address)
+        let connection = RawConnection(accepted: late.descriptor)
+        XCTAssertEqual(try connection.greet(Introduction.sample(3).hello()).kind, .welcome)
+        XCTAssertTrue(silent[0].receive().isEnded)
+        eventually("two are silent") { one.transport.metrics.halfOpenConnections == 2 }
+        XCTAssertEqual(one.transport.metrics.connectionsCrowdedOut, 1)
+        XCTAssertEqual(one.transport.metrics.acceptsExhausted, 1)
+        // The two others stay, though there is no descriptor left: nobody waits.
+        for other in silent.dropFirst() { XCTAssertFalse(other.receive(patience: 0).isEnded) }
+        eventually("the reason is told") {
+            one.recorder.record.troubles == [
+                "a connection was not accepted, or closed for a newer one: the process has no descriptor or memory "
+                    + "left; allow it more open files, or open fewer (1 so far)"
+            ]
+        }
+        release()
+    }
+
     func testAListener_withoutDescriptors_servesOnAndAcceptsLaterWithoutABusyLoop() throws {
         let (one, two) = (try TestMember(1), try TestMember(2))
         one.connect(to: two)
@@ -50,7 +77,7 @@ final class DescriptorExhaustionTests: XCTestCase {
         }
         let clients = try (0..<3).map { _ in try client(one.transport.port) }
         let accepted = one.transport.metrics.connectionsAccepted
-        exhaust()
+        try exhaust()
         let began = MonotonicClock().nanoseconds()
         for client in clients { _ = Socket.connect(client.descriptor, to: client.address) }
         // The socket stays ready all the time; each attempt is followed by a pause.
@@ -67,6 +94,7 @@ final class DescriptorExhaustionTests: XCTestCase {
         eventually("frames flow in both directions") {
             one.recorder.record.count(2, .control) == 100 && two.recorder.record.count(1, .control) == 100
         }
+        // What the trouble advises: more open files.
         release()
         eventually("all are accepted") { one.transport.metrics.connectionsAccepted == accepted + 3 }
         for (number, client) in clients.enumerated() {

@@ -21,6 +21,8 @@ final class Recorder: TransportReceiver, @unchecked Sendable {
         /// How many frames came over connections for the first boot.
         var firstBootFrames = 0
         var mislabelled: [MemberID] = []
+        /// What was told of connections that were closed or not accepted.
+        var troubles: [String] = []
         /// The introductions that were judged, and the lives that ended, as member and nonce.
         var judged: [Introduction] = []
         var disconnected: [[UInt64]] = []
@@ -39,6 +41,7 @@ final class Recorder: TransportReceiver, @unchecked Sendable {
                 undecodable: undecodable,
                 firstBootFrames: firstBootFrames,
                 mislabelled: mislabelled.map { $0 },
+                troubles: troubles.map { $0 },
                 judged: judged.map { $0 },
                 disconnected: disconnected.map { $0 }
             )
@@ -99,6 +102,8 @@ final class Recorder: TransportReceiver, @unchecked Sendable {
 
     func disconnected(_ peer: MemberID, nonce: UInt64) { locked.withLock { $0.disconnected.append([peer, nonce]) } }
     func receivedFirstBoot(_ frame: Bytes, from peer: MemberID) { locked.withLock { $0.firstBootFrames += 1 } }
+    func troubled(_ trouble: ConnectionTrouble) { locked.withLock { $0.troubles.append("\(trouble)") } }
+
     func mislabelled(by peer: MemberID, as sender: MemberID) { locked.withLock { $0.mislabelled.append(sender) } }
 
     func received(_ frame: Bytes, from peer: MemberID) {
