@@ -133,7 +133,7 @@ final class StoreErrorTests: XCTestCase {
         }
         XCTAssertGreaterThan(reasons.count, 10)
         let page = try String(contentsOf: package.appendingPathComponent("Docs/Store.md"), encoding: .utf8)
-        let table = page.components(separatedBy: "| reason | outcome | when |\n|---|---|---|\n")[1]
+        let table = page.components(separatedBy: "| reason | in Swift | outcome | when |\n|---|---|---|---|\n")[1]
         let rows = table.components(separatedBy: "\n\n")[0].components(separatedBy: "\n").map {
             $0.components(separatedBy: "|")[1].trimmingCharacters(in: .whitespaces)
         }
