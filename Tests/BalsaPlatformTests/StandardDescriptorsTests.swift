@@ -27,11 +27,11 @@ final class StandardDescriptorsTests: XCTestCase {
     /// Takes descriptors as a store does until it gets none.
     ///
     /// - Returns: the highest number, and how many calls made none.
-    private func takeAll() -> (highest: Int32?, futileCalls: Int, error: Int32) {
+    private func takeAll(forOthers: Bool = false) -> (highest: Int32?, futileCalls: Int, error: Int32) {
         var numbers: [Int32] = []
         var calls = 0
         while true {
-            let descriptor = StandardDescriptors.avoid {
+            let descriptor = StandardDescriptors.avoid(forOthers: forOthers) {
                 calls += 1
                 return open("/dev/null", O_RDONLY | O_CLOEXEC)
             }
@@ -61,6 +61,16 @@ final class StandardDescriptorsTests: XCTestCase {
         XCTAssertEqual(dup(taken[1]), others[0])
         close(taken.removeFirst())
         XCTAssertNotNil(takeAll().highest)
+    }
+
+    func testDescriptors_ofConnectionsOfOthers_leaveSomeToFiles() {
+        limit(to: 200)
+        XCTAssertEqual(takeAll(forOthers: true).highest, 175)
+        XCTAssertEqual(takeAll().highest, 191)
+        release()
+        limit(to: 64)
+        XCTAssertEqual(takeAll(forOthers: true).highest, 47)
+        XCTAssertEqual(takeAll().highest, 55)
     }
 
     func testDescriptors_ofALowLimit_areAllTaken() {

@@ -15,6 +15,8 @@ package enum StandardDescriptors {
     static let first: Int32 = 3
     /// How many descriptors a store leaves to the rest of the process.
     package static let reserve: rlim_t = 8
+    /// How many more, at most, are left by connections of others, so that the store's own files and sockets get some.
+    package static let reserveOfFiles: rlim_t = 16
     /// The lowest limit with such a reserve. With a lower one a store could hardly be opened.
     static let leastLimitWithReserve: rlim_t = 32
 
@@ -28,11 +30,12 @@ package enum StandardDescriptors {
     /// Where only the last ones are left, nothing is made, and the error is `EMFILE`. Threads that ask at the same
     /// moment may take one of these each.
     ///
-    /// - Parameter make: makes a descriptor, closed in programs that the process starts; negative where it fails, with
-    ///   `errno`.
+    /// - Parameters:
+    ///   - forOthers: whether it is for somebody else's connection, which leaves some to the files of the store, too.
+    ///   - make: makes a descriptor, closed in programs that the process starts; negative where it fails, with `errno`.
     /// - Returns: the descriptor; negative where there is none, with `errno`.
-    package static func avoid(_ make: () -> Int32) -> Int32 {
-        guard fill(), leavesReserve() else { return -1 }
+    package static func avoid(forOthers: Bool = false, _ make: () -> Int32) -> Int32 {
+        guard fill(), leavesReserve(forOthers) else { return -1 }
         let descriptor = make()
         guard descriptor >= 0, descriptor < first else { return descriptor }
         let moved = fcntl(descriptor, F_DUPFD_CLOEXEC, first)
@@ -48,7 +51,7 @@ package enum StandardDescriptors {
     /// be given back.
     ///
     /// - Returns: false where it does not, with `errno`.
-    private static func leavesReserve() -> Bool {
+    private static func leavesReserve(_ isForOthers: Bool) -> Bool {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0,
             limit.rlim_cur >= leastLimitWithReserve
@@ -57,7 +60,8 @@ package enum StandardDescriptors {
         // What else keeps a placeholder from being opened is no matter of descriptors.
         guard next >= 0 else { return errno != EMFILE && errno != ENFILE }
         close(next)
-        guard rlim_t(next) >= limit.rlim_cur - reserve else { return true }
+        let more = isForOthers ? min(reserveOfFiles, limit.rlim_cur / 8) : 0
+        guard rlim_t(next) >= limit.rlim_cur - reserve - more else { return true }
         errno = EMFILE
         return false
     }

@@ -164,7 +164,7 @@ enum Socket {
 
     /// Takes the next connection of a socket that listens.
     static func accept(_ listener: Int32) -> Accepted {
-        let descriptor = StandardDescriptors.avoid { balsa_accept(listener) }
+        let descriptor = StandardDescriptors.avoid(forOthers: true) { balsa_accept(listener) }
         if descriptor >= 0 { return .connection(descriptor) }
         switch errno {
         case EAGAIN, EWOULDBLOCK: return .none

@@ -22,7 +22,7 @@ final class DescriptorExhaustionTests: XCTestCase {
         let highest = (0..<Int32(4_096)).last { fcntl($0, F_GETFD) >= 0 } ?? 0
         var limit = before
         // What is open already is not among those that a store leaves to the rest of the process.
-        limit.rlim_cur = rlim_t(highest) + 2 + StandardDescriptors.reserve
+        limit.rlim_cur = rlim_t(highest) + 2 + StandardDescriptors.reserve + StandardDescriptors.reserveOfFiles
         XCTAssertEqual(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit), 0)
         while true {
             let filler = dup(0)
