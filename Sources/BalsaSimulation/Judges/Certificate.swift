@@ -140,7 +140,7 @@ struct Certificate {
             )
         }
         let next = expected.dropFirst(count).first
-        guard isRight(page.continuation, page.isCutShort, after: page.pairs.last, next, scan.order) else {
+        guard isRight(page.continuation, after: page.pairs.last, next, scan.order) else {
             throw Contradiction(
                 description:
                     "call \(place + 1) scanned \(count) of \(expected.count) pairs at revision \(page.revision), "
@@ -149,27 +149,20 @@ struct Certificate {
         }
     }
 
-    /// Whether a page says where the next one begins: at the next pair in ascending order; in descending order, where
-    /// it is the excluded bound of the next page, between the last pair and the next. A page may end early, for its
-    /// bytes. One that is cut short does not know the next pair, and says anything between the two.
+    /// Whether a page says where the next one begins: behind its last pair, and not behind the next one, if there is one.
+    /// In descending order it is the excluded bound of the next page. A page may end early, for its bytes, its work or
+    /// damage: it does not know the next pair then, nor whether there is one.
     private func isRight(
         _ continuation: Bytes?,
-        _ isCutShort: Bool,
         after last: KeyValuePair?,
         _ next: KeyValuePair?,
         _ order: ScanOrder
     ) -> Bool {
-        if isCutShort {
-            guard let continuation, let last else { return false }
-            switch order {
-            case .ascending: return continuation > last.key && continuation <= next?.key ?? continuation
-            case .descending: return continuation <= last.key && continuation > next?.key ?? Bytes()
-            }
-        }
-        guard let continuation, let last, let next else { return continuation == nil && next == nil }
+        guard let continuation else { return next == nil }
+        guard let last else { return false }
         switch order {
-        case .ascending: return continuation == next.key
-        case .descending: return continuation > next.key && continuation <= last.key
+        case .ascending: return continuation > last.key && continuation <= next?.key ?? continuation
+        case .descending: return continuation <= last.key && continuation > next?.key ?? Bytes()
         }
     }
 }

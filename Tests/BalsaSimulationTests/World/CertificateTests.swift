@@ -143,10 +143,10 @@ final class CertificateTests: XCTestCase {
             (.ascending, [k], 1, "l", true), (.ascending, [k], 10, "l", true), (.ascending, [k, l], 2, nil, true),
             (.ascending, [], 10, "k", false), (.ascending, [k, l], 1, nil, false), (.ascending, [k, l], 1, "m", false),
             (.ascending, [k], 1, "k", false), (.ascending, [k], 1, "m", false), (.ascending, [k], 1, nil, false),
-            (.ascending, [k, l], 2, "m", false),
+            (.ascending, [k, l], 2, "m", true), (.ascending, [k], 1, "k1", true), (.ascending, [k, l], 2, "l", false),
             (.descending, [l], 1, "l", true), (.descending, [l], 1, "k", false), (.descending, [l], 1, "m", false),
             (.descending, [l], 1, nil, false), (.descending, [l, k], 2, nil, true),
-            (.descending, [l, k], 2, "k", false),
+            (.descending, [l, k], 2, "k", true), (.descending, [l, k], 2, "l", false),
         ]
         for (order, pairs, limit, continuation, isRight) in cases {
             calls = CallLog()
