@@ -96,6 +96,8 @@ extension World {
         // Mostly in its blocks, sometimes in what stands behind them.
         let offset = luck % (luck >> 60 == 0 ? size : max(1, size / 2))
         guard member.disk.corrupt(path, at: offset, mask: 1 << UInt8(luck >> 50 & 7)) else { return }
+        // A refused opening of exchanged files keeps what it finds, this damage included.
+        member.exchanged?.digest = member.disk.contentDigest
         counters[.damagedTable] += 1
         member.damagedTables.append(path)
         trace.record("damage", member: member.id, at: now, "\(path) at byte \(offset)")
