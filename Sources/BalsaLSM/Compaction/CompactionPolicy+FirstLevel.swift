@@ -40,7 +40,7 @@ extension CompactionPolicy {
         }
         let run = FirstLevelRun.merged(of: sizes, options)
         if run > 1 { return merging(Array(tables.prefix(run))) }
-        return !isSmall && tables.count >= options.levelZeroTablesToSlow ? down : nil
+        return tables.count >= options.levelZeroTablesToSlow ? down : nil
     }
 
     /// Gives the oldest table another level, where that is all that it needs; nil where not.
@@ -157,7 +157,7 @@ enum FirstLevelRun {
     /// How many of the newest tables are merged with each other in a level that does not go down; 0 for none.
     static func merged(of sizes: [UInt64], _ options: EngineOptions) -> Int {
         let run = length(of: sizes)
-        if run >= options.levelZeroTables { return run }
+        if run > 1, run >= options.levelZeroTables { return run }
         guard sizes.count >= options.levelZeroTablesToSlow else { return 0 }
         return run > 1 ? run : cheapest(of: sizes.dropLast(options.levelZeroTables - 1))
     }

@@ -31,6 +31,16 @@ final class FirstLevelRunTests: XCTestCase {
         XCTAssertEqual(FirstLevelRun.merged(of: [1, 3, 20], options), 0, "nothing but to go down")
     }
 
+    /// A level that may have one table alone merges or goes down before writers are stopped.
+    func testMerged_levelOfOneTable_mergesTwoOnceItIsFull() {
+        var options = EngineOptions()
+        (options.levelZeroTables, options.levelZeroTablesToPause) = (1, 5)
+        XCTAssertEqual(options.levelZeroTablesToSlow, 3)
+        XCTAssertEqual(FirstLevelRun.merged(of: [1, 9], options), 0)
+        XCTAssertEqual(FirstLevelRun.merged(of: [1, 1], options), 2)
+        XCTAssertEqual(FirstLevelRun.merged(of: [1, 9, 99], options), 2)
+    }
+
     func testLast_ofTables_areThoseBehindTheLastThatIsTooLongForItsNewer() {
         XCTAssertEqual(FirstLevelRun.last(of: []), 0)
         XCTAssertEqual(FirstLevelRun.last(of: [1, 2, 6]), 3)

@@ -28,7 +28,7 @@ enum HostStep: Codable, Equatable {
     case rename(String, String)
     case copy(String, String)
     case remove(String)
-    /// Renames a copy of each file of a directory over the file.
+    /// Renames a copy of each segment of a directory over the segment.
     case replaceFiles(String)
     /// Waits until the state is *failed* and reports why.
     case awaitFailure
@@ -197,7 +197,9 @@ final class Host {
         switch step {
         case .changeDirectory(let path): try check(chdir(path), "chdir")
         case .replaceFiles(let directory):
-            for name in try FileManager.default.contentsOfDirectory(atPath: directory) {
+            // A running store renames those that it prepares.
+            let names = try FileManager.default.contentsOfDirectory(atPath: directory)
+            for name in names where name.hasSuffix(".log") {
                 try FileManager.default.copyItem(atPath: "\(directory)/\(name)", toPath: "copy-of-a-file")
                 try check(rename("copy-of-a-file", "\(directory)/\(name)"), "rename")
             }

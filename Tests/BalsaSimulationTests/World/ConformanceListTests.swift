@@ -12,6 +12,8 @@ final class ConformanceListTests: XCTestCase {
         "StateMachine": [],
         "StateMachineProvider": [],
         "CheckpointSource": [],
+        // Gives back what only a process has.
+        "DescriptorHolder": [],
         "Runtime": ["World"],
         "ReplyReceiver": ["World"],
         "StoreObserver": [],

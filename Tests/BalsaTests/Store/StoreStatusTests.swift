@@ -141,7 +141,7 @@ final class StoreStatusTests: StoreTestCase {
             for number in 0..<100 { _ = try await store.get(Bytes("k\(100 + number)")) }
         }
         XCTAssertEqual(error?.reason, .damaged)
-        XCTAssertEqual(error?.message.contains("damaged"), true, "\(String(describing: error))")
+        XCTAssertEqual(error?.message.contains("the checksum of the block"), true, "\(String(describing: error))")
         await store.close()
         let sentences = observer.events.compactMap { if case .damaged(let sentence) = $0 { sentence } else { nil } }
         XCTAssertEqual(sentences.count, 1, "once, however often it is met: \(sentences)")
