@@ -50,17 +50,17 @@ struct PeerIdentity: Sendable {
         if let reason = reason(against: introduction) { return .refuse(refusal(reason, of: introduction)) }
         let peer = introduction.from
         let known = peers.first { $0.member == peer }
+        // The planted error takes another directory for that of the member, and what it counts along with it.
+        let isOther = cluster.table[peer]?.incarnation != introduction.incarnation
         if introduction.cluster == .none {
             // An opening that says so and is not the latest one cannot be that of the member: it has joined since. To accept
             // it would end the connections of the latest one.
-            if let known, let reason = reason(against: introduction, after: known) {
+            if let known, !isOther, let reason = reason(against: introduction, after: known) {
                 return .refuse(refusal(reason, of: introduction))
             }
             return .firstBootOnly
         }
         remembers(peer, introduction.remembered)
-        // The planted error takes another directory for that of the member, and what it counts along with it.
-        let isOther = cluster.table[peer]?.incarnation != introduction.incarnation
         if let known, !isOther, let reason = reason(against: introduction, after: known) {
             return .refuse(refusal(reason, of: introduction))
         }
