@@ -47,7 +47,8 @@ final class SimulateFailureTests: XCTestCase {
         return planted
     }
 
-    /// A seed that finds it, both in the setting of a planted error and in a run of the command, which draws other faults.
+    /// A seed that finds it, both in the setting of a planted error and in a run of the command, which draws other
+    /// faults.
     private func findingSeed() throws -> UInt64 {
         let error = try plantedBug()
         let seed = (1...40 as ClosedRange<UInt64>).first { seed in

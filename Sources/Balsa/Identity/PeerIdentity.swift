@@ -53,8 +53,8 @@ struct PeerIdentity: Sendable {
         // The planted error takes another directory for that of the member, and what it counts along with it.
         let isOther = cluster.table[peer]?.incarnation != introduction.incarnation
         if introduction.cluster == .none {
-            // An opening that says so and is not the latest one cannot be that of the member: it has joined since. To accept
-            // it would end the connections of the latest one.
+            // An opening that says so and is not the latest one cannot be that of the member: it has joined since. To
+            // accept it would end the connections of the latest one.
             if let known, !isOther, let reason = reason(against: introduction, after: known) {
                 return .refuse(refusal(reason, of: introduction))
             }

@@ -33,8 +33,9 @@ struct MemberCommand {
         SIGTERM, SIGINT and SIGHUP. Requests under way have 5 seconds then, and are answered closed after that. A second
         signal ends it at once.
 
-        --peers names all members, each with the address at which the others reach it. The member listens at its own address of
-        that list, or at the one of --listen: behind a translation of addresses, or in a container, the two differ.
+        --peers names all members, each with the address at which the others reach it. The member listens at its own
+        address of that list, or at the one of --listen: behind a translation of addresses, or in a container, the two
+        differ.
 
         With --must-exist, a directory that holds no member is refused, and nothing is created: a disk that is not mounted does not
         become a new member.

@@ -69,8 +69,8 @@ public struct EngineCursor: ~Copyable {
     /// visible one. At the limit the cursor pauses: it becomes invalid, and ``pause`` says where to go on. There is no
     /// limit at first.
     ///
-    /// A block that has to be read on the way counts as many entries as pass in the time, and so does a jump over a range
-    /// that is deleted: a block of 4 KiB counts 32 entries.
+    /// A block that has to be read on the way counts as many entries as pass in the time, and so does a jump over a
+    /// range that is deleted: a block of 4 KiB counts 32 entries.
     ///
     /// Keys that were deleted cost a move what they cost to pass, so a move can take long. A caller with a deadline
     /// sets a limit. It is at least 1, and counts all moves of the cursor, so that a cursor that has paused is of no

@@ -6,8 +6,8 @@ extension StorageEngine {
 
     /// Reads the indexes and filters of long tables, from the first level down, before anybody reads.
     ///
-    /// Those of a flushed memtable take half a millisecond, and every scan needs those of all tables of the first level.
-    /// A table that is written later has its own in memory before it can be found.
+    /// Those of a flushed memtable take half a millisecond, and every scan needs those of all tables of the first
+    /// level. A table that is written later has its own in memory before it can be found.
     func preloadTables() {
         let limit = min(StorageEngine.maxPreloadedBytes, options.tableMemoryBytes / 2)
         for table in retainedView().version.levels.joined() {

@@ -57,9 +57,9 @@ struct RawBuffer: ~Copyable {
 
 /// Memory of a fixed size that several values point into and that goes with the last of them.
 ///
-/// Long pieces come from the system and go back to it. Indexes and filters come and go, in many sizes, among blocks that
-/// stay. On the heap, each block that is put where a filter was keeps the rest of that place from the next filter, and
-/// the process grows far beyond what is in use.
+/// Long pieces come from the system and go back to it. Indexes and filters come and go, in many sizes, among blocks
+/// that stay. On the heap, each block that is put where a filter was keeps the rest of that place from the next filter,
+/// and the process grows far beyond what is in use.
 final class RawMemory: @unchecked Sendable {
     /// From how many bytes on memory comes from the system; 32 KiB, so that whole pages waste a sixteenth on average.
     static let mappedBytes = 32 << 10

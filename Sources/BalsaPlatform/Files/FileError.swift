@@ -82,8 +82,8 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
         public static let unsupported = Number(rawValue: 95)
         /// `EADDRINUSE`: another socket has the address.
         public static let addressInUse = Number(rawValue: 98)
-        /// `ESTALE`: the file, or a directory above it, was renamed, replaced, covered or removed after it had been opened,
-        /// so that its path does not name it any more.
+        /// `ESTALE`: the file, or a directory above it, was renamed, replaced, covered or removed after it had been
+        /// opened, so that its path does not name it any more.
         public static let exchanged = Number(rawValue: 116)
         /// `EDQUOT`: the user may take no more space.
         public static let quotaExceeded = Number(rawValue: 122)

@@ -25,8 +25,8 @@ public protocol FileSystem: AnyObject, Sendable {
     /// again.
     ///
     /// What is created, renamed, linked or removed below it, and what is synced, fails with *exchanged* once the
-    /// directory, or one below it, is not what its path names, and a file that has no name any more. A file system whose paths nobody else changes may return
-    /// itself.
+    /// directory, or one below it, is not what its path names, and a file that has no name any more. A file system
+    /// whose paths nobody else changes may return itself.
     func bound(to directory: String) throws(FileError) -> any FileSystem
 
     /// Opens a file.

@@ -149,9 +149,9 @@ struct Certificate {
         }
     }
 
-    /// Whether a page says where the next one begins: behind its last pair, and not behind the next one, if there is one.
-    /// In descending order it is the excluded bound of the next page. A page may end early, for its bytes, its work or
-    /// damage: it does not know the next pair then, nor whether there is one.
+    /// Whether a page says where the next one begins: behind its last pair, and not behind the next one, if there is
+    /// one. In descending order it is the excluded bound of the next page. A page may end early, for its bytes, its
+    /// work or damage: it does not know the next pair then, nor whether there is one.
     private func isRight(
         _ continuation: Bytes?,
         after last: KeyValuePair?,

@@ -56,7 +56,8 @@ final class ForgetfulDirectoryTests: XCTestCase {
             for salt in [1, 4, 5] {
                 let report = try run(
                     """
-                    fault 3000000000 restarts member=\(member) peer=\(1 + member % 3) lasts=500000000 rate=40 salt=\(salt)
+                    fault 3000000000 restarts member=\(member) peer=\(1 + member % 3) \
+                    lasts=500000000 rate=40 salt=\(salt)
                     """,
                     seed: UInt64(salt)
                 )

@@ -133,8 +133,8 @@ final class ExchangedFilesTests: XCTestCase {
     }
 
     /// Whether both `VOTE` and the log are what they were at one moment of the latest opening: the page says that the
-    /// member does not notice it. The last segment decides for the log: those before it change no more once the log goes
-    /// on in it, and dead ones come and go.
+    /// member does not notice it. The last segment decides for the log: those before it change no more once the log
+    /// goes on in it, and dead ones come and go.
     private func isException(_ disk: SimulatedDisk, _ sample: Sample) throws -> Bool {
         let running = SimulatedDisk(sample.running)
         running.processCrash()
