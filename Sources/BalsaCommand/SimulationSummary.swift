@@ -74,6 +74,10 @@ struct SimulationSummary {
         return lines
     }
 
+    /// What happens in one run of a hundred, so that no few runs are asked for it: exchanged files are nearly always
+    /// noticed. ExchangedFilesTests goes through those that leave a member intact.
+    private static let rare = ["files-intact"]
+
     /// What never happened in any run.
     private var missing: [String] { counters.all.filter { $0.count == 0 }.map { $0.name } }
 
@@ -83,6 +87,7 @@ struct SimulationSummary {
         if runs > 0, failed == 0, counters.acknowledged == 0 {
             lines.append("operations: none was acknowledged in any run, so that nothing was checked")
         }
+        let missing = missing.filter { !SimulationSummary.rare.contains($0) }
         if requiresCounters, !missing.isEmpty {
             lines.append("counters: never happened: \(missing.joined(separator: ", "))")
         }
