@@ -50,6 +50,14 @@ struct DigestCheck {
         if records.contains(where: \.hasDiffered) { records[Int(id)].mayDiffer = true }
     }
 
+    /// A member was copied: the copy has its state, which may be another one than that of the others, or was once.
+    mutating func copied(_ copy: MemberID, of original: MemberID) {
+        let record = records[Int(original)]
+        records[Int(copy)].mayDiffer = record.mayDiffer || record.hasDiffered
+        records[Int(copy)].hasDiffered = record.hasDiffered
+        records[Int(copy)].isExcused = true
+    }
+
     /// A member has applied through an index.
     ///
     /// - Parameter digest: that of its state; nil where it has failed.

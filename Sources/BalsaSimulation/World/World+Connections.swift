@@ -295,6 +295,7 @@ extension World {
         copy.directory = .cloned
         copy.directorySince = 1
         members.append(copy)
+        judges.digests.copied(copy.id, of: member.id)
         queue.schedule(.start(copy.id), at: now + fault.lasts)
     }
 }
