@@ -52,16 +52,18 @@ extension InvariantCase {
     }
 
     /// Members apply through an index with a digest each, after that of member 2 was altered and some have installed a
-    /// checkpoint since.
+    /// checkpoint since. Member 4 may be a copy of another one.
     private static func compare(
         _ digests: [(member: MemberID, digest: UInt64)],
         installed: [MemberID] = [],
         asItWas: Bool = false,
+        copied original: MemberID? = nil,
         then anomaly: Anomaly? = nil
     ) throws {
         var judges = Fix.judges()
         judges.digests.altered(2, foundBy: nil)
         for id in installed { judges.digests.installed(id, asItWas: asItWas) }
+        if let original { judges.digests.copied(4, of: original) }
         for (member, digest) in digests {
             try judges.stepped(member, Fix.view(applied: 7, digest: digest), at: Fix.now)
         }
@@ -176,6 +178,13 @@ extension InvariantCase {
                 try compare([(3, 7), (2, 8), (1, 8)], installed: [1])
                 try compare([(3, 7), (2, 8), (1, 7)], installed: [1], asItWas: true)
                 try compare([(3, 7), (2, 7), (1, 8)], installed: [1], asItWas: true)
+            },
+            InvariantCase(.equalStates, "the copy of a member whose state is right differs") {
+                try compare([(1, 7), (4, 8)], copied: 3)
+            } legal: {
+                try compare([(1, 7), (4, 8)], copied: 2)
+                try compare([(1, 7), (4, 8)], installed: [3], copied: 3)
+                try compare([(1, 7), (4, 7)], copied: 3)
             },
             InvariantCase(.equalStates, "a member that applies although its state differs") {
                 try apply(10, altered: 1)
