@@ -265,6 +265,8 @@ extension World {
             guard member.directory == .whole, let raft = member.process?.replica?.raft, !raft.isDiverged else {
                 return false
             }
+            // Outside the core a process may be paused beyond the end.
+            guard member.pausedUntil <= now else { return false }
             return !network.isBlocked(leader, member.id) && !network.isBlocked(member.id, leader)
         }
         return leading.isConfirmed || reporting > scenario.memberIDs.count / 2
