@@ -213,14 +213,7 @@ extension World {
                 return .value(try machine.get(key), index: applied)
             case .scan(let scan, _):
                 let revision = scan.back > 0 ? max(machine.retentionMark, applied - min(applied, scan.back)) : applied
-                let page = try machine.scan(
-                    from: scan.from,
-                    to: scan.to,
-                    limit: scan.limit,
-                    order: scan.order,
-                    maxBytes: 1 << 20,
-                    at: revision
-                )
+                let page = try scanOn(machine, scan, at: revision)
                 let isDiskSound = counters[.failedRead] == 0 && damagedTables(of: id).isEmpty
                 judge { try Certificate.checkCutShort(page, isDiskSound: isDiskSound, at: now) }
                 return .page(page, index: applied, asked: revision)
@@ -231,6 +224,28 @@ extension World {
             // The disk failed under it; a read has no effect.
             judge { try Certificate.checkReadFailure(error, damaged: damagedTables(of: id), at: now) }
             return .failure(RequestError(.notApplied, error.cause?.quarantine == nil ? .failed : .damaged))
+        }
+    }
+
+    /// The first page that has a pair, or the last one, as the public call finds it: a page may end early for its work. One
+    /// that gets no further is given as it is, for the checker.
+    private func scanOn(
+        _ machine: KeyValueMachine,
+        _ scan: CallLog.Scan,
+        at revision: UInt64
+    ) throws(KeyValueError) -> ScanPage {
+        var (from, to) = (scan.from, scan.to)
+        while true {
+            let page = try machine.scan(from: from, to: to, limit: scan.limit, order: scan.order, at: revision)
+            guard page.pairs.isEmpty, let next = page.continuation else { return page }
+            switch scan.order {
+            case .ascending:
+                guard next > from else { return page }
+                from = next
+            case .descending:
+                guard to.map({ next < $0 }) ?? true else { return page }
+                to = next
+            }
         }
     }
 
