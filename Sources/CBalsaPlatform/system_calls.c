@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #if defined(__linux__)
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -16,6 +17,18 @@ ssize_t balsa_pread_nowait(int descriptor, void *buffer, size_t count, off_t off
     (void)descriptor, (void)buffer, (void)count, (void)offset;
     errno = EAGAIN;
     return -1;
+#endif
+}
+
+int64_t balsa_link_count(int descriptor) {
+#if defined(__linux__) && defined(STATX_NLINK)
+    struct statx status;
+    if (statx(descriptor, "", AT_EMPTY_PATH, STATX_NLINK, &status) != 0) return -1;
+    return status.stx_nlink;
+#else
+    struct stat status;
+    if (fstat(descriptor, &status) != 0) return -1;
+    return (int64_t)status.st_nlink;
 #endif
 }
 

@@ -142,8 +142,8 @@ final class LinuxFile: File {
                     _ = try SystemCall.run(.sync, on: path) { Int(fdatasync(descriptor)) }
                     // After the sync: what is acknowledged then was in a file that can be found. One that somebody has
                     // removed, or renamed another one over, has no name.
-                    let status = try Descriptor.status(of: descriptor, .sync, path)
-                    guard status.st_nlink > 0 else { throw FileError(.sync, path, .exchanged) }
+                    let names = try SystemCall.run(.sync, on: path) { Int(balsa_link_count(descriptor)) }
+                    guard names > 0 else { throw FileError(.sync, path, .exchanged) }
                 }
                 try checkDirectory()
             } catch {
