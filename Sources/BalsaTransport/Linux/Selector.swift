@@ -1,6 +1,7 @@
 import BalsaPlatform
 import CBalsaPlatform
 import Glibc
+import Synchronization
 
 /// What a descriptor is ready for, or is to be watched for.
 struct Readiness: OptionSet {
@@ -49,25 +50,26 @@ final class Selector {
     private static let wakeTag = UInt64.max
 
     private let poll: Int32
-    /// By which other threads wake this one; nil once it is closed. The lock keeps it open during a write.
-    private let wakeUp: Locked<Int32?>
+    /// By which other threads wake this one.
+    private let wakeUp: Int32
+    /// How many calls of ``wake()`` are under way, times two; one more once the descriptors are closed. A lock would be
+    /// held while the thread that is woken begins to run, which would then wait for it.
+    private let wakes = Atomic<Int>(0)
     private let events: UnsafeMutableBufferPointer<epoll_event>
     /// How many of `events` are still to be handled.
     private var readyCount = 0
     /// What is watched, by descriptor: the system always gives the lowest free number, so that the list stays short.
     private var slots: [Slot?] = []
     private var lastGeneration: UInt32 = 0
-    private var isClosed = false
 
     init(maxEvents: Int) throws(TransportError) {
         poll = StandardDescriptors.avoid { epoll_create1(Int32(EPOLL_CLOEXEC)) }
         guard poll >= 0 else { throw TransportError(.system, "watch descriptors", number: .last) }
-        let counter = StandardDescriptors.avoid { eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK)) }
-        wakeUp = Locked(counter >= 0 ? counter : nil)
+        wakeUp = StandardDescriptors.avoid { eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK)) }
         events = .allocate(capacity: maxEvents)
-        guard counter >= 0 else { throw TransportError(.system, "make an event descriptor", number: .last) }
+        guard wakeUp >= 0 else { throw TransportError(.system, "make an event descriptor", number: .last) }
         var event = epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(u64: Selector.wakeTag))
-        guard epoll_ctl(poll, EPOLL_CTL_ADD, counter, &event) == 0 else {
+        guard epoll_ctl(poll, EPOLL_CTL_ADD, wakeUp, &event) == 0 else {
             throw TransportError(.system, "watch an event descriptor", number: .last)
         }
     }
@@ -80,24 +82,34 @@ final class Selector {
     /// Gives the descriptors back. May be called again; nothing but ``wake()`` is called afterwards, which does nothing
     /// then.
     func closeDescriptors() {
-        wakeUp.withLock { wakeUp in
-            guard let counter = wakeUp else {
-                // Where the second descriptor could not be made, the first is left.
-                if !isClosed, poll >= 0 { close(poll) }
-                isClosed = true
-                return
-            }
-            wakeUp = nil
-            close(counter)
-            close(poll)
-            isClosed = true
-        }
+        let before = wakes.bitwiseOr(1, ordering: .acquiringAndReleasing).oldValue
+        guard before & 1 == 0 else { return }
+        if poll >= 0 { close(poll) }
+        if before == 0 { closeWakeUp() }
     }
 
     /// Has the wait that is under way, or else the next one, return at once. From any thread.
     func wake() {
+        var seen = wakes.load(ordering: .relaxed)
+        while true {
+            guard seen & 1 == 0 else { return }
+            let (exchanged, original) = wakes.weakCompareExchange(
+                expected: seen,
+                desired: seen + 2,
+                ordering: .acquiringAndReleasing
+            )
+            if exchanged { break }
+            seen = original
+        }
         // The only failure is a counter at its limit, which wakes as well.
-        wakeUp.withLock { if let counter = $0 { _ = eventfd_write(counter, 1) } }
+        _ = eventfd_write(wakeUp, 1)
+        // No call begins once the descriptors are closed, so that this value is reached once, by the last call.
+        let after = wakes.wrappingSubtract(2, ordering: .acquiringAndReleasing).newValue
+        if after == 1 { closeWakeUp() }
+    }
+
+    private func closeWakeUp() {
+        if wakeUp >= 0 { close(wakeUp) }
     }
 
     /// Begins to watch a descriptor.
@@ -158,7 +170,7 @@ final class Selector {
             let event = events[place]
             if event.data.u64 == Selector.wakeTag {
                 var count: eventfd_t = 0
-                wakeUp.withLock { if let counter = $0 { _ = eventfd_read(counter, &count) } }
+                _ = eventfd_read(wakeUp, &count)
                 continue
             }
             let descriptor = Int(event.data.u64 & 0xffff_ffff)
