@@ -410,7 +410,8 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         // The thread that ends here may be the one that has just posted to this loop: it is joined elsewhere.
         let writer = UncheckedBox(self.writer)
         self.writer = nil
-        workers.enqueue {
+        // A worker that has just given back the last step may still hold the state, and its files with it.
+        workers.enqueueBehindRunning {
             writer.value?.stop()
             completion?()
         }

@@ -65,4 +65,40 @@ final class StoreRuntimeTests: XCTestCase {
         wait(for: [done], timeout: 120)
         XCTAssertEqual(runs.withLock { $0 }, [Int](repeating: 1, count: 4_000))
     }
+    func testAJobBehindTheRunningOnes_beginsWhenNothingIsLeftOfThem() throws {
+        final class Held: Sendable {}
+        let workers = try WorkerThreads(count: 2)
+        let (mayEnd, hasBegun) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        for _ in 0..<20 {
+            var held: Held? = Held()
+            let seen = UncheckedBox(WeakReference(held))
+            workers.enqueue { [held] in
+                hasBegun.signal()
+                mayEnd.wait()
+                withExtendedLifetime(held) {}
+            }
+            held = nil
+            XCTAssertEqual(hasBegun.wait(timeout: .now() + 120), .success)
+            let found = Locked<[Bool]>([])
+            let done = expectation(description: "it ran behind the one that takes long")
+            workers.enqueueBehindRunning {
+                found.withLock { $0.append(seen.value.object != nil) }
+                done.fulfill()
+            }
+            // The other thread is free, and is done with this when it would have done that.
+            let isFree = expectation(description: "a job ran on the other thread")
+            workers.enqueue { isFree.fulfill() }
+            wait(for: [isFree], timeout: 120)
+            XCTAssertEqual(found.withLock { $0 }, [], "it has not begun")
+            mayEnd.signal()
+            wait(for: [done], timeout: 120)
+            XCTAssertEqual(found.withLock { $0 }, [false], "the job before is gone, and what it held")
+        }
+    }
+}
+
+/// A reference that keeps nothing.
+private final class WeakReference {
+    weak var object: AnyObject?
+    init(_ object: AnyObject?) { self.object = object }
 }
