@@ -34,6 +34,8 @@ enum HostStep: Codable, Equatable {
     case awaitFailure
     /// Allows so many descriptors more than there are.
     case limitDescriptors(Int)
+    /// Allows no descriptor more, not even in place of one that is closed.
+    case allowNoDescriptor
     /// Allows as many descriptors as there may be.
     case freeDescriptors
     /// Becomes another user, who may start so many threads more than there are.
@@ -212,6 +214,7 @@ final class Host {
         case .limitDescriptors(let count):
             let used = try files.contentsOfDirectory(atPath: "/proc/self/fd").count - 1
             try limitDescriptors(to: rlim_t(used + count))
+        case .allowNoDescriptor: try limitDescriptors(to: 0)
         case .freeDescriptors: try limitDescriptors(to: nil)
         case .limitThreads(let count):
             // A user of its own, so that no other process counts.

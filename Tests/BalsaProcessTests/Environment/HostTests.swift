@@ -150,7 +150,7 @@ final class HostTests: ProcessTestCase {
         try await withFolder { folder in
             let lines = try await HostProcess.run(
                 [
-                    .open("D"), .put(200), .limitDescriptors(0), .tryPut(2_000), .freeDescriptors, .put(300), .check,
+                    .open("D"), .put(200), .allowNoDescriptor, .tryPut(2_000), .freeDescriptors, .put(300), .check,
                     .closeStore, .open("D"), .check,
                 ],
                 in: folder

@@ -9,30 +9,38 @@ final class StoreClosingTests: StoreTestCase {
     func testCallsUnderWayAreAnsweredBeforeTheStoreIsClosed() async throws {
         let store = try await ReplicatedStore.open(at: directory)
         try await store.put("k", "v")
-        let calls = (0..<100).map { number in Task { try await store.put(Bytes("k\(number)"), "v") } }
-        let reads = (0..<100).map { _ in Task { try await store.get("k") } }
-        try await eventually("some are under way") { await store.status().callsUnderWay > 0 }
+        // Each goes on until it is refused, so that some are under way whenever the store is closed.
+        let writers = (0..<50).map { writer in
+            Task { () -> (acknowledged: Int, error: (any Error)?) in
+                for number in 0..<Int.max {
+                    do { try await store.put(Bytes("k\(writer)-\(number)"), "v") } catch { return (number, error) }
+                }
+                return (.max, nil)
+            }
+        }
+        let readers = (0..<50).map { _ in
+            Task { () -> (any Error)? in
+                while true { do { _ = try await store.get("k") } catch { return error } }
+            }
+        }
+        try await eventually("a write is acknowledged, and others are under way") {
+            guard try await store.get("k0-0") != nil else { return false }
+            return await store.status().callsUnderWay > 0
+        }
         await store.close()
-        var acknowledged: [Int] = []
-        for (number, call) in calls.enumerated() {
-            do {
-                _ = try await call.value
-                acknowledged.append(number)
-            } catch {
-                // It came after the door was shut.
-                XCTAssertEqual(error as? StoreError, StoreError(.notApplied, .closed))
-            }
-        }
-        for read in reads {
-            do { _ = try await read.value } catch {
-                XCTAssertEqual(error as? StoreError, StoreError(.notApplied, .closed))
-            }
-        }
-        XCTAssertGreaterThan(acknowledged.count, 0)
         let again = try await ReplicatedStore.open(at: directory)
-        for number in 0..<100 {
-            let value = try await again.get(Bytes("k\(number)"))
-            XCTAssertEqual(value != nil, acknowledged.contains(number), "k\(number)")
+        for (writer, task) in writers.enumerated() {
+            let (acknowledged, error) = await task.value
+            // It came after the door was shut.
+            XCTAssertEqual(error as? StoreError, StoreError(.notApplied, .closed))
+            for number in max(0, acknowledged - 3)...acknowledged {
+                let value = try await again.get(Bytes("k\(writer)-\(number)"))
+                XCTAssertEqual(value != nil, number < acknowledged, "k\(writer)-\(number)")
+            }
+        }
+        for reader in readers {
+            let error = await reader.value
+            XCTAssertEqual(error as? StoreError, StoreError(.notApplied, .closed))
         }
         await again.close()
     }
