@@ -186,7 +186,7 @@ extension Raft {
     ///
     /// It is looked at before every input, so that a process that was paused does nothing as a leader when it goes on.
     mutating func resignIfOverdue(_ effects: inout Effects) {
-        guard let leadership, now >= overdueAt(leadership) else { return }
+        guard let peers = leadership?.peers, now >= overdueAt(peers) else { return }
         effects.append(.report(isPersistStalled ? .persistStalled : .quorumLost))
         resign(&effects)
     }
@@ -196,11 +196,12 @@ extension Raft {
     ///
     /// Whoever heard the leader withholds its vote for that long from a *later* moment. Without this end, a leader that
     /// can speak and not hear would keep its followers from ever electing another.
-    func overdueAt(_ leadership: Leadership) -> Instant {
+    func overdueAt(_ peers: [Progress]) -> Instant {
         let disk = persists.oldestIssue.map { $0 + options.minElectionTimeout } ?? .never
         guard !options.plantedBugs.contains(.leadsWithoutQuorum) else { return disk }
         let heard = configuration.reached { voter in
-            voter == member ? UInt64.max : leadership.peers.first { $0.member == voter }?.heardAt.nanoseconds ?? 0
+            guard voter != member else { return .max }
+            return peers.firstIndex { $0.member == voter }.map { peers[$0].heardAt.nanoseconds } ?? 0
         }
         return min(disk, Instant(nanoseconds: heard) + options.minElectionTimeout)
     }

@@ -259,9 +259,10 @@ public struct Raft: Sendable {
     /// When something is to be done that no other input will cause.
     private var nextDeadline: Instant {
         guard halt == nil else { return .never }
-        guard let leadership else { return electionDeadline }
-        let transferEnd = leadership.transfer?.deadline ?? .never
-        return min(leadership.nextHeartbeat, overdueAt(leadership), transferEnd)
+        // Looked at in every step: a copy of all of the leadership would cost more than the rest of this.
+        guard let peers = leadership?.peers, let heartbeat = leadership?.nextHeartbeat else { return electionDeadline }
+        let transferEnd = leadership?.transfer?.deadline ?? .never
+        return min(heartbeat, overdueAt(peers), transferEnd)
     }
 }
 

@@ -36,9 +36,11 @@ extension Replica {
     private var leader: MemberID { raft.currentStanding.leader }
 
     private func hasRoom(for byteCount: Int) -> Bool {
+        let needed = requests.waitingBytes + byteCount + RequestTable.overheadBytes
         // A command that the replicated options allow has room on every member, whatever its own options are.
-        let limit = max(options.maxWaitingBytes, machine.maxCommandBytes + RequestTable.overheadBytes)
-        guard requests.waitingBytes + byteCount + RequestTable.overheadBytes <= limit else { return false }
+        guard needed <= options.maxWaitingBytes || needed <= machine.maxCommandBytes + RequestTable.overheadBytes else {
+            return false
+        }
         return raft.role != .leader || !isBacklogged
     }
 

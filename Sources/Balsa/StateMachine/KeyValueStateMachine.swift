@@ -89,7 +89,7 @@ public final class KeyValueStateMachine: StateMachine {
     public var digest: UInt64 { machine.digest }
 
     /// How long a command may be under the options in force.
-    public var maxCommandBytes: Int { machine.replicatedOptions.options.maxCommandBytes }
+    public var maxCommandBytes: Int { machine.writerOptions.maxCommandBytes }
 
     /// What the member proposed and is not in force.
     public var optionDifferences: [OptionDifference] {
@@ -163,9 +163,9 @@ public final class KeyValueStateMachine: StateMachine {
     /// Why a command should not enter the log.
     public func refusal(of command: Bytes) -> RequestError.Reason? {
         // Until entry 1 is applied there are no options to decide by. It soon is, or another member leads.
-        guard machine.replicatedOptions.revision > 0 else { return .busy }
+        guard machine.writerOptionsRevision > 0 else { return .busy }
         do throws(CommandError) {
-            switch try machine.replicatedOptions.options.refusal(ofEncoded: command) {
+            switch try machine.writerOptions.refusal(ofEncoded: command) {
             case nil: return machine.needsQuarantinedKey(command) ? .damaged : nil
             // A copy of what was executed is answered as before, though a limit was lowered since.
             case .keyTooLarge, .valueTooLarge: return isExecuted(command) ? nil : .tooLarge

@@ -5,15 +5,20 @@ extension StoreError {
     /// Throws where an operation has a key or a value that no options can allow. The leader and apply compare the
     /// others with the options in force, which this member may not have applied yet.
     static func check(_ operation: Command.Operation) throws(StoreError) {
+        // Most operations are shorter as a whole than a key may be, and their parts need not be looked at.
+        if operation.byteCount > ReplicatedOptions.largestKeyBytes { try checkParts(of: operation) }
+        if case .changeOptions(let options, _) = operation {
+            do throws(KeyValueError) { try options.validate() } catch { throw StoreError(error) }
+        }
+    }
+
+    private static func checkParts(of operation: Command.Operation) throws(StoreError) {
         let (keys, values) = parts(of: operation)
         for key in keys { try check(key: key) }
         if let value = values.first(where: { $0.count > ReplicatedOptions.largestValueBytes }) {
             let limit = ReplicatedOptions.largestValueBytes
             let sentence = "a value of \(value.count) bytes; no options allow more than \(limit)"
             throw StoreError(.notApplied, .tooLarge, sentence)
-        }
-        if case .changeOptions(let options, _) = operation {
-            do throws(KeyValueError) { try options.validate() } catch { throw StoreError(error) }
         }
     }
 
@@ -80,13 +85,13 @@ extension StoreError {
     static func check(
         _ reply: CommandReply,
         of operation: Command.Operation,
-        _ options: ReplicatedOptions?
+        _ options: @autoclosure () -> ReplicatedOptions?
     ) throws(StoreError) -> CommandReply {
         switch reply.outcome {
         case .applied:
             return reply
         case .keyTooLarge, .valueTooLarge:
-            guard let options else { throw StoreError(.notApplied, .tooLarge, lengths(of: operation)) }
+            guard let options = options() else { throw StoreError(.notApplied, .tooLarge, lengths(of: operation)) }
             throw StoreError(
                 .notApplied,
                 .tooLarge,

@@ -214,6 +214,12 @@ public final class KeyValueMachine: @unchecked Sendable {
     /// The options in force as of ``applied``. Their revision is 0 where entry 1 has not been applied.
     public var replicatedOptions: ReplicatedOptionsEntry { published.withLock { $0.options } }
 
+    /// The same options, for the thread that applies alone: it is asked for every command, and takes no lock here.
+    package var writerOptions: ReplicatedOptions { state.options }
+
+    /// The revision of ``writerOptions``.
+    package var writerOptionsRevision: UInt64 { state.optionsRevision }
+
     // MARK: Applying
 
     /// Applies the entry that puts the first options in force, which comes before every command.

@@ -93,6 +93,9 @@ final class SnapshotRegistry: Sendable {
         return all.enumerated().filter { $0.offset == 0 || all[$0.offset - 1] != $0.element }.map(\.element)
     }
 
+    /// The lowest sequence that is held. Asked for in every step of a member.
+    var lowest: SequenceNumber? { entries.withLock { $0.held.lazy.map(\.sequence).min() } }
+
     /// How many snapshots are held.
     var count: Int { entries.withLock { $0.held.count } }
 }

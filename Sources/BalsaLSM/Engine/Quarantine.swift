@@ -1,4 +1,5 @@
 import BalsaPlatform
+import CBalsaPlatform
 
 /// A part of a table that cannot be read: reads of its keys fail, and everything else goes on.
 ///
@@ -52,7 +53,7 @@ struct DamagedTables: Equatable, Sendable {
 }
 
 /// The tables of an engine that are damaged, as far as reads have found out. Any thread may note one.
-final class Quarantine: Sendable {
+final class Quarantine: @unchecked Sendable {
     private struct Entry {
         /// The number of the table.
         let number: UInt64
@@ -71,12 +72,28 @@ final class Quarantine: Sendable {
     }
 
     private let state = Locked(State())
+    /// What ``state`` says, for those who ask in every step. Written with the lock.
+    private let cells: UnsafeMutableRawPointer
+
+    /// Where ``cells`` has what.
+    private enum Cell {
+        static let found = 0
+        static let entries = 8
+        static let byteCount = 16
+    }
+
+    init() {
+        cells = .allocate(byteCount: Cell.byteCount, alignment: 8)
+        cells.initializeMemory(as: UInt8.self, repeating: 0, count: Cell.byteCount)
+    }
+
+    deinit { cells.deallocate() }
 
     /// How many tables were found to be damaged, those that are gone included. It never falls.
-    var found: Int { state.withLock { $0.found } }
+    var found: Int { Int(balsa_load_acquire_64(cells + Cell.found)) }
 
     /// Whether no table is known to be damaged now.
-    var isEmpty: Bool { state.withLock { $0.entries.isEmpty } }
+    var isEmpty: Bool { balsa_load_acquire_64(cells + Cell.entries) == 0 }
 
     /// What cannot be read, in the order in which it was found: one range for each table.
     var ranges: [QuarantinedRange] { ranges(after: 0) }
@@ -99,6 +116,7 @@ final class Quarantine: Sendable {
                 let bounds = KeyRange(of: table)
                 state.entries.append(Entry(number: table.number, place: state.found, range: range, bounds: bounds))
                 state.found += 1
+                publish(state)
                 return
             }
             let known = state.entries[index].range
@@ -113,5 +131,15 @@ final class Quarantine: Sendable {
     }
 
     /// Forgets a table that is gone.
-    func forget(_ number: UInt64) { state.withLock { $0.entries.removeAll { $0.number == number } } }
+    func forget(_ number: UInt64) {
+        state.withLock { state in
+            state.entries.removeAll { $0.number == number }
+            publish(state)
+        }
+    }
+
+    private func publish(_ state: State) {
+        balsa_store_release_64(cells + Cell.entries, UInt64(state.entries.count))
+        balsa_store_release_64(cells + Cell.found, UInt64(state.found))
+    }
 }

@@ -60,8 +60,9 @@ extension StorageEngine {
 
     /// Whether a memtable holds range deletions, which no table can tell of yet. The writer's own.
     public var holdsRangeDeletions: Bool {
-        let view = retainedView()
-        return ([view.memtable] + view.sealed).contains { $0.rangeDeletionCount > 0 }
+        withView { view in
+            view.memtable.rangeDeletionCount > 0 || view.sealed.contains { $0.rangeDeletionCount > 0 }
+        }
     }
 
     /// What is wrong with the levels; nil where nothing is. Costs no reads.

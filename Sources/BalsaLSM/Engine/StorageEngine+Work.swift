@@ -361,13 +361,13 @@ extension StorageEngine {
     /// - Parameter seal: a record that is about to be the durable one.
     func lowestProtected(_ seal: SealRecord? = nil) -> SequenceNumber {
         let mark = max(compactionMark, seal?.retentionMark ?? 0)
-        return min(mark, snapshots.sequences().first ?? mark)
+        return min(mark, snapshots.lowest ?? mark)
     }
 
     /// Whether a snapshot was closed since the tables were looked at last, and something dead can be dropped now.
     var wantsReclaiming: Bool {
         let protected = lowestProtected()
-        guard retainedView().version.deadSequence <= protected else { return false }
+        guard withView({ $0.version.deadSequence }) <= protected else { return false }
         return withShared { protected > $0.reclaimedThrough }
     }
 

@@ -189,6 +189,11 @@ public final class StorageEngine: @unchecked Sendable {
     /// The current view, with a reference.
     func retainedView() -> ReadView { epochs.withPin { takeView().takeUnretainedValue() } }
 
+    /// Calls `body` with the current view, without a reference of its own: for what is asked for often.
+    func withView<Result>(_ body: (ReadView) -> Result) -> Result {
+        epochs.withPin { takeView()._withUnsafeGuaranteedRef(body) }
+    }
+
     /// Makes `view` the one that readers find. Called with the lock.
     func publish(_ view: ReadView) {
         let old = takeView()

@@ -21,21 +21,21 @@ struct BodyChecksum {
     mutating func append(_ bytes: UnsafeRawBufferPointer) {
         crc = CRC32C.extend(crc, with: bytes)
         var offset = 0
-        while restBytes > 0, offset < bytes.count { append(bytes[offset], &offset) }
         while bytes.count - offset >= 8 {
-            take(UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)))
+            let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            // The bytes left over from before come first. A shift by 64 leaves nothing.
+            take(rest | word << (8 * restBytes))
+            rest = word >> (64 - 8 * restBytes)
             offset += 8
         }
-        while offset < bytes.count { append(bytes[offset], &offset) }
-    }
-
-    private mutating func append(_ byte: UInt8, _ offset: inout Int) {
-        rest |= UInt64(byte) << (8 * restBytes)
-        restBytes += 1
-        offset += 1
-        guard restBytes == 8 else { return }
-        take(rest)
-        (rest, restBytes) = (0, 0)
+        while offset < bytes.count {
+            rest |= UInt64(bytes[offset]) << (8 * restBytes)
+            restBytes += 1
+            offset += 1
+            guard restBytes == 8 else { continue }
+            take(rest)
+            (rest, restBytes) = (0, 0)
+        }
     }
 
     /// The checksum of all of the body.
