@@ -14,8 +14,8 @@ struct Leadership: Sendable {
     var digests = DigestReports()
     /// The attempt to hand over that is under way.
     var transfer: LeadershipTransfer?
-    /// Since when a peer waits for what another comparison of the states may bring, or when that was last begun; nil
-    /// where none has waited.
+    /// Since when a peer, or a dispute, waits for what another comparison of the states may bring, or when that was
+    /// last begun; nil where none has waited.
     var waitsForDigestsSince: Instant?
     /// The member that was told last to campaign; 0 for none.
     var lastTold: MemberID = 0
@@ -130,14 +130,14 @@ extension Raft {
             }
             let position = LogPosition(term: log.term(at: index) ?? 0, index: index)
             let isNews =
-                leadership?.peers[slot].accepted(through: position, round: response.round) ?? false
+                leadership?.peers[slot].accepted(through: position, round: response.round, at: now) ?? false
             if index >= log.base.index { leadership?.peers[slot].leaveSnapshot() }
             if isNews { advanceCommit(&effects) }
             // An answer to no append that knows less than was acknowledged: the peer was started again, and commits
             // nothing before an append has compared the logs.
             let isAsked =
                 response.round == 0 && index < leadership?.peers[slot].held ?? 0
-                && leadership?.peers[slot].asksAgain(at: now, after: options.heartbeatInterval) == true
+                && asksAgain(slot)
             replicate(to: slot, evenIfEmpty: isAsked, &effects)
             tellSuccessor()
         case .rejected(let previous, _)
@@ -172,6 +172,15 @@ extension Raft {
         admitEarlyReads(&effects)
     }
 
+    /// Whether a peer that can be reached, and owes an answer, is to be sent an append now.
+    mutating func asksAgain(_ slot: Int) -> Bool {
+        leadership?.peers[slot].asksAgain(
+            at: now,
+            after: options.heartbeatInterval,
+            longest: options.maxElectionTimeout
+        ) == true
+    }
+
     mutating func snapshotSent(
         to peer: MemberID,
         _ position: LogPosition,
@@ -179,7 +188,8 @@ extension Raft {
         _ effects: inout Effects
     ) {
         guard let slot = leadership?.slot(of: peer) else { return }
-        leadership?.peers[slot].snapshotSent(through: position.index, succeeded: succeeded)
+        let wasWanted = mayOffer(to: peer)
+        leadership?.peers[slot].snapshotSent(through: position.index, succeeded: succeeded, wasWanted: wasWanted)
         // The question whether it has arrived. The next one follows the answer to a heartbeat.
         replicate(to: slot, evenIfEmpty: true, &effects)
     }

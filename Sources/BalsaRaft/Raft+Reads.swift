@@ -24,12 +24,13 @@ extension Raft {
         leadership?.peers[slot].answered(round: response.round, sentAt: min(response.sentAt, now))
         tellRefused(slot)
         tellAgain(slot, &effects)
+        compareDisputed(&effects)
         tellSuccessor()
         // The peer can be reached. What it has not acknowledged may be lost; an append, empty if need be, finds out.
-        if let progress = leadership?.peers[slot], progress.match < log.lastIndex || progress.mode != .streaming,
-            leadership?.peers[slot].asksAgain(at: now, after: options.heartbeatInterval) == true
-        {
-            replicate(to: slot, evenIfEmpty: true, &effects)
+        if let progress = leadership?.peers[slot], progress.match < log.lastIndex || progress.mode != .streaming {
+            if asksAgain(slot) { replicate(to: slot, evenIfEmpty: true, &effects) }
+        } else {
+            leadership?.peers[slot].progresses(at: now)
         }
         confirmReads(&effects)
     }

@@ -5,11 +5,11 @@
 // - One that differs gets the state of a leader that is known to have the majority's.
 // - The others get the state of a leader, unless the digests are in dispute: what they have may be right, and the
 //   leader's wrong.
-// - Without a quorum nothing is committed any more. A peer that the log cannot serve, and that a quorum needs, gets the
-//   state of the leader in any case.
+// - Without a quorum nothing is committed any more. A peer that the log cannot serve, and that a quorum needs for
+//   several election timeouts, gets the state of the leader in any case.
 //
-// A peer that waits is not forgotten. An empty entry makes all members report their states once more, where those that
-// are heard can decide.
+// The same rules end a transfer that is under way. A peer that waits is not forgotten. An empty entry makes all members
+// report their states once more, where those that are heard can decide.
 
 extension Raft {
     /// Has a checkpoint sent to a peer that asks for one. The log goes on being replicated to it.
@@ -24,6 +24,7 @@ extension Raft {
             effects.append(.report(.malformedMessage(from: peer)))
             return
         }
+        guard leadership?.peers[slot].isOutdated(request) == false else { return }
         switch request.reason {
         case .diverged:
             leadership?.peers[slot].knowsThatItDiffers(at: request.index)
@@ -54,7 +55,14 @@ extension Raft {
     /// Whether a peer whose log ends before this one begins gets a checkpoint. A leader that has none says so itself.
     func mayServe(behindTheLog slot: Int) -> Bool { isDiverged || mayReplace(slot) || isNeeded(slot) }
 
-    /// Whether those that are heard, and hold entries or can get them from this log, are no quorum without this peer.
+    /// Whether the checkpoint that a peer is being sent may still take the place of its state. What was known of the
+    /// states when the transfer began may not hold any more when all of it has arrived.
+    package func mayOffer(to peer: MemberID) -> Bool {
+        guard divergence?.cause != .diverged, let slot = leadership?.slot(of: peer) else { return false }
+        return mayReplace(slot) || (leadership?.peers[slot].mode == .snapshot && isNeeded(slot))
+    }
+
+    /// Whether those that hold entries, or get them from this leader, are no quorum without this peer.
     private func isNeeded(_ slot: Int) -> Bool {
         guard let leadership else { return false }
         let peer = leadership.peers[slot].member
@@ -64,41 +72,62 @@ extension Raft {
         } != .won
     }
 
+    /// Whether a peer is heard, and takes entries or will once it has its checkpoint. A short silence, as of a restart,
+    /// is no reason to replace the state of another peer.
     private func isServed(_ peer: Progress) -> Bool {
-        guard now < peer.heardAt + options.minElectionTimeout else { return false }
-        return peer.mode != .refused && peer.mode != .snapshot && log.term(at: peer.next - 1) != nil
+        guard now < peer.heardAt + comparisonInterval else { return false }
+        switch peer.mode {
+        case .refused: return false
+        case .snapshot: return !peer.hasFailedSnapshot
+        case .probing, .streaming: break
+        }
+        // One that waits for a checkpoint may have no space for more of the log.
+        guard peer.isSound || now < peer.progressedAt + comparisonInterval else { return false }
+        return log.term(at: peer.next - 1) != nil
+    }
+
+    /// How long a peer or a dispute waits before all members report once more, and how long a peer is silent before it
+    /// does not count any more for whether another one is needed.
+    private var comparisonInterval: TimeSpan { options.maxElectionTimeout * 8 }
+
+    /// Members differ, and nobody knows which of them are right. A member that has not reported may decide, also where
+    /// no peer waits.
+    mutating func compareDisputed(_ effects: inout Effects) {
+        if let since = leadership?.waitsForDigestsSince, now < since + comparisonInterval { return }
+        if isInDispute { compareAgain(&effects) }
     }
 
     /// A peer waits, and what the members have reported does not say what to do: it asks for a checkpoint, and this
     /// leader's state is not known to be that of the majority; or it was told that its state differs, and does not know
-    /// the digest that was compared. After a while an empty entry makes every member report its state once more.
+    /// the digest that was compared; or members differ. After a while an empty entry makes every member report its
+    /// state once more.
     ///
-    /// Where digests disagree, more of them say nothing new. Where fewer than a majority of members can report, the
-    /// peer waits for others.
+    /// Where digests disagree, and all that can report have done so, more of them say nothing new. Where fewer than a
+    /// majority of members can report, the peer waits for others.
     mutating func compareAgain(_ effects: inout Effects) {
         guard let since = leadership?.waitsForDigestsSince else {
             leadership?.waitsForDigestsSince = now
             return
         }
-        guard now >= since + options.maxElectionTimeout * 8, mayPropose, !isInDispute, canCompare else { return }
+        guard now >= since + comparisonInterval, mayPropose, canCompare,
+            leadership?.digests.isExhausted(configuration, canReport) == false
+        else { return }
         leadership?.waitsForDigestsSince = now
         appendNoOp()
         replicateToAll(&effects)
         advanceCommit(&effects)
     }
 
-    /// Whether a majority of members can report their states soon: they are heard, hold what is committed, and are not
-    /// known to wait for a checkpoint.
-    private var canCompare: Bool {
-        guard !isDiverged, appliedIndex >= leadership?.firstIndex ?? .max, let peers = leadership?.peers else {
-            return false
+    /// Whether a majority of members can report their states soon.
+    private var canCompare: Bool { canReport(member) && configuration.result(canReport) == .won }
+
+    /// Whether a member can report its state soon: it is heard, holds what is committed, and is not known to wait for a
+    /// checkpoint.
+    private func canReport(_ voter: MemberID) -> Bool {
+        guard let leadership else { return false }
+        guard voter != member else { return !isDiverged && appliedIndex >= leadership.firstIndex }
+        return leadership.peers.contains {
+            $0.member == voter && $0.isSound && $0.held >= commitIndex && now < $0.heardAt + options.minElectionTimeout
         }
-        return configuration.result { voter in
-            guard voter != member else { return true }
-            return peers.contains {
-                $0.member == voter && $0.isSound && $0.held >= commitIndex
-                    && now < $0.heardAt + options.minElectionTimeout
-            }
-        } == .won
     }
 }

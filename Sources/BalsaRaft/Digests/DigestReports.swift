@@ -116,12 +116,25 @@ struct DigestReports: Sendable {
 
     /// Whether the members differ, and nobody knows which of them are right: not at the index at which they differ, and
     /// at no later one.
-    func isInDispute(_ configuration: Configuration) -> Bool {
-        for slot in rows.indices.reversed() {
-            if rows[slot].isDisputed { return isUndecided(slot, configuration) }
-            if rows[slot].agreed != nil { return false }
+    func isInDispute(_ configuration: Configuration) -> Bool { dispute(configuration) != nil }
+
+    /// Whether those for whom `canReport` says so have all reported where the members differ, or since: another
+    /// comparison would say nothing new. Also false where they do not differ.
+    func isExhausted(_ configuration: Configuration, _ canReport: (MemberID) -> Bool) -> Bool {
+        guard let slot = dispute(configuration) else { return false }
+        return configuration.members.allSatisfy { voter in
+            rows[slot...].contains { $0.value(of: voter) != nil } || !canReport(voter)
         }
-        return false
+    }
+
+    /// The newest row in which members differ and nobody knows which of them are right; nil where there is none, or a
+    /// later one says who is.
+    private func dispute(_ configuration: Configuration) -> Int? {
+        for slot in rows.indices.reversed() {
+            if rows[slot].isDisputed { return isUndecided(slot, configuration) ? slot : nil }
+            if rows[slot].agreed != nil { return nil }
+        }
+        return nil
     }
 
     /// Whether a member has the digest of the majority at the newest index at which there is one, and the members agree

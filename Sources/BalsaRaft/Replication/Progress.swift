@@ -92,10 +92,20 @@ struct Progress: Sendable {
     /// When the last append was sent to the peer.
     private var lastAppendAt = Instant.zero
 
+    /// How many times in a row the peer was asked again and has acknowledged nothing more.
+    private var repeats: UInt64 = 0
+
+    /// When the peer last acknowledged more, or held all of the log.
+    private(set) var progressedAt: Instant
+
+    /// Whether the last checkpoint for the peer has not reached it, though this leader went on sending it.
+    private(set) var hasFailedSnapshot = false
+
     init(member: MemberID, next: LogIndex, heardAt: Instant, options: RaftOptions) {
         self.member = member
         self.next = next
         self.heardAt = heardAt
+        progressedAt = heardAt
         window = InflightWindow(maxMessages: options.maxInflightMessages, maxBytes: options.maxInflightBytes)
     }
 
@@ -134,8 +144,9 @@ struct Progress: Sendable {
 
     /// Notes that the peer's log agrees through `position`, the term of which is 0 where the log does not hold it, in
     /// answer to the append of that round. Returns whether that was news.
-    mutating func accepted(through position: LogPosition, round answered: UInt64) -> Bool {
+    mutating func accepted(through position: LogPosition, round answered: UInt64, at now: Instant) -> Bool {
         let index = position.index
+        if index > match { progresses(at: now) }
         if mode == .refused {
             // An older acceptance may have left the peer before it lost anything.
             guard answered > roundAtRefusal, answered <= round, index >= match else { return false }
@@ -219,12 +230,23 @@ struct Progress: Sendable {
         heardAt = max(heardAt, sentAt)
     }
 
+    /// Notes that the peer has acknowledged more, or holds all of the log.
+    mutating func progresses(at now: Instant) {
+        progressedAt = now
+        repeats = 0
+    }
+
     /// Whether a peer that can be reached and owes an answer is to be asked again, because nothing was sent to it for
     /// `interval`. Rounds for reads are answered many times a millisecond, while a disk takes its time: without the pause
     /// every one of those answers would send a probe again with all its entries.
-    mutating func asksAgain(at now: Instant, after interval: TimeSpan) -> Bool {
-        guard now >= lastAppendAt + interval else { return false }
+    ///
+    /// A peer that waits for a checkpoint may have no space for more of the log, and drops what it is sent. It is asked
+    /// half as often each time that it acknowledges nothing more, but at least once in `longest`.
+    mutating func asksAgain(at now: Instant, after interval: TimeSpan, longest: TimeSpan) -> Bool {
+        let pause = isSound ? interval : min(interval * (1 << min(repeats, 16)), max(interval, longest))
+        guard now >= lastAppendAt + pause else { return false }
         if case .probing = mode { mode = .probing(waiting: false) }
+        repeats += 1
         return true
     }
 
@@ -271,6 +293,18 @@ struct Progress: Sendable {
         isDiverged = false
     }
 
+    /// Whether the peer has asked for a checkpoint before it installed the one that it has its state from: the request
+    /// was overtaken by an answer that says so.
+    ///
+    /// What cannot be read is needed by an entry after that checkpoint. A state that differs may be the checkpoint's
+    /// own, where the peer was started again.
+    func isOutdated(_ request: CheckpointRequest) -> Bool {
+        switch request.reason {
+        case .diverged: request.index < receivedIndex
+        case .unreadable: request.index <= receivedIndex
+        }
+    }
+
     /// Notes that the peer asks for a checkpoint because its state differs, and has applied the entries through
     /// `index`. A checkpoint that replaces that state does not end before it.
     mutating func knowsThatItDiffers(at index: LogIndex) {
@@ -297,7 +331,10 @@ struct Progress: Sendable {
 
     /// The checkpoint through `index` is with the peer, or is not. Either way the peer is probed; after a failure only
     /// once it has answered a heartbeat, so that a broken path is not tried in a loop.
-    mutating func snapshotSent(through index: LogIndex, succeeded: Bool) {
+    ///
+    /// - Parameter wasWanted: whether the leader would have offered it still.
+    mutating func snapshotSent(through index: LogIndex, succeeded: Bool, wasWanted: Bool = true) {
+        hasFailedSnapshot = !succeeded && wasWanted
         guard mode == .snapshot else { return }
         if succeeded { next = max(index, match) + 1 }
         mode = .probing(waiting: !succeeded)

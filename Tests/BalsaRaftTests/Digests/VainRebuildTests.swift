@@ -79,6 +79,24 @@ final class VainRebuildTests: DigestTestCase {
         XCTAssertEqual(broken.member.takeResponses(), [.readRefused(read, .failed)])
     }
 
+    /// The request also tells a leader that the state differs: one that does not know could send its own at once.
+    func testMember_thatIsRebuiltInVain_asksANewLeaderAtOnce() throws {
+        var broken = try Broken()
+        broken.diverge()
+        _ = broken.pause()
+        broken.rebuild()
+        broken.diverge()
+        broken.member.takeSent()
+        for _ in 0..<2 { broken.member.hearHeartbeat(from: 3, term: 3, commit: broken.last) }
+        XCTAssertEqual(requests(broken.member.takeSent()).count, 1)
+        broken.member.sleep(.milliseconds(1_999))
+        broken.member.hearHeartbeat(from: 3, term: 3, commit: broken.last)
+        XCTAssertEqual(requests(broken.member.takeSent()).count, 0, "the pause goes on")
+        broken.member.sleep(.milliseconds(1))
+        broken.member.hearHeartbeat(from: 3, term: 3, commit: broken.last)
+        XCTAssertEqual(requests(broken.member.takeSent()).count, 1)
+    }
+
     /// What comes long after the rebuild is another error.
     func testMember_thatWasWellForLong_asksAtOnce() throws {
         for wellFor in [7, 8] {
