@@ -61,13 +61,9 @@ extension Replica {
             senders.removeAll()
             return
         }
-        // A state that differs from the others' takes the place of nobody's.
-        guard !isDiverged else {
-            while !senders.isEmpty { endTransfer(senders.count - 1, succeeded: false) }
-            return
-        }
         for slot in senders.indices.reversed() {
-            if now >= senders[slot].giveUpAt {
+            // What was known of the states when it began may not hold any more.
+            if now >= senders[slot].giveUpAt || !raft.mayOffer(to: senders[slot].peer) {
                 endTransfer(slot, succeeded: false)
                 continue
             }
@@ -117,7 +113,7 @@ extension Replica {
             return
         }
         switch response.status {
-        case .complete where isDiverged:
+        case .complete where !raft.mayOffer(to: peer):
             endTransfer(slot, succeeded: false)
         case .receiving:
             senders[slot].received(through: response.receivedByteCount, giveUpAt: now + options.giveUpTransferAfter)

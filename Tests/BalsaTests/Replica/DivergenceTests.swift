@@ -156,6 +156,36 @@ final class DivergenceTests: ReplicaTestCase {
         XCTAssertEqual(host.replica?.senders.count, 0)
     }
 
+    /// The member that gets it is only behind, and may be the one that is right.
+    func testLeader_whoseStateComesIntoDisputeWhileItSendsACheckpoint_neverOffersIt() throws {
+        for isDisputed in [true, false] {
+            let scene = try Lagging { $0.options.digestInterval = 8 }
+            let (group, host) = (scene.group, scene.leaderHost)
+            group.fate = { self.isChunk($0) ? .isLost : .arrives }
+            group.isolate()
+            group.advance(by: .milliseconds(500))
+            XCTAssertEqual(host.replica?.senders.count, 1)
+            if isDisputed {
+                host.provider.digestMask = 1
+                group.expect(.digestsDisagree, of: scene.leader)
+            }
+            write(group, scene.leader, 20)
+            XCTAssertEqual(host.replica?.raft.isInDispute, isDisputed)
+            XCTAssertEqual(host.replica?.senders.count, isDisputed ? 0 : 1)
+            let chunk = try XCTUnwrap(host.chunks.last)
+            let response = CheckpointChunkResponse(
+                transfer: chunk.transfer,
+                receivedByteCount: chunk.streamByteCount,
+                status: .complete
+            )
+            let term = try XCTUnwrap(host.replica?.raft.term)
+            try group.receive(scene.leader, from: scene.late, term: term, .checkpointChunkResponse(response))
+            group.settle()
+            let offers = host.messages.filter { if case .snapshot = $0.body { true } else { false } }
+            XCTAssertEqual(offers.isEmpty, isDisputed)
+        }
+    }
+
     /// It is held in that state: no checkpoint reaches it.
     func testFollower_whoseStateDiffers_acknowledgesButServesNothing() throws {
         let (group, leader) = try started()
