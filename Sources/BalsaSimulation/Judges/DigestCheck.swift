@@ -6,7 +6,8 @@ import BalsaRaft
 /// A fault may alter the digest of a state, and a checkpoint may hand it on. Such members are told apart, and all
 /// others compared as if nothing had happened: none of them may differ, and none may be found to. A wrong state spreads
 /// only to members that need a checkpoint: one that could have kept its own gets none of a leader that may be wrong. So
-/// those whose states are wrong, but for members that needed one, are never more than those that were altered.
+/// those whose states are wrong, but for members that needed one, are never more than those whose states were altered
+/// and not replaced since.
 struct DigestCheck {
     /// What is known of one member's state.
     private struct Record {
@@ -14,7 +15,7 @@ struct DigestCheck {
         var mayDiffer = false
         /// Whether it ever was another one, so that somebody may say so, now or later.
         var hasDiffered = false
-        /// Whether a fault has altered it.
+        /// Whether a fault has altered it, and no checkpoint has replaced it since.
         var isAltered = false
         /// Whether it turned out to be another one, and the member could have kept the one that it had.
         var isWrong = false
@@ -46,6 +47,8 @@ struct DigestCheck {
     mutating func installed(_ id: MemberID, asItWas: Bool) {
         if alteration?.member == id { alteration = nil }
         records[Int(id)].isWrong = false
+        // It does not make up for the wrong state of another member any more.
+        records[Int(id)].isAltered = false
         records[Int(id)].isExcused = !asItWas
         if records.contains(where: \.hasDiffered) { records[Int(id)].mayDiffer = true }
     }
@@ -85,7 +88,7 @@ struct DigestCheck {
             guard wrong <= altered else {
                 throw Violation(
                     .equalStates,
-                    "\(wrong) states are wrong and \(altered) were altered: member \(id) could keep its own",
+                    "\(wrong) states are wrong and \(altered) are altered: member \(id) could keep its own",
                     at: now
                 )
             }
@@ -123,6 +126,9 @@ struct DigestCheck {
         guard !isRight else { return }
         throw Violation(.equalStates, "member \(id) finds states that differ: \(anomaly)", at: now)
     }
+
+    /// Whether a member is known to have the state of the others.
+    func isRight(_ id: MemberID) -> Bool { !records[Int(id)].mayDiffer }
 
     private func differs(_ id: MemberID) -> Bool { records[Int(id)].mayDiffer || records[Int(id)].hasDiffered }
 }

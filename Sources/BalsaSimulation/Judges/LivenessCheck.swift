@@ -18,9 +18,37 @@ struct LivenessCheck {
         var last: LogPosition
         /// Whether a link between it and the leader is blocked. It may then stay behind, and nobody waits for it.
         var isCutOff = false
-        /// Whether its state differs and no majority of sound members is left that could say whose state is right: then
-        /// nobody may rebuild it, and nobody waits for it.
+        /// Whether it waits for a checkpoint that no rule of ``Rebuilding`` gives it. Nobody waits for it then.
         var isUndecided = false
+
+        /// Whether it may stay as it is. That may pass: it counts only once all the time is over that members have.
+        var isExcused: Bool { isCutOff || isUndecided }
+    }
+
+    /// What decides whether the leader has to replace the state of a member with its own. Without a leader there will
+    /// be one, which is asked then.
+    struct Rebuilding {
+        /// Whether the leader knows that members differ, and not which of them are right.
+        var isInDispute = false
+        /// Whether the leader knows that its state is that of the majority.
+        var isConfirmed = false
+        /// How many members can report their states to the leader, itself included.
+        var reporting = 0
+        /// How many of them have the right state and computed it themselves: where they are a majority, they decide
+        /// every dispute.
+        var witnesses = 0
+        /// How many members there are.
+        var members = 1
+
+        private var isDisputeLeft: Bool { isInDispute && witnesses <= members / 2 }
+
+        /// Whether a member whose state differs may stay as it is: nobody knows, and nobody can find out, that the
+        /// state of the leader is right.
+        var excusesDiverged: Bool { isDisputeLeft || (!isInDispute && !isConfirmed && reporting <= members / 2) }
+
+        /// Whether a member that cannot read its state, or whose log ends before that of the leader begins, may stay as
+        /// it is: the leader's state may be wrong, and that of the member right.
+        var excusesSound: Bool { isDisputeLeft }
     }
 
     /// The clients that have not been answered.
@@ -28,13 +56,15 @@ struct LivenessCheck {
     /// The members that have to agree.
     var members: [Member] = []
 
-    /// The index through which all that can have applied the same; 0 where nobody can be asked, nil while they differ.
-    var agreedIndex: LogIndex? {
+    /// The index through which all have applied the same; 0 where nobody can be asked, nil while they differ.
+    ///
+    /// - Parameter excusing: whether those that may stay as they are are left out.
+    func agreedIndex(excusing: Bool) -> LogIndex? {
         guard waitingClients.isEmpty else { return nil }
         var agreed: LogIndex?
         for member in members {
             guard let state = member.state else { return nil }
-            if state.isCutOff || state.isUndecided { continue }
+            if excusing, state.isExcused { continue }
             guard state.appliedIndex == state.commitIndex, state.commitIndex == agreed ?? state.commitIndex else {
                 return nil
             }
@@ -45,7 +75,7 @@ struct LivenessCheck {
 
     /// The time by which everything should have happened has come.
     func check(after settling: TimeSpan, at now: TimeSpan) throws(Violation) {
-        guard agreedIndex == nil else { return }
+        guard agreedIndex(excusing: true) == nil else { return }
         let states = members.map { member in
             member.state.map { state in
                 "\(member.id) is \(state.role.rawValue) of term \(state.term), committed \(state.commitIndex), "

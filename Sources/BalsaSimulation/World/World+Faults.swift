@@ -220,13 +220,21 @@ extension World {
         for client in clients.indices { clients[client].answersSinceCalm = 0 }
     }
 
-    /// Ends the run once every client was answered, as often as it has to be, and the members of the surviving quorum agree.
+    /// Ends the run once every client was answered, as often as it has to be, and the members of the surviving quorum
+    /// agree. An excuse may hold for a moment only: where one is needed, all the time passes that there is.
     func checkSettled() {
         guard isCalm, !isDone, violation == nil, clients.allSatisfy({ $0.hasSettled }),
-            let agreed = liveness.agreedIndex
+            let agreed = liveness.agreedIndex(excusing: false)
         else { return }
         isDone = true
         trace.record("settled", member: 0, at: now, "at index \(agreed)")
+    }
+
+    /// Everything that was waited for should have happened.
+    func settlingEnds() {
+        guard !isDone else { return }
+        judge { try liveness.check(after: scenario.settling, at: now) }
+        isDone = true
     }
 
     /// What is waited for after the faults have stopped.
@@ -236,7 +244,7 @@ extension World {
     var liveness: LivenessCheck {
         let leading = leader?.process?.replica?.raft
         let leader = leader?.id ?? 0
-        let isDecided = decidesRebuilds(leader, leading)
+        let rebuilding = leading.map { states(knownTo: leader, $0) }
         var check = LivenessCheck()
         check.waitingClients = clients.filter { !$0.hasSettled }.map(\.number)
         for id in scenario.memberIDs where isInCore(id) {
@@ -248,7 +256,7 @@ extension World {
                     appliedIndex: replica.raft.appliedIndex,
                     last: replica.raft.log.last,
                     isCutOff: leader != 0 && (network.isBlocked(leader, id) || network.isBlocked(id, leader)),
-                    isUndecided: replica.raft.isDiverged ? !isDecided : isHeldBack(replica.raft, by: leading)
+                    isUndecided: isUndecided(replica.raft, rebuilding, by: leading)
                 )
             }
             check.members.append(LivenessCheck.Member(id: id, state: state))
@@ -256,25 +264,32 @@ extension World {
         return check
     }
 
-    /// Whether a member that waits for a checkpoint in the place of its state has to get one: the leader knows that its
-    /// own state is that of the majority, or can find that out, since a majority of members can report to it.
-    private func decidesRebuilds(_ leader: MemberID, _ leading: Raft?) -> Bool {
-        guard let leading, !leading.isDiverged else { return true }
-        if leading.isInDispute { return false }
-        let reporting = members.count { member in
-            guard member.directory == .whole, let raft = member.process?.replica?.raft, !raft.isDiverged else {
-                return false
-            }
-            // Outside the core a process may be paused beyond the end.
-            guard member.pausedUntil <= now else { return false }
-            return !network.isBlocked(leader, member.id) && !network.isBlocked(member.id, leader)
-        }
-        return leading.isConfirmed || reporting > scenario.memberIDs.count / 2
+    /// Whether a member waits for a checkpoint that the leader need not send. A leader whose own state is to be
+    /// replaced has to hand over first.
+    private func isUndecided(_ raft: Raft, _ rebuilding: LivenessCheck.Rebuilding?, by leading: Raft?) -> Bool {
+        guard let rebuilding, let leading, !leading.isDiverged else { return false }
+        if raft.isDiverged, !raft.isUnreadable { return rebuilding.excusesDiverged }
+        guard raft.isUnreadable || raft.log.lastIndex < leading.log.base.index else { return false }
+        return rebuilding.excusesSound
     }
 
-    /// Whether a member needs a checkpoint, and the leader sends its state to nobody while it is in dispute.
-    private func isHeldBack(_ raft: Raft, by leading: Raft?) -> Bool {
-        guard let leading, leading.isInDispute else { return false }
-        return raft.log.lastIndex < leading.log.base.index
+    /// What a leader knows of the members' states, and what it can find out.
+    private func states(knownTo leader: MemberID, _ leading: Raft) -> LivenessCheck.Rebuilding {
+        var rebuilding = LivenessCheck.Rebuilding(
+            isInDispute: leading.isInDispute,
+            isConfirmed: leading.isConfirmed,
+            members: scenario.memberIDs.count
+        )
+        for member in members {
+            guard member.directory == .whole, let raft = member.process?.replica?.raft, !raft.isDiverged else {
+                continue
+            }
+            // Outside the core a process may be paused beyond the end.
+            guard member.pausedUntil <= now else { continue }
+            guard !network.isBlocked(leader, member.id), !network.isBlocked(member.id, leader) else { continue }
+            rebuilding.reporting += 1
+            if raft.receivedIndex == 0, judges.digests.isRight(member.id) { rebuilding.witnesses += 1 }
+        }
+        return rebuilding
     }
 }

@@ -167,7 +167,7 @@ final class World {
         case .stormEnds:
             stormEnds()
         case .settlingEnds:
-            if !isDone { judge { try liveness.check(after: scenario.settling, at: now) } }
+            settlingEnds()
         }
     }
 

@@ -179,6 +179,11 @@ extension InvariantCase {
                 try compare([(3, 7), (2, 8), (1, 7)], installed: [1], asItWas: true)
                 try compare([(3, 7), (2, 7), (1, 8)], installed: [1], asItWas: true)
             },
+            InvariantCase(.equalStates, "a wrong state that is left after the one that was altered is replaced") {
+                try compare([(3, 7), (2, 7), (1, 8)], installed: [2, 1], asItWas: true)
+            } legal: {
+                try compare([(3, 7), (2, 7), (1, 7)], installed: [2, 1], asItWas: true)
+            },
             InvariantCase(.equalStates, "the copy of a member whose state is right differs") {
                 try compare([(1, 7), (4, 8)], copied: 3)
             } legal: {

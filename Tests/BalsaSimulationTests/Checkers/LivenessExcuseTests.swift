@@ -1,0 +1,68 @@
+import BalsaRaft
+import XCTest
+
+@testable import BalsaSimulation
+
+/// Which members may stay without the checkpoint that they wait for, and when that counts.
+final class LivenessExcuseTests: XCTestCase {
+    private func rebuilding(
+        inDispute: Bool = false,
+        confirmed: Bool = false,
+        reporting: Int,
+        witnesses: Int? = nil
+    ) -> LivenessCheck.Rebuilding {
+        LivenessCheck.Rebuilding(
+            isInDispute: inDispute,
+            isConfirmed: confirmed,
+            reporting: reporting,
+            witnesses: witnesses ?? reporting,
+            members: 3
+        )
+    }
+
+    /// The rule owes it a checkpoint, whether the leader is confirmed or not.
+    func testUnreadableMember_ofALeaderWithoutADispute_isNotExcused() {
+        for confirmed in [true, false] {
+            for reporting in 1...3 {
+                XCTAssertFalse(rebuilding(confirmed: confirmed, reporting: reporting).excusesSound)
+            }
+        }
+        XCTAssertTrue(rebuilding(inDispute: true, reporting: 2, witnesses: 1).excusesSound)
+    }
+
+    func testDivergedMember_ofALeaderThatCannotBeConfirmed_isExcused() {
+        XCTAssertTrue(rebuilding(reporting: 1).excusesDiverged)
+        XCTAssertFalse(rebuilding(confirmed: true, reporting: 1).excusesDiverged)
+        XCTAssertFalse(rebuilding(reporting: 2).excusesDiverged)
+        XCTAssertTrue(rebuilding(inDispute: true, confirmed: true, reporting: 3, witnesses: 1).excusesDiverged)
+    }
+
+    /// A majority that is up and right has to find out.
+    func testMember_inADisputeThatAMajorityCanDecide_isNotExcused() {
+        for rebuilding in [rebuilding(inDispute: true, reporting: 2), rebuilding(inDispute: true, reporting: 3)] {
+            XCTAssertFalse(rebuilding.excusesSound)
+            XCTAssertFalse(rebuilding.excusesDiverged)
+        }
+    }
+
+    /// The excuse may hold for a moment only, in which a report is on its way.
+    func testMember_thatIsExcused_isWaitedForUntilAllTheTimeHasPassed() throws {
+        for change in [\LivenessCheck.State.isUndecided, \LivenessCheck.State.isCutOff] {
+            var check = LivenessCheck()
+            for id in 1...3 as ClosedRange<MemberID> {
+                var state = LivenessCheck.State(
+                    role: .follower,
+                    term: 2,
+                    commitIndex: 8,
+                    appliedIndex: id == 3 ? 7 : 8,
+                    last: LogPosition(term: 2, index: 8)
+                )
+                if id == 3 { state[keyPath: change] = true }
+                check.members.append(LivenessCheck.Member(id: id, state: state))
+            }
+            XCTAssertNil(check.agreedIndex(excusing: false), "the run does not end early")
+            XCTAssertEqual(check.agreedIndex(excusing: true), 8)
+            XCTAssertNoThrow(try check.check(after: .seconds(15), at: .seconds(20)))
+        }
+    }
+}
