@@ -1,7 +1,7 @@
 # The steps of the gate that run simulated clusters. `.ci/step` calls them. They run beside each other, each on one core if nothing
 # else is said.
 
-readonly FIRST_SEED=81           # the first of the fixed seeds: with these everything happens that is counted
+readonly FIRST_SEED=81           # the first of the fixed seeds: over them all happens that --require-counters asks for
 readonly FIXED_SEEDS=40          # how many fixed seeds run with each number of members
 readonly RANDOM_SEEDS=40         # how many random ones
 readonly MAX_UNDECIDED=2         # how many searches of simulate may give up in a step; check-history searches longer, and may never
@@ -39,7 +39,8 @@ simulated() {
     rm "${files[@]}"
 }
 
-# Over the fixed seeds everything that is counted has happened.
+# Over the fixed seeds everything that is counted has happened, but for `files-intact`: one run of a hundred has it, and
+# SimulationSummary.rare leaves it out. ExchangedFilesTests goes through the files that leave a member intact.
 fixed_seeds() {
     simulated "$1" "$FIRST_SEED" "$FIXED_SEEDS" --require-counters
     holds 'the summary has no counters' [ "$(sed -n '/^  counted: /,/^  histories /p' "$STEP_DIR/runs" \
@@ -103,21 +104,33 @@ step_history_checker() {
     exits 2 "$(release)/balsa" check-history --model register "$STEP_DIR/missing.log"
 }
 
+# The names of the planted errors, from the page that a test compares with the catalogue.
+planted_names() { sed -n 's/^| `\([a-z-]*\)` | .*/\1/p' Docs/PlantedBugs.md; }
+
+# names_without PATTERN FILE: the planted errors for which FILE has no line with `planted NAME ` and PATTERN.
+names_without() {
+    planted_names | while read -r name; do grep -qE "^planted $name $1" "$2" || printf '%s ' "$name"; done
+}
+
 # The recorded seed of each planted error violates the invariant that the catalogue names, and nothing without the error.
 step_planted() {
-    local wrong
     exits 0 "$(release)/balsa" simulate --planted replay --jobs 1 >"$STEP_DIR/replayed" || true
     cat "$STEP_DIR/replayed"
-    wrong=$("$(release)/balsa" simulate --break help | while read -r name; do
-        grep -qE "^planted $name seed .* ok\$" "$STEP_DIR/replayed" || printf '%s ' "$name"
-    done)
+    planted_names >"$STEP_DIR/names"
+    holds 'Docs/PlantedBugs.md names no planted error' [ -s "$STEP_DIR/names" ]
+    holds 'Docs/PlantedBugs.md and --break help name other planted errors' \
+        diff "$STEP_DIR/names" <("$(release)/balsa" simulate --break help)
+    local wrong
+    wrong=$(names_without 'seed .* ok$' "$STEP_DIR/replayed")
     holds "these have no recorded seed that is ok: $wrong" [ -z "$wrong" ]
-    holds 'fewer than 19 errors are planted' [ "$("$(release)/balsa" simulate --break help | wc -l)" -ge 19 ]
 }
 
 # Each planted error is found by its invariant in as many of 100 seeds as the catalogue asks for.
 step_planted_rates() {
+    local wrong
     exits 0 "$(release)/balsa" simulate --planted rates --seeds 1..100 --until-enough >"$STEP_DIR/rates" || true
     cat "$STEP_DIR/rates"
-    holds 'fewer than 19 rates are counted' [ "$(grep -cE '^planted .* finds [1-9][0-9]* of [0-9]*, .* ok;' "$STEP_DIR/rates")" -ge 19 ]
+    holds 'Docs/PlantedBugs.md names no planted error' [ -n "$(planted_names)" ]
+    wrong=$(names_without '.* finds [1-9][0-9]* of [0-9]*, .* ok;' "$STEP_DIR/rates")
+    holds "these have no rate that is ok: $wrong" [ -z "$wrong" ]
 }

@@ -151,7 +151,8 @@ struct Simulate {
             }
         }
         if !bugs.isEmpty, summary.failed > 0, UInt64(summary.runs) <= last {
-            let place = "after \(summary.runs) of \(last + 1) seeds"
+            let count = last == .max ? "18446744073709551616" : "\(last + 1)"
+            let place = "after \(summary.runs) of \(count) seeds"
             print("stopped at the first seed that failed, \(place): an error is planted")
         }
         for line in summary.lines(nanoseconds: clock.nanoseconds() - start) { print(line) }

@@ -142,12 +142,16 @@ final class OptionTests: BenchTestCase {
         ("cluster", "--total", 1, 1_000_000_000), ("cluster", "--value", 0, 1 << 20),
         ("cluster", "--keyspace", 1, 100_000_000), ("cluster", "--spin", 0, 1_000_000),
         ("restart", "--keys", 1, 100_000_000), ("restart", "--value", 0, 1 << 20),
+        ("space", "--state", 1, 100_000), ("space", "--seconds", 1, 1_000_000), ("space", "--deleted", 1, 100_000),
+        ("space", "--versions", 2, 500_000), ("space", "--consumed", 1, 100_000_000),
+        ("space", "--small", 1, 1_000_000),
     ]
 
     private func parse(_ command: String, _ words: [String]) throws {
         switch command {
         case "storage": _ = try StorageArguments(words)
         case "cluster": _ = try ClusterArguments(words)
+        case "space": _ = try SpaceArguments(words)
         default: _ = try RestartArguments(words)
         }
     }

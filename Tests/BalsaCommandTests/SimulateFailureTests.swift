@@ -99,6 +99,13 @@ final class SimulateFailureTests: XCTestCase {
         XCTAssertNil(last.line("stopped "))
     }
 
+    func testSeeds_allThatThereAre_areCounted() throws {
+        let found = run("--seeds", "0..\(UInt64.max)", "--duration", "700ms", "--break", errorName, "--jobs", "2")
+        XCTAssertEqual(found.status, 1)
+        let line = try XCTUnwrap(found.line("stopped "))
+        XCTAssertTrue(line.hasSuffix(" of 18446744073709551616 seeds: an error is planted"), line)
+    }
+
     func testOnly_anotherInvariant_passesAndNamesWhatIsNotEnforced() throws {
         let seed = try findingSeed()
         let passed = run("--seed", "\(seed)", "--duration", "700ms", "--break", errorName, "--only", "one-vote-a-term")

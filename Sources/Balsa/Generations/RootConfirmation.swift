@@ -3,6 +3,10 @@ import BalsaWire
 
 /// The order in which ROOT is written by the two threads that do so: that of the replica, which waits for what it
 /// writes, and the one that does the background work.
+///
+/// The lock is held while ROOT is written and synced. So the replica's thread, when it has something to write there,
+/// may wait for a write and a few syncs of the other one. That is rare: it writes ROOT when its state is found to
+/// differ, and when a checkpoint is installed, which makes files durable itself.
 final class RootOrder: @unchecked Sendable {
     private let condition = Condition()
     // Touched under the lock of `condition` only, which is what makes the class safe to share.
@@ -28,7 +32,8 @@ final class RootOrder: @unchecked Sendable {
 }
 
 /// A note for ROOT: the live generation, which a checkpoint brought, was found to be the state of the others. Nothing
-/// waits for it, and the thread that decides about leadership does not write it.
+/// waits for it to be noted. The thread that decides about leadership does not write it, and waits for a write of it
+/// that is under way only where it has to write ROOT itself.
 final class RootConfirmation {
     /// ROOT with the note.
     let root: RootFile

@@ -67,8 +67,8 @@ public final class Member {
     ///   - effects: what the shell has to do first.
     /// - Throws: ``ReplicaError``: *invalid* also for a list of other members than those of the cluster that the
     ///   directory belongs to. A directory that is refused for what it holds or for the setup holds every byte that it
-    ///   held, and the opening is not counted. In one that no opening has marked, what a first opening makes may have
-    ///   been made.
+    ///   held, but for files `LOCK`, which name the process that opened it; and the opening is not counted. In one that
+    ///   no opening has marked, what a first opening makes may have been made.
     public static func open(
         _ setup: MemberSetup,
         fileSystem: any FileSystem,

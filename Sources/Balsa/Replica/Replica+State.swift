@@ -59,7 +59,7 @@ extension Replica {
 
     /// How long to wait after so many failures in a row: it doubles, up to 16 times the shortest.
     private func pause(after failures: Int) -> TimeSpan {
-        TimeSpan(nanoseconds: options.deadlineGranularity.nanoseconds << UInt64(min(max(failures, 1), 5) - 1))
+        options.deadlineGranularity * (1 << UInt64(min(max(failures, 1), 5) - 1))
     }
 
     /// The first index from `first` on at which the digest of the state is recorded.
@@ -200,15 +200,17 @@ extension Replica {
             metrics.damagedTablesFound += 1
             effects.append(.damagedCopy(sentence))
         }
-        guard !isClosed, !isWorking, now >= workRetryAt else { return }
-        if isConfirmationDue {
+        guard !isClosed, !isWorking else { return }
+        if isConfirmationDue, now >= confirmationRetryAt {
             if let note = generations.confirmation() {
                 isWorking = true
                 return effects.append(.work(StateWork(note, generation: generation)))
             }
             isConfirmationDue = false
         }
-        guard machine.hasWork else { return }
+        // A note that could not be written is not due for a while: meanwhile the state machine goes on, whose work may
+        // be what frees the space.
+        guard now >= workRetryAt, machine.hasWork else { return }
         isWorking = true
         effects.append(.work(StateWork(machine, generation: generation, budget: options.workBudgetBytes)))
     }
@@ -227,9 +229,13 @@ extension Replica {
     /// A step of the background work is done.
     func worked(_ work: StateWork) {
         guard workEnded(work) else { return }
-        deviceFailures = 0
+        guard let note = work.confirmation else {
+            deviceFailures = 0
+            return
+        }
+        confirmationFailures = 0
         // Where ROOT was written meanwhile for another reason, the note is due still.
-        if let note = work.confirmation { generations.confirmed(note) }
+        generations.confirmed(note)
     }
 
     /// A step of the background work has failed.
@@ -245,8 +251,13 @@ extension Replica {
         metrics.workFailed += 1
         // Most likely there is no space, and more may come soon. A device that fails is not asked again all the time.
         let isDevice = error.isDamaged || number == .inputOutput
-        deviceFailures = isDevice ? deviceFailures + 1 : 0
-        workRetryAt = now + pause(after: deviceFailures)
+        if work.confirmation != nil {
+            confirmationFailures = isDevice ? confirmationFailures + 1 : 0
+            confirmationRetryAt = now + pause(after: confirmationFailures)
+        } else {
+            deviceFailures = isDevice ? deviceFailures + 1 : 0
+            workRetryAt = now + pause(after: deviceFailures)
+        }
         if error.isDamaged { effects.append(.damagedCopy(error.description)) }
     }
 
@@ -264,7 +275,8 @@ extension Replica {
     /// checkpoint has taken the place of the state. The disk would be full at last, and the member fail.
     var isLogFull: Bool {
         guard raft.isDiverged, raft.role != .leader else { return false }
-        return log.liveBytes > UInt64(options.log.boundBytes) * Replica.mostLogBounds
+        let (limit, overflow) = UInt64(options.log.boundBytes).multipliedReportingOverflow(by: Replica.mostLogBounds)
+        return !overflow && log.liveBytes > limit
     }
 
     /// How many times its bound the log may have while the state waits for a checkpoint.

@@ -98,6 +98,10 @@ public final class Replica {
     /// finds that out once more.
     var isConfirmationDue = false
     var workRetryAt = Instant.zero
+    /// When a note for ROOT that failed may be tried again, and how many failed in a row because the device did. The
+    /// state machine's work does not wait for a note that cannot be written.
+    var confirmationRetryAt = Instant.zero
+    var confirmationFailures = 0
     /// When it is to be noted on disk that the state differs; never where that is done, or is not so.
     var divergenceMarkAt = Instant.never
     /// How many steps of it failed in a row because the device did.
@@ -407,6 +411,7 @@ public final class Replica {
         if isTaskBlocked { deadline = min(deadline, taskRetryAt) }
         if divergenceMarkAt > now { deadline = min(deadline, divergenceMarkAt) }
         if workRetryAt > now { deadline = min(deadline, workRetryAt) }
+        if isConfirmationDue, confirmationRetryAt > now { deadline = min(deadline, confirmationRetryAt) }
         if applyRetryAt > now { deadline = min(deadline, applyRetryAt) }
         if deadline < armed {
             armed = deadline

@@ -86,7 +86,7 @@ public struct ReplicaOptions: Sendable {
         try check("maxWaitingReads", maxWaitingReads, maxWaitingReads >= 1, "at least 1")
         for (name, time) in [
             ("resendChunkAfter", resendChunkAfter), ("deadlineGranularity", deadlineGranularity),
-            ("firstBootSaysAgainAfter", firstBootSaysAgainAfter),
+            ("firstBootSaysAgainAfter", firstBootSaysAgainAfter), ("giveUpTransferAfter", giveUpTransferAfter),
         ] {
             try check(name, Duration(time), time > .zero, "above 0")
         }

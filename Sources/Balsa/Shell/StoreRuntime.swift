@@ -10,16 +10,17 @@ public final class StoreRuntime: Sendable {
     public static let shared = StoreRuntime()
 
     private let spin: Duration
-    private let workerCount: Int
+    let workerCount: Int
     private let started = Locked<WorkerThreads?>(nil)
 
     /// A runtime.
     ///
     /// - Parameters:
-    ///   - workers: how many threads flush, compact and read what is not in memory; at least 2.
+    ///   - workers: how many threads flush, compact and read what is not in memory; 2 to 64, and the nearest of these
+    ///     for any other number.
     ///   - spin: how long a loop looks for more to do before its thread sleeps. It trades processor time for latency.
     public init(workers: Int = 2, spin: Duration = .zero) {
-        workerCount = max(2, workers)
+        workerCount = min(max(2, workers), 64)
         self.spin = spin
     }
 

@@ -27,7 +27,10 @@ struct LevelTargets: Equatable {
         var target = max(min(size, options.levelBaseBytes), options.levelBaseBytes / ratio, 1)
         byteCounts = (0..<max(levelCount, sizes.count)).map { level in
             guard level >= max(base, 1) else { return 0 }
-            if level > max(base, 1) { target = target.multipliedReportingOverflow(by: ratio).partialValue }
+            if level > max(base, 1) {
+                let (next, overflow) = target.multipliedReportingOverflow(by: ratio)
+                target = overflow ? .max : next
+            }
             return max(target, options.levelBaseBytes)
         }
     }

@@ -1,7 +1,8 @@
 extension EngineOptions {
     /// Throws where an option is outside of its limits, with the limits and the value.
     package func validate() throws(EngineError) {
-        try check(memtableBytes, from: 1, "memtableBytes")
+        // Before a compaction so much space is to be left for a flush.
+        try check(memtableBytes, from: 1, to: 1 << 40, "memtableBytes")
         try check(maxSealedMemtables, from: 0, "maxSealedMemtables")
         try check(maxRangeDeletionsPerMemtable, from: 1, "maxRangeDeletionsPerMemtable")
         try check(maxRangeDeletionsPerBatch, from: 1, "maxRangeDeletionsPerBatch")

@@ -209,7 +209,7 @@ extension StorageEngine {
         let isAwaited = plan.level == 0 && version.levels[0].count >= options.levelZeroTablesToSlow
         guard !isAwaited, !plan.isMove, !plan.isDrop else { return nil }
         // Counted as if nothing were dropped: the inputs stay until the outputs are durable.
-        let reserve = UInt64(options.memtableBytes + StorageEngine.spaceBesideFlush)
+        let reserve = UInt64(options.memtableBytes) + UInt64(StorageEngine.spaceBesideFlush)
         return missingSpace(of: plan.inputByteCount + reserve, for: "a compaction, which leaves space for a flush,")
     }
 

@@ -15,7 +15,7 @@ public final class EventLoop: @unchecked Sendable {
         /// How long to look for work again and again before the thread goes to sleep. To be woken costs more than the network
         /// does within a data centre; a processor that has nothing else to do can save it.
         public var spin: Duration = .zero
-        /// How many sockets are handled in one turn at most.
+        /// How many sockets are handled in one turn at most; 256. 1 to 65,536.
         public var maxEventsPerTurn = 256
 
         /// The default behaviour: no spinning.
@@ -58,8 +58,8 @@ public final class EventLoop: @unchecked Sendable {
     /// - Throws: ``TransportError`` of the code *system* where the system has no thread or no descriptor left.
     public init(options: Options = Options()) throws(TransportError) {
         spinNanoseconds = options.spin.wholeNanoseconds
-        guard options.maxEventsPerTurn > 0 else {
-            throw TransportError(.invalid, "a loop has to handle at least one event a turn")
+        guard (1...65_536).contains(options.maxEventsPerTurn) else {
+            throw TransportError(.invalid, "maxEventsPerTurn must be 1 to 65536, not \(options.maxEventsPerTurn)")
         }
         selector = try Selector(maxEvents: options.maxEventsPerTurn)
         do throws(BackgroundThread.StartError) {

@@ -89,7 +89,9 @@ public struct TCPOptions: Sendable {
     }
 
     var backoff: Backoff {
-        Backoff(minimum: minimumBackoff.wholeNanoseconds, maximum: maximumBackoff.wholeNanoseconds)
+        // A duration may be above 0 and shorter than a nanosecond.
+        let minimum = max(1, minimumBackoff.wholeNanoseconds)
+        return Backoff(minimum: minimum, maximum: max(minimum, maximumBackoff.wholeNanoseconds))
     }
 
     var patience: Socket.Patience {

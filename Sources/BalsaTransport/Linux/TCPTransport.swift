@@ -66,7 +66,11 @@ public final class TCPTransport: Transport, @unchecked Sendable {
         let descriptor: Int32
         if let bound { descriptor = bound.take() } else { descriptor = try BoundPort(options).take() }
         do throws(TransportError) {
-            try Socket.listen(descriptor, named: options.listen, backlog: Int32(options.maxInboundConnections))
+            try Socket.listen(
+                descriptor,
+                named: options.listen,
+                backlog: Int32(clamping: options.maxInboundConnections)
+            )
             port = try SocketAddress.bound(descriptor).port
         } catch {
             Socket.close(descriptor)

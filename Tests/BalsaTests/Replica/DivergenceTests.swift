@@ -326,6 +326,37 @@ final class DivergenceTests: ReplicaTestCase {
         XCTAssertEqual(group.host(follower).replica?.raft.receivedIndex, 0)
     }
 
+    /// The disk may have no space for ROOT for long. What the state machine has to do may be what frees some.
+    func testMember_thatCannotNoteThatItsStateIsThatOfTheOthers_goesOnWithTheWorkOfItsState() throws {
+        let (group, leader) = try started()
+        let follower = leader % 3 + 1
+        let hook = RootHook()
+        group.crash(follower, powerLoss: nil)
+        group.host(follower).hook = hook
+        try group.open(follower)
+        group.advance(by: .milliseconds(200))
+        group.host(follower).provider.digestMask = 1
+        group.expect(.stateDiverged, of: leader, follower)
+        group.expect(.stateRebuilt, of: follower)
+        write(group, leader, 8)
+        group.advance(by: .seconds(3))
+        let replica = try XCTUnwrap(group.host(follower).replica)
+        hook.isOn = true
+        write(group, leader, 8)
+        group.advance(by: .milliseconds(500))
+        XCTAssertGreaterThan(hook.failures, 1)
+        group.host(follower).provider.sealAfterBytes = 1
+        for _ in 0..<3 {
+            write(group, leader, 1)
+            group.advance(by: .milliseconds(200))
+            XCTAssertEqual(replica.machine.durable.position.index, replica.appliedIndex, "every seal is written")
+        }
+        XCTAssertEqual(replica.generations.root?.isConfirmed, false)
+        hook.isOn = false
+        group.advance(by: .milliseconds(500))
+        XCTAssertEqual(replica.generations.root?.isConfirmed, true)
+    }
+
     /// Nothing of its log is dropped before, and the disk would be full at last.
     func testMember_thatWaitsForACheckpointForLong_takesNoEntriesAboveFourTimesTheBoundOfItsLog() throws {
         let group = ReplicaGroup(members: 3)

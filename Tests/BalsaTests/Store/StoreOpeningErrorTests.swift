@@ -154,7 +154,8 @@ final class StoreOpeningErrorTests: StoreTestCase {
 
     func testOptions_ofTheEngineOutsideOfTheirLimits_areRefusedWithTheLimitsAndTheValue() {
         let cases: [(String, (inout EngineOptions) -> Void)] = [
-            ("memtableBytes must be at least 1, not 0", { $0.memtableBytes = 0 }),
+            ("memtableBytes must be 1 to 1099511627776, not 0", { $0.memtableBytes = 0 }),
+            ("tableBytes must be at least 1, not 0", { $0.tableBytes = 0 }),
             ("blockBytes must be 128 to 32768, not 127", { $0.blockBytes = 127 }),
             ("blockBytes must be 128 to 32768, not 32769", { $0.blockBytes = 32_769 }),
             ("levelZeroTablesToPause must be at least 5, not 4", { $0.levelZeroTablesToPause = 4 }),

@@ -23,6 +23,12 @@ final class StoreRuntimeTests: XCTestCase {
         XCTAssertEqual(store.state, .closed, "to close takes a worker")
     }
 
+    func testRuntime_ofNoWorkersOrCountlessOnes_hasTwoOrSixtyFour() {
+        for (wanted, count) in [(Int.min, 2), (0, 2), (3, 3), (64, 64), (Int.max, 64)] {
+            XCTAssertEqual(StoreRuntime(workers: wanted).workerCount, count)
+        }
+    }
+
     func testAWorkerMayBeTheLastThatHoldsItsThreads() throws {
         let done = expectation(description: "both jobs ran")
         done.expectedFulfillmentCount = 2

@@ -36,6 +36,30 @@ final class EventLoopTests: XCTestCase {
         }
     }
 
+    func testOptions_asSmallOrAsLargeAsTheyCanBe_areRefusedOrWork() throws {
+        for count in [Int.min, 0, 65_537, .max] {
+            var options = EventLoop.Options()
+            options.maxEventsPerTurn = count
+            XCTAssertThrowsError(try EventLoop(options: options)) {
+                XCTAssertEqual(($0 as? TransportError)?.code, .invalid)
+                XCTAssertEqual(
+                    ($0 as? TransportError)?.message,
+                    "maxEventsPerTurn must be 1 to 65536, not \(count)"
+                )
+            }
+        }
+        let longest = Duration(secondsComponent: .max, attosecondsComponent: 0)
+        for (count, spin) in [(1, Duration.seconds(-1)), (65_536, longest)] {
+            var options = EventLoop.Options()
+            (options.maxEventsPerTurn, options.spin) = (count, spin)
+            let loop = try EventLoop(options: options)
+            let isDone = Locked(false)
+            loop.post { isDone.withLock { $0 = true } }
+            eventually("the job ran") { isDone.withLock { $0 } }
+            loop.stop()
+        }
+    }
+
     func testWhatWasPostedBeforeTheEndIsRunAndNothingLater() throws {
         for _ in 0..<200 {
             let loop = try EventLoop()
