@@ -65,4 +65,26 @@ final class LivenessExcuseTests: XCTestCase {
             XCTAssertNoThrow(try check.check(after: .seconds(15), at: .seconds(20)))
         }
     }
+
+    /// A leader outside of the surviving quorum leads on, and cannot reach one of its members.
+    func testRun_inWhichAMemberIsExcused_endsWithItsSettlingAndNotBefore() {
+        var ends: [TimeSpan] = []
+        for seed in 1...4 as ClosedRange<UInt64> {
+            var scenario = Scenario(seed: seed, members: 3, duration: .seconds(3))
+            scenario.core = Scenario.bit(1) | Scenario.bit(2)
+            scenario.settling = .seconds(3)
+            for (from, to) in [(3, 1), (1, 3)] as [(MemberID, MemberID)] {
+                var fault = Fault(at: .seconds(1), kind: .oneWay)
+                fault.member = from
+                fault.peer = to
+                fault.lasts = .seconds(60)
+                scenario.faults.append(fault)
+            }
+            let report = Simulation(scenario).run()
+            XCTAssertNil(report.violation, "seed \(seed)")
+            ends.append(report.simulated)
+        }
+        XCTAssertEqual(ends.max(), .seconds(6), "\(ends)")
+        XCTAssertLessThan(ends.min() ?? .zero, .seconds(6), "where another member leads, all agree early")
+    }
 }
