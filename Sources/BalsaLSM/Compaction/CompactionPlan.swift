@@ -27,6 +27,9 @@ struct CompactionPlan {
 
     /// How long they are, in bytes.
     var inputByteCount: UInt64 { allInputs.reduce(0) { $0 + $1.metadata.byteCount } }
+    /// How much space the compaction takes before it gives any back, in bytes: counted as if nothing were dropped,
+    /// since the inputs stay until the outputs are durable. 0 where no table is written.
+    var spaceNeeded: UInt64 { isMove || isDrop ? 0 : inputByteCount }
     /// How many entries they hold.
     var inputEntryCount: UInt64 { allInputs.reduce(0) { $0 + $1.metadata.entryCount } }
 }

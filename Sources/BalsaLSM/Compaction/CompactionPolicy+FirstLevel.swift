@@ -15,11 +15,13 @@ import BalsaPlatform
 ///
 /// A table that is merged into a run grows by half at least, or is the newest. So an entry is copied at most
 /// 1 + log₁.₅(n) times before it goes down, where n is how many times as long as its first table the level is then.
+/// Two merges are exceptions: one at the limit at which writers are slowed down, below, and one for want of space.
 ///
 /// Each run begins with a table that is more than twice as long as the run before it. So the level's length bounds how
 /// many tables wait. Before they are so many that writers are slowed down, the first run is merged, however short.
-/// Where that is one table, those newest ones are merged that copy the least for what they grow by; the oldest ones,
-/// as many as may always wait, are not among them. Where nothing else helps, the level goes down.
+/// Where that is one table, those newest ones are merged that copy the least for what they grow by, which may be a
+/// table more than twice as long as all newer ones together; the oldest ones, as many as may always wait, are not among
+/// them. Where nothing else helps, the level goes down.
 extension CompactionPolicy {
     /// Merges the first level into the one below, or some of its tables into one of its own; nil if it is to wait, or
     /// if damaged tables are in the way.
@@ -27,7 +29,7 @@ extension CompactionPolicy {
         let tables = version.levels[0]
         guard let down = firstLevelPlanDown() else {
             // Damaged tables are in the way of all that would go down.
-            return runAmongSound().map(merging)
+            return runAmongSound().map { CompactionPlan(mergingNewest: $0) }
         }
         guard !down.isMove, tables.count > 1, tables.allSatisfy(isSound) else { return down }
         let sizes = tables.map(\.metadata.byteCount)
@@ -39,7 +41,7 @@ extension CompactionPolicy {
             if let move = moveOfOldest(in: tables.suffix(last)) { return move }
         }
         let run = FirstLevelRun.merged(of: sizes, options)
-        if run > 1 { return merging(Array(tables.prefix(run))) }
+        if run > 1 { return CompactionPlan(mergingNewest: Array(tables.prefix(run))) }
         return tables.count >= options.levelZeroTablesToSlow ? down : nil
     }
 
@@ -70,19 +72,6 @@ extension CompactionPolicy {
         return nil
     }
 
-    /// Merges the newest tables of the first level with each other.
-    private func merging(_ newest: [TableHandle]) -> CompactionPlan {
-        CompactionPlan(
-            level: 0,
-            inputs: newest,
-            outputLevel: 0,
-            overlapping: [],
-            below: [],
-            maxOverlapBytes: .max,
-            isMove: false
-        )
-    }
-
     /// Whether the first level is so small that merging it with `tables` would be mostly a copy of these: it is less
     /// than half as long.
     private func isSmall(beside tables: [TableHandle]) -> Bool {
@@ -91,8 +80,9 @@ extension CompactionPolicy {
         return size < below / 2 && size < options.levelBaseBytes / 4
     }
 
-    /// Which of the newest tables to merge with each other while a damaged one behind them is in the way; nil for none.
-    private func runAmongSound() -> [TableHandle]? {
+    /// Which of the newest tables to merge with each other where the level cannot go down, because a damaged table is
+    /// in the way or there is no space; nil for none.
+    func runAmongSound() -> [TableHandle]? {
         let tables = version.levels[0]
         let sound = tables.prefix(while: isSound)
         let sizes = sound.map(\.metadata.byteCount)
@@ -117,6 +107,21 @@ extension CompactionPolicy {
             guard let wider = KeyRange.covering(inputs), wider != range else { return inputs }
             range = wider
         }
+    }
+}
+
+extension CompactionPlan {
+    /// Merges the newest tables of the first level with each other.
+    init(mergingNewest tables: [TableHandle]) {
+        self.init(
+            level: 0,
+            inputs: tables,
+            outputLevel: 0,
+            overlapping: [],
+            below: [],
+            maxOverlapBytes: .max,
+            isMove: false
+        )
     }
 }
 

@@ -46,7 +46,7 @@ struct CompactionPolicy {
     }
 
     /// The levels to compact, the one furthest above its target first.
-    private var urgentLevels: [Int] {
+    var urgentLevels: [Int] {
         // What lies in the last level or below it has nowhere to go.
         (0..<min(version.levelCount, options.levels - 1)).map { (level: $0, urgency: urgency(of: $0)) }
             .filter { $0.urgency >= 1_000 }
@@ -65,14 +65,19 @@ struct CompactionPolicy {
                 if let plan = firstLevelPlan() { return plan }
                 continue
             }
-            let tables = version.levels[level]
-            let start = level < cursors.count ? cursors[level] : nil
-            let first = tables.firstIndex { table in start.map { table.metadata.largest > $0 } ?? true } ?? 0
-            for table in tables[first...] + tables[..<first] {
+            for table in tables(of: level, after: cursors) {
                 if let plan = plan(level, inputs: [table], outputLevel: level + 1) { return plan }
             }
         }
         return reclaiming()
+    }
+
+    /// The tables of a level, beginning behind the key that its last compaction has reached.
+    func tables(of level: Int, after cursors: [Bytes?]) -> [TableHandle] {
+        let tables = version.levels[level]
+        let start = level < cursors.count ? cursors[level] : nil
+        let first = tables.firstIndex { table in start.map { table.metadata.largest > $0 } ?? true } ?? 0
+        return Array(tables[first...] + tables[..<first])
     }
 
     /// Whether the table can be read, as far as is known.

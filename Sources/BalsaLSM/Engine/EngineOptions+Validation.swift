@@ -1,7 +1,7 @@
 extension EngineOptions {
     /// Throws where an option is outside of its limits, with the limits and the value.
     package func validate() throws(EngineError) {
-        // Before a compaction so much space is to be left for a flush.
+        // More has space on no disk that it could be flushed to.
         try check(memtableBytes, from: 1, to: 1 << 40, "memtableBytes")
         try check(maxSealedMemtables, from: 0, "maxSealedMemtables")
         try check(maxRangeDeletionsPerMemtable, from: 1, "maxRangeDeletionsPerMemtable")

@@ -1,7 +1,7 @@
 /// The limits of an engine. Every one of them is a field, so that a simulation can make it tiny.
 public struct EngineOptions: Sendable {
     /// How much is written into memory before it is sealed and flushed, in bytes of keys, values and overhead; 64 MiB.
-    /// At most 1 TiB: a compaction leaves as much space as the flush of such a memtable takes.
+    /// At most 1 TiB. A compaction leaves space for the flush of such a memtable, up to 64 MiB or as much as one holds.
     public var memtableBytes = 64 << 20
     /// How many sealed memtables may wait for their flush; 2. With more the engine asks its writer to pause.
     public var maxSealedMemtables = 2

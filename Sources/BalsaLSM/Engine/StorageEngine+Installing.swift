@@ -117,15 +117,6 @@ extension StorageEngine {
         return plan
     }
 
-    /// A compaction that frees space, whatever else is more urgent; nil where there is none.
-    func reclaimingCompaction(
-        in version: Version,
-        protected: SequenceNumber,
-        damaged: DamagedTables
-    ) -> CompactionPlan? {
-        CompactionPolicy(version, options, protected: protected, damaged: damaged).reclaiming()
-    }
-
     /// Writes a manifest again and makes it the live one. After that it is certain what the manifest says.
     ///
     /// What fails before CURRENT is renamed leaves the old manifest live, and nothing of the new one. A failure of the

@@ -95,6 +95,7 @@ extension StorageEngine {
         worker.hasRemovalFailed = true
         try removeLogFiles()
         worker.hasRemovalFailed = false
+        worker.next?.refusals.endRest()
         return true
     }
 
@@ -107,6 +108,7 @@ extension StorageEngine {
         worker.hasRemovalFailed = true
         try filed { () throws(FileError) in try removals.remove(name) }
         worker.hasRemovalFailed = false
+        worker.next?.refusals.endRest()
         return .removal
     }
 
@@ -175,46 +177,10 @@ extension StorageEngine {
     private func pass(_ refusal: EngineError) throws(EngineError) {
         worker.flushBackoff.passCall()
         worker.compactionBackoff.passCall()
+        worker.next?.refusals.passCall()
         worker.hasRemovalFailed = false
         throw refusal
     }
-
-    /// Why the flush of `seal` should not begin: the file system has no space for its table; nil if it has.
-    private func missingSpace(for seal: SealedMemtable) -> EngineError? {
-        guard let memtable = seal.memtable, worker.flush == nil else { return nil }
-        // The nodes of the tree take more than index, filter and trailers of the table do.
-        return missingSpace(of: UInt64(memtable.byteCount + StorageEngine.spaceBesideFlush), for: "a flush")
-    }
-
-    private func missingSpace(of needed: UInt64, for work: String) -> EngineError? {
-        guard let available = availableBytes, available < needed else { return nil }
-        return EngineError(
-            .file,
-            "\(directory): \(work) needs \(needed) bytes, and \(available) are available",
-            cause: FileError(.write, directory, .noSpace)
-        )
-    }
-
-    /// How much space the file system has; nil where that is not known: then the attempt will tell.
-    private var availableBytes: UInt64? {
-        do throws(FileError) { return try fileSystem.availableBytes(at: directory) } catch { return nil }
-    }
-
-    /// Why the compaction should not begin: it would take the space that the next flush and the log need; nil if it
-    /// would not.
-    ///
-    /// What frees space may take that: a compaction that is done for what is dead, and any one while a flush has no
-    /// space. A compaction of the first level is not held up when writers wait for it.
-    private func missingSpace(for plan: CompactionPlan, _ version: Version) -> EngineError? {
-        let isAwaited = plan.level == 0 && version.levels[0].count >= options.levelZeroTablesToSlow
-        guard !isAwaited, !plan.isMove, !plan.isDrop else { return nil }
-        // Counted as if nothing were dropped: the inputs stay until the outputs are durable.
-        let reserve = UInt64(options.memtableBytes) + UInt64(StorageEngine.spaceBesideFlush)
-        return missingSpace(of: plan.inputByteCount + reserve, for: "a compaction, which leaves space for a flush,")
-    }
-
-    /// What a flush writes besides its table: an edit of the manifest, in sectors. In bytes.
-    private static let spaceBesideFlush = 16 << 10
 
     // MARK: Flushing
 
@@ -283,12 +249,9 @@ extension StorageEngine {
                 }
                 return .none
             }
-            if !isFlushWaiting, let missing = missingSpace(for: plan, version) {
-                // What a deletion frees must not wait for space behind what needs some.
-                guard let other = reclaimingCompaction(in: version, protected: protected, damaged: damaged) else {
-                    return .refused(missing)
-                }
-                plan = other
+            switch choice(for: plan, in: version, isFlushWaiting: isFlushWaiting) {
+            case .begin(let chosen): plan = chosen
+            case .refuse(let missing): return .refused(missing)
             }
             note(.compaction)
             if plan.isMove {

@@ -7,6 +7,10 @@ struct NextCompaction {
     let damaged: DamagedTables
     /// Nil where nothing is to be done.
     let plan: CompactionPlan?
+    /// What can be done in its place. Looked for once, where there is no space for the plan.
+    var alternatives: CompactionAlternatives?
+    /// How refusals for want of space are spread over the calls. The file system is not asked at each of them.
+    var refusals = WorkBackoff()
 }
 
 /// What the background work has under way, and what it alone knows.

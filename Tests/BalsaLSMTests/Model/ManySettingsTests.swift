@@ -12,6 +12,8 @@ struct ModelTotals {
     /// How often a table was taken for damaged.
     var damage = 0
     var bytesCompacted: UInt64 = 0
+    /// How often a writer waited on a full disk that had space for what it waited for.
+    var waitsOnFullDisk = 0
 }
 
 /// The same operations under many options, beside a model: nothing of what an engine does below may show above.
@@ -53,6 +55,7 @@ enum ModelCheck {
             total.earlyPages += run.earlyPages
             total.damage += run.damageCount
             total.bytesCompacted += run.metrics.compactedBytesIn
+            total.waitsOnFullDisk += run.waitsOnFullDisk
         }
         return total
     }
@@ -107,6 +110,7 @@ final class FullDiskModelTests: XCTestCase {
         )
         XCTAssertGreaterThan(done.faults, 100)
         XCTAssertGreaterThan(done.flushes, 100)
+        XCTAssertGreaterThan(done.waitsOnFullDisk, 0)
     }
 }
 

@@ -55,6 +55,8 @@ final class ModelRun {
     private var workErrors: [EngineError] = []
     /// How many steps of work failed because the disk was full.
     private(set) var fullDiskFailures = 0
+    /// How often a writer waited on a full disk that had space for what it waited for.
+    private(set) var waitsOnFullDisk = 0
     /// What was not as it should be.
     private(set) var problems: [String] = []
     /// What the client has seen, the same under all settings.
@@ -218,6 +220,19 @@ final class ModelRun {
         }
     }
 
+    /// How many steps of work a writer waits at most for what has space.
+    private static let maxStepsOnFullDisk = 100_000
+
+    /// Whether the disk is full, but not for the flushes and for a merge of the first level that a writer waits for,
+    /// each with its edit of the manifest or a new one.
+    private func hasSpaceForWriter() throws -> Bool {
+        guard isFull else { return false }
+        let metrics = engine.metrics
+        let view = engine.retainedView()
+        let tables = metrics.levels[0].byteCount + view.sealed.reduce(0) { $0 + UInt64($1.byteCount) + 16 << 10 }
+        return try disk.mount().availableBytes(at: "data") > 2 * tables + 2 * metrics.manifestBytes + 16 << 10
+    }
+
     private func emptyDisk() throws {
         guard isFull else { return }
         let files = disk.mount()
@@ -247,7 +262,13 @@ final class ModelRun {
         var steps = 0
         while engine.pressure == .stopped {
             steps += 1
-            if steps == 30 { try emptyDisk() }
+            if steps == 30 {
+                if try hasSpaceForWriter() { waitsOnFullDisk += 1 } else { try emptyDisk() }
+            }
+            if isFull, steps == ModelRun.maxStepsOnFullDisk {
+                problems.append("the writer waits for ever on a full disk, at \(engine.metrics)")
+                try emptyDisk()
+            }
             guard steps < 1_000_000 else { return problems.append("work finds no end, and the pressure is up") }
             guard try work(failing: steps < 30) else {
                 return problems.append("there is nothing to do, and yet the pressure is up")
