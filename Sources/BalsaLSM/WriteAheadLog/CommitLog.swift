@@ -57,9 +57,15 @@ final class CommitLog: @unchecked Sendable {
     /// - Returns: whether one was performed.
     @discardableResult
     func step() throws(EngineError) -> Bool {
-        guard let sync = try condition.withLock({ () throws(EngineError) in try begin() }) else { return false }
+        guard let sync = try beginSync() else { return false }
         try perform(sync)
         return true
+    }
+
+    /// Begins a sync if one is wanted and none is under way. Then ``perform(_:)`` must be called, by any thread; others
+    /// may write, begin another file and remove old ones before.
+    func beginSync() throws(EngineError) -> WriteAheadLogSync? {
+        try condition.withLock { () throws(EngineError) in try begin() }
     }
 
     /// Waits until a batch is durable, and performs the sync if nobody else does.
@@ -112,19 +118,20 @@ final class CommitLog: @unchecked Sendable {
     }
 
     /// Waits for the disk, without the lock, and tells everybody.
-    private func perform(_ sync: WriteAheadLogSync) throws(EngineError) {
+    ///
+    /// The file may have got a successor since the sync began. Then it has been synced by the thread that began that,
+    /// and may have been removed: what becomes of this sync of it does not matter.
+    func perform(_ sync: WriteAheadLogSync) throws(EngineError) {
         let result = Result { () throws(FileError) in try sync.perform() }
         try condition.withLock { () throws(EngineError) in
             defer { follow() }
-            switch result {
-            case .success:
-                log.finishSync(sync)
-                commits.finish()
-            case .failure(let error):
+            if case .failure(let error) = result, !log.isSuperseded(sync) {
                 log.failSync(sync, error)
                 commits.fail(log.failure ?? EngineError(error))
                 throw EngineError(error)
             }
+            log.finishSync(sync)
+            commits.finish()
         }
     }
 

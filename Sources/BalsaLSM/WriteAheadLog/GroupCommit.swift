@@ -47,7 +47,7 @@ struct GroupCommit: Equatable {
         underWay = writtenThrough
     }
 
-    /// Notes that the sync under way has ended well.
+    /// Notes that the sync under way has ended well, which may be after the log has failed.
     mutating func finish() {
         guard let through = underWay else { preconditionFailure("no sync is under way") }
         underWay = nil
@@ -59,9 +59,9 @@ struct GroupCommit: Equatable {
         syncedThrough = max(syncedThrough, sequence)
     }
 
-    /// Notes that a sync has failed.
+    /// Notes that the log has failed: the sync under way, or a write or another file while that goes on. Nothing begins
+    /// any more.
     mutating func fail(_ error: EngineError) {
-        underWay = nil
         if failure == nil { failure = error }
     }
 

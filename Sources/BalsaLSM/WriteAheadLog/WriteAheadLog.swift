@@ -268,6 +268,12 @@ final class WriteAheadLog {
         syncedThrough = max(syncedThrough, sync.through)
     }
 
+    /// Whether all that a sync is for has become durable without it, in a file that takes no more batches. That file
+    /// may be gone. While batches can still be written to it, a failure counts: it may be told to this sync alone.
+    func isSuperseded(_ sync: WriteAheadLogSync) -> Bool {
+        sync.number != current.number && sync.through <= syncedThrough
+    }
+
     /// Notes that a sync has failed. Nothing is written to the log any more.
     func failSync(_ sync: WriteAheadLogSync, _ error: FileError) {
         _ = fail(error)
