@@ -70,6 +70,8 @@ final class Listener: ReadinessHandler {
 
     func handle(_ readiness: Readiness) {
         for _ in 0..<Listener.maxAcceptsPerTurn {
+            // The socket stays ready. What waits there is accepted when those before it have had their turn.
+            if halfOpen.count >= context.options.maxHalfOpenConnections, !mayCloseOldestHalfOpen { return }
             switch Socket.accept(descriptor) {
             case .connection(let descriptor):
                 hasMadeWay = false
@@ -85,7 +87,8 @@ final class Listener: ReadinessHandler {
                 }
                 context.note(.noDescriptor)
                 // Of those that have not said who they are, the oldest has had the most time. Its descriptor may be
-                // what a member needs that comes back. If another thread was faster, no second one has to go.
+                // what a member needs that comes back. If another thread was faster, no second one has to go. One that
+                // was only just accepted stays, for its hello may have arrived.
                 guard !hasMadeWay, closeOldestHalfOpen() else { return pause() }
                 hasMadeWay = true
             }
@@ -107,18 +110,26 @@ final class Listener: ReadinessHandler {
             return Socket.close(descriptor)
         }
         do throws(TransportError) {
-            halfOpen.append(try InboundConnection(descriptor, self, context))
+            let connection = try InboundConnection(descriptor, self, context)
+            halfOpen.append(connection)
+            // The next turn reads what has arrived until then.
+            context.loop.runAtEndOfTurn { [weak connection, loop = context.loop] in
+                loop.runAtEndOfTurn { connection?.hasHadTurn = true }
+            }
         } catch {
             context.count { $0.lastFailure = error }
             Socket.close(descriptor)
         }
     }
 
+    /// Whether the connection that has not introduced itself for the longest time could have done so.
+    private var mayCloseOldestHalfOpen: Bool { halfOpen.first?.hasHadTurn ?? false }
+
     /// Closes the connection that has not introduced itself for the longest time.
     ///
-    /// - Returns: whether there was one.
+    /// - Returns: whether there was one that could have done so.
     private func closeOldestHalfOpen() -> Bool {
-        guard !halfOpen.isEmpty else { return false }
+        guard mayCloseOldestHalfOpen else { return false }
         halfOpen.removeFirst().close()
         context.count { $0.connectionsCrowdedOut += 1 }
         note()

@@ -158,7 +158,8 @@ enum Socket {
         var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         var count = poll(&entry, 1, 0)
         while count < 0, errno == EINTR { count = poll(&entry, 1, 0) }
-        // A call that failed says nothing: it is taken for yes, which ends in a pause.
+        // A call that failed says nothing. It is taken for yes: then a silent connection makes way, or there is a
+        // pause.
         return count != 0
     }
 

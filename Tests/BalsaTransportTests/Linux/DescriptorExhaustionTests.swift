@@ -1,6 +1,7 @@
 import BalsaPlatform
 import BalsaRaft
 import BalsaWire
+import Dispatch
 import Glibc
 import XCTest
 
@@ -66,6 +67,56 @@ final class DescriptorExhaustionTests: XCTestCase {
             ]
         }
         release()
+    }
+
+    /// Members that connect while the loop of `member` does something else, each with its hello on the way.
+    private func waiting(_ count: Int, for member: TestMember, _ prepare: () throws -> Void) throws -> [RawConnection] {
+        let isHeld = DispatchSemaphore(value: 0)
+        let mayGoOn = DispatchSemaphore(value: 0)
+        member.loop.post {
+            isHeld.signal()
+            mayGoOn.wait()
+        }
+        isHeld.wait()
+        defer { mayGoOn.signal() }
+        let connections = try (0..<count).map { number in
+            let connection = try RawConnection(to: member.transport.port)
+            connection.send([UInt8](Introduction.sample(UInt64(10 + number)).hello().encoded()))
+            return connection
+        }
+        try prepare()
+        return connections
+    }
+
+    func testAListener_withOneDescriptorForFiveThatWait_readsTheHelloOfTheFirst() throws {
+        let one = try TestMember(1)
+        eventually("it listens") { one.transport.port > 0 }
+        let connections = try waiting(5, for: one) {
+            try exhaust()
+            // Of what is left none is for others. One below that is.
+            let first = fillers.removeFirst()
+            close(first)
+        }
+        let answer = try Handshake(decoding: Bytes(connections[0].receive(Handshake.encodedByteCount).bytes))
+        XCTAssertEqual(answer.kind, .welcome)
+        eventually("it finds none for the second") { one.transport.metrics.acceptsExhausted >= 2 }
+        XCTAssertEqual(one.transport.metrics.connectionsCrowdedOut, 0)
+        XCTAssertEqual(one.transport.metrics.connectionsAccepted, 1)
+        release()
+        for connection in connections.dropFirst() {
+            let answer = try Handshake(decoding: Bytes(connection.receive(Handshake.encodedByteCount).bytes))
+            XCTAssertEqual(answer.kind, .welcome)
+        }
+    }
+
+    func testAListener_ofFewPlacesForThoseThatAreSilent_readsTheHelloOfAllThatWait() throws {
+        let one = try TestMember(1) { $0.maxHalfOpenConnections = 1 }
+        let connections = try waiting(5, for: one) {}
+        for connection in connections {
+            let answer = try Handshake(decoding: Bytes(connection.receive(Handshake.encodedByteCount).bytes))
+            XCTAssertEqual(answer.kind, .welcome)
+        }
+        XCTAssertEqual(one.transport.metrics.connectionsCrowdedOut, 0)
     }
 
     func testAListener_withoutDescriptors_servesOnAndAcceptsLaterWithoutABusyLoop() throws {
