@@ -1,3 +1,5 @@
+import Dispatch
+import Foundation
 import Glibc
 import XCTest
 
@@ -73,11 +75,112 @@ final class StandardDescriptorsTests: XCTestCase {
         XCTAssertEqual(takeAll().highest, 55)
     }
 
+    /// Calls `body` on several threads at once. Not on those of Dispatch, which may need descriptors of their own.
+    private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
+        let ended = DispatchSemaphore(value: 0)
+        for number in 0..<count {
+            Thread {
+                body(number)
+                ended.signal()
+            }.start()
+        }
+        for _ in 0..<count { ended.wait() }
+    }
+
+    func testDescriptors_ofWhichOneIsLeft_areMadeByOneThreadAtATimeAndLeaveTheReserve() {
+        limit(to: 200)
+        _ = takeAll()
+        for round in 0..<20 {
+            close(taken.removeFirst())
+            let made = Locked<(under: Int, most: Int, numbers: [Int32])>((0, 0, []))
+            onThreads(8) { _ in
+                let descriptor = StandardDescriptors.avoid {
+                    made.withLock {
+                        $0.under += 1
+                        $0.most = max($0.most, $0.under)
+                    }
+                    // Long enough for all others to look for a free number, too.
+                    usleep(2_000)
+                    defer { made.withLock { $0.under -= 1 } }
+                    return open("/dev/null", O_RDONLY | O_CLOEXEC)
+                }
+                if descriptor >= 0 { made.withLock { $0.numbers.append(descriptor) } }
+            }
+            let (_, most, numbers) = made.withLock { $0 }
+            taken += numbers
+            XCTAssertEqual(most, 1, "round \(round)")
+            XCTAssertEqual(numbers.count, 1, "round \(round): \(numbers)")
+            XCTAssertLessThan(numbers.max() ?? 200, 192)
+        }
+    }
+
+    func testDescriptors_thatManyThreadsLookForInVain_takeNoMoreThanOneOfTheLast() {
+        limit(to: 200)
+        _ = takeAll()
+        let refusals = Locked(0)
+        let isOver = Locked(false)
+        let missing = Locked(0)
+        onThreads(9) { thread in
+            guard thread == 0 else {
+                while !isOver.withLock({ $0 }) {
+                    if StandardDescriptors.avoid({ open("/dev/null", O_RDONLY | O_CLOEXEC) }) < 0 {
+                        refusals.withLock { $0 += 1 }
+                    }
+                }
+                return
+            }
+            // The host takes all of the last ones but one, again and again.
+            while refusals.withLock({ $0 }) < 40_000 {
+                var others: [Int32] = []
+                for _ in 0..<7 {
+                    let other = dup(0)
+                    if other >= 0 { others.append(other) } else { missing.withLock { $0 += 1 } }
+                }
+                for other in others { close(other) }
+            }
+            isOver.withLock { $0 = true }
+        }
+        XCTAssertEqual(missing.withLock { $0 }, 0, "descriptors that were left to the host, and that it did not get")
+    }
+
+    func testDescriptors_whileManyAreFree_areMadeSideBySide() {
+        limit(to: 200)
+        let isInside = DispatchSemaphore(value: 0)
+        let mayEnd = DispatchSemaphore(value: 0)
+        let ended = (0..<2).map { expectation(description: "call \($0) has ended") }
+        let made = Locked<[Int32]>([])
+        // The first one waits for a disk that does not answer. That holds up no other.
+        Thread { [ended] in
+            let descriptor = StandardDescriptors.avoid {
+                isInside.signal()
+                mayEnd.wait()
+                return open("/dev/null", O_RDONLY | O_CLOEXEC)
+            }
+            made.withLock { $0.append(descriptor) }
+            ended[0].fulfill()
+        }.start()
+        isInside.wait()
+        Thread { [ended] in
+            let descriptor = StandardDescriptors.avoid { open("/dev/null", O_RDONLY | O_CLOEXEC) }
+            made.withLock { $0.append(descriptor) }
+            ended[1].fulfill()
+        }.start()
+        wait(for: [ended[1]], timeout: 20)
+        XCTAssertEqual(made.withLock { $0.count }, 1)
+        mayEnd.signal()
+        wait(for: [ended[0]], timeout: 20)
+        taken += made.withLock { $0 }
+        XCTAssertTrue(taken.count == 2 && taken.allSatisfy { $0 >= StandardDescriptors.first }, "\(taken)")
+    }
+
     func testDescriptors_ofALowLimit_areAllTaken() {
         // Of a process with many descriptors none is left below that.
-        limit(to: StandardDescriptors.leastLimitWithReserve - 1)
+        let count = Int32(StandardDescriptors.leastLimitWithReserve - 1)
+        limit(to: rlim_t(count))
+        // Other tests of this process may have left some of the numbers taken.
+        let last = (0..<count).last { fcntl($0, F_GETFD) < 0 }
         let all = takeAll()
-        XCTAssertEqual(all.highest, Int32(StandardDescriptors.leastLimitWithReserve) - 2)
+        XCTAssertEqual(all.highest, last)
         XCTAssertEqual(all.error, EMFILE)
     }
 

@@ -95,7 +95,8 @@ extension StorageEngine {
             capacityBytes: options.tableMemoryBytes,
             blocks: cache
         )
-        // Whatever this process needs a descriptor for can have that of a table.
+        // A call of this file system that finds no descriptor can have that of a table. Sockets do not go through it:
+        // they get the half of the descriptors that tables leave.
         fileSystem.add(tables)
         let version = try openTables(of: state, names, directory, options, tables, removals)
         guard isAccepted(state.seal) else {

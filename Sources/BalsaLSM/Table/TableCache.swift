@@ -52,7 +52,7 @@ final class TableCache: DescriptorHolder, @unchecked Sendable {
         var isClosed = false
     }
 
-    /// How many files may be open.
+    /// How many files may be open, if the file system allows for so many.
     let maxFiles: Int
     /// How much memory bodies may take, in bytes. One body may take more.
     let capacityBytes: Int
@@ -148,7 +148,8 @@ final class TableCache: DescriptorHolder, @unchecked Sendable {
     }
 
     private func open(_ table: Table) throws(EngineError) -> any File {
-        while lock.withLock({ shared.files.count >= maxFiles }), closeOneFile() {}
+        let most = min(maxFiles, fileSystem.maxOpenFiles)
+        while lock.withLock({ shared.files.count >= most }), closeOneFile() {}
         while true {
             do throws(FileError) {
                 return try fileSystem.open(path(of: table), .read)

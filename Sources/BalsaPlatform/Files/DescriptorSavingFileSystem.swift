@@ -102,6 +102,8 @@ package final class DescriptorSavingFileSystem: FileSystem {
 
     package func holder(ofLock path: String) -> String? { base.holder(ofLock: path) }
 
+    package var maxOpenFiles: Int { base.maxOpenFiles }
+
     package func availableBytes(at path: String) throws(FileError) -> UInt64 {
         try saving { () throws(FileError) in try base.availableBytes(at: path) }
     }

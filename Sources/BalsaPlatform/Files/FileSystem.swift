@@ -71,6 +71,11 @@ public protocol FileSystem: AnyObject, Sendable {
     /// How many bytes can still be written on the file system that holds `path`; the largest number where it does not
     /// say.
     func availableBytes(at path: String) throws(FileError) -> UInt64
+
+    /// How many files that can be opened again, such as tables, should be open at once, so that the process has
+    /// descriptors left for sockets and other files. Asked before each such file is opened, since the system's limit
+    /// may be changed.
+    var maxOpenFiles: Int { get }
 }
 
 extension FileSystem {
@@ -79,6 +84,9 @@ extension FileSystem {
 
     /// Not known.
     public func holder(ofLock path: String) -> String? { nil }
+
+    /// Any number: the files take no descriptors.
+    public var maxOpenFiles: Int { .max }
 }
 
 /// An exclusive lock, held until it is released or the process ends.

@@ -228,6 +228,9 @@ public final class LinuxFileSystem: FileSystem {
         LockHolder(ofLock: path, in: self)?.description
     }
 
+    /// Half of the descriptors that the process may have.
+    public var maxOpenFiles: Int { StandardDescriptors.half }
+
     /// How many bytes can still be written on the file system that holds `path`, by a user without privileges.
     public func availableBytes(at path: String) throws(FileError) -> UInt64 {
         let location = try locate(path, .status)
