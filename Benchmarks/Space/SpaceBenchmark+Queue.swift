@@ -49,6 +49,23 @@ extension SpaceBenchmark {
     private static let liveKeys = 1_000
     /// What a page may take, in milliseconds.
     private static let pageBound = 1.0
+    /// How many pages a look through the queue may take. A machine whose pages get no further would take any number.
+    private static let mostPages = 100_000
+
+    /// Calls `page` until it says that it was the last.
+    ///
+    /// - Parameters:
+    ///   - limit: how many pages there may be.
+    ///   - what: what is looked for, for the error.
+    /// - Returns: how many it took.
+    static func countPages(
+        atMost limit: Int,
+        _ what: String,
+        _ page: () throws(BenchmarkError) -> Bool
+    ) throws(BenchmarkError) -> Int {
+        for number in 1...limit where try page() { return number }
+        throw BenchmarkError("\(what) was not found within \(limit) pages")
+    }
 
     /// Queues from which one key is taken for each that is put.
     func queue(in part: WorkFolder) throws(BenchmarkError) {
@@ -90,9 +107,9 @@ extension SpaceBenchmark {
         try machine.reopen()
         for step in log.dropFirst(Int(machine.machine.applied.index) - 1) { try machine.apply(operation(step, kind)) }
         var first = CallTimes()
-        let pages = try look(at: front, machine, &first, maxPages: .max)
-        note("\(pages) pages")
+        let pages = try look(at: front, machine, &first, maxPages: SpaceBenchmark.mostPages)
         try hold(name + ", opened", first, &failure)
+        note("\(pages) pages")
         var later = CallTimes()
         for _ in 0..<1_000 { _ = try look(at: front, machine, &later, maxPages: 1) }
         try hold(name + ", then", later, &failure)
@@ -146,7 +163,7 @@ extension SpaceBenchmark {
         _ times: inout CallTimes,
         maxPages: Int
     ) throws(BenchmarkError) -> Int {
-        for page in 1...maxPages {
+        try SpaceBenchmark.countPages(atMost: maxPages, "the front of the queue") { () throws(BenchmarkError) in
             let found = try times.time({ SpaceBenchmark.work(of: machine) }) { () throws(BenchmarkError) in
                 try measured { () throws(KeyValueError) in
                     try machine.machine.scan(from: "queue/", to: "queue0", limit: 1)
@@ -154,31 +171,31 @@ extension SpaceBenchmark {
             }
             guard let pair = found.pairs.first else {
                 guard found.continuation != nil else { throw BenchmarkError("the queue has no front") }
-                continue
+                return false
             }
             guard pair.key == SpaceBenchmark.key("queue/", number) else {
                 throw BenchmarkError("the front of the queue is \(pair.key) in place of number \(number)")
             }
-            return page
+            return true
         }
-        throw BenchmarkError("the front of the queue was not found within \(maxPages) pages")
     }
 
-    /// Looks for a key before the front, of which there is none.
+    /// Looks for a key before the front, where none is left.
     private func lookBack(
         from number: Int,
         _ machine: MeasuredMachine,
         _ times: inout CallTimes
     ) throws(BenchmarkError) {
         let end = SpaceBenchmark.key("queue/", number)
-        while true {
+        let what = "the beginning of the queue"
+        _ = try SpaceBenchmark.countPages(atMost: SpaceBenchmark.mostPages, what) { () throws(BenchmarkError) in
             let page = try times.time({ SpaceBenchmark.work(of: machine) }) { () throws(BenchmarkError) in
                 try measured { () throws(KeyValueError) in
                     try machine.machine.scan(from: "queue/", to: end, limit: 1, order: .descending)
                 }
             }
             guard page.pairs.isEmpty else { throw BenchmarkError("\(page.pairs[0].key) has come back") }
-            if page.continuation == nil { return }
+            return page.continuation == nil
         }
     }
 }

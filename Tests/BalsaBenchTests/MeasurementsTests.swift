@@ -135,4 +135,24 @@ final class MeasurementsTests: BenchTestCase {
     func testSmokeRows_ofStorage_areThoseOfItsOptions() {
         XCTAssertEqual(Array(SmokeRows.expected.prefix(13)), StorageArguments().rows)
     }
+
+    func testPages_thatGetNoFurther_areReportedAtTheLimit() throws {
+        var pages = 0
+        XCTAssertEqual(
+            sentence {
+                _ = try SpaceBenchmark.countPages(atMost: 7, "the front") { () throws(BenchmarkError) in
+                    pages += 1
+                    return false
+                }
+            },
+            "the front was not found within 7 pages"
+        )
+        XCTAssertEqual(pages, 7)
+        pages = 0
+        let counted = try SpaceBenchmark.countPages(atMost: 7, "the front") { () throws(BenchmarkError) in
+            pages += 1
+            return pages == 3
+        }
+        XCTAssertEqual([counted, pages], [3, 3])
+    }
 }
