@@ -99,8 +99,9 @@ extension Raft {
 
     /// A peer waits, and what the members have reported does not say what to do: it asks for a checkpoint, and this
     /// leader's state is not known to be that of the majority; or it was told that its state differs, and does not know
-    /// the digest that was compared; or members differ. After a while an empty entry makes every member report its
-    /// state once more.
+    /// the digest that was compared; or members differ. An empty entry makes every member report its state once more:
+    /// a while after the first such wait of this leadership, and then at once, but not sooner than as long after the
+    /// one before.
     ///
     /// Where digests disagree, and all that can report have done so, more of them say nothing new. Where fewer than a
     /// majority of members can report, the peer waits for others.

@@ -236,6 +236,24 @@ final class CheckpointFormatTests: XCTestCase {
         }
     }
 
+    func testOwner_ofAStateThatDiffers_hasItsFlagAndNoOtherIsKnown() throws {
+        var owner = StateOwner(owner: .none, group: 1, generation: 2, id: .none)
+        let plain = [UInt8](try owner.encoded())
+        owner.isDiverged = true
+        var bytes = [UInt8](try owner.encoded())
+        XCTAssertEqual(try StateOwner(decoding: Bytes(bytes)), owner)
+        XCTAssertEqual((0..<92).filter { bytes[$0] != plain[$0] }, [80])
+        XCTAssertEqual(bytes[80], 1)
+        for bit in 1..<8 {
+            bytes[80] = 1 << UInt8(bit)
+            let sum = bytes[..<92].withUnsafeBytes { CRC32C.checksum($0) }
+            bytes.replaceSubrange(92..<96, with: withUnsafeBytes(of: sum.littleEndian) { [UInt8]($0) })
+            XCTAssertThrowsError(try StateOwner(decoding: Bytes(bytes)), "bit \(bit)") {
+                XCTAssertEqual($0 as? BalsaPlatform.DecodingError, DecodingError(.outOfBounds, "flags", at: 80))
+            }
+        }
+    }
+
     func testWhatNoReceiverWouldTakeIsNotSent() {
         func assertRefused(_ files: [(String, UInt64)], line: UInt = #line) {
             let list = CheckpointList(

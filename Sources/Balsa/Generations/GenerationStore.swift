@@ -24,8 +24,9 @@ struct GenerationStore {
     private let order = RootOrder()
     /// A sentence for each of ROOT and OWNER that has a damaged copy; ``confirm()`` writes both again.
     private(set) var mended: [String] = []
-    /// OWNER of the live generation where one of its copies is damaged.
-    private var damagedOwner: StateOwner?
+    /// OWNER of the live generation where it has to be written again: one of its copies is damaged, or it does not say
+    /// what ROOT says.
+    private var mendedOwner: StateOwner?
     /// Where the ids of generations come from.
     private var ids: UniqueIDSource
     /// The highest number that a directory has had.
@@ -80,7 +81,7 @@ struct GenerationStore {
         let found: TwinFile.Found<StateOwner>
         do {
             guard try fileSystem.exists(directory) else {
-                throw ReplicaError(.damaged, "\(directory) is missing, though ROOT names it")
+                throw ReplicaError(.damaged, "\(directory) is missing, though \(self.directory)/ROOT names it")
             }
             guard let bytes = try TwinFile.read(path, maxRecordBytes: StateOwner.byteCount, in: fileSystem) else {
                 throw ReplicaError(
@@ -104,8 +105,13 @@ struct GenerationStore {
         }
         if let fault = found.fault {
             mended.append(mendedSentence(path, fault))
-            damagedOwner = found.record
+            mendedOwner = found.record
         }
+        guard found.record.isDiverged != root.isDiverged else { return }
+        // A crash came between the two, or one of them was put back as it was before.
+        self.root?.isDiverged = true
+        mendedOwner = found.record
+        mendedOwner?.isDiverged = true
     }
 
     /// Why a directory is not that of the live generation, by the file in it that says whose it is; nil where it is.
@@ -133,8 +139,8 @@ struct GenerationStore {
     mutating func confirm() throws(ReplicaError) {
         root?.mark = binding.mark
         do {
-            if let damagedOwner { try write(damagedOwner) }
-            damagedOwner = nil
+            if let mendedOwner { try write(mendedOwner) }
+            mendedOwner = nil
             if let root { try publish(root) } else { try fileSystem.syncDirectory(directory) }
         } catch {
             throw GenerationStore.failure(error)
@@ -207,9 +213,16 @@ struct GenerationStore {
     }
 
     /// Notes durably that the live generation differs from the state of the majority. The next generation does not.
+    ///
+    /// OWNER says it as well, and first: a ROOT that is put back as it was before does not make the member forget it.
     mutating func markDiverged() throws(FileError) {
         guard var next = root, !next.isDiverged else { return }
         next.isDiverged = true
+        var owner = StateOwner(owner: next.owner, group: next.group, generation: next.generation, id: next.state)
+        owner.isDiverged = true
+        let bytes: Bytes
+        do { bytes = try owner.encoded() } catch { preconditionFailure("OWNER has a fixed size: \(error)") }
+        try TwinFile.replace(StateOwner.fileName, in: path(of: next.generation), with: bytes, fileSystem)
         try order.write { () throws(FileError) in try GenerationStore.publish(next, in: directory, fileSystem) }
         root = next
     }

@@ -23,6 +23,12 @@ struct StateOwner: Equatable {
     var generation: UInt64
     /// The random id that ROOT has, too.
     var id: UniqueID
+    /// Whether the generation was found to differ from the state of the majority. ROOT says so, too: where one of the
+    /// two files was put back as it was before, the other still says it.
+    var isDiverged = false
+
+    /// The flag of ``isDiverged``.
+    private static let divergedFlag: UInt8 = 1
 
     init(owner: FileOwner, group: GroupID, generation: UInt64, id: UniqueID) {
         self.owner = owner
@@ -43,7 +49,8 @@ struct StateOwner: Equatable {
         try writer.uint64(group, "group")
         try writer.uint64(generation, "generation")
         try writer.uniqueID(id, "state")
-        try writer.zeros(12, "reserved")
+        try writer.uint8(isDiverged ? StateOwner.divergedFlag : 0, "flags")
+        try writer.zeros(11, "reserved")
         try writer.uint32(writer.checksum(of: 0..<StateOwner.byteCount - 4), "checksum")
         return Bytes(writer.array)
     }
@@ -78,6 +85,10 @@ struct StateOwner: Equatable {
             throw DecodingError(.outOfBounds, "generation", at: at + 8)
         }
         id = try reader.uniqueID("state")
+        let flagsAt = reader.offset
+        let flags = try reader.uint8("flags")
+        guard flags & ~StateOwner.divergedFlag == 0 else { throw DecodingError(.outOfBounds, "flags", at: flagsAt) }
+        isDiverged = flags & StateOwner.divergedFlag != 0
         try reader.zeros(end - reader.offset, "reserved")
     }
 }

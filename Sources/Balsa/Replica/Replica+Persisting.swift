@@ -11,6 +11,10 @@ package struct FileClaims {
     package var logEnd: LogPlace
     /// Up to where VOTE says that it is.
     package var votedLogEnd: LogPlace
+    /// Which generation ROOT names.
+    package var generation: UInt64
+    /// Whether no other generation has files any more.
+    package var isOnlyGeneration: Bool
 }
 
 extension Replica {
@@ -155,7 +159,13 @@ extension Replica {
     /// What VOTE, BOOT and the log durably say of each other; nil while VOTE is being changed.
     package var fileClaims: FileClaims? {
         guard failure == nil, persists.voteUnderWay == nil else { return nil }
-        return FileClaims(said: log.said, logEnd: log.durableEnd, votedLogEnd: vote.logEnd)
+        return FileClaims(
+            said: log.said,
+            logEnd: log.durableEnd,
+            votedLogEnd: vote.logEnd,
+            generation: generation,
+            isOnlyGeneration: replaced.isEmpty && metrics.generationsLeftBehind == 0
+        )
     }
 
     /// Writes VOTE once more when the member closes, with the end of the log: then an older copy of the log is refused,

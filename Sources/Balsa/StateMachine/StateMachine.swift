@@ -192,7 +192,8 @@ public protocol StateMachineProvider: AnyObject {
     ///
     /// - Parameters:
     ///   - directory: the directory: empty, or left by an earlier state machine, or the files of a ``CheckpointSource``.
-    ///     Beside those it may hold a file `OWNER`, which belongs to the replica: it is neither read nor removed.
+    ///     Beside those it may hold files `OWNER` and `OWNER.new`, which belong to the replica: they are neither
+    ///     read nor removed.
     ///   - cluster: the cluster that the member belongs to, none for a replica without a member. The state machine
     ///     keeps it with the state, and refuses a state of another cluster.
     ///   - fileSystem: the files.

@@ -133,6 +133,8 @@ extension World {
         if isVoteOld || isBootOld { choices.append(["groups/1/VOTE", "BOOT"]) }
         // A log that was appended to behind the last vote only is one that a crash may leave.
         if opened.claims.logEnd < now.votedLogEnd { choices += [["log"], ["log", "BOOT"]] }
+        // A ROOT that names the same generation may have forgotten what no harm comes of; OWNER knows the rest.
+        if opened.claims.generation < now.generation, now.isOnlyGeneration { choices.append(["groups/1/ROOT"]) }
         guard !choices.isEmpty else { return nil }
         let names = luck.pick(choices)
         guard fault.set != 0 else { return EarlierFiles(names: names, image: opened.image) }

@@ -70,7 +70,7 @@ extension FormatExample {
                 name: "OWNER",
                 example: [UInt8](try owner.encoded()),
                 version: ("version", 4..<6),
-                reserved: [("reserved", 6..<8), ("reserved", 12..<16), ("reserved", 80..<92)],
+                reserved: [("reserved", 6..<8), ("reserved", 12..<16), ("reserved", 81..<92)],
                 checksum: (0..<92, 92)
             ) { _ = try StateOwner(decoding: Bytes($0)) },
             FormatExample(

@@ -260,6 +260,56 @@ final class DivergenceTests: ReplicaTestCase {
         }
     }
 
+    /// Both files say it, so that one of them may be put back as it was before.
+    func testMember_whoseRootOrOwnerIsPutBackFromBeforeItsStateDiffered_startsAsItStopped() throws {
+        for name in ["ROOT", "state-1/OWNER"] {
+            let (group, leader) = try started()
+            let follower = leader % 3 + 1
+            group.fate = { self.isChunk($0) ? .isLost : .arrives }
+            let (host, before) = (group.host(follower), group.host(follower).disk.snapshot())
+            host.provider.digestMask = 1
+            group.expect(.stateDiverged, of: leader, follower)
+            write(group, leader, 10)
+            group.advance(by: .milliseconds(300))
+            XCTAssertEqual(host.replica?.isDiverged, true)
+            group.crash(follower, powerLoss: 7)
+            host.provider.digestMask = 0
+            let path = "balsa/groups/1/" + name
+            let latest = host.disk.contents(of: path)
+            host.disk.replace(path, from: before)
+            XCTAssertNotEqual(host.disk.contents(of: path), latest)
+            try group.open(follower)
+            XCTAssertEqual(host.disk.contents(of: path), latest, "the opening makes both say it")
+            let read = group.read(follower, "k", .local)
+            group.advance(by: .milliseconds(200))
+            XCTAssertEqual(host.reply(to: read), .failed(.notApplied, .diverged), name)
+            group.expect(.stateRebuilt, of: follower)
+            group.fate = { _ in .arrives }
+            group.advance(by: .seconds(3))
+            XCTAssertEqual(host.replica?.isDiverged, false)
+            XCTAssertEqual(try host.digest(), try group.host(leader).digest())
+        }
+    }
+
+    func testMember_whoseRootIsPutBackFromBeforeACheckpointReplacedItsState_isRefusedByItsName() throws {
+        let (group, leader) = try started()
+        let follower = leader % 3 + 1
+        let (host, before) = (group.host(follower), group.host(follower).disk.snapshot())
+        host.provider.digestMask = 1
+        group.expect(.stateDiverged, of: leader, follower)
+        group.expect(.stateRebuilt, of: follower)
+        write(group, leader, 8)
+        group.advance(by: .seconds(3))
+        group.crash(follower, powerLoss: nil)
+        host.disk.replace("balsa/groups/1/ROOT", from: before)
+        XCTAssertThrowsError(try group.open(follower)) {
+            let error = $0 as? ReplicaError
+            XCTAssertEqual(error?.code, .damaged)
+            let sentence = "balsa/groups/1/state-1 is missing, though balsa/groups/1/ROOT names it"
+            XCTAssertEqual(error?.message, sentence)
+        }
+    }
+
     /// Fails every replacement of ROOT while it is on.
     private final class RootHook: DiskHook {
         var isOn = false

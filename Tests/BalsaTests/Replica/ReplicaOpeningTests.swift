@@ -182,7 +182,7 @@ final class ReplicaOpeningTests: ReplicaTestCase {
         try files.remove("\(directory)/state-1")
         let error = refusal(group)
         XCTAssertEqual(error?.code, .damaged)
-        XCTAssertEqual(error?.message, "\(directory)/state-1 is missing, though ROOT names it")
+        XCTAssertEqual(error?.message, "\(directory)/state-1 is missing, though \(directory)/ROOT names it")
     }
 
     func testAMember_thatHasVotedAndLostItsLog_isRefused() throws {
