@@ -93,14 +93,17 @@ final class StandardDescriptorsTests: XCTestCase {
         for round in 0..<20 {
             close(taken.removeFirst())
             let made = Locked<(under: Int, most: Int, numbers: [Int32])>((0, 0, []))
+            let begun = Locked(0)
             onThreads(8) { _ in
+                begun.withLock { $0 += 1 }
                 let descriptor = StandardDescriptors.avoid {
                     made.withLock {
                         $0.under += 1
                         $0.most = max($0.most, $0.under)
                     }
-                    // Long enough for all others to look for a free number, too.
-                    usleep(2_000)
+                    // Until all others have begun, and have had their turns to look for a free number, too.
+                    while begun.withLock({ $0 }) < 8 { sched_yield() }
+                    for _ in 0..<500 { sched_yield() }
                     defer { made.withLock { $0.under -= 1 } }
                     return open("/dev/null", O_RDONLY | O_CLOEXEC)
                 }
