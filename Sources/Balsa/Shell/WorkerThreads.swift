@@ -56,8 +56,8 @@ final class WorkerThreads: @unchecked Sendable {
         if let idle { threads[idle].wake() }
     }
 
-    /// Queues a job that begins once every job that a thread is in now has ended and is gone with all that it held. From
-    /// any thread.
+    /// Queues a job that begins once every job that a thread is in now has ended and is gone with all that it held.
+    /// From any thread.
     func enqueueBehindRunning(_ job: @escaping @Sendable () -> Void) {
         let isAlone = shared.withLock { shared in
             let running = threads.indices.filter { !shared.idle.contains($0) }

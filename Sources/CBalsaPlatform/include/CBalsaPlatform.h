@@ -29,8 +29,8 @@ ssize_t balsa_pread_nowait(int descriptor, void *buffer, size_t count, off_t off
 // open with O_PATH: a descriptor that only takes a number, since it can neither be read nor written.
 int balsa_open_placeholder(void);
 
-// How many names an open file has, or -1 with an error number. It asks for nothing else: since Linux 6.13 the next write
-// to a file whose times somebody asked for changes them, and each sync then writes the inode as well.
+// How many names an open file has, or -1 with an error number. It asks for nothing else: since Linux 6.13 the next
+// write to a file whose times somebody asked for changes them, and each sync then writes the inode as well.
 int64_t balsa_link_count(int descriptor);
 
 // getrandom, waiting for the kernel's pool: returns how many bytes were filled, or -1 with an error number.

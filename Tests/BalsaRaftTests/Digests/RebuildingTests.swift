@@ -184,8 +184,8 @@ final class RebuildingTests: DigestTestCase {
         }.count
     }
 
-    /// Its log is full until a checkpoint has come: it drops what it is sent, and answers heartbeats. Where it was started
-    /// again, it also says with each of them that nothing has compared the logs.
+    /// Its log is full until a checkpoint has come: it drops what it is sent, and answers heartbeats. Where it was
+    /// started again, it also says with each of them that nothing has compared the logs.
     func testPeerThatWaitsForACheckpoint_andTakesNoEntries_isAskedAgainLessAndLessOften() throws {
         for isRestarted in [false, true] {
             var member = try leader()
