@@ -75,26 +75,29 @@ final class StandardDescriptorsTests: XCTestCase {
         XCTAssertEqual(takeAll().highest, 55)
     }
 
-    /// Calls `body` on several threads at once. Not on those of Dispatch, which may need descriptors of their own.
-    private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
+    /// Calls `body` on several threads at once. Not on those of Dispatch or Foundation, which make descriptors of their
+    /// own and keep them.
+    private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) throws {
         let ended = DispatchSemaphore(value: 0)
-        for number in 0..<count {
-            Thread {
+        let threads = try (0..<count).map { number in
+            try BackgroundThread {
                 body(number)
                 ended.signal()
-            }.start()
+                return .wait
+            }
         }
-        for _ in 0..<count { ended.wait() }
+        for _ in threads { ended.wait() }
+        for thread in threads { thread.stop() }
     }
 
-    func testDescriptors_ofWhichOneIsLeft_areMadeByOneThreadAtATimeAndLeaveTheReserve() {
+    func testDescriptors_ofWhichOneIsLeft_areMadeByOneThreadAtATimeAndLeaveTheReserve() throws {
         limit(to: 200)
         _ = takeAll()
         for round in 0..<20 {
             close(taken.removeFirst())
             let made = Locked<(under: Int, most: Int, numbers: [Int32])>((0, 0, []))
             let begun = Locked(0)
-            onThreads(8) { _ in
+            try onThreads(8) { _ in
                 begun.withLock { $0 += 1 }
                 let descriptor = StandardDescriptors.avoid {
                     made.withLock {
@@ -103,7 +106,7 @@ final class StandardDescriptorsTests: XCTestCase {
                     }
                     // Until all others have begun, and have had their turns to look for a free number, too.
                     while begun.withLock({ $0 }) < 8 { sched_yield() }
-                    for _ in 0..<500 { sched_yield() }
+                    for _ in 0..<100 { sched_yield() }
                     defer { made.withLock { $0.under -= 1 } }
                     return open("/dev/null", O_RDONLY | O_CLOEXEC)
                 }
@@ -117,13 +120,13 @@ final class StandardDescriptorsTests: XCTestCase {
         }
     }
 
-    func testDescriptors_thatManyThreadsLookForInVain_takeNoMoreThanOneOfTheLast() {
+    func testDescriptors_thatManyThreadsLookForInVain_takeNoMoreThanOneOfTheLast() throws {
         limit(to: 200)
         _ = takeAll()
         let refusals = Locked(0)
         let isOver = Locked(false)
         let missing = Locked(0)
-        onThreads(9) { thread in
+        try onThreads(9) { thread in
             guard thread == 0 else {
                 while !isOver.withLock({ $0 }) {
                     if StandardDescriptors.avoid({ open("/dev/null", O_RDONLY | O_CLOEXEC) }) < 0 {

@@ -98,7 +98,9 @@ extension StorageEngine {
         // A call of this file system that finds no descriptor can have that of a table. Sockets do not go through it:
         // they get the half of the descriptors that tables leave.
         fileSystem.add(tables)
-        let version = try openTables(of: state, names, directory, options, tables, removals)
+        // Without a manifest there are no tables that it could name.
+        let manifestPath = directory + "/" + EngineFileName.manifestName(found?.number ?? 1)
+        let version = try openTables(of: state, in: manifestPath, names, directory, options, tables, removals)
         guard isAccepted(state.seal) else {
             throw EngineError(.invalid, "the state in \(directory) is not what its owner expects")
         }
@@ -184,6 +186,7 @@ extension StorageEngine {
     /// when it is used: an opening that read it all would take as long as the store is large.
     private static func openTables(
         of state: ManifestState,
+        in manifest: String,
         _ names: [String],
         _ directory: String,
         _ options: EngineOptions,
@@ -198,7 +201,9 @@ extension StorageEngine {
             var handles: [TableHandle] = []
             for metadata in metadata {
                 guard found.containsSorted(metadata.number) else {
-                    throw EngineError(.damaged, "\(directory)/\(metadata.fileName) is missing")
+                    // It was removed by somebody, or by the engine, and the record that says so is lost.
+                    let path = "\(directory)/\(metadata.fileName)"
+                    throw EngineError(.damaged, "\(path) is missing, and \(manifest) names it")
                 }
                 let table = try Table.known(metadata, in: tables, level: level)
                 handles.append(TableHandle(table, removals: removals))

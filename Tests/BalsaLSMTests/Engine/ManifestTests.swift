@@ -209,6 +209,40 @@ final class ManifestTests: XCTestCase {
         XCTAssertGreaterThan(shortened, 100)
     }
 
+    /// Without the record the tables that it took away are missing. Who reads of the table alone looks at the wrong file.
+    func testALastRecord_thatIsLostAndTookTablesAway_isRefusedByTheNameOfTheManifest() throws {
+        let fixture = try EngineFixture()
+        var isGone = false
+        for number in 0..<40 where !isGone {
+            let before = try fixture.files()
+            try fixture.put("k", Bytes("\(number)"))
+            try fixture.flush()
+            try fixture.work()
+            isGone = !Set(before).isSubset(of: try fixture.files())
+        }
+        XCTAssertTrue(isGone, "a compaction has taken tables away")
+        fixture.disk.processCrash()
+        let manifest = try XCTUnwrap(try fixture.files("MANIFEST-").first)
+        let path = "engine/" + manifest
+        let bytes = try XCTUnwrap(fixture.disk.contents(of: path))
+        let number = try XCTUnwrap(UInt64(manifest.dropFirst("MANIFEST-".count)))
+        let last = try XCTUnwrap(records(of: bytes, number: number).last)
+        let image = fixture.disk.snapshot()
+        for isCut in [false, true] {
+            let damaged = SimulatedDisk(image)
+            if isCut {
+                try damaged.mount().open(path, .readWrite).setSize(UInt64(last.lowerBound))
+            } else {
+                damaged.corrupt(path, at: UInt64(last.lowerBound + 20), mask: 4)
+            }
+            XCTAssertThrowsError(try open(damaged)) { error in
+                let sentence = "\(error)"
+                XCTAssertTrue(sentence.contains("engine/table-"), sentence)
+                XCTAssertTrue(sentence.contains(" is missing, and \(path) names it"), sentence)
+            }
+        }
+    }
+
     func testABitThatIsFlippedBetweenRecordsChangesNothing() throws {
         let (disk, manifest) = try written()
         let bytes = try XCTUnwrap(disk.contents(of: manifest))
