@@ -11,6 +11,8 @@ struct LeadershipTransfer: Sendable {
     let request: UInt64?
     /// When the attempt ends.
     let deadline: Instant
+    /// What was committed when it began.
+    let commitIndex: LogIndex
     /// The member that was told to campaign; 0 for none so far.
     var told: MemberID = 0
 }
@@ -41,7 +43,8 @@ extension Raft {
         leadership?.transfer = LeadershipTransfer(
             target: target,
             request: request,
-            deadline: now + options.maxElectionTimeout
+            deadline: now + options.maxElectionTimeout,
+            commitIndex: commitIndex
         )
         tellSuccessor()
     }
@@ -86,7 +89,21 @@ extension Raft {
         if let request = transfer.request { effects.append(.respond(.refused(request: request, .timedOut))) }
         // It has no checkpoint for a member that needs one. Another leader may have.
         if let divergence, now >= divergence.leadsUntil, !leadership.peers.isEmpty { return resign(&effects) }
+        if holdsUpTheGroup(transfer, leadership) {
+            resign(&effects)
+            // Another member has to have time to be elected, which need not hear this one.
+            electionDeadline = electionDeadline + options.maxElectionTimeout * 4
+            return
+        }
         handOverIfDiverged(&effects)
+    }
+
+    /// Whether a leader that gives way, and has found nobody to take over, holds up the group: nothing was committed
+    /// meanwhile, and a peer needs what its log has dropped, for which it may have no checkpoint. A member that does not
+    /// hear this one may be able to lead both.
+    private func holdsUpTheGroup(_ transfer: LeadershipTransfer, _ leadership: Leadership) -> Bool {
+        transfer.request == nil && divergence == nil && transfer.told == 0 && commitIndex == transfer.commitIndex
+            && commitIndex < log.lastIndex && leadership.peers.contains { $0.match < log.base.index }
     }
 
     /// The leadership has ended, with the attempt to hand it over.

@@ -300,6 +300,29 @@ final class RebuildingTests: DigestTestCase {
         XCTAssertEqual(Set(member.wantedSnapshots), [3])
     }
 
+    /// A part of its state cannot be read, so that it has no checkpoint for the one that makes its quorum. The third
+    /// member holds the log, and does not hear it.
+    func testLeader_thatGivesWay_andHoldsUpAGroupThatWaitsForItsCheckpoint_resigns() throws {
+        var member = try compactedLeader(of: 3, lagging: 3)
+        lag(&member, 3)
+        pass(&member, 1, heard: [3])
+        XCTAssertEqual(Set(member.wantedSnapshots), [3])
+        member.propose(1)
+        member.step(.giveWay)
+        XCTAssertEqual(member.raft.role, .leader)
+        for _ in 0..<30 where member.raft.role == .leader {
+            member.pass(member.options.heartbeatInterval)
+            if member.raft.role == .leader { member.hearHeartbeatAnswers(from: [3]) }
+        }
+        XCTAssertEqual(member.raft.role, .follower)
+        XCTAssertEqual(member.takeReports(), [], "it has not lost its quorum")
+        member.takeSent()
+        member.pass(member.options.maxElectionTimeout * 4)
+        XCTAssertEqual(member.takeSent().count, 0, "others can be elected")
+        member.pass(member.options.maxElectionTimeout * 2)
+        XCTAssertGreaterThan(member.takeSent().count, 0, "it does not wait for ever")
+    }
+
     /// One more makes a quorum. Where that one does not get it, another one does.
     func testPeersBehindTheLog_ofADispute_getTheStateOneByOne() throws {
         for isReceived in [true, false] {
