@@ -99,8 +99,8 @@ extension Raft {
     }
 
     /// Whether a leader that gives way, and has found nobody to take over, holds up the group: nothing was committed
-    /// meanwhile, and a peer needs what its log has dropped, for which it may have no checkpoint. A member that does not
-    /// hear this one may be able to lead both.
+    /// meanwhile, and a peer needs what its log has dropped, for which it may have no checkpoint. A member that does
+    /// not hear this one may be able to lead both.
     private func holdsUpTheGroup(_ transfer: LeadershipTransfer, _ leadership: Leadership) -> Bool {
         transfer.request == nil && divergence == nil && transfer.told == 0 && commitIndex == transfer.commitIndex
             && commitIndex < log.lastIndex && leadership.peers.contains { $0.match < log.base.index }

@@ -227,8 +227,8 @@ extension World {
         }
     }
 
-    /// The first page that has a pair, or the last one, as the public call finds it: a page may end early for its work. One
-    /// that gets no further is given as it is, for the checker.
+    /// The first page that has a pair, or the last one, as the public call finds it: a page may end early for its work.
+    /// One that gets no further is given as it is, for the checker.
     private func scanOn(
         _ machine: KeyValueMachine,
         _ scan: CallLog.Scan,

@@ -209,7 +209,8 @@ final class ManifestTests: XCTestCase {
         XCTAssertGreaterThan(shortened, 100)
     }
 
-    /// Without the record the tables that it took away are missing. Who reads of the table alone looks at the wrong file.
+    /// Without the record the tables that it took away are missing. Who reads of the table alone looks at the wrong
+    /// file.
     func testALastRecord_thatIsLostAndTookTablesAway_isRefusedByTheNameOfTheManifest() throws {
         let fixture = try EngineFixture()
         var isGone = false
