@@ -1,6 +1,5 @@
 import CBalsaPlatform
 import Glibc
-import Synchronization
 
 /// An open file of ``LinuxFileSystem``.
 ///
@@ -18,8 +17,7 @@ final class LinuxFile: File {
     // The first failure of a sync.
     private let failedSync = Locked<FileError?>(nil)
 
-    // Twice the number of calls under way, plus 1 once the file has been closed.
-    private let uses = Atomic<Int>(0)
+    private let uses = UseCount()
 
     /// A file with a descriptor that it will close.
     ///
@@ -154,8 +152,7 @@ final class LinuxFile: File {
     }
 
     func close() {
-        let before = uses.bitwiseOr(1, ordering: .acquiringAndReleasing).oldValue
-        if before == 0 { Descriptor.close(descriptor) }
+        if uses.close().isUnused { Descriptor.close(descriptor) }
     }
 
     /// Calls `body` with the descriptor, which stays open until it returns.
@@ -163,22 +160,8 @@ final class LinuxFile: File {
         _ operation: FileError.Operation,
         _ body: (Int32) throws(FileError) -> Result
     ) throws(FileError) -> Result {
-        var seen = uses.load(ordering: .relaxed)
-        while true {
-            guard seen & 1 == 0 else { throw FileError(operation, path, .closed) }
-            let (exchanged, original) = uses.weakCompareExchange(
-                expected: seen,
-                desired: seen + 2,
-                ordering: .acquiringAndReleasing
-            )
-            if exchanged { break }
-            seen = original
-        }
-        defer {
-            // No call begins once the file is closed, so that this value is reached once, by the last call.
-            let after = uses.wrappingSubtract(2, ordering: .acquiringAndReleasing).newValue
-            if after == 1 { Descriptor.close(descriptor) }
-        }
+        guard uses.begin() else { throw FileError(operation, path, .closed) }
+        defer { if uses.end() { Descriptor.close(descriptor) } }
         return try body(descriptor)
     }
 

@@ -1,7 +1,6 @@
 import BalsaPlatform
 import CBalsaPlatform
 import Glibc
-import Synchronization
 
 /// What a descriptor is ready for, or is to be watched for.
 struct Readiness: OptionSet {
@@ -52,9 +51,9 @@ final class Selector {
     private let poll: Int32
     /// By which other threads wake this one.
     private let wakeUp: Int32
-    /// How many calls of ``wake()`` are under way, times two; one more once the descriptors are closed. A lock would be
-    /// held while the thread that is woken begins to run, which would then wait for it.
-    private let wakes = Atomic<Int>(0)
+    /// Keeps ``wakeUp`` open during a call of ``wake()``. A lock would be held while the thread that is woken begins to
+    /// run, which would then wait for it.
+    private let wakes = UseCount()
     private let events: UnsafeMutableBufferPointer<epoll_event>
     /// How many of `events` are still to be handled.
     private var readyCount = 0
@@ -82,30 +81,17 @@ final class Selector {
     /// Gives the descriptors back. May be called again; nothing but ``wake()`` is called afterwards, which does nothing
     /// then.
     func closeDescriptors() {
-        let before = wakes.bitwiseOr(1, ordering: .acquiringAndReleasing).oldValue
-        guard before & 1 == 0 else { return }
-        if poll >= 0 { close(poll) }
-        if before == 0 { closeWakeUp() }
+        let (wasOpen, isUnused) = wakes.close()
+        if wasOpen, poll >= 0 { close(poll) }
+        if isUnused { closeWakeUp() }
     }
 
     /// Has the wait that is under way, or else the next one, return at once. From any thread.
     func wake() {
-        var seen = wakes.load(ordering: .relaxed)
-        while true {
-            guard seen & 1 == 0 else { return }
-            let (exchanged, original) = wakes.weakCompareExchange(
-                expected: seen,
-                desired: seen + 2,
-                ordering: .acquiringAndReleasing
-            )
-            if exchanged { break }
-            seen = original
-        }
+        guard wakes.begin() else { return }
         // The only failure is a counter at its limit, which wakes as well.
         _ = eventfd_write(wakeUp, 1)
-        // No call begins once the descriptors are closed, so that this value is reached once, by the last call.
-        let after = wakes.wrappingSubtract(2, ordering: .acquiringAndReleasing).newValue
-        if after == 1 { closeWakeUp() }
+        if wakes.end() { closeWakeUp() }
     }
 
     private func closeWakeUp() {
