@@ -90,37 +90,48 @@ final class StandardDescriptorsTests: XCTestCase {
         for thread in threads { thread.stop() }
     }
 
-    func testDescriptors_ofWhichOneIsLeft_areMadeByOneThreadAtATimeAndLeaveTheReserve() throws {
-        limit(to: 200)
-        _ = takeAll()
-        for round in 0..<20 {
-            close(taken.removeFirst())
-            let made = Locked<(under: Int, most: Int, numbers: [Int32])>((0, 0, []))
-            let begun = Locked(0)
-            try onThreads(8) { _ in
+    /// Has threads make descriptors at the same moment: each one goes on when all others have been refused or are there.
+    ///
+    /// - Returns: the numbers that were made, and the errors of the others.
+    private func makeAtOnce(_ count: Int) throws -> (numbers: [Int32], errors: [Int32]) {
+        let begun = Locked(0)
+        let made = Locked<(numbers: [Int32], errors: [Int32])>(([], []))
+        try onThreads(count) { _ in
+            let descriptor = StandardDescriptors.avoid {
                 begun.withLock { $0 += 1 }
-                let descriptor = StandardDescriptors.avoid {
-                    made.withLock {
-                        $0.under += 1
-                        $0.most = max($0.most, $0.under)
-                    }
-                    // Until all others have begun, and have had their turns to look for a free number, too.
-                    while begun.withLock({ $0 }) < 8 { sched_yield() }
-                    for _ in 0..<100 { sched_yield() }
-                    defer { made.withLock { $0.under -= 1 } }
-                    return open("/dev/null", O_RDONLY | O_CLOEXEC)
-                }
-                if descriptor >= 0 { made.withLock { $0.numbers.append(descriptor) } }
+                for _ in 0..<10_000 where begun.withLock({ $0 }) < count { usleep(1_000) }
+                return open("/dev/null", O_RDONLY | O_CLOEXEC)
             }
-            let (_, most, numbers) = made.withLock { $0 }
-            taken += numbers
-            XCTAssertEqual(most, 1, "round \(round)")
-            XCTAssertEqual(numbers.count, 1, "round \(round): \(numbers)")
-            XCTAssertLessThan(numbers.max() ?? 200, 192)
+            let error = errno
+            made.withLock { made in
+                if descriptor >= 0 { made.numbers.append(descriptor) } else { made.errors.append(error) }
+            }
+            // One that was refused has not been counted by the closure. One that was made counts twice, which is no
+            // matter: all were there by then.
+            begun.withLock { $0 += 1 }
+        }
+        let (numbers, errors) = made.withLock { ($0.numbers.map { $0 }, $0.errors.map { $0 }) }
+        taken += numbers
+        return (numbers, errors)
+    }
+
+    func testDescriptors_thatManyThreadsMakeAtOnce_leaveTheReserve() throws {
+        for (free, threads) in [(1, 8), (3, 8), (40, 60)] {
+            limit(to: 200)
+            _ = takeAll()
+            for _ in 0..<free { close(taken.removeLast()) }
+            let made = try makeAtOnce(threads)
+            XCTAssertEqual(made.numbers.count, free, "of \(free): \(made)")
+            XCTAssertLessThan(made.numbers.max() ?? 200, 192, "of \(free): \(made)")
+            XCTAssertEqual(made.errors, Array(repeating: EMFILE, count: threads - free), "of \(free)")
+            // Nothing is left under way: the next call gets what is free.
+            close(taken.removeFirst())
+            XCTAssertNotNil(takeAll().highest)
+            release()
         }
     }
 
-    func testDescriptors_thatManyThreadsLookForInVain_takeNoMoreThanOneOfTheLast() throws {
+    func testDescriptors_thatManyThreadsLookForInVain_takeNoneOfTheLast() throws {
         limit(to: 200)
         _ = takeAll()
         let refusals = Locked(0)
@@ -135,10 +146,10 @@ final class StandardDescriptorsTests: XCTestCase {
                 }
                 return
             }
-            // The host takes all of the last ones but one, again and again.
-            while refusals.withLock({ $0 }) < 40_000 {
+            // The host takes all of the last ones, again and again.
+            while refusals.withLock({ $0 }) < 2_000 {
                 var others: [Int32] = []
-                for _ in 0..<7 {
+                for _ in 0..<8 {
                     let other = dup(0)
                     if other >= 0 { others.append(other) } else { missing.withLock { $0 += 1 } }
                 }
@@ -149,34 +160,48 @@ final class StandardDescriptorsTests: XCTestCase {
         XCTAssertEqual(missing.withLock { $0 }, 0, "descriptors that were left to the host, and that it did not get")
     }
 
-    func testDescriptors_whileManyAreFree_areMadeSideBySide() {
-        limit(to: 200)
-        let isInside = DispatchSemaphore(value: 0)
-        let mayEnd = DispatchSemaphore(value: 0)
-        let ended = (0..<2).map { expectation(description: "call \($0) has ended") }
-        let made = Locked<[Int32]>([])
-        // The first one waits for a disk that does not answer. That holds up no other.
-        Thread { [ended] in
-            let descriptor = StandardDescriptors.avoid {
-                isInside.signal()
-                mayEnd.wait()
-                return open("/dev/null", O_RDONLY | O_CLOEXEC)
+    func testDescriptors_whileOneWaitsForItsDisk_areMadeOrRefusedAtOnce() throws {
+        // Many are free, or two.
+        for (free, expected) in [(100, [0, 0]), (2, [0, EMFILE])] {
+            limit(to: 200)
+            _ = takeAll()
+            for _ in 0..<free { close(taken.removeFirst()) }
+            let isInside = DispatchSemaphore(value: 0)
+            let mayEnd = DispatchSemaphore(value: 0)
+            let numbers = Locked<[Int32]>([])
+            let answers = Locked<[Int32]>([])
+            // The first one waits for a disk that does not answer. That holds up no other, such as that of a loop.
+            let first = try BackgroundThread {
+                let descriptor = StandardDescriptors.avoid {
+                    isInside.signal()
+                    mayEnd.wait()
+                    return open("/dev/null", O_RDONLY | O_CLOEXEC)
+                }
+                numbers.withLock { $0.append(descriptor) }
+                return .wait
             }
-            made.withLock { $0.append(descriptor) }
-            ended[0].fulfill()
-        }.start()
-        isInside.wait()
-        Thread { [ended] in
-            let descriptor = StandardDescriptors.avoid { open("/dev/null", O_RDONLY | O_CLOEXEC) }
-            made.withLock { $0.append(descriptor) }
-            ended[1].fulfill()
-        }.start()
-        wait(for: [ended[1]], timeout: 20)
-        XCTAssertEqual(made.withLock { $0.count }, 1)
-        mayEnd.signal()
-        wait(for: [ended[0]], timeout: 20)
-        taken += made.withLock { $0 }
-        XCTAssertTrue(taken.count == 2 && taken.allSatisfy { $0 >= StandardDescriptors.first }, "\(taken)")
+            isInside.wait()
+            let second = try BackgroundThread {
+                for _ in 0..<2 {
+                    let descriptor = StandardDescriptors.avoid { open("/dev/null", O_RDONLY | O_CLOEXEC) }
+                    let error = descriptor < 0 ? errno : 0
+                    if descriptor >= 0 { numbers.withLock { $0.append(descriptor) } }
+                    answers.withLock { $0.append(error) }
+                }
+                return .wait
+            }
+            // Not by an expectation, which would take a descriptor itself.
+            for _ in 0..<20_000 where answers.withLock({ $0.count }) < 2 { usleep(1_000) }
+            XCTAssertEqual(answers.withLock { $0.map { $0 } }, expected, "of \(free)")
+            mayEnd.signal()
+            first.stop()
+            second.stop()
+            let made = numbers.withLock { $0.map { $0 } }
+            taken += made
+            XCTAssertEqual(made.count, 1 + expected.count { $0 == 0 })
+            XCTAssertTrue(made.allSatisfy { (StandardDescriptors.first..<192).contains($0) }, "\(made)")
+            release()
+        }
     }
 
     func testDescriptors_ofALowLimit_areAllTaken() {

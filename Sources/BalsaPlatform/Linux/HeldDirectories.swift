@@ -80,23 +80,21 @@ final class HeldDirectories: Sendable {
 
     /// Throws where a directory, or one above it, is not what its path names.
     func check(_ directory: HeldDirectory, _ operation: FileError.Operation, _ path: String) throws(FileError) {
-        try isExchanged.withLock { isExchanged throws(FileError) in
-            guard !isExchanged else { throw FileError(operation, path, .exchanged) }
-            guard !directory.isRetired.withLock({ $0 }) else { return }
-            do throws(FileError) {
-                var status = stat()
-                try SystemCall.run(operation, directory.path) { stat($0, &status) }
-                guard FileIdentity(status) != directory.identity else { return }
-            } catch  where error.number != .notFound && error.number != .notDirectory {
-                throw FileError(operation, path, error.number)
-            } catch {
-                // It was removed, or one above it was.
-            }
-            // Its owner may have removed it meanwhile.
-            guard !directory.isRetired.withLock({ $0 }) else { return }
-            isExchanged = true
-            throw FileError(operation, path, .exchanged)
+        guard !isExchanged.withLock({ $0 }) else { throw FileError(operation, path, .exchanged) }
+        guard !directory.isRetired.withLock({ $0 }) else { return }
+        do throws(FileError) {
+            var status = stat()
+            try SystemCall.run(operation, directory.path) { stat($0, &status) }
+            guard FileIdentity(status) != directory.identity else { return }
+        } catch  where error.number != .notFound && error.number != .notDirectory {
+            throw FileError(operation, path, error.number)
+        } catch {
+            // It was removed, or one above it was.
         }
+        // Its owner may have removed it meanwhile.
+        guard !directory.isRetired.withLock({ $0 }) else { return }
+        isExchanged.withLock { $0 = true }
+        throw FileError(operation, path, .exchanged)
     }
 
     /// Gives up a directory, and those below it, whose name its owner is about to change or to remove.

@@ -20,11 +20,8 @@ package enum StandardDescriptors {
     package static let reserveOfFiles: rlim_t = 16
     /// The lowest limit with such a reserve. With a lower one a store could hardly be opened.
     static let leastLimitWithReserve: rlim_t = 32
-    /// How many numbers before those that are left have to be free for threads to make descriptors side by side. More
-    /// threads do not ask at the same moment.
-    private static let enoughForAll: Int32 = 32
-    /// Held where fewer are free, by the thread that looks for one and makes its own.
-    private static let turn = Lock()
+    /// How many calls are making a descriptor. Each takes a number that still looks free.
+    private static let callsUnderWay = Locked(0)
 
     /// Makes a descriptor whose number is above 2, and is not one of the last.
     ///
@@ -33,9 +30,11 @@ package enum StandardDescriptors {
     /// inherit nothing. To move the descriptor afterwards would leave a moment in which the host writes into a file. It
     /// is moved all the same if the host has closed a number meanwhile.
     ///
-    /// Where only the last ones are left, nothing is made, and the error is `EMFILE`. Where few others are left,
-    /// threads take turns, and a call that waits for a disk holds up the others: two that look at the same moment would
-    /// both find the last free number, and each look takes one of those that are left for a moment.
+    /// Where only the last ones are left, nothing is made, and the error is `EMFILE`. That is found out before
+    /// anything is made: a file that was created, or a connection that was accepted, could not be given back. One number
+    /// must be free for this call, and one for each call that is under way on another thread. So threads make
+    /// descriptors side by side, and none waits for the disk of another. At the limit a call may be refused although it
+    /// would have got a number: if another one, still under way, fails or has got its own already.
     ///
     /// - Parameters:
     ///   - forOthers: whether it is for somebody else's connection, which leaves some to the files of the store, too.
@@ -45,11 +44,19 @@ package enum StandardDescriptors {
     package static func avoid(forOthers: Bool = false, _ make: () -> Int32) -> Int32 {
         guard fill() else { return -1 }
         let end = firstOfReserve(forOthers)
-        guard !hasEnoughForAll(before: end) else { return above(make()) }
-        turn.acquire()
-        let descriptor = isNextOne(before: end) ? above(make()) : -1
+        guard end < .max else { return above(make()) }
+        let mayBegin = callsUnderWay.withLock { count in
+            guard hasFree(count + 1, before: end) else { return false }
+            count += 1
+            return true
+        }
+        guard mayBegin else {
+            errno = EMFILE
+            return -1
+        }
+        let descriptor = above(make())
         let number = errno
-        turn.release()
+        callsUnderWay.withLock { $0 -= 1 }
         errno = number
         return descriptor
     }
@@ -81,24 +88,16 @@ package enum StandardDescriptors {
         return Int32(clamping: limit.rlim_cur - reserve - more)
     }
 
-    /// Whether so many numbers right before `end` are free that no thread has to look for one. Takes none.
-    private static func hasEnoughForAll(before end: Int32) -> Bool {
-        end == .max || (max(end - enoughForAll, first)..<end).allSatisfy { fcntl($0, F_GETFD) < 0 }
-    }
-
-    /// Whether the next descriptor leaves the reserve to others.
+    /// Whether so many numbers before `end` are free. Takes none, and waits for nothing.
     ///
-    /// It is looked for before anything is made: a file that was created, or a connection that was accepted, could not
-    /// be given back.
-    ///
-    /// - Returns: false where it does not, with `errno`.
-    private static func isNextOne(before end: Int32) -> Bool {
-        let next = balsa_open_placeholder()
-        // What else keeps a placeholder from being opened is no matter of descriptors.
-        guard next >= 0 else { return errno != EMFILE && errno != ENFILE }
-        close(next)
-        guard next >= end else { return true }
-        errno = EMFILE
+    /// - Complexity: one short system call for each number from `end` down to the last one that counts. The system gives
+    ///   the lowest numbers first, so that they are few unless nearly all are taken.
+    private static func hasFree(_ count: Int, before end: Int32) -> Bool {
+        var missing = count
+        for number in (first..<max(end, first)).reversed() where fcntl(number, F_GETFD) < 0 {
+            missing -= 1
+            if missing == 0 { return true }
+        }
         return false
     }
 
