@@ -107,9 +107,15 @@ struct MergingCursor: ~Copyable {
         self.bounds = bounds
         let count = memtables.count + tables.count + levels.count
         let nowhere = Leaf(key: UnsafeRawBufferPointer(start: nil, count: 0), head: 0, trailer: 0, isValid: false)
-        leaves = MergingCursor.buffer([Leaf](repeating: nowhere, count: max(count, 1)))
-        losers = MergingCursor.buffer([Int](repeating: 0, count: max(count, 1)))
-        winners = MergingCursor.buffer([Int](repeating: 0, count: 2 * count))
+        leaves = MergingCursor.buffer(of: nowhere, count: max(count, 1))
+        losers = MergingCursor.buffer(of: 0, count: max(count, 1))
+        winners = MergingCursor.buffer(of: 0, count: 2 * count)
+    }
+
+    private static func buffer<Element>(of element: Element, count: Int) -> UnsafeMutableBufferPointer<Element> {
+        let buffer = UnsafeMutableBufferPointer<Element>.allocate(capacity: count)
+        buffer.initialize(repeating: element)
+        return buffer
     }
 
     private static func buffer<Element>(_ elements: [Element]) -> UnsafeMutableBufferPointer<Element> {

@@ -20,8 +20,8 @@ struct VisibleCursor: ~Copyable {
     private let waiting: Waiting
     private let tombstones: TombstoneCover
     private let hasTombstones: Bool
-    /// For each memtable among the sources, the highest sequence number that an entry can have.
-    private let memtableSequences: [SequenceNumber]
+    /// Whether the memtable that writes go to is among the sources.
+    private let looksAtActiveMemtable: Bool
     private var merger: MergingCursor
     /// Whether the cursor is at a key, which is that of the merger's entry.
     private(set) var isValid = false
@@ -71,13 +71,14 @@ struct VisibleCursor: ~Copyable {
         self.work = work
         var tombstones = TombstoneCover()
         var memtables: [MemtableCursor] = []
-        var memtableSequences: [SequenceNumber] = []
-        for (index, memtable) in ([view.memtable] + view.sealed).enumerated() {
+        tombstones.add(view.memtable)
+        // What is written to an empty one from now on is above the sequence of the reader.
+        looksAtActiveMemtable = view.memtable.entryCount > 0
+        if looksAtActiveMemtable { memtables.append(view.memtable.makeCursor(visibleAt: sequence)) }
+        for memtable in view.sealed {
             tombstones.add(memtable)
-            // What is written to an empty one from now on is above the sequence of the reader.
             guard memtable.entryCount > 0 else { continue }
             memtables.append(memtable.makeCursor(visibleAt: sequence))
-            memtableSequences.append(index == 0 ? .max : memtable.largestEntrySequence)
         }
         var tables: [TableCursor] = []
         var levels: [LevelCursor] = []
@@ -98,7 +99,6 @@ struct VisibleCursor: ~Copyable {
             if version.levelsWithTombstones[level] { tombstones.add(within) }
         }
         self.tombstones = tombstones
-        self.memtableSequences = memtableSequences
         hasTombstones = !tombstones.isEmpty
         merger = MergingCursor(
             memtables: memtables,
@@ -312,6 +312,12 @@ struct VisibleCursor: ~Copyable {
         try merger.skip(to: edge, olderThan: tombstone, memtables: memtableSequences)
         work.noteJump(sources: merger.sourceCount)
         return true
+    }
+
+    /// For each memtable among the sources, the highest sequence number that an entry can have.
+    private var memtableSequences: [SequenceNumber] {
+        let sealed = view.sealed.filter { $0.entryCount > 0 }.map(\.largestEntrySequence)
+        return looksAtActiveMemtable ? [.max] + sealed : sealed
     }
 
     // MARK: Empty ranges

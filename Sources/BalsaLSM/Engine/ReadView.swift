@@ -46,7 +46,7 @@ final class ReadView: @unchecked Sendable {
         at sequence: SequenceNumber,
         _ loaded: LoadedParts?,
         _ body: (UnsafeRawBufferPointer, SequenceNumber) -> Void
-    ) throws(EngineError) -> TableMiss? {
+    ) -> TableMiss? {
         for memtable in memtables {
             let (hit, tombstone) = memtable._withUnsafeGuaranteedRef {
                 ($0.find(key, at: sequence), $0.covering(key, at: sequence))
@@ -59,18 +59,18 @@ final class ReadView: @unchecked Sendable {
         }
         let hash = Table.hash(key)
         for slot in version.slots(of: 0) where slot.concerns(key) {
-            switch try slot.find(key, at: sequence, hash: hash, loaded, body) {
+            switch slot.find(key, at: sequence, hash: hash, loaded, body) {
             case .said: return nil
             case .silent: continue
-            case .missing(let block): return TableMiss(table: slot.table.takeUnretainedValue(), block: block)
+            case .missing(let part): return TableMiss(table: slot.table.takeUnretainedValue(), part: part)
             }
         }
         for level in 1..<max(1, version.levelCount) {
             guard let slot = version.slots(of: level).slot(for: key) else { continue }
-            switch try slot.pointee.find(key, at: sequence, hash: hash, loaded, body) {
+            switch slot.pointee.find(key, at: sequence, hash: hash, loaded, body) {
             case .said: return nil
             case .silent: continue
-            case .missing(let block): return TableMiss(table: slot.pointee.table.takeUnretainedValue(), block: block)
+            case .missing(let part): return TableMiss(table: slot.pointee.table.takeUnretainedValue(), part: part)
             }
         }
         return nil
@@ -83,8 +83,8 @@ enum TableAnswer {
     case said
     /// Nothing.
     case silent
-    /// The block of this number has to be read first; nil for the table's body.
-    case missing(Int?)
+    /// Nothing before this has been read.
+    case missing(TableMiss.Part)
 }
 
 extension TableSlot {
@@ -104,21 +104,19 @@ extension TableSlot {
         hash: UInt64,
         _ loaded: LoadedParts?,
         _ body: (UnsafeRawBufferPointer, SequenceNumber) -> Void
-    ) throws(EngineError) -> TableAnswer {
+    ) -> TableAnswer {
         let tombstone = covering(key, at: sequence)
         guard hasEntries else { return tombstone > 0 ? .said : .silent }
         let lookup = table._withUnsafeGuaranteedRef { $0.lookUp(key, at: sequence, hash: hash, loaded) }
         switch lookup {
-        case .miss(let block): return .missing(block)
+        case .miss(let part): return .missing(part)
         case .absent: return tombstone > 0 ? .said : .silent
         case .entry(let trailer, let value):
             guard trailer.sequence >= tombstone else { return .said }
             switch trailer.kind {
             case .put: body(value, trailer.sequence)
             case .deletion: break
-            case .rangeDeletion, nil:
-                let name = table._withUnsafeGuaranteedRef { $0.metadata.fileName }
-                throw EngineError(.damaged, "\(name) holds an entry of no known kind")
+            case .rangeDeletion, nil: return .missing(.kind)
             }
             return .said
         }

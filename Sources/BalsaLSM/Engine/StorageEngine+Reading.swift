@@ -87,38 +87,36 @@ extension StorageEngine {
     ) throws(EngineError) {
         try checkOpen()
         let pin = epochs.pin()
-        let first: Result<(view: ReadView, sequence: SequenceNumber, miss: TableMiss)?, EngineError>
-        do throws(EngineError) {
-            first = .success(try findInMemory(key, at: sequence, in: snapshot, body))
-        } catch { first = .failure(error) }
+        let (view, last) = currentMoment()
+        var readSequence = last
+        if sequence != nil || snapshot != nil {
+            // Apart, because most reads come without, and errors are large to hand on.
+            if let refusal = readRefusal(at: sequence, in: snapshot, view) {
+                epochs.unpin(pin)
+                throw refusal
+            }
+            readSequence = snapshot?.sequence ?? min(sequence ?? last, last)
+        }
+        guard let miss = view._withUnsafeGuaranteedRef({ $0.find(key, at: readSequence, nil, body) }) else {
+            return epochs.unpin(pin)
+        }
+        let held = view.takeUnretainedValue()
         epochs.unpin(pin)
-        guard let missing = try first.get() else { return }
-        try findWithReads(key, missing.view, at: missing.sequence, missing.miss, waiting, body)
+        try findWithReads(key, held, at: readSequence, miss, waiting, body)
     }
 
-    /// Looks for the key in what is in memory. Called with a pin.
-    ///
-    /// - Returns: nil if the answer was found; else what has to be read first, and where and at which sequence to go
-    ///   on.
-    @inline(__always)
-    private func findInMemory(
-        _ key: UnsafeRawBufferPointer,
+    /// Why a read at `sequence` or in `snapshot` is refused; nil if it is not. Called with a pin.
+    @inline(never)
+    private func readRefusal(
         at sequence: SequenceNumber?,
         in snapshot: EngineSnapshot?,
-        _ body: (UnsafeRawBufferPointer, SequenceNumber) -> Void
-    ) throws(EngineError) -> (view: ReadView, sequence: SequenceNumber, miss: TableMiss)? {
-        let (view, last) = currentMoment()
-        if let sequence { try checkReadable(sequence, view) }
-        try snapshot?.check(snapshots)
-        let readSequence = snapshot?.sequence ?? min(sequence ?? last, last)
-        // The standard library's call does not pass on what kind of error is thrown.
-        let outcome: Result<TableMiss?, EngineError> = view._withUnsafeGuaranteedRef { view in
-            do throws(EngineError) {
-                return .success(try view.find(key, at: readSequence, nil, body))
-            } catch { return .failure(error) }
-        }
-        guard let miss = try outcome.get() else { return nil }
-        return (view.takeUnretainedValue(), readSequence, miss)
+        _ view: Unmanaged<ReadView>
+    ) -> EngineError? {
+        do throws(EngineError) {
+            if let sequence { try checkReadable(sequence, view) }
+            try snapshot?.check(snapshots)
+            return nil
+        } catch { return error }
     }
 
     /// Reads what is missing, and looks again, until the answer is found. The view is held and nothing is pinned while
@@ -136,7 +134,7 @@ extension StorageEngine {
         var missing: TableMiss? = miss
         while let next = missing {
             try loaded.load(next, waiting)
-            missing = try epochs.withPin { () throws(EngineError) in try view.find(key, at: sequence, loaded, body) }
+            missing = epochs.withPin { view.find(key, at: sequence, loaded, body) }
         }
     }
 

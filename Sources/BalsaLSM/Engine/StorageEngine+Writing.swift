@@ -26,7 +26,7 @@ extension StorageEngine {
 
     /// Throws if the batch is outside of the limits or contradicts itself. Called before anything of it is written.
     func check(_ batch: WriteBatch) throws(EngineError) {
-        if let fault = batch.fault { throw EngineError(.invalid, fault) }
+        if let fault = batch.fault { throw EngineError(.invalid, fault.text) }
         guard batch.byteCount <= options.maxBatchBytes else {
             throw EngineError(.invalid, "a batch of \(batch.byteCount) bytes is longer than \(options.maxBatchBytes)")
         }

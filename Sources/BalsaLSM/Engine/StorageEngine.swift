@@ -153,10 +153,14 @@ public final class StorageEngine: @unchecked Sendable {
     }
 
     /// Throws where the engine has been closed.
+    @inline(__always)
     func checkOpen() throws(EngineError) {
-        guard balsa_load_acquire_64(cells + Cell.isClosed) == 0 else {
-            throw EngineError(.closed, "the engine in \(directory) has been closed")
-        }
+        guard balsa_load_acquire_64(cells + Cell.isClosed) == 0 else { throw closedError }
+    }
+
+    private var closedError: EngineError {
+        @inline(never)
+        get { EngineError(.closed, "the engine in \(directory) has been closed") }
     }
 
     /// Gives the directory back. Everything else throws *closed* from then on. Cursors may still be used, and throw it

@@ -2,8 +2,8 @@ import BalsaPlatform
 
 /// Writes that become visible together, under one sequence number.
 ///
-/// A batch is one encoded buffer, which ``removeAll()`` empties and keeps, so that a batch that is used again costs no
-/// memory. The same bytes go to a write-ahead log, behind their count:
+/// A batch is one encoded buffer, which ``removeAll()`` empties and keeps, so that a batch that is used again allocates
+/// nothing. The same bytes go to a write-ahead log, behind their count:
 ///
 /// ```
 /// count u32 | { kind u8 | key bytes u32 | value bytes u32 | key | value }
@@ -22,8 +22,10 @@ public struct WriteBatch: Sendable {
     static let headerBytes = 4
     static let operationHeaderBytes = 9
 
-    /// The encoded form.
+    /// The encoded form, and room for more of it.
     private var storage: [UInt8]
+    /// How long the batch is, in bytes of keys, values and overhead.
+    public private(set) var byteCount: Int
     /// How many writes there are.
     public private(set) var count = 0
     /// How many of the writes are range deletions.
@@ -31,20 +33,27 @@ public struct WriteBatch: Sendable {
     private(set) var longestKeyBytes = 0
     private(set) var longestValueBytes = 0
     /// What no engine accepts of the writes; nil if there is nothing. Such a write is left out of the encoded form.
-    private(set) var fault: String?
+    private(set) var fault: Fault?
+
+    /// The first of the writes that no engine accepts. A class, so that a copy of a batch copies one word for it.
+    final class Fault: Sendable {
+        let text: String
+
+        init(_ text: String) { self.text = text }
+    }
 
     /// An empty batch.
-    public init() { storage = [UInt8](repeating: 0, count: WriteBatch.headerBytes) }
+    public init() {
+        storage = [UInt8](repeating: 0, count: WriteBatch.headerBytes)
+        byteCount = WriteBatch.headerBytes
+    }
 
     /// Whether there are no writes.
     public var isEmpty: Bool { count == 0 }
 
-    /// How long the batch is, in bytes of keys, values and overhead.
-    public var byteCount: Int { storage.count }
-
     /// Forgets the writes and keeps the memory.
     public mutating func removeAll() {
-        storage.removeSubrange(WriteBatch.headerBytes...)
+        byteCount = WriteBatch.headerBytes
         (count, rangeDeletionCount, longestKeyBytes, longestValueBytes) = (0, 0, 0, 0)
         fault = nil
         storeCount()
@@ -91,11 +100,11 @@ public struct WriteBatch: Sendable {
         from start: UnsafeRawBufferPointer,
         to end: UnsafeRawBufferPointer
     ) {
-        let sizeBefore = storage.count
+        let sizeBefore = byteCount
         append(.rangeDeletion, prefix, start, end)
-        guard storage.count > sizeBefore else { return }
+        guard byteCount > sizeBefore else { return }
         // The start lies in two pieces, and is compared where it has become one.
-        let bounds = storage.withUnsafeBytes { raw -> (Bytes, Bytes)? in
+        let bounds = withEncoded { raw -> (Bytes, Bytes)? in
             let first = sizeBefore + WriteBatch.operationHeaderBytes
             let middle = first + prefix.count + start.count
             let key = UnsafeRawBufferPointer(rebasing: raw[first..<middle])
@@ -103,7 +112,7 @@ public struct WriteBatch: Sendable {
             return KeyOrder.compare(key, end) < 0 ? nil : (Bytes(copying: key), Bytes(copying: end))
         }
         guard let bounds else { return }
-        storage.removeSubrange(sizeBefore...)
+        byteCount = sizeBefore
         count -= 1
         rangeDeletionCount -= 1
         storeCount()
@@ -113,7 +122,7 @@ public struct WriteBatch: Sendable {
     /// Notes that a range deletion is the wrong way round, if it is, and not only empty.
     private mutating func refuseRange(_ start: Bytes, _ end: Bytes) {
         guard end < start, fault == nil else { return }
-        fault = "a range deletion from \(start) to \(end) ends before it begins"
+        fault = Fault("a range deletion from \(start) to \(end) ends before it begins")
     }
 
     private static var nothing: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
@@ -126,17 +135,35 @@ public struct WriteBatch: Sendable {
     ) {
         let keyBytes = prefix.count + key.count
         guard keyBytes < 1 << 31, value.count < 1 << 31 else {
-            if fault == nil { fault = "a key of \(keyBytes) bytes or a value of \(value.count) bytes is too long" }
+            if fault == nil {
+                fault = Fault("a key of \(keyBytes) bytes or a value of \(value.count) bytes is too long")
+            }
             return
         }
-        storage.append(kind.rawValue)
-        withUnsafeBytes(of: UInt32(keyBytes).littleEndian) { storage.append(contentsOf: $0) }
-        withUnsafeBytes(of: UInt32(value.count).littleEndian) { storage.append(contentsOf: $0) }
-        storage.append(contentsOf: prefix)
-        storage.append(contentsOf: key)
-        storage.append(contentsOf: value)
+        let start = byteCount
+        let end = start + WriteBatch.operationHeaderBytes + keyBytes + value.count
+        if end > storage.count { grow(to: end) }
         note(kind, keyBytes: keyBytes, valueBytes: value.count)
-        storeCount()
+        let count = UInt32(count)
+        storage.withUnsafeMutableBytes { raw in
+            raw.storeBytes(of: count.littleEndian, as: UInt32.self)
+            raw[start] = kind.rawValue
+            raw.storeBytes(of: UInt32(keyBytes).littleEndian, toByteOffset: start + 1, as: UInt32.self)
+            raw.storeBytes(of: UInt32(value.count).littleEndian, toByteOffset: start + 5, as: UInt32.self)
+            var offset = start + WriteBatch.operationHeaderBytes
+            offset = WriteBatch.copy(prefix, to: raw, at: offset)
+            offset = WriteBatch.copy(key, to: raw, at: offset)
+            _ = WriteBatch.copy(value, to: raw, at: offset)
+        }
+        byteCount = end
+    }
+
+    /// Makes room for an encoded form of `end` bytes, and at least doubles the room, so that many small writes are
+    /// copied once on average.
+    @inline(never)
+    private mutating func grow(to end: Int) {
+        let room = max(end, 2 * storage.count, 64)
+        storage.append(contentsOf: repeatElement(0, count: room - storage.count))
     }
 
     private mutating func note(_ kind: ValueKind, keyBytes: Int, valueBytes: Int) {
@@ -150,8 +177,23 @@ public struct WriteBatch: Sendable {
         }
     }
 
+    /// Writes the count of the encoded form.
     private mutating func storeCount() {
         storage.withUnsafeMutableBytes { $0.storeBytes(of: UInt32(count).littleEndian, as: UInt32.self) }
+    }
+
+    /// Copies `part` to `offset` of the encoded form.
+    ///
+    /// - Returns: where the part ends.
+    @inline(__always)
+    private static func copy(
+        _ part: UnsafeRawBufferPointer,
+        to raw: UnsafeMutableRawBufferPointer,
+        at offset: Int
+    ) -> Int {
+        let end = offset + part.count
+        UnsafeMutableRawBufferPointer(rebasing: raw[offset..<end]).copyMemory(from: part)
+        return end
     }
 
     // MARK: Reading
@@ -160,7 +202,7 @@ public struct WriteBatch: Sendable {
     package func withEncoded<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        try storage.span.bytes.withUnsafeBytes(body)
+        try storage.span.extracting(first: byteCount).bytes.withUnsafeBytes(body)
     }
 
     /// The batch that `encoded` is the encoded form of.
@@ -168,6 +210,7 @@ public struct WriteBatch: Sendable {
     /// - Throws: ``DecodingError`` for bytes that are none, or that write a key twice.
     package init(decoding encoded: UnsafeRawBufferPointer) throws(DecodingError) {
         storage = [UInt8](encoded)
+        byteCount = encoded.count
         var reader = ByteReader(encoded.bytes)
         let expected = try reader.uint32("count")
         while reader.remaining > 0 {
@@ -215,9 +258,10 @@ public struct WriteBatch: Sendable {
     /// Calls `body` with each write, in the order in which they were added. A range deletion's end comes as its value.
     @inline(__always)
     func visit(_ body: (ValueKind, UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void) {
+        let end = byteCount
         storage.withUnsafeBytes { raw in
             var offset = WriteBatch.headerBytes
-            while offset < raw.count {
+            while offset < end {
                 let (byte, key, value) = WriteBatch.operation(of: raw, at: &offset)
                 guard let kind = ValueKind(rawValue: byte) else {
                     preconditionFailure("a batch holds what was appended or checked")

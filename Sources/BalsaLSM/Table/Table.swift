@@ -223,7 +223,7 @@ final class Table: @unchecked Sendable {
             // That it was read for this look-up is no use of it yet.
             return lookUp(key, at: sequence, hash: hash, in: body, loaded)
         }
-        guard let body = residentBody else { return .miss(nil) }
+        guard let body = residentBody else { return .miss(.body) }
         noteBodyUse()
         return body._withUnsafeGuaranteedRef { lookUp(key, at: sequence, hash: hash, in: $0, loaded) }
     }
@@ -245,7 +245,7 @@ final class Table: @unchecked Sendable {
             // The caller holds what it has read.
             view = block.view
         } else {
-            guard let cached = body.slots.load(number) else { return .miss(number) }
+            guard let cached = body.slots.load(number) else { return .miss(.block(number)) }
             cache.noteHit()
             view = cached._withUnsafeGuaranteedRef { block in
                 BlockView.prefetch(block.base)

@@ -6,15 +6,23 @@ enum TableLookup {
     case absent
     /// The newest entry: its trailer and its value, which is valid for as long as the caller is pinned.
     case entry(Trailer, UnsafeRawBufferPointer)
-    /// The block of this number has to be read first; nil for the table's body.
-    case miss(Int?)
+    /// This has to be read first.
+    case miss(TableMiss.Part)
 }
 
 /// What a point read needs and does not find in memory.
 struct TableMiss {
     let table: Table
-    /// The number of the block; nil for the table's body.
-    let block: Int?
+    let part: Part
+
+    enum Part {
+        /// The table's body.
+        case body
+        /// The block of this number.
+        case block(Int)
+        /// What the kind of the key's entry means. No reading helps: ``LoadedParts/load(_:_:)`` throws *damaged*.
+        case kind
+    }
 }
 
 /// What a point read has read from the disk. It looks again with that, until nothing is missing.
@@ -35,6 +43,9 @@ final class LoadedParts {
 
     /// Reads what is missing. The caller holds the table and is not pinned.
     func load(_ miss: TableMiss, _ waiting: Waiting) throws(EngineError) {
+        if case .kind = miss.part {
+            throw EngineError(.damaged, "\(miss.table.metadata.fileName) holds an entry of no known kind")
+        }
         let body: TableBody
         if let known = self.body(of: miss.table) {
             body = known
@@ -42,7 +53,7 @@ final class LoadedParts {
             body = try miss.table.body(waiting)
             bodies.append((miss.table, body))
         }
-        guard let number = miss.block else { return }
+        guard case .block(let number) = miss.part else { return }
         let block = try miss.table.block(number, of: body, waiting, fillsCache: true)
         blocks.append((miss.table, number, block))
     }

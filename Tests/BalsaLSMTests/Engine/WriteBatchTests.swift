@@ -50,6 +50,28 @@ final class WriteBatchTests: XCTestCase {
         XCTAssertEqual(batch.longestKeyBytes, 0)
     }
 
+    func testReuse_afterALongerBatch_showsNothingOfIt() {
+        var batch = WriteBatch()
+        for number in 0..<100 { batch.put(Bytes("long \(number)"), Bytes([UInt8](repeating: 7, count: number))) }
+        let longest = batch.byteCount
+        batch.removeAll()
+        XCTAssertEqual(batch.byteCount, WriteBatch().byteCount)
+        batch.delete("short")
+        batch.deleteRange(from: "b", to: "a")
+        var fresh = WriteBatch()
+        fresh.delete("short")
+        XCTAssertEqual(encoded(batch), encoded(fresh))
+        XCTAssertEqual(batch.byteCount, fresh.byteCount)
+        XCTAssertLessThan(batch.byteCount, longest)
+        XCTAssertEqual(texts(batch), ["deletion short "])
+        XCTAssertNil(batch.repetition)
+        XCTAssertNotNil(batch.fault, "the range deletion that is the wrong way round is left out and noted")
+        let copy = batch
+        batch.removeAll()
+        batch.put("other", "value")
+        XCTAssertEqual(texts(copy), ["deletion short "], "a copy keeps what it was made of")
+    }
+
     func testKeysInTwoPiecesAreKeysInOne() {
         var pieces = WriteBatch()
         var whole = WriteBatch()

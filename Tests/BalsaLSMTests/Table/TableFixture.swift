@@ -139,7 +139,7 @@ extension Table {
             switch lookUp(key, at: sequence, hash: hash, loaded) {
             case .absent: return nil
             case .entry(let trailer, let value): return try body(trailer, value)
-            case .miss(let block): try loaded.load(TableMiss(table: self, block: block), waiting)
+            case .miss(let part): try loaded.load(TableMiss(table: self, part: part), waiting)
             }
         }
     }

@@ -44,6 +44,16 @@ final class TableTests: XCTestCase {
 
     // MARK: LevelDB's cases
 
+    func testLoad_entryOfNoKnownKind_isDamageOfItsFile() throws {
+        let fixture = TableFixture()
+        let entry = TestEntry(key: Array("a".utf8), sequence: 1, value: Array("b".utf8))
+        let table = try fixture.table([entry])
+        XCTAssertThrowsError(try LoadedParts().load(TableMiss(table: table, part: .kind), .allowed)) { error in
+            XCTAssertEqual((error as? EngineError)?.code, .damaged)
+            XCTAssertTrue("\(error)".contains(table.metadata.fileName), "\(error)")
+        }
+    }
+
     func testTheEmptyKey() throws {
         let entries = puts([""])
         try check(try TableFixture().table(entries), entries, probes: [[0], [1]])
