@@ -49,7 +49,9 @@ extension Raft {
         received: LogIndex,
         _ effects: inout Effects
     ) {
-        guard let slot = leadership?.digests.note(digest, of: reporter, received: received) else { return }
+        guard let slot = leadership?.digests.note(digest, of: reporter, received: received, configuration) else {
+            return
+        }
         confirmReceived(slot, &effects)
         reportDisputes(through: slot, &effects)
         guard let table = leadership?.digests, let majority = table[slot].majority(of: configuration) else { return }

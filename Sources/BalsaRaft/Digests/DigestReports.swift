@@ -1,5 +1,8 @@
 /// What the members report of their states: a leader's table, a row for each of the last 64 indexes.
 ///
+/// While other members are down, the leader fills the table alone. The rows that say whether its state is that of the
+/// majority, and whether the members are in dispute, stay until newer ones say so.
+///
 /// A digest is a sum over everything that a state contains, and a checkpoint carries it along. A member whose state was
 /// received from a peer therefore has the digest of that peer, right or wrong, and is no second witness of it. It
 /// becomes one at the first index above the checkpoint at which its digest is known to be that of the others: what it
@@ -12,6 +15,9 @@ struct DigestReports: Sendable {
         /// The index of the checkpoint that the state was received with, if the members' states were not known to be
         /// equal since; else 0.
         let received: LogIndex
+        /// Whether it was known that the member has another state than the others when a row was dropped that may show
+        /// why.
+        fileprivate(set) var isOutvoted = false
     }
 
     /// The digests of one index.
@@ -57,17 +63,25 @@ struct DigestReports: Sendable {
     /// How many rows there are.
     var count: Int { rows.count }
 
+    /// The highest index of which there is a row; nil where there is none.
+    var newestIndex: LogIndex? { rows.last?.index }
+
     /// Notes a digest. Returns the number of the row of its index; nil where that is older than what is kept, or where
     /// nothing is new.
     ///
     /// - Parameter received: the index of the checkpoint that the state was received with; 0 where it is a witness.
-    mutating func note(_ digest: StateDigest, of member: MemberID, received: LogIndex = 0) -> Int? {
+    mutating func note(
+        _ digest: StateDigest,
+        of member: MemberID,
+        received: LogIndex = 0,
+        _ configuration: Configuration
+    ) -> Int? {
         var slot = rows.count
         while slot > 0, rows[slot - 1].index > digest.index { slot -= 1 }
         if slot == 0 || rows[slot - 1].index < digest.index {
             if rows.count == DigestHistory.capacity {
-                guard slot > 0 else { return nil }
-                rows.removeFirst()
+                guard let oldest = oldestToDrop(configuration), oldest < slot else { return nil }
+                drop(oldest, configuration)
                 slot -= 1
             }
             rows.insert(Row(index: digest.index), at: slot)
@@ -78,6 +92,22 @@ struct DigestReports: Sendable {
         rows[slot].reports.removeAll { $0.member == member }
         rows[slot].reports.append(Report(member: member, value: digest.value, received: received))
         return slot
+    }
+
+    /// The oldest row that decides nothing.
+    private func oldestToDrop(_ configuration: Configuration) -> Int? {
+        let (comparison, verdict) = (newestComparison(configuration), newestVerdict)
+        return rows.indices.first { $0 != comparison && $0 != verdict }
+    }
+
+    /// Drops a row. What it shows of members that are witnesses holds on for the row that decides.
+    private mutating func drop(_ slot: Int, _ configuration: Configuration) {
+        if let verdict = newestVerdict, let majority = rows[verdict].majority(of: configuration) {
+            for (number, report) in rows[verdict].reports.enumerated() where report.value != majority {
+                rows[verdict].reports[number].isOutvoted = isOutvoted(report, by: majority, in: verdict, configuration)
+            }
+        }
+        rows.remove(at: slot)
     }
 
     /// Forgets what a member has reported: it was of a state that is being replaced, and decides nothing any more.
@@ -101,7 +131,8 @@ struct DigestReports: Sendable {
     /// Whether it is known that a member has another state than the others: so many witnesses have the digest of the
     /// majority that they are one.
     func isOutvoted(_ outlier: Report, by majority: UInt64, in slot: Int, _ configuration: Configuration) -> Bool {
-        configuration.result { voter in
+        guard !outlier.isOutvoted, rows[slot].agreed != majority else { return true }
+        return configuration.result { voter in
             rows[slot].report(of: voter).map { $0.value == majority && isWitness($0, in: slot, against: outlier) }
         } == .won
     }
@@ -130,21 +161,25 @@ struct DigestReports: Sendable {
     /// The newest row in which members differ and nobody knows which of them are right; nil where there is none, or a
     /// later one says who is.
     private func dispute(_ configuration: Configuration) -> Int? {
-        for slot in rows.indices.reversed() {
-            if rows[slot].isDisputed { return isUndecided(slot, configuration) ? slot : nil }
-            if rows[slot].agreed != nil { return nil }
-        }
-        return nil
+        guard let slot = newestVerdict, rows[slot].isDisputed, isUndecided(slot, configuration) else { return nil }
+        return slot
+    }
+
+    /// The newest row at which the members agree or differ: it says whether they are in dispute.
+    private var newestVerdict: Int? { rows.lastIndex { $0.isDisputed || $0.agreed != nil } }
+
+    /// The newest row at which a majority has the same digest, or members differ: it says whose state is that of the
+    /// majority.
+    private func newestComparison(_ configuration: Configuration) -> Int? {
+        rows.lastIndex { $0.isDisputed || $0.majority(of: configuration) != nil }
     }
 
     /// Whether a member has the digest of the majority at the newest index at which there is one, and the members agree
     /// wherever they have reported since.
     func isConfirmed(_ member: MemberID, _ configuration: Configuration) -> Bool {
-        for row in rows.reversed() {
-            if let majority = row.majority(of: configuration) { return row.value(of: member) == majority }
-            if row.isDisputed { return false }
-        }
-        return false
+        guard let slot = newestComparison(configuration) else { return false }
+        guard let majority = rows[slot].majority(of: configuration) else { return false }
+        return rows[slot].value(of: member) == majority
     }
 
     /// Whether a member has computed its state itself since an index at which that was the state of the others, or of

@@ -32,6 +32,9 @@ struct LivenessCheck {
         var isInDispute = false
         /// Whether the leader knows that its state is that of the majority.
         var isConfirmed = false
+        /// Whether the leader has known so in its term. It does not forget that: a later comparison confirms it once
+        /// more, or shows a dispute.
+        var wasConfirmed = false
         /// How many members can report their states to the leader, itself included.
         var reporting = 0
         /// How many of them have the right state and computed it themselves: where they are a majority, they decide
@@ -44,7 +47,9 @@ struct LivenessCheck {
 
         /// Whether a member whose state differs may stay as it is: nobody knows, and nobody can find out, that the
         /// state of the leader is right.
-        var excusesDiverged: Bool { isDisputeLeft || (!isInDispute && !isConfirmed && reporting <= members / 2) }
+        var excusesDiverged: Bool {
+            isDisputeLeft || (!isInDispute && !isConfirmed && !wasConfirmed && reporting <= members / 2)
+        }
 
         /// Whether a member that cannot read its state, or whose log ends before that of the leader begins, may stay as
         /// it is: the leader's state may be wrong, and that of the member right.

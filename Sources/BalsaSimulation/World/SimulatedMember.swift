@@ -30,6 +30,8 @@ final class SimulatedMember {
     var opened: (start: UInt64, image: DiskImage, claims: FileClaims)?
     /// For each peer the highest opening that it has durably remembered, by member id.
     var remembered: [UInt64]
+    /// The last term in which it led and knew that its state was that of the majority.
+    var confirmedTerm: Term = 0
     /// How often it is still to be ended right after its next starts, and what decides how each of them ends.
     var restartsLeft: UInt64 = 0
     var restartSalt: UInt64 = 0

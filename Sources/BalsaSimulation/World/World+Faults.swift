@@ -273,11 +273,18 @@ extension World {
         return rebuilding.excusesSound
     }
 
+    /// Notes that a leader knows that its state is that of the majority.
+    func noteConfirmation(of member: SimulatedMember, _ raft: Raft) {
+        guard raft.role == .leader, member.confirmedTerm < raft.term, raft.isConfirmed else { return }
+        member.confirmedTerm = raft.term
+    }
+
     /// What a leader knows of the members' states, and what it can find out.
     private func states(knownTo leader: MemberID, _ leading: Raft) -> LivenessCheck.Rebuilding {
         var rebuilding = LivenessCheck.Rebuilding(
             isInDispute: leading.isInDispute,
             isConfirmed: leading.isConfirmed,
+            wasConfirmed: self.member(leader).confirmedTerm == leading.term,
             members: scenario.memberIDs.count
         )
         for member in members {

@@ -266,6 +266,7 @@ extension World {
                 digest: replica.failure == nil ? replica.machine.digest : nil
             )
             judge { try judges.stepped(member.id, view, at: now) }
+            noteConfirmation(of: member, replica.raft)
         }
         for effect in effects { carryOut(effect, member, process) }
         if instance.failure?.code == .refused, member.process === process {

@@ -193,13 +193,14 @@ final class DigestTests: DigestTestCase {
         XCTAssertEqual(member.takeReports(), [.stateDiverged(2, own: 8, majority: digest(2, 7))])
     }
 
-    func testReports_ofMoreThan64Indexes_keepTheNewest() {
+    func testReports_ofMoreThan64Indexes_keepTheNewest() throws {
         var reports = DigestReports()
-        for index in LogIndex(2)...65 { XCTAssertNotNil(reports.note(digest(index * 10, 1), of: 1)) }
-        XCTAssertNil(reports.note(digest(10, 1), of: 2), "older than all 64")
-        XCTAssertNotNil(reports.note(digest(25, 1), of: 2), "in between; the oldest goes")
-        XCTAssertNil(reports.note(digest(20, 1), of: 2))
-        let slot = reports.note(digest(300, 5), of: 2)
+        let all = try Configuration(voters: [1, 2, 3])
+        for index in LogIndex(2)...65 { XCTAssertNotNil(reports.note(digest(index * 10, 1), of: 1, all)) }
+        XCTAssertNil(reports.note(digest(10, 1), of: 2, all), "older than all 64")
+        XCTAssertNotNil(reports.note(digest(25, 1), of: 2, all), "in between; the oldest goes")
+        XCTAssertNil(reports.note(digest(20, 1), of: 2, all))
+        let slot = reports.note(digest(300, 5), of: 2, all)
         XCTAssertEqual(slot.map { reports[$0].index }, 300)
         XCTAssertEqual(slot.map { reports[$0].value(of: 1) }, 1)
         XCTAssertEqual(slot.map { reports[$0].value(of: 2) }, 5)

@@ -8,12 +8,14 @@ final class LivenessExcuseTests: XCTestCase {
     private func rebuilding(
         inDispute: Bool = false,
         confirmed: Bool = false,
+        wasConfirmed: Bool = false,
         reporting: Int,
         witnesses: Int? = nil
     ) -> LivenessCheck.Rebuilding {
         LivenessCheck.Rebuilding(
             isInDispute: inDispute,
             isConfirmed: confirmed,
+            wasConfirmed: wasConfirmed,
             reporting: reporting,
             witnesses: witnesses ?? reporting,
             members: 3
@@ -33,6 +35,7 @@ final class LivenessExcuseTests: XCTestCase {
     func testDivergedMember_ofALeaderThatCannotBeConfirmed_isExcused() {
         XCTAssertTrue(rebuilding(reporting: 1).excusesDiverged)
         XCTAssertFalse(rebuilding(confirmed: true, reporting: 1).excusesDiverged)
+        XCTAssertFalse(rebuilding(wasConfirmed: true, reporting: 1).excusesDiverged, "it must not forget that")
         XCTAssertFalse(rebuilding(reporting: 2).excusesDiverged)
         XCTAssertTrue(rebuilding(inDispute: true, confirmed: true, reporting: 3, witnesses: 1).excusesDiverged)
     }
