@@ -53,7 +53,9 @@ public enum Input: Sendable {
     /// asks for a checkpoint.
     case stateUnreadable
 
-    /// Another member would lead better than this one. A leader hands over to any that can take over in time.
+    /// Another member would lead better than this one. A leader hands over to any that can take over within a maximum
+    /// election timeout. Without one it leads on, unless nothing was committed meanwhile and a quorum needs a peer that
+    /// gets neither entries nor a checkpoint: then it resigns, and campaigns later than others.
     case giveWay
 
     /// The transport lost what it had for a peer, or cannot reach it.

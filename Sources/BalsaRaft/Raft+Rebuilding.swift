@@ -53,29 +53,42 @@ extension Raft {
     }
 
     /// Whether a peer whose log ends before this one begins gets a checkpoint. A leader that has none says so itself.
-    func mayServe(behindTheLog slot: Int) -> Bool { isDiverged || mayReplace(slot) || isNeeded(slot) }
+    func mayServe(behindTheLog slot: Int) -> Bool {
+        isDiverged || mayReplace(slot) || isNeeded(slot, silence: comparisonInterval)
+    }
 
     /// Whether the checkpoint that a peer is being sent may still take the place of its state. What was known of the
     /// states when the transfer began may not hold any more when all of it has arrived.
     package func mayOffer(to peer: MemberID) -> Bool {
         guard divergence?.cause != .diverged, let slot = leadership?.slot(of: peer) else { return false }
-        return mayReplace(slot) || (leadership?.peers[slot].mode == .snapshot && isNeeded(slot))
+        if mayReplace(slot) { return true }
+        return leadership?.peers[slot].mode == .snapshot && isNeeded(slot, silence: comparisonInterval)
+    }
+
+    /// Whether a peer is heard, this leader's log begins after what it holds, and those that are heard are no quorum
+    /// without it.
+    func needsAnotherLeader(_ slot: Int) -> Bool {
+        guard let peer = leadership?.peers[slot], peer.mode != .refused, log.term(at: peer.next - 1) == nil,
+            now < peer.heardAt + options.minElectionTimeout
+        else { return false }
+        return isNeeded(slot, silence: options.minElectionTimeout)
     }
 
     /// Whether those that hold entries, or get them from this leader, are no quorum without this peer.
-    private func isNeeded(_ slot: Int) -> Bool {
+    private func isNeeded(_ slot: Int, silence: TimeSpan) -> Bool {
         guard let leadership else { return false }
         let peer = leadership.peers[slot].member
         return configuration.result { voter in
             guard voter != peer else { return false }
-            return voter == member || leadership.peers.contains { $0.member == voter && isServed($0) }
+            return voter == member || leadership.peers.contains { $0.member == voter && isServed($0, silence: silence) }
         } != .won
     }
 
-    /// Whether a peer is heard, and takes entries or will once it has its checkpoint. A short silence, as of a restart,
-    /// is no reason to replace the state of another peer.
-    private func isServed(_ peer: Progress) -> Bool {
-        guard now < peer.heardAt + comparisonInterval else { return false }
+    /// Whether a peer is heard, and takes entries or will once it has its checkpoint.
+    ///
+    /// - Parameter silence: how long it may be silent, as during a restart, and still count as heard.
+    private func isServed(_ peer: Progress, silence: TimeSpan) -> Bool {
+        guard now < peer.heardAt + silence else { return false }
         switch peer.mode {
         case .refused: return false
         case .snapshot: return !peer.hasFailedSnapshot

@@ -99,11 +99,15 @@ extension Raft {
     }
 
     /// Whether a leader that gives way, and has found nobody to take over, holds up the group: nothing was committed
-    /// meanwhile, and a peer needs what its log has dropped, for which it may have no checkpoint. A member that does
-    /// not hear this one may be able to lead both.
+    /// meanwhile, and a quorum needs a peer that gets neither entries nor a checkpoint. A member that does not hear
+    /// this one may be able to lead both.
     private func holdsUpTheGroup(_ transfer: LeadershipTransfer, _ leadership: Leadership) -> Bool {
-        transfer.request == nil && divergence == nil && transfer.told == 0 && commitIndex == transfer.commitIndex
-            && commitIndex < log.lastIndex && leadership.peers.contains { $0.match < log.base.index }
+        guard transfer.request == nil, divergence == nil, transfer.told == 0, commitIndex == transfer.commitIndex,
+            commitIndex < log.lastIndex
+        else { return false }
+        // A checkpoint that is on its way would be lost.
+        guard !leadership.peers.contains(where: { $0.mode == .snapshot }) else { return false }
+        return leadership.peers.indices.contains { needsAnotherLeader($0) }
     }
 
     /// The leadership has ended, with the attempt to hand it over.

@@ -37,4 +37,36 @@ class DigestTestCase: XCTestCase {
         member.takeSent()
         return member
     }
+
+    /// Time passes, in which some peers answer heartbeats, and one of them does something else besides.
+    func pass(
+        _ member: inout TestMember,
+        _ timeouts: UInt64,
+        heard: [MemberID],
+        also act: (inout TestMember) -> Void = { _ in }
+    ) {
+        let end = member.now + member.options.maxElectionTimeout * timeouts
+        while member.now < end, member.raft.role == .leader {
+            member.pass(member.options.heartbeatInterval)
+            guard member.raft.role == .leader else { break }
+            member.hearHeartbeatAnswers(from: heard)
+            act(&member)
+        }
+        XCTAssertEqual(member.raft.role, .leader)
+    }
+
+    /// A leader of `size` whose log begins after the entry 5, which members other than `lagging` hold.
+    func compactedLeader(of size: UInt64, lagging: MemberID) throws -> TestMember {
+        var member = try TestMember.leader(of: size)
+        member.propose(4)
+        member.hearAcceptance(from: (2...size).filter { $0 != lagging }, through: 5)
+        member.compact(through: 5)
+        member.takeSent()
+        return member
+    }
+
+    func lag(_ member: inout TestMember, _ peer: MemberID) {
+        member.hear(.appendResponse(.rejected(previous: 1, hint: .zero)), from: peer, term: 1)
+        member.hear(.appendResponse(.rejected(previous: 0, hint: .zero)), from: peer, term: 1)
+    }
 }

@@ -7,23 +7,6 @@ final class RebuildingTests: DigestTestCase {
     private let request = Message.Body.checkpointRequest(CheckpointRequest(.diverged, atLeast: 5))
     private let unreadable = Message.Body.checkpointRequest(CheckpointRequest(.unreadable, atLeast: 5))
 
-    /// Time passes, in which some peers answer heartbeats, and one of them does something else besides.
-    private func pass(
-        _ member: inout TestMember,
-        _ timeouts: UInt64,
-        heard: [MemberID],
-        also act: (inout TestMember) -> Void = { _ in }
-    ) {
-        let end = member.now + member.options.maxElectionTimeout * timeouts
-        while member.now < end, member.raft.role == .leader {
-            member.pass(member.options.heartbeatInterval)
-            guard member.raft.role == .leader else { break }
-            member.hearHeartbeatAnswers(from: heard)
-            act(&member)
-        }
-        XCTAssertEqual(member.raft.role, .leader)
-    }
-
     private func ask(_ member: inout TestMember, as peer: MemberID) { member.hear(request, from: peer, term: 1) }
 
     // MARK: A comparison that decides
@@ -234,21 +217,6 @@ final class RebuildingTests: DigestTestCase {
 
     // MARK: A peer whose log ends before the leader's begins
 
-    /// A leader of `size` whose log begins after the entry 5, which members other than `lagging` hold.
-    private func compactedLeader(of size: UInt64, lagging: MemberID) throws -> TestMember {
-        var member = try TestMember.leader(of: size)
-        member.propose(4)
-        member.hearAcceptance(from: (2...size).filter { $0 != lagging }, through: 5)
-        member.compact(through: 5)
-        member.takeSent()
-        return member
-    }
-
-    private func lag(_ member: inout TestMember, _ peer: MemberID) {
-        member.hear(.appendResponse(.rejected(previous: 1, hint: .zero)), from: peer, term: 1)
-        member.hear(.appendResponse(.rejected(previous: 0, hint: .zero)), from: peer, term: 1)
-    }
-
     /// Its state may be the one that is right.
     func testPeerBehindTheLog_getsNoStateThatIsInDispute() throws {
         for isDisputed in [true, false] {
@@ -298,29 +266,6 @@ final class RebuildingTests: DigestTestCase {
         XCTAssertEqual(member.wantedSnapshots, [])
         pass(&member, 2, heard: [3]) { ask(&$0, as: 3) }
         XCTAssertEqual(Set(member.wantedSnapshots), [3])
-    }
-
-    /// A part of its state cannot be read, so that it has no checkpoint for the one that makes its quorum. The third
-    /// member holds the log, and does not hear it.
-    func testLeader_thatGivesWay_andHoldsUpAGroupThatWaitsForItsCheckpoint_resigns() throws {
-        var member = try compactedLeader(of: 3, lagging: 3)
-        lag(&member, 3)
-        pass(&member, 1, heard: [3])
-        XCTAssertEqual(Set(member.wantedSnapshots), [3])
-        member.propose(1)
-        member.step(.giveWay)
-        XCTAssertEqual(member.raft.role, .leader)
-        for _ in 0..<30 where member.raft.role == .leader {
-            member.pass(member.options.heartbeatInterval)
-            if member.raft.role == .leader { member.hearHeartbeatAnswers(from: [3]) }
-        }
-        XCTAssertEqual(member.raft.role, .follower)
-        XCTAssertEqual(member.takeReports(), [], "it has not lost its quorum")
-        member.takeSent()
-        member.pass(member.options.maxElectionTimeout * 4)
-        XCTAssertEqual(member.takeSent().count, 0, "others can be elected")
-        member.pass(member.options.maxElectionTimeout * 2)
-        XCTAssertGreaterThan(member.takeSent().count, 0, "it does not wait for ever")
     }
 
     /// One more makes a quorum. Where that one does not get it, another one does.
