@@ -54,7 +54,8 @@ extension Replica {
         }
     }
 
-    /// Sends the chunks for which there is room, repeats those that are lost, and gives up what makes no progress.
+    /// Sends the chunks for which there is room, repeats those that are lost, and gives up what makes no progress. A
+    /// transfer that may not be offered now waits until it may, or is given up.
     func continueTransfers(_ effects: inout [ReplicaEffect]) {
         guard !senders.isEmpty else { return }
         guard raft.role == .leader else {
@@ -62,12 +63,13 @@ extension Replica {
             return
         }
         for slot in senders.indices.reversed() {
-            // What was known of the states when it began may not hold any more.
-            if now >= senders[slot].giveUpAt || !raft.mayOffer(to: senders[slot].peer) {
+            if now >= senders[slot].giveUpAt {
                 endTransfer(slot, succeeded: false)
                 continue
             }
             if senders[slot].expire(at: now) { metrics.chunksRepeated += 1 }
+            // A dispute may last a moment only: until enough members have reported the entry at which it was found.
+            guard raft.mayOffer(to: senders[slot].peer) else { continue }
             do {
                 while let chunk = try senders[slot].nextChunk(
                     of: options.chunkBytes,
@@ -114,7 +116,8 @@ extension Replica {
         }
         switch response.status {
         case .complete where !raft.mayOffer(to: peer):
-            endTransfer(slot, succeeded: false)
+            // The last chunk is sent again once it may be offered, and the peer says so once more.
+            break
         case .receiving:
             senders[slot].received(through: response.receivedByteCount, giveUpAt: now + options.giveUpTransferAfter)
         case .complete:
