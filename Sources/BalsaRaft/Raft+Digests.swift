@@ -123,9 +123,9 @@ extension Raft {
     /// Tells a peer once more that its state differs. One that was started again since may not know the digest of that
     /// index, and has to report another one.
     mutating func tellAgain(_ slot: Int, _ effects: inout Effects) {
-        guard leadership?.peers[slot].untoldDigest != nil else { return }
+        guard let peer = leadership?.peers[slot], peer.untoldDigest != nil else { return }
         tellDiverged(slot)
-        compareAgain(&effects)
+        if isCompared(peer) { compareAgain(&effects) }
     }
 
     /// The leader says that a majority has this digest.

@@ -120,6 +120,7 @@ extension Raft {
         }
         leadership?.peers[slot].noteReceived(response.receivedIndex)
         if let digest = response.digest {
+            leadership?.peers[slot].reports(at: digest.index)
             compare(digest, of: peer, received: response.receivedIndex, &effects)
         }
         switch response.answer {
@@ -189,7 +190,7 @@ extension Raft {
     ) {
         guard let slot = leadership?.slot(of: peer) else { return }
         let wasWanted = mayOffer(to: peer)
-        leadership?.peers[slot].snapshotSent(through: position.index, succeeded: succeeded, wasWanted: wasWanted)
+        leadership?.peers[slot].snapshotSent(through: position.index, succeeded: succeeded, wasWanted: wasWanted, now)
         // The question whether it has arrived. The next one follows the answer to a heartbeat.
         replicate(to: slot, evenIfEmpty: true, &effects)
     }

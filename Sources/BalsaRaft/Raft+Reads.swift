@@ -24,7 +24,7 @@ extension Raft {
         leadership?.peers[slot].answered(round: response.round, sentAt: min(response.sentAt, now))
         tellRefused(slot)
         tellAgain(slot, &effects)
-        compareDisputed(&effects)
+        compareDoubtful(slot, &effects)
         tellSuccessor()
         // The peer can be reached. What it has not acknowledged may be lost; an append, empty if need be, finds out.
         if let progress = leadership?.peers[slot], progress.match < log.lastIndex || progress.mode != .streaming {

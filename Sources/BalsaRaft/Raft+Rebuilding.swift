@@ -5,11 +5,12 @@
 // - One that differs gets the state of a leader that is known to have the majority's.
 // - The others get the state of a leader, unless the digests are in dispute: what they have may be right, and the
 //   leader's wrong.
-// - Without a quorum nothing is committed any more. A peer that the log cannot serve, and that a quorum needs for
-//   several election timeouts, gets the state of the leader in any case.
+// - Without a quorum nothing is committed any more. A peer that the log cannot serve, and that a quorum needs, gets the
+//   state of the leader in any case. Others that are silent, or acknowledge nothing, count for eight election timeouts
+//   as if they held entries; those that the log cannot serve either do not, unless they are being sent a checkpoint.
 //
-// The same rules end a transfer that is under way. A peer that waits is not forgotten. An empty entry makes all members
-// report their states once more, where those that are heard can decide.
+// The same rules hold for a transfer that is under way: it pauses while it might not begin. A peer that waits is not
+// forgotten. An empty entry makes all members report their states once more, where those that are heard can decide.
 
 extension Raft {
     /// Has a checkpoint sent to a peer that asks for one. The log goes on being replicated to it.
@@ -27,7 +28,7 @@ extension Raft {
         guard leadership?.peers[slot].isOutdated(request) == false else { return }
         switch request.reason {
         case .diverged:
-            leadership?.peers[slot].knowsThatItDiffers(at: request.index)
+            leadership?.peers[slot].knowsThatItDiffers(at: request.index, now)
             leadership?.digests.forget(peer)
         case .unreadable:
             // What it has applied is right: its reports count.
@@ -68,7 +69,7 @@ extension Raft {
     /// Whether a peer is heard, this leader's log begins after what it holds, and those that are heard are no quorum
     /// without it.
     func needsAnotherLeader(_ slot: Int) -> Bool {
-        guard let peer = leadership?.peers[slot], peer.mode != .refused, log.term(at: peer.next - 1) == nil,
+        guard let peer = leadership?.peers[slot], log.term(at: peer.next - 1) == nil,
             now < peer.heardAt + options.minElectionTimeout
         else { return false }
         return isNeeded(slot, silence: options.minElectionTimeout)
@@ -94,8 +95,8 @@ extension Raft {
         case .snapshot: return !peer.hasFailedSnapshot
         case .probing, .streaming: break
         }
-        // One that waits for a checkpoint may have no space for more of the log.
-        guard peer.isSound || now < peer.progressedAt + comparisonInterval else { return false }
+        // It may have no space for more of the log, or a disk that does not answer.
+        guard now < peer.progressedAt + comparisonInterval else { return false }
         return log.term(at: peer.next - 1) != nil
     }
 
@@ -103,11 +104,19 @@ extension Raft {
     /// does not count any more for whether another one is needed.
     private var comparisonInterval: TimeSpan { options.maxElectionTimeout * 8 }
 
-    /// Members differ, and nobody knows which of them are right. A member that has not reported may decide, also where
-    /// no peer waits.
-    mutating func compareDisputed(_ effects: inout Effects) {
+    /// Members differ, and nobody knows which of them are right: a member that has not reported may decide, also where
+    /// no peer waits. Or this peer has asked for a checkpoint and does not ask any more: it may have been rebuilt
+    /// since.
+    mutating func compareDoubtful(_ slot: Int, _ effects: inout Effects) {
         if let since = leadership?.waitsForDigestsSince, now < since + comparisonInterval { return }
-        if isInDispute { compareAgain(&effects) }
+        guard let peer = leadership?.peers[slot] else { return }
+        if isInDispute || (isDoubtful(peer) && isCompared(peer)) { compareAgain(&effects) }
+    }
+
+    /// Whether a peer has asked for a checkpoint because its state differs, and does not ask any more. A request that
+    /// was overtaken looks like that.
+    private func isDoubtful(_ peer: Progress) -> Bool {
+        peer.differedWhenItAsked.map { now >= $0 + comparisonInterval } ?? false
     }
 
     /// A peer waits, and what the members have reported does not say what to do: it asks for a checkpoint, and this
@@ -117,7 +126,8 @@ extension Raft {
     /// one before.
     ///
     /// Where digests disagree, and all that can report have done so, more of them say nothing new. Where fewer than a
-    /// majority of members can report, the peer waits for others.
+    /// majority of members can report, the peer waits for others. A member that has not reported at three comparisons
+    /// does not count until it reports.
     mutating func compareAgain(_ effects: inout Effects) {
         guard let since = leadership?.waitsForDigestsSince else {
             leadership?.waitsForDigestsSince = now
@@ -127,6 +137,9 @@ extension Raft {
             leadership?.digests.isExhausted(configuration, canReport) == false
         else { return }
         leadership?.waitsForDigestsSince = now
+        for (slot, peer) in (leadership?.peers ?? []).enumerated() where isCompared(peer) {
+            leadership?.peers[slot].comparisonBegins()
+        }
         appendNoOp()
         replicateToAll(&effects)
         advanceCommit(&effects)
@@ -135,13 +148,19 @@ extension Raft {
     /// Whether a majority of members can report their states soon.
     private var canCompare: Bool { canReport(member) && configuration.result(canReport) == .won }
 
-    /// Whether a member can report its state soon: it is heard, holds what is committed, and is not known to wait for a
+    /// Whether a member can report its state soon: it takes part in comparisons, and is not known to wait for a
     /// checkpoint.
     private func canReport(_ voter: MemberID) -> Bool {
         guard let leadership else { return false }
         guard voter != member else { return !isDiverged && appliedIndex >= leadership.firstIndex }
         return leadership.peers.contains {
-            $0.member == voter && $0.isSound && $0.held >= commitIndex && now < $0.heardAt + options.minElectionTimeout
+            $0.member == voter && ($0.isSound || isDoubtful($0)) && isCompared($0)
         }
+    }
+
+    /// Whether a peer takes part in comparisons: it is heard, holds what is committed, and has reported at one of the
+    /// last three, or since.
+    func isCompared(_ peer: Progress) -> Bool {
+        peer.missedComparisons < 3 && peer.held >= commitIndex && now < peer.heardAt + options.minElectionTimeout
     }
 }

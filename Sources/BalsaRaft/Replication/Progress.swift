@@ -74,6 +74,18 @@ struct Progress: Sendable {
     /// nil where it has not, or has applied more since.
     private var unreadableAt: LogIndex?
 
+    /// When the peer last said that its state differs, and asked for a checkpoint.
+    private var askedAt: Instant?
+
+    /// When the peer last said so, where it is known to differ for no other reason; else nil.
+    var differedWhenItAsked: Instant? { isDiverged && untoldDigest == nil && unreadableAt == nil ? askedAt : nil }
+
+    /// The highest index of which the peer has reported a digest.
+    private var reportedIndex: LogIndex = 0
+
+    /// How many comparisons have begun since the peer reported something new.
+    private(set) var missedComparisons: UInt64 = 0
+
     /// Whether the peer is not known to wait for a checkpoint in the place of its state.
     var isSound: Bool { !isDiverged && unreadableAt == nil }
 
@@ -95,10 +107,11 @@ struct Progress: Sendable {
     /// How many times in a row the peer was asked again and has acknowledged nothing more.
     private var repeats: UInt64 = 0
 
-    /// When the peer last acknowledged more, or held all of the log.
+    /// When the peer last acknowledged more, held all of the log, or had a checkpoint whole.
     private(set) var progressedAt: Instant
 
-    /// Whether the last checkpoint for the peer has not reached it, though this leader went on sending it.
+    /// Whether the last checkpoint that the peer needed for its log has not reached it, though this leader went on
+    /// sending it, and the peer has acknowledged nothing since.
     private(set) var hasFailedSnapshot = false
 
     init(member: MemberID, next: LogIndex, heardAt: Instant, options: RaftOptions) {
@@ -230,10 +243,11 @@ struct Progress: Sendable {
         heardAt = max(heardAt, sentAt)
     }
 
-    /// Notes that the peer has acknowledged more, or holds all of the log.
+    /// Notes that the peer has acknowledged more, holds all of the log, or has a checkpoint whole.
     mutating func progresses(at now: Instant) {
         progressedAt = now
         repeats = 0
+        hasFailedSnapshot = false
     }
 
     /// Whether a peer that can be reached and owes an answer is to be asked again, because nothing was sent to it for
@@ -307,7 +321,8 @@ struct Progress: Sendable {
 
     /// Notes that the peer asks for a checkpoint because its state differs, and has applied the entries through
     /// `index`. A checkpoint that replaces that state does not end before it.
-    mutating func knowsThatItDiffers(at index: LogIndex) {
+    mutating func knowsThatItDiffers(at index: LogIndex, _ now: Instant) {
+        askedAt = now
         untoldDigest = nil
         isDiverged = true
         divergedAt = max(divergedAt, index)
@@ -316,6 +331,16 @@ struct Progress: Sendable {
     /// Notes that the peer asks for a checkpoint because it cannot read its state, of which it has applied the entries
     /// through `index`.
     mutating func cannotRead(at index: LogIndex) { unreadableAt = index }
+
+    /// Notes that the peer has reported its digest of an index. It says the newest with each answer.
+    mutating func reports(at index: LogIndex) {
+        guard index > reportedIndex else { return }
+        reportedIndex = index
+        missedComparisons = 0
+    }
+
+    /// Notes that all members are to report once more.
+    mutating func comparisonBegins() { missedComparisons += 1 }
 
     /// Whether a checkpoint that the peer asks for is to be sent: not where it asked less than `interval` ago.
     mutating func takesRequest(at now: Instant, every interval: TimeSpan) -> Bool {
@@ -333,9 +358,10 @@ struct Progress: Sendable {
     /// once it has answered a heartbeat, so that a broken path is not tried in a loop.
     ///
     /// - Parameter wasWanted: whether the leader would have offered it still.
-    mutating func snapshotSent(through index: LogIndex, succeeded: Bool, wasWanted: Bool = true) {
-        hasFailedSnapshot = !succeeded && wasWanted
+    mutating func snapshotSent(through index: LogIndex, succeeded: Bool, wasWanted: Bool = true, _ now: Instant) {
+        if succeeded { progresses(at: now) }
         guard mode == .snapshot else { return }
+        hasFailedSnapshot = !succeeded && wasWanted
         if succeeded { next = max(index, match) + 1 }
         mode = .probing(waiting: !succeeded)
     }

@@ -81,10 +81,14 @@ final class GivingWayTests: DigestTestCase {
         XCTAssertEqual(giveWay(&member, heard: [3]), .leader)
     }
 
-    /// It does not wait: it is down.
+    /// It does not wait: it is down. The other one answers, and its disk does not.
     func testLeader_whosePeerThatNeedsACheckpointIsSilent_leadsOn() throws {
-        var member = try damagedLeader(of: 5, lagging: 5)
-        XCTAssertEqual(giveWay(&member, heard: [2, 3]), .leader)
+        for isSilent in [true, false] {
+            var member = try damagedLeader()
+            let heard: [MemberID] = isSilent ? [2] : [2, 3]
+            pass(&member, 9, heard: heard) { self.failCheckpoints(&$0) }
+            XCTAssertEqual(giveWay(&member, heard: heard), isSilent ? .leader : .follower)
+        }
     }
 
     func testLeader_thatHasCommittedMeanwhile_leadsOn() throws {
