@@ -198,7 +198,7 @@ final class DigestTests: DigestTestCase {
         let all = try Configuration(voters: [1, 2, 3])
         for index in LogIndex(2)...65 { XCTAssertNotNil(reports.note(digest(index * 10, 1), of: 1, all)) }
         XCTAssertNil(reports.note(digest(10, 1), of: 2, all), "older than all 64")
-        XCTAssertNotNil(reports.note(digest(25, 1), of: 2, all), "in between; the oldest goes")
+        XCTAssertNotNil(reports.note(digest(25, 1), of: 2, all), "among them; the oldest goes")
         XCTAssertNil(reports.note(digest(20, 1), of: 2, all))
         let slot = reports.note(digest(300, 5), of: 2, all)
         XCTAssertEqual(slot.map { reports[$0].index }, 300)
