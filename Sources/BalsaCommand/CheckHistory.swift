@@ -154,11 +154,14 @@ struct CheckHistory {
         var files: [String] = []
         var rest = arguments[...]
         var optionsEnded = false
+        var given: [String] = []
         while let argument = rest.popFirst() {
             if optionsEnded || !argument.hasPrefix("-") {
                 files.append(argument)
                 continue
             }
+            guard !given.contains(argument) else { throw UsageError(problem: "\(argument) is given twice") }
+            given.append(argument)
             switch argument {
             case "--":
                 optionsEnded = true

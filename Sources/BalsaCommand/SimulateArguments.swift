@@ -96,6 +96,7 @@ struct SimulateArguments: Equatable {
                 wantsHelp = true
                 return
             }
+            guard !given.contains(option) else { throw Failure(line: "\(option) is given twice") }
             given.append(option)
             if option == "--require-counters" || option == "--until-enough" {
                 if option == "--require-counters" { requiresCounters = true } else { untilEnough = true }
@@ -233,8 +234,9 @@ struct SimulateArguments: Equatable {
     private static func range(_ text: String) throws(Failure) -> ClosedRange<UInt64> {
         let failure = Failure(line: "--seeds is a range such as 1..300, not '\(text)'")
         guard let dots = text.range(of: "..") else { throw failure }
-        guard let first = UInt64(text[..<dots.lowerBound]), let last = UInt64(text[dots.upperBound...]), first <= last
+        guard let first = UInt64(text[..<dots.lowerBound]), let last = UInt64(text[dots.upperBound...])
         else { throw failure }
+        guard first <= last else { throw Failure(line: "--seeds \(text) ends before it begins") }
         return first...last
     }
 

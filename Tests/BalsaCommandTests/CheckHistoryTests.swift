@@ -45,7 +45,17 @@ final class CheckHistoryTests: XCTestCase {
         ("append-unanswered", "{:process 0, :type :invoke, :f :get, :key \"0\", :value nil}\n"),
     ]
 
-    private func run(_ arguments: String...) -> Run {
+    func testArguments_optionThatIsGivenTwice_isRefused() {
+        for option in [["--model", "balsa"], ["--steps", "9"], ["--explain"]] {
+            let result = run(option + option + ["good"])
+            XCTAssertEqual(result.status, CheckHistory.ExitCode.trouble)
+            XCTAssertEqual(result.errors, ["balsa check-history: \(option[0]) is given twice; see --help"])
+        }
+    }
+
+    private func run(_ arguments: String...) -> Run { run(arguments) }
+
+    private func run(_ arguments: [String]) -> Run {
         var result = Run()
         let command = CheckHistory(
             readFile: { [files] path throws(FileError) in

@@ -116,12 +116,35 @@ struct IdentityStore {
         return found
     }
 
-    /// Throws where a directory without IDENTITY holds anything that only a member makes.
+    /// What only a member that has begun makes in its directory.
+    static let ownNames = ["IDENTITY", "BOOT", "log", "groups"]
+    /// What a directory may hold in which a member begins. The last one is in the root of every ext4 file system, as
+    /// which a new member's directory may be mounted.
+    private static let emptyNames = ["LOCK", "IDENTITY.new", "BOOT.new", FileSystemProbe.folderName, "lost+found"]
+
+    /// Throws where a directory holds files and none of a member: it is not the one that was meant. Reads only, and
+    /// leaves a directory that cannot be read to the opening.
+    static func checkIsNotForeign(_ directory: String, in fileSystem: any FileSystem) throws(ReplicaError) {
+        guard let names = try? fileSystem.list(directory) else { return }
+        try checkIsNotForeign(directory, names)
+    }
+
+    private static func checkIsNotForeign(_ directory: String, _ names: [String]) throws(ReplicaError) {
+        guard !names.contains(where: { ownNames.contains($0) }),
+            let other = names.first(where: { !emptyNames.contains($0) })
+        else { return }
+        throw ReplicaError(
+            .invalid,
+            "\(directory) holds other files, such as \(other), and none of a store: name another directory, or an empty "
+                + "one"
+        )
+    }
+
+    /// Throws where a directory without IDENTITY holds anything that only a member makes, or what no member makes.
     private static func checkIsEmpty(_ directory: String, in fileSystem: any FileSystem) throws(ReplicaError) {
-        // The last one is in the root of every ext4 file system, as which a new member's directory may be mounted.
-        let known = ["LOCK", "IDENTITY.new", "BOOT.new", "lost+found"]
         let names = try filed { () throws(FileError) in try fileSystem.list(directory) }
-        guard let other = names.first(where: { !known.contains($0) }) else { return }
+        try checkIsNotForeign(directory, names)
+        guard let other = names.first(where: { ownNames.contains($0) }) else { return }
         throw ReplicaError(
             .damaged,
             "\(directory)/IDENTITY is missing, though \(other) is there: put back any copy of it that was made since the member "

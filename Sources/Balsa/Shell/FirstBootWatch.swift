@@ -37,3 +37,29 @@ struct FirstBootWatch {
         }
     }
 }
+
+/// Decides when an operator hears what a first boot waits for.
+///
+/// A reason is found again with every message that arrives, and there may be several that hold at a time. Each is told
+/// when it is found first, and again after ``repetition`` where it still holds.
+struct FirstBootReasons {
+    /// The time after which a reason that is found again is told again.
+    static let repetition = TimeSpan.seconds(60)
+    /// How many reasons are told within ``repetition``, at most. Others are left out.
+    static let maxReasons = 16
+
+    /// Invariant: none is older than ``repetition`` after a look, by ascending moment.
+    private var told: [(reason: String, at: Instant)] = []
+
+    /// Whether to tell a reason that was found now.
+    ///
+    /// Complexity: linear in the number of reasons told, which is bounded.
+    mutating func isNews(_ reason: String, at now: Instant) -> Bool {
+        told.removeAll { now >= $0.at + FirstBootReasons.repetition }
+        guard told.count < FirstBootReasons.maxReasons, !told.contains(where: { $0.reason == reason }) else {
+            return false
+        }
+        told.append((reason, now))
+        return true
+    }
+}

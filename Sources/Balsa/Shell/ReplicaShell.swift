@@ -48,9 +48,8 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
     /// Refusals that were reported, until the peer is connected; a few.
     private var reported: [(peer: MemberID, refusal: HandshakeRefusal)] = []
     private static let maxReported = 64
-    /// What the first boot was last reported to wait for.
-    private var waitsFor = ""
     private var firstBoot = FirstBootWatch()
+    private var firstBootReasons = FirstBootReasons()
     private var firstBootTimer: EventLoop.Timer?
     private var writes: [ReplicaWrite] = []
     /// How many writes, tasks and steps of work are under way.
@@ -192,9 +191,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
             delegate?.noticed(.joined(cluster: "\(cluster.id)"))
         case .firstBootWaits(let reason):
             // It is found again with every message.
-            guard reason != waitsFor else { return }
-            waitsFor = reason
-            delegate?.noticed(.firstBootWaits(reason))
+            if firstBootReasons.isNews(reason, at: now) { delegate?.noticed(.firstBootWaits(reason)) }
         }
     }
 

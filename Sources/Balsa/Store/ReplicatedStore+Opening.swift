@@ -90,6 +90,14 @@ extension ReplicatedStore {
         fileSystem: any FileSystem = LinuxFileSystem()
     ) async throws(StoreError) -> ReplicatedStore {
         try options.validate()
+        // It would stand for the working directory.
+        guard !directory.isEmpty else {
+            throw StoreError(
+                .notApplied,
+                .invalid,
+                "the path of the directory is empty: name the directory of the store"
+            )
+        }
         // At once: the host may change its working directory while the opening waits for its turn.
         let path: String
         do throws(FileError) { path = try WorkingDirectory.absolute(directory) } catch {
@@ -111,7 +119,7 @@ extension ReplicatedStore {
             workers.enqueue {
                 let opened = Result { () throws(StoreError) in
                     // First: a port that is in use must not count as an opening of the directory.
-                    let port = try bind(network)
+                    let port = try bind(network, path, fileSystem, member)
                     let opened = try openMember(path, fileSystem, member, peers, options, shell)
                     return UncheckedBox((opened: opened.value, port: port))
                 }
@@ -144,10 +152,35 @@ extension ReplicatedStore {
     }
 
     /// Takes the port of a member that others reach.
-    private static func bind(_ network: TCPOptions?) throws(StoreError) -> BoundPort? {
+    private static func bind(
+        _ network: TCPOptions?,
+        _ directory: String,
+        _ fileSystem: any FileSystem,
+        _ member: MemberID
+    ) throws(StoreError) -> BoundPort? {
         guard let network else { return nil }
         do throws(TransportError) { return try BoundPort(network) } catch {
-            throw StoreError(error, otherwise: .failed)
+            let refusal = StoreError(error, otherwise: .failed)
+            // A store that has the directory open mostly listens there, and another port would not help.
+            if refusal.reason == .inUse, let open = alreadyOpen(directory, fileSystem, member) { throw open }
+            throw refusal
+        }
+    }
+
+    /// The refusal of a directory that is open; nil for another one. Creates nothing.
+    private static func alreadyOpen(
+        _ directory: String,
+        _ fileSystem: any FileSystem,
+        _ member: MemberID
+    ) -> StoreError? {
+        do throws(FileError) {
+            let path = directory + "/LOCK"
+            if try fileSystem.exists(path) { try fileSystem.lock(path).release() }
+            return nil
+        } catch {
+            guard error.operation == .lock, error.number == .wouldBlock else { return nil }
+            let holder = fileSystem.holder(ofLock: error.path)
+            return StoreError(ReplicaError(alreadyOpen: directory, of: member, error, by: holder))
         }
     }
 
@@ -178,6 +211,8 @@ extension ReplicatedStore {
             // First: what cannot work must not leave a directory behind.
             try Member.validate(setup, provider)
             if options.mustExist { try checkIsStore(directory, fileSystem) }
+            // Before the probe, which makes a file for its lock.
+            try IdentityStore.checkIsNotForeign(directory, in: fileSystem)
             try FileSystemProbe.check(directory, in: fileSystem)
             let member = try Member.open(
                 setup,
@@ -209,8 +244,7 @@ extension ReplicatedStore {
     private static func checkIsStore(_ directory: String, _ fileSystem: any FileSystem) throws(StoreError) {
         do throws(FileError) {
             // What only a member makes that has begun. Where some of it is missing, the opening says so.
-            let own = ["IDENTITY", "BOOT", "log", "groups"]
-            guard try fileSystem.list(directory).contains(where: { own.contains($0) }) else {
+            guard try fileSystem.list(directory).contains(where: { IdentityStore.ownNames.contains($0) }) else {
                 throw FileError(.open, directory, .notFound)
             }
         } catch  where error.number == .notFound {

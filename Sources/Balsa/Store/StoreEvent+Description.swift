@@ -63,7 +63,8 @@ extension StoreEvent: CustomStringConvertible {
         case .firstBootWaits(let reason): "the first boot waits: \(reason)"
         case .firstBootMisses(let peers):
             peers.isEmpty
-                ? "the first boot misses no peer, and waits for all to agree"
+                ? "the first boot misses no peer, and waits for all to agree; where that does not end, another member "
+                    + "tells why"
                 : "the first boot misses " + peers.map(\.description).joined(separator: "; ")
         case .connectionClosed(let reason): reason
         case .connected(let peer): "connected to member \(peer)"

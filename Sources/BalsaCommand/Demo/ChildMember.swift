@@ -233,14 +233,32 @@ final class ChildMember: @unchecked Sendable {
     }
 
     /// Ends the process in order, and starts none again. One that does not end in time is ended with SIGKILL.
-    func close(within seconds: UInt64 = 10) {
+    func close(within seconds: UInt64 = 10) { ChildMember.close([self], within: seconds) }
+
+    /// Ends processes in order, and starts none again. Those that do not end in time are ended with SIGKILL.
+    ///
+    /// All are asked to end before any is waited for: a member whose peers are gone has no majority, and waits for its
+    /// requests as long as it may.
+    static func close(_ members: [ChildMember], within seconds: UInt64 = 10) {
+        let processes = members.map { $0.beginClosing() }
+        let clock = MonotonicClock()
+        let deadline = clock.nanoseconds() + seconds * 1_000_000_000
+        for (member, process) in zip(members, processes) {
+            if let process { member.waitForEnd(of: process, until: deadline) }
+        }
+    }
+
+    /// Ends the input of the process, and starts none again. Returns the process, where one runs.
+    private func beginClosing() -> Process? {
         let (process, finish) = shared.withLock { shared in
             shared.isClosing = true
             return (shared.process, shared.takeInput())
         }
         finish?()
-        guard let process else { return }
-        let deadline = clock.nanoseconds() + seconds * 1_000_000_000
+        return process
+    }
+
+    private func waitForEnd(of process: Process, until deadline: UInt64) {
         while process.isRunning, clock.nanoseconds() < deadline { usleep(5_000) }
         if process.isRunning {
             notice(self, "does not end, and is ended with SIGKILL")
@@ -251,7 +269,7 @@ final class ChildMember: @unchecked Sendable {
 
     /// Starts members, runs `body`, and closes them, whatever happens meanwhile.
     static func run<Result>(_ members: [ChildMember], _ body: () async throws -> Result) async throws -> Result {
-        defer { for member in members { member.close() } }
+        defer { close(members) }
         for member in members { try member.start() }
         return try await body()
     }

@@ -23,10 +23,12 @@ struct DemoCommand {
 
     let signals: EndSignals
 
-    /// How long a member may take to end in order after a signal, in seconds.
-    private static let patienceAfterSignal: UInt64 = 3
+    /// How long the members may take to end in order after a signal, in seconds. A member gives requests under way 5
+    /// seconds, and its output a second.
+    static let patienceAfterSignal: UInt64 = 10
 
-    private struct Arguments {
+    /// What the command line says.
+    struct Arguments: Equatable {
         var file: String?
         var members = 3
         var pairs = 100_000
@@ -34,14 +36,17 @@ struct DemoCommand {
         var keep: String?
     }
 
-    private struct Failure: Error {
+    /// Why a command line or a file is refused, in a sentence.
+    struct Failure: Error, Equatable {
         let line: String
     }
 
     private static let options = ["--keep", "--kills", "--members", "--pairs"]
 
-    private static func parse(_ arguments: [String]) throws(Failure) -> Arguments {
+    /// Reads a command line.
+    static func parse(_ arguments: [String]) throws(Failure) -> Arguments {
         var parsed = Arguments()
+        var given: [String] = []
         var rest = arguments[...]
         while let argument = rest.popFirst() {
             guard argument.hasPrefix("--") else {
@@ -52,6 +57,8 @@ struct DemoCommand {
             guard options.contains(argument) else {
                 throw Failure(line: "unknown argument '\(argument)'; --help lists the arguments")
             }
+            guard !given.contains(argument) else { throw Failure(line: "\(argument) is given twice") }
+            given.append(argument)
             guard let value = rest.popFirst() else { throw Failure(line: "\(argument) needs a value") }
             switch argument {
             case "--members":
@@ -72,6 +79,9 @@ struct DemoCommand {
             case "--keep": parsed.keep = value
             default: preconditionFailure("\(argument) is listed and not read")
             }
+        }
+        guard parsed.file == nil || !given.contains("--pairs") else {
+            throw Failure(line: "--pairs does not go with a FILE, of which every line is loaded")
         }
         return parsed
     }
@@ -134,7 +144,7 @@ struct DemoCommand {
         // The members' processes are ended, and nothing is left in a temporary directory.
         signals.onFirst { number in
             let thread = Thread {
-                for member in members { member.close(within: DemoCommand.patienceAfterSignal) }
+                ChildMember.close(members, within: DemoCommand.patienceAfterSignal)
                 if arguments.keep == nil { removeDirectory(directory) }
                 EndSignals.die(of: number)
             }

@@ -128,7 +128,7 @@ struct DemoRun {
 
     /// Whether it makes sense to ask again; where it does not, the run is given up.
     private func mayGoOn(after answer: ChildMember.Answer) -> Bool {
-        let silence = clock.nanoseconds() - min(clock.nanoseconds(), figures.withLock { $0.lastAcknowledgement })
+        let silence = figures.withLock { $0.silence(at: clock.nanoseconds()) }
         return failure.withLock { failure in
             if failure == nil, silence > DemoRun.patience {
                 let words = (answer ?? []).map { String(decoding: $0, as: UTF8.self) }.joined(separator: " ")

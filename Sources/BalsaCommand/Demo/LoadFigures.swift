@@ -15,11 +15,15 @@ struct LoadFigures {
     /// Begins to count at this moment, in nanoseconds.
     init(at now: UInt64) { lastAcknowledgement = now }
 
+    /// How long nothing has been acknowledged at this moment, in nanoseconds. A caller may have read the clock before
+    /// another one noted an acknowledgement: then it is 0.
+    func silence(at now: UInt64) -> UInt64 { now - min(now, lastAcknowledgement) }
+
     /// Notes an acknowledgement of what was asked at `begin`.
     mutating func acknowledge(since begin: UInt64, at now: UInt64) {
         acknowledged += 1
         latencies.append(now - min(now, begin))
-        let gap = now - min(now, lastAcknowledgement)
+        let gap = silence(at: now)
         longestGap = max(longestGap, gap)
         if !gapsOfKills.isEmpty { gapsOfKills[gapsOfKills.count - 1] = max(gapsOfKills[gapsOfKills.count - 1], gap) }
         lastAcknowledgement = max(lastAcknowledgement, now)

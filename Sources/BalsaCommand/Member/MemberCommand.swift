@@ -45,7 +45,7 @@ struct MemberCommand {
         """
 
     /// How long a member that a signal ends waits for somebody to read what it has said.
-    private static let patienceAfterSignal = Duration.seconds(1)
+    static let patienceAfterSignal = Duration.seconds(1)
 
     let signals: EndSignals
 
@@ -70,12 +70,18 @@ struct MemberCommand {
     static func parse(_ arguments: [String]) throws(Failure) -> Arguments {
         var parsed = Arguments()
         var rest = arguments[...]
+        var given: [String] = []
         while let option = rest.popFirst() {
+            let isFirst = !given.contains(option)
+            let twice = Failure(line: "\(option) is given twice")
+            given.append(option)
             if option == "--insecure-network" {
+                guard isFirst else { throw twice }
                 parsed.security = .insecureNetwork
                 continue
             }
             if option == "--must-exist" {
+                guard isFirst else { throw twice }
                 parsed.mustExist = true
                 continue
             }
@@ -83,6 +89,7 @@ struct MemberCommand {
                 throw Failure(line: "unknown argument '\(option)'; --help lists the arguments")
             }
             guard let value = rest.popFirst() else { throw Failure(line: "\(option) needs a value") }
+            guard isFirst else { throw twice }
             switch option {
             case "--directory": parsed.directory = value
             case "--listen": parsed.listen = value

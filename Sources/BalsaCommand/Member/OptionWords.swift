@@ -10,6 +10,7 @@ enum OptionWords {
 
     /// Changes the options that the words name.
     static func change(_ options: inout ReplicatedOptions, by words: some Sequence<String>) throws(StoreError) {
+        var named: [String] = []
         for word in words {
             let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard parts.count == 2, let field = ReplicatedOptions.fields.first(where: { $0.name == parts[0] }) else {
@@ -17,6 +18,10 @@ enum OptionWords {
                 let sentence = "'\(word)' is no option: NAME=NUMBER, where NAME is one of \(names)"
                 throw StoreError(.notApplied, .invalid, sentence)
             }
+            guard !named.contains(field.name) else {
+                throw StoreError(.notApplied, .invalid, "\(field.name) is named twice")
+            }
+            named.append(field.name)
             guard let value = UInt64(parts[1]) else {
                 throw StoreError(.notApplied, .invalid, "\(field.name) is a number from 0, not '\(parts[1])'")
             }

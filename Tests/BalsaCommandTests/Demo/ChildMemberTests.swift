@@ -1,3 +1,4 @@
+import Balsa
 import BalsaPlatform
 import Foundation
 import XCTest
@@ -98,6 +99,31 @@ final class ChildMemberTests: XCTestCase {
         XCTAssertEqual(member.killProcess(), 0, "it was killed before")
         member.close(within: 0)
         XCTAssertEqual(member.killProcess(), 0, "there is no process")
+    }
+
+    func testClose_ofSeveral_asksAllToEndBeforeItWaitsForAny() throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("balsa-close-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let said = Locked<[String]>([])
+        // Each ends once the input of all has ended.
+        let script = "cat; : >\"$1\"; until [ -e \"$2\" ] && [ -e \"$3\" ]; do sleep 0.01; done"
+        let members = (1...3).map { id in
+            ChildMember(
+                id: UInt64(id),
+                executable: URL(fileURLWithPath: "/bin/sh"),
+                arguments: ["-c", script, "sh"] + (0..<3).map { "\(folder.path)/\((id + $0) % 3)" }
+            ) { _, text in said.withLock { $0.append(text) } }
+        }
+        for member in members { try member.start() }
+        ChildMember.close(members, within: 20)
+        XCTAssertEqual(said.withLock { $0 }, [], "none was ended with SIGKILL")
+        XCTAssertEqual(members.map(\.starts), [1, 1, 1])
+    }
+
+    func testPatienceAfterASignal_isLongerThanThatOfTheMembers() {
+        let drain = StoreOptions().drainLimit + MemberCommand.patienceAfterSignal
+        XCTAssertGreaterThan(Duration.seconds(Int(DemoCommand.patienceAfterSignal)), drain)
     }
 
     func testNoneIsStartedOnceItIsClosed() throws {

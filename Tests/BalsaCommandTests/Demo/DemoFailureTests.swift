@@ -84,6 +84,24 @@ final class DemoFailureTests: XCTestCase {
         )
     }
 
+    func testArguments_optionThatIsGivenTwice_isRefused() {
+        for option in ["--keep", "--kills", "--members", "--pairs"] {
+            XCTAssertThrowsError(try DemoCommand.parse([option, "3", option, "3"])) {
+                XCTAssertEqual($0 as? DemoCommand.Failure, DemoCommand.Failure(line: "\(option) is given twice"))
+            }
+        }
+    }
+
+    func testArguments_fileAndNumberOfPairs_areRefusedInEitherOrder() throws {
+        let sentence = "--pairs does not go with a FILE, of which every line is loaded"
+        for arguments in [["FILE", "--pairs", "5"], ["--pairs", "5", "FILE"]] {
+            XCTAssertThrowsError(try DemoCommand.parse(arguments)) {
+                XCTAssertEqual($0 as? DemoCommand.Failure, DemoCommand.Failure(line: sentence))
+            }
+        }
+        XCTAssertEqual(try DemoCommand.parse(["FILE", "--kills", "0"]).file, "FILE")
+    }
+
     func testMember_programThatIsNotThere_isNamedWithTheReason() {
         for (path, reason) in [
             ("/no/such/program", "No such file or directory (errno 2)"), (folder, "Is a directory (errno 21)"),

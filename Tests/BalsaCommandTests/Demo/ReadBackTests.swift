@@ -58,6 +58,14 @@ final class ReadBackTests: XCTestCase {
         XCTAssertNil(MemberFigures(nil))
     }
 
+    func testSilence_afterAnAcknowledgementThatIsLaterThanTheMoment_isNone() {
+        var figures = LoadFigures(at: 100)
+        XCTAssertEqual(figures.silence(at: 130), 30)
+        figures.acknowledge(since: 100, at: 150)
+        XCTAssertEqual(figures.silence(at: 149), 0, "another worker read the clock later")
+        XCTAssertEqual(figures.silence(at: 170), 20)
+    }
+
     func testTheLongestTimeWithoutAnAcknowledgementIsCountedFromEachKill() {
         var figures = LoadFigures(at: 100)
         figures.acknowledge(since: 100, at: 150)

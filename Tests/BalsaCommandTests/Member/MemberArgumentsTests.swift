@@ -61,6 +61,15 @@ final class MemberArgumentsTests: XCTestCase {
         }
     }
 
+    func testParse_optionThatIsGivenTwice_isRefused() {
+        for option in [["--directory", "d"], ["--member", "1"], ["--peers", "1=a:1"]] {
+            XCTAssertEqual(refusal(complete + option), "\(option[0]) is given twice")
+        }
+        for option in [["--listen", "a:1"], ["--insecure-network"], ["--must-exist"]] {
+            XCTAssertEqual(refusal(complete + option + option), "\(option[0]) is given twice")
+        }
+    }
+
     func testParse_unknownArgument_isNamedWhateverFollowsIt() {
         XCTAssertEqual(refusal(complete + ["--port"]), "unknown argument '--port'; --help lists the arguments")
         XCTAssertEqual(refusal(["--port", "7001"] + complete), "unknown argument '--port'; --help lists the arguments")

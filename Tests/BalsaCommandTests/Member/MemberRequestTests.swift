@@ -136,6 +136,10 @@ final class MemberRequestTests: XCTestCase {
             try answer("9 change-options now maxValueBytes=9"),
             "9 error not-applied invalid: change-options takes the revision of the options in force first"
         )
+        XCTAssertEqual(
+            try answer("9 change-options \(changed) maxValueBytes=9 maxSessions=9 maxValueBytes=9"),
+            "9 error not-applied invalid: maxValueBytes is named twice"
+        )
         XCTAssertEqual(try answer("10 options").dropFirst(3), second.dropFirst(2), "nothing has changed")
         withExtendedLifetime(reserved) {}
     }

@@ -62,6 +62,10 @@ final class ArchitectureTests: XCTestCase {
         try check { SourceRules.silentTraps($0.tokens) }
     }
 
+    func testMomentsAreReadBeforeTheyAreSubtractedFrom() throws {
+        try check { SourceRules.lateSubtrahends($0.tokens) }
+    }
+
     func testNoFileIsTooLong() throws {
         try check { $0.lineCount > 600 ? [Violation($0.lineCount, "the file is longer than 600 lines")] : [] }
     }

@@ -112,6 +112,21 @@ enum SourceRules {
         }
     }
 
+    // MARK: Clocks
+
+    /// Differences of two moments whose first one is read from a clock before the second one is known: on the right of
+    /// the minus another reading, or a value that another thread may change meanwhile. They may be below zero, on which
+    /// a subtraction of unsigned numbers traps.
+    static func lateSubtrahends(_ tokens: [Token]) -> [Violation] {
+        tokens.indices.compactMap { index in
+            let reading = ["nanoseconds", "(", ")", "-"]
+            guard tokens[index...].prefix(reading.count).map(\.text) == reading else { return nil }
+            let rest = tokens[(index + reading.count)...].prefix { $0.line == tokens[index].line }
+            let isLate = rest.contains { ["nanoseconds", "withLock", "load"].contains($0.text) }
+            return isLate ? Violation(tokens[index].line, "a moment that is read after the one it is taken from") : nil
+        }
+    }
+
     // MARK: Lengths
 
     /// The functions, initializers and subscripts with a body of more than `limit` lines from signature to brace.

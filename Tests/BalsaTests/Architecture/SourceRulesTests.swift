@@ -72,6 +72,17 @@ final class SourceRulesTests: XCTestCase {
         XCTAssertEqual(traps("let a = try f()!"), [])
     }
 
+    func testDifferencesOfMomentsThatAreReadInTheWrongOrderAreFound() {
+        func lines(_ source: String) -> [Int] {
+            SourceRules.lateSubtrahends(SourceScanner.tokens(of: source)).map(\.line)
+        }
+        XCTAssertEqual(lines("let a = clock.nanoseconds() - min(clock.nanoseconds(), last)"), [1])
+        XCTAssertEqual(lines("a()\nlet a = clock.nanoseconds() - state.withLock { $0.last }"), [2])
+        XCTAssertEqual(lines("let a = clock.nanoseconds() - begin"), [])
+        XCTAssertEqual(lines("let a = clock.nanoseconds() - begin\nlet b = clock.nanoseconds()"), [])
+        XCTAssertEqual(lines("let a = state.withLock { $0.silence(at: clock.nanoseconds()) }"), [])
+    }
+
     func testDictionariesAreFound() {
         for source in [
             "var a: [Int: String]", "var a: [Int: [String]]?", "let a = [:]", "f([1: 2])", "f(x, [\"a\": 1])",

@@ -200,6 +200,19 @@ final class IdentityStoreTests: XCTestCase {
         }
     }
 
+    func testOpening_directoryThatHoldsOnlyOtherFiles_isInvalidAndNotDamaged() throws {
+        for (names, isForeign) in [
+            (["LOCK", "notes.txt"], true), (["ports", "LOCK", "member-1"], true), (["notes.txt", "lost+found"], true),
+            (["notes.txt", "BOOT"], false), (["groups", "notes.txt"], false),
+        ] {
+            let disk = try disk()
+            for name in names { try disk.mount().createDirectory("m/" + name) }
+            let error = refusal(disk)
+            XCTAssertEqual(error?.code, isForeign ? .invalid : .damaged, "\(names)")
+            XCTAssertEqual(error?.message.hasPrefix("m holds other files, such as "), isForeign, "\(error as Any)")
+        }
+    }
+
     func testTheRootOfAFileSystemIsAsGoodAsAnEmptyDirectory() throws {
         let disk = try disk()
         try disk.mount().createDirectory("m/lost+found")

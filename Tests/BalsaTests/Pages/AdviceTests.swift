@@ -37,6 +37,10 @@ final class AdviceTests: XCTestCase {
         and refuse an empty directory; only if the members never became a cluster, empty the directory
         - StoreFirstBootTests.testLostIdentity_ofAMember_isPutBackFromACopyOrTheOthersGoOn
         - StoreFirstBootTests.testLostIdentity_beforeTheMembersAreACluster_isMendedByAnEmptyDirectory
+        holds other files, such as , and none of a store: name another directory, or an empty one
+        - StoreOpeningErrorTests.testOpening_directoryOfOtherFiles_isInvalidAndLeftAsItWas
+        the path of the directory is empty: name the directory of the store
+        - StoreOpeningErrorTests.testOpening_emptyPath_isInvalidAndNotTheWorkingDirectory
         belongs to a cluster of the members , and are listed: open it with the list that it was first opened
         with, or take an empty directory for another cluster
         - StoreIdentityTests.testADirectoryIsNotOpenedWithOtherMembers

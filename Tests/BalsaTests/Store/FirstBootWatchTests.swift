@@ -38,6 +38,27 @@ final class FirstBootWatchTests: XCTestCase {
         XCTAssertEqual(reports, [1, 61, 121, 181])
     }
 
+    func testReasons_thatAlternate_areEachToldOnceAMinute() {
+        var reasons = FirstBootReasons()
+        var told: [String] = []
+        for second in 0..<130 as Range<UInt64> {
+            for reason in ["a", "b", "a"] where reasons.isNews(reason, at: at(second)) {
+                told.append("\(reason)\(second)")
+            }
+        }
+        XCTAssertEqual(told, ["a0", "b0", "a60", "b60", "a120", "b120"])
+    }
+
+    func testReasons_moreThanAreTold_areLeftOutUntilAMinuteHasPassed() {
+        var reasons = FirstBootReasons()
+        let most = UInt64(FirstBootReasons.maxReasons)
+        for number in 0..<most { XCTAssertTrue(reasons.isNews("\(number)", at: at(1 + number))) }
+        XCTAssertFalse(reasons.isNews("another", at: at(60)))
+        XCTAssertFalse(reasons.isNews("0", at: at(60)))
+        XCTAssertTrue(reasons.isNews("another", at: at(61)), "the first one is a minute ago")
+        XCTAssertFalse(reasons.isNews("0", at: at(61)))
+    }
+
     func testMissing_eachPeerWithoutAnOpenConnection_hasItsTrouble() {
         var connections = (2...4 as ClosedRange<UInt64>).map {
             PeerConnection(peer: $0, address: NetworkAddress(host: "m", port: UInt16($0)))

@@ -39,7 +39,10 @@ final class StoreEventTests: XCTestCase {
                 MissingPeer(member: 3, address: "b:1", reason: "unknown"),
             ]), .info, "the first boot misses member 2 at a:1: refused; member 3 at b:1: unknown"
         ),
-        (.firstBootMisses([]), .info, "the first boot misses no peer, and waits for all to agree"),
+        (
+            .firstBootMisses([]), .info,
+            "the first boot misses no peer, and waits for all to agree; where that does not end, another member tells why"
+        ),
         (.connectionClosed("no hello"), .warning, "no hello"),
         (.connected(3), .debug, "connected to member 3"),
         (.retrying("no space"), .warning, "tried again: no space"),

@@ -114,6 +114,31 @@ final class StoreFirstBootTests: XCTestCase {
         XCTAssertEqual(Set(room.events.values.flatMap(\.joined)).count, 1)
     }
 
+    /// Of three members the second was given a list without the third: what it says of the two others alternates.
+    func testFirstBoot_severalReasons_areEachToldOnce() async throws {
+        let peers = room.peers
+        try await room.open(1)
+        try await room.open(3)
+        room.peers[3] = nil
+        let second = try await room.open(2)
+        room.peers = peers
+        func waits() -> [String] { room.events[2]?.waits ?? [] }
+        try await eventually("both are told") { Set(waits()).count == 2 }
+        let before = await second.status().transport.framesReceived
+        try await eventually("they are found again") { await second.status().transport.framesReceived > before + 20 }
+        XCTAssertEqual(
+            waits().sorted(),
+            [
+                "member 3 takes part in the first boot and is not listed: start all members with the same list",
+                "the members [1, 2, 3] are proposed, and [1, 2] are listed: start all members with the same list",
+            ]
+        )
+        // What the sentences advise.
+        await room.close(2)
+        let corrected = try await room.open(2)
+        try await corrected.put("k", "v", timeout: .seconds(30))
+    }
+
     func testASingleMemberBelongsToItsClusterAtOnceAndForGood() async throws {
         let directory = room.directory(9)
         let alone = try await ReplicatedStore.open(at: directory)

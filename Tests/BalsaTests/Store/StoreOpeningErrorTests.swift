@@ -87,6 +87,73 @@ final class StoreOpeningErrorTests: StoreTestCase {
         XCTAssertEqual(error?.message, "listen on `192.0.2.1:0`: Cannot assign requested address (errno 99)")
     }
 
+    func testOpening_directoryOfOtherFiles_isInvalidAndLeftAsItWas() async throws {
+        let full = directory + "/full"
+        try LinuxFileSystem().createDirectory(full)
+        try Data("hi\n".utf8).write(to: URL(fileURLWithPath: full + "/notes.txt"))
+        let peers = try newPeers(1)
+        for isMember in [false, true] {
+            let error = await refusal {
+                _ =
+                    isMember
+                    ? try await ReplicatedStore.open(at: full, member: 1, peers: peers)
+                    : try await ReplicatedStore.open(at: full)
+            }
+            XCTAssertEqual(error?.reason, .invalid)
+            XCTAssertEqual(
+                error?.message,
+                "\(full) holds other files, such as notes.txt, and none of a store: name another directory, or an empty "
+                    + "one"
+            )
+        }
+        XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: full), ["notes.txt"], "not even a LOCK")
+        // What the message advises: another directory, and an empty one.
+        try LinuxFileSystem().createDirectory(directory + "/empty")
+        for name in ["another", "empty"] {
+            let store = try await ReplicatedStore.open(at: "\(directory)/\(name)")
+            try await store.put("k", "v")
+            await store.close()
+        }
+    }
+
+    func testOpening_emptyPath_isInvalidAndNotTheWorkingDirectory() async throws {
+        let before = try FileManager.default.contentsOfDirectory(atPath: ".").sorted()
+        for isMember in [false, true] {
+            let error = await refusal {
+                let store =
+                    isMember
+                    ? try await ReplicatedStore.open(at: "", member: 1, peers: [1: "127.0.0.1:0"])
+                    : try await ReplicatedStore.open(at: "")
+                await store.close()
+            }
+            XCTAssertEqual(error?.reason, .invalid)
+            XCTAssertEqual(
+                error?.message,
+                "the path of the directory is empty: name the directory of the store"
+            )
+        }
+        XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: ".").sorted(), before)
+        // What the message advises.
+        let store = try await ReplicatedStore.open(at: directory)
+        await store.close()
+    }
+
+    /// The port belongs to the same store mostly: to listen on another one would not help.
+    func testOpening_memberThatIsOpen_isInUseAndNamesTheDirectoryAndNotThePort() async throws {
+        let peers = try newPeers(1)
+        let first = try await ReplicatedStore.open(at: directory, member: 1, peers: peers)
+        let error = await refusal { _ = try await ReplicatedStore.open(at: directory, member: 1, peers: peers) }
+        XCTAssertEqual(error?.reason, .inUse)
+        XCTAssertEqual(
+            error?.message,
+            "\(directory) is already open; this process, \(getpid()), holds \(directory)/LOCK: close it there; if the "
+                + "directory of member 1 is another one, name that one"
+        )
+        await first.close()
+        let second = try await ReplicatedStore.open(at: directory, member: 1, peers: peers)
+        await second.close()
+    }
+
     func testOpening_directoryThatIsOpen_isInUseAndNamesTheDirectory() async throws {
         let first = try await ReplicatedStore.open(at: directory)
         let error = await refusal { _ = try await ReplicatedStore.open(at: directory) }
