@@ -214,7 +214,10 @@ struct GenerationStore {
 
     /// Notes durably that the live generation differs from the state of the majority. The next generation does not.
     ///
-    /// OWNER says it as well, and first: a ROOT that is put back as it was before does not make the member forget it.
+    /// OWNER says it as well, and first: a ROOT that is put back as it was before does not make the member forget it. Where
+    /// one of the two cannot be written, the other one is nevertheless: one is enough for the next opening.
+    ///
+    /// - Throws: why a file could not be written. Another call writes both again.
     mutating func markDiverged() throws(FileError) {
         guard var next = root, !next.isDiverged else { return }
         next.isDiverged = true
@@ -222,8 +225,12 @@ struct GenerationStore {
         owner.isDiverged = true
         let bytes: Bytes
         do { bytes = try owner.encoded() } catch { preconditionFailure("OWNER has a fixed size: \(error)") }
-        try TwinFile.replace(StateOwner.fileName, in: path(of: next.generation), with: bytes, fileSystem)
+        var failure: FileError?
+        do throws(FileError) {
+            try TwinFile.replace(StateOwner.fileName, in: path(of: next.generation), with: bytes, fileSystem)
+        } catch { failure = error }
         try order.write { () throws(FileError) in try GenerationStore.publish(next, in: directory, fileSystem) }
+        if let failure { throw failure }
         root = next
     }
 

@@ -62,7 +62,7 @@ extension Replica {
         }
     }
 
-    /// Notes in ROOT that the state differs, before anything else of this step leaves the member: what a later start
+    /// Notes in OWNER and ROOT that the state differs, before anything else of this step leaves the member: what a later start
     /// applies again could differ as well, and would be served until the next comparison. Tried again where it fails.
     func markDivergence() throws(ReplicaError) {
         guard now >= divergenceMarkAt else { return }

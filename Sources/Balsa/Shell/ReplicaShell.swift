@@ -408,7 +408,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
         let writer = UncheckedBox(self.writer)
         self.writer = nil
         // A worker that has just given back the last step may still hold the state, and its files with it.
-        workers.enqueueBehindRunning {
+        workers.enqueueAfterRunning {
             writer.value?.stop()
             completion?()
         }

@@ -58,7 +58,7 @@ final class WorkerThreads: @unchecked Sendable {
 
     /// Queues a job that begins once every job that a thread is in now has ended and is gone with all that it held.
     /// From any thread.
-    func enqueueBehindRunning(_ job: @escaping @Sendable () -> Void) {
+    func enqueueAfterRunning(_ job: @escaping @Sendable () -> Void) {
         let isAlone = shared.withLock { shared in
             let running = threads.indices.filter { !shared.idle.contains($0) }
             if !running.isEmpty { shared.barriers.append(Barrier(running: running, job: job)) }

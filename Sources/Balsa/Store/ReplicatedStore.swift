@@ -367,6 +367,9 @@ public final class ReplicatedStore: Sendable {
     /// effect. A store that nobody holds any more and that was not closed ends as in a crash: nothing that was acknowledged
     /// is lost.
     ///
+    /// The last step waits for what the threads of the store's ``StoreRuntime`` are in, which may be work of another
+    /// store: a call to the disk that hangs there holds this one up as well.
+    ///
     /// - Parameter limit: how long to wait for calls that are under way; ``StoreOptions/drainLimit`` unless given.
     public func close(drainingFor limit: Duration? = nil) async {
         let isFirst = closing.withLock { closing in

@@ -25,8 +25,8 @@ struct LivenessCheck {
         var isExcused: Bool { isCutOff || isUndecided }
     }
 
-    /// What decides whether the leader has to replace the state of a member with its own. Without a leader there will
-    /// be one, which is asked then.
+    /// What decides whether the leader has to replace the state of a member with its own. Without a leader nobody is
+    /// excused.
     struct Rebuilding {
         /// Whether the leader knows that members differ, and not which of them are right.
         var isInDispute = false
@@ -56,6 +56,12 @@ struct LivenessCheck {
         var excusesSound: Bool { isDisputeLeft }
     }
 
+    /// For how long before the end an agreement counts. At the end itself an entry may be on its way, or the members may
+    /// be about to elect a leader.
+    static let lastMoments = TimeSpan.seconds(1)
+
+    /// When those that are not excused agreed last; nil if they never did.
+    var agreedAt: TimeSpan?
     /// The clients that have not been answered.
     var waitingClients: [Int] = []
     /// The members that have to agree.
@@ -81,6 +87,7 @@ struct LivenessCheck {
     /// The time by which everything should have happened has come.
     func check(after settling: TimeSpan, at now: TimeSpan) throws(Violation) {
         guard agreedIndex(excusing: true) == nil else { return }
+        if waitingClients.isEmpty, let agreedAt, agreedAt + LivenessCheck.lastMoments >= now { return }
         let states = members.map { member in
             member.state.map { state in
                 "\(member.id) is \(state.role.rawValue) of term \(state.term), committed \(state.commitIndex), "

@@ -221,11 +221,13 @@ extension World {
     }
 
     /// Ends the run once every client was answered, as often as it has to be, and the members of the surviving quorum
-    /// agree. An excuse may hold for a moment only: where one is needed, all the time passes that there is.
+    /// agree. An excuse may hold for a moment only: where one is needed, all the time passes that there is, and it has to
+    /// hold in the last moments.
     func checkSettled() {
-        guard isCalm, !isDone, violation == nil, clients.allSatisfy({ $0.hasSettled }),
-            let agreed = liveness.agreedIndex(excusing: false)
-        else { return }
+        guard isCalm, !isDone, violation == nil, clients.allSatisfy({ $0.hasSettled }) else { return }
+        let check = liveness
+        if check.agreedIndex(excusing: true) != nil { agreedAt = now }
+        guard let agreed = check.agreedIndex(excusing: false) else { return }
         isDone = true
         trace.record("settled", member: 0, at: now, "at index \(agreed)")
     }
@@ -246,6 +248,7 @@ extension World {
         let leader = leader?.id ?? 0
         let rebuilding = leading.map { states(knownTo: leader, $0) }
         var check = LivenessCheck()
+        check.agreedAt = agreedAt
         check.waitingClients = clients.filter { !$0.hasSettled }.map(\.number)
         for id in scenario.memberIDs where isInCore(id) {
             let state = member(id).process?.replica.map { replica in

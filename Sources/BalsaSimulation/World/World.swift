@@ -84,6 +84,8 @@ final class World {
     var isolations: [Int] = []
     /// Whether the faults have stopped.
     var isCalm = false
+    /// When the members of the surviving quorum that are not excused agreed last since then.
+    var agreedAt: TimeSpan?
     /// Whether they stopped before every member belonged to the cluster.
     var isEveryoneNeeded = false
     /// Whether everything that was waited for has happened.

@@ -69,6 +69,34 @@ final class LivenessExcuseTests: XCTestCase {
         }
     }
 
+    /// At the end an entry may be on its way, and a member that is not excused may lack it for a moment.
+    func testMembers_thatAgreedInTheLastSecond_areNotHeldToTheLastInstant() {
+        var check = LivenessCheck()
+        for id in 1...2 as ClosedRange<MemberID> {
+            let state = LivenessCheck.State(
+                role: .follower,
+                term: 2,
+                commitIndex: 8,
+                appliedIndex: id == 2 ? 7 : 8,
+                last: LogPosition(term: 2, index: 8)
+            )
+            check.members.append(LivenessCheck.Member(id: id, state: state))
+        }
+        func violation() -> Invariant? {
+            do throws(Violation) { try check.check(after: .seconds(15), at: .seconds(20)) } catch {
+                return error.invariant
+            }
+            return nil
+        }
+        XCTAssertEqual(violation(), .liveness, "they never agreed")
+        check.agreedAt = .milliseconds(18_999)
+        XCTAssertEqual(violation(), .liveness, "that was too early")
+        check.agreedAt = .seconds(19)
+        XCTAssertNil(violation())
+        check.waitingClients = [1]
+        XCTAssertEqual(violation(), .liveness, "a client still waits")
+    }
+
     /// A leader outside of the surviving quorum leads on, and cannot reach one of its members.
     func testRun_inWhichAMemberIsExcused_endsWithItsSettlingAndNotBefore() {
         var ends: [TimeSpan] = []

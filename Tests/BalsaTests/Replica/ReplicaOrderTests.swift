@@ -85,6 +85,45 @@ final class ReplicaOrderTests: ReplicaTestCase {
         }
     }
 
+    /// Fails to write one of the files.
+    private final class OneFile: DiskHook {
+        var name = ""
+
+        func answer(_ call: DiskCall) -> DiskAnswer {
+            !name.isEmpty && call.path.hasSuffix("/\(name).new") ? .fail(.noSpace) : .proceed
+        }
+    }
+
+    /// Whichever file cannot be written, the other one has the note for the next opening.
+    func testMarkDiverged_whereOneFileCannotBeWritten_isInTheOtherOne() throws {
+        for (name, other) in [("OWNER", "ROOT"), ("ROOT", "OWNER")] {
+            let hook = OneFile()
+            let disk = SimulatedDisk()
+            let files = disk.mount(hook)
+            try files.createDirectory("group")
+            var store = try GenerationStore(opening: "group", in: files)
+            try publish(&store)
+            hook.name = name
+            XCTAssertThrowsError(try store.markDiverged()) { XCTAssertEqual(($0 as? FileError)?.number, .noSpace, name) }
+            XCTAssertEqual(try isMarked(other, files), true, "\(name) cannot be written")
+            XCTAssertEqual(try isMarked(name, files), false)
+            XCTAssertEqual(store.root?.isDiverged, false, "\(name) is written later")
+            hook.name = ""
+            XCTAssertNoThrow(try store.markDiverged())
+            for name in ["OWNER", "ROOT"] { XCTAssertEqual(try isMarked(name, files), true, name) }
+        }
+    }
+
+    private func isMarked(_ name: String, _ files: SimulatedFileSystem) throws -> Bool? {
+        let store = try GenerationStore(opening: "group", in: files)
+        if name == "ROOT" { return store.root?.isDiverged }
+        let path = store.path(of: try XCTUnwrap(store.root?.generation)) + "/" + name
+        let bytes = try TwinFile.read(path, maxRecordBytes: StateOwner.byteCount, in: files)
+        return try TwinFile.decode(try XCTUnwrap(bytes)) { bytes throws(DecodingError) in
+            try StateOwner(decoding: bytes)
+        }.record.isDiverged
+    }
+
     /// Makes a generation of one file, live and durable, and removes the one before.
     private func publish(_ store: inout GenerationStore) throws {
         let before = store.root?.generation

@@ -87,7 +87,7 @@ final class StoreRuntimeTests: XCTestCase {
             XCTAssertEqual(hasBegun.wait(timeout: .now() + 120), .success)
             let found = Locked<[Bool]>([])
             let done = expectation(description: "it ran behind the one that takes long")
-            workers.enqueueBehindRunning {
+            workers.enqueueAfterRunning {
                 found.withLock { $0.append(seen.value.object != nil) }
                 done.fulfill()
             }
