@@ -156,4 +156,53 @@ final class FullDiskTests: ProcessTestCase {
         disk.unmount()
         try folder.remove()
     }
+
+    func testOutput_whoseDiskIsFullForAWhile_isCompletedWhenThereIsSpace() async throws {
+        let folder = try Folder()
+        let disk = try SmallDisk(in: folder, mebibytes: 1)
+        let (output, filler) = (disk.path + "/out", disk.path + "/filler")
+        let cluster = try ProcessCluster(1)
+        let process = Process()
+        await check {
+            // What the member says fills the page that it has begun, and no more.
+            XCTAssertTrue(FileManager.default.createFile(atPath: output, contents: Data("begin\n".utf8)))
+            let target = try FileHandle(forWritingTo: URL(fileURLWithPath: output))
+            try target.seekToEnd()
+            let input = Pipe()
+            let words = cluster.members[0].commandLine
+            process.executableURL = URL(fileURLWithPath: words[0])
+            process.arguments = Array(words.dropFirst())
+            (process.standardInput, process.standardOutput) = (input, target)
+            try process.run()
+            func said() throws -> String { try String(contentsOfFile: output, encoding: .utf8) }
+            try await eventually("it is open") { try said().contains("\n* open") }
+            self.fillDisk(with: filler)
+            for number in 0..<100 { input.fileHandleForWriting.write(Data("\(number) status\n".utf8)) }
+            try await eventually("a line is cut") { try said().utf8.count == 4_096 }
+            XCTAssertTrue(process.isRunning)
+            try FileManager.default.removeItem(atPath: filler)
+            input.fileHandleForWriting.write(Data("100 status\n".utf8))
+            try input.fileHandleForWriting.close()
+            try await eventually("it ends") { !process.isRunning }
+            XCTAssertEqual(process.terminationStatus, 0)
+            let lines = try said().components(separatedBy: "\n")
+            for number in 0...100 {
+                let answers = lines.filter { $0.hasPrefix("\(number) status ") && $0.contains(" pid=") }
+                XCTAssertEqual(answers.count, 1, "answer \(number) in \(lines)")
+            }
+            XCTAssertTrue(lines.contains("* state closed"), "\(lines)")
+        }
+        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+        try await cluster.remove()
+        disk.unmount()
+        try folder.remove()
+    }
+
+    /// Leaves no space on the disk of a file.
+    private func fillDisk(with path: String) {
+        let file = open(path, O_WRONLY | O_CREAT, 0o666)
+        let page = [UInt8](repeating: 0, count: 4_096)
+        while write(file, page, page.count) > 0 {}
+        close(file)
+    }
 }

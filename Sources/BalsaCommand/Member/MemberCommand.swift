@@ -136,7 +136,10 @@ struct MemberCommand {
             try signals.start()
             let output = try MemberOutput(1)
             let status = await serve(parsed, output)
-            await output.finish(within: signals.first == nil ? nil : MemberCommand.patienceAfterSignal)
+            let patience = signals.first == nil ? nil : MemberCommand.patienceAfterSignal
+            if let number = await output.finish(within: patience) {
+                printError("balsa member: the last lines of the output could not be written: \(number)")
+            }
             return status
         } catch {
             printError("balsa member: \(error)")

@@ -22,11 +22,12 @@ final class MemberOutput: StoreObserver {
     ///   - written: called when it has been written, or never can be.
     func reply(_ line: [UInt8], _ written: @escaping @Sendable () -> Void) { lines.write(line, written) }
 
-    /// Waits until everything has been written, or the other end is closed.
+    /// Waits until everything has been written, the other end is closed, or writing has failed for a second.
     ///
     /// - Parameter limit: how long at most; nil for as long as somebody may still read it, as other programs wait, so
     ///   that nothing is lost.
-    func finish(within limit: Duration?) async {
+    /// - Returns: why the last lines could not be written, unless they were, or nobody is there to read them.
+    func finish(within limit: Duration?) async -> FileError.Number? {
         let promise = Promise<Void>()
         lines.finish { promise.give(()) }
         if let limit {
@@ -36,6 +37,7 @@ final class MemberOutput: StoreObserver {
             }
         }
         await promise.value()
+        return lines.failure
     }
 
     func stateChanged(_ state: StoreState) {

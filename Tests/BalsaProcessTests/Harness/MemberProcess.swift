@@ -32,6 +32,8 @@ final class MemberProcess: @unchecked Sendable {
         self.arguments = ["member", "--directory", directory, "--member", "\(id)"] + arguments
     }
 
+    /// The program and its arguments.
+    var commandLine: [String] { [executable] + arguments }
     /// The process; 0 where none runs.
     var pid: pid_t { shared.withLock { $0.pid } }
     var isRunning: Bool { pid != 0 }
