@@ -71,10 +71,10 @@ final class SignalTests: XCTestCase {
     }
 
     /// The command line of member 1 of so many.
-    private func member(_ ports: ReservedPorts) throws -> [String] {
+    private func member(_ ports: ReservedPorts, in name: String = "1") throws -> [String] {
         let peers = ports.ports.enumerated().map { "\($0.offset + 1)=127.0.0.1:\($0.element)" }
         return [
-            try MemberExecutable.url().path, "member", "--directory", folder + "/1", "--member", "1", "--peers",
+            try MemberExecutable.url().path, "member", "--directory", "\(folder)/\(name)", "--member", "1", "--peers",
             peers.joined(separator: ","),
         ]
     }
@@ -98,20 +98,49 @@ final class SignalTests: XCTestCase {
         }
     }
 
-    func testMember_withRequestsUnderWay_answersThemAndEnds() async throws {
-        // Nobody else is there: no write can be acknowledged.
-        let ports = try ReservedPorts(3)
-        let member = program(try self.member(ports))
-        try member.start()
-        member.write("1 put k v\n2 get k\n3 status\n")
-        try await wait(for: "3 status", of: member)
-        kill(member.process.processIdentifier, SIGTERM)
-        try await waitForEnd(of: member)
-        XCTAssertEqual(member.process.terminationReason, .exit)
-        XCTAssertEqual(member.process.terminationStatus, 0)
-        try await wait(for: "* state closed", of: member)
-        XCTAssertTrue(member.said.contains("1 error not-applied closed"), "\(member.said)")
-        XCTAssertTrue(member.said.contains("2 error not-applied closed"), "\(member.said)")
+    func testMember_withRequestsUnderWayAtItsEnd_answersThemClosed() async throws {
+        // One of three, and nobody else is there: no write can be acknowledged. Each end has a member of its own.
+        var members: [(end: String, program: Program)] = []
+        for end in ["SIGTERM", "close", "the end of the input"] {
+            let words = try member(try ReservedPorts(3), in: "of \(end)")
+            let program = program(words)
+            try program.start()
+            program.write("1 put k v\n2 get k\n3 status\n")
+            members.append((end, program))
+        }
+        for (end, member) in members {
+            try await wait(for: "3 status", of: member)
+            switch end {
+            case "SIGTERM": kill(member.process.processIdentifier, SIGTERM)
+            case "close": member.write("4 close\n")
+            default: try member.input.fileHandleForWriting.close()
+            }
+        }
+        for (end, member) in members {
+            try await waitForEnd(of: member)
+            XCTAssertEqual(member.process.terminationReason, .exit, end)
+            XCTAssertEqual(member.process.terminationStatus, 0, end)
+            try await wait(for: "* state closed", of: member)
+            XCTAssertTrue(member.said.contains("1 error not-applied closed"), "\(end): \(member.said)")
+            XCTAssertTrue(member.said.contains("2 error not-applied closed"), "\(end): \(member.said)")
+        }
+        XCTAssertTrue(members[1].program.said.contains("4 ok"), "\(members[1].program.said)")
+    }
+
+    func testMember_whoseInputEndsRightAfterRequests_servesThem() async throws {
+        let words = try member(try ReservedPorts(1))
+        let first = program(words)
+        try first.start()
+        first.write("1 put k v\n")
+        try await wait(for: "1 ok", of: first)
+        // A change of options is two calls of the store.
+        let requests = (2...40).map { "\($0) put k\($0) v\n" }.joined()
+        first.write(requests + "41 change-options 1 maxValueBytes=4194304\n42 close\n")
+        try await waitForEnd(of: first)
+        try await wait(for: "* state closed", of: first)
+        for request in 2...42 {
+            XCTAssertTrue(first.said.contains { $0.hasPrefix("\(request) ok") }, "\(request): \(first.said)")
+        }
     }
 
     /// A member whose output is full, since nobody reads it.

@@ -166,10 +166,8 @@ struct MemberCommand {
                 signals.onFirst { number in
                     output.write("* signal \(EndSignals.name(of: number))")
                     input.end()
-                    // Requests under way do not hold up the end for longer than the store lets them.
-                    Task { await store.close() }
                 }
-                await MemberSession(store: store, input: input, output: output).serve()
+                await MemberSession(store: store, input: input, output: output).serve(drainingFor: options.drainLimit)
                 input.stop()
             } catch {
                 await store.close()

@@ -9,30 +9,45 @@ struct MemberSession {
     let input: MemberInput
     let output: MemberOutput
 
-    func serve() async {
-        await withDiscardingTaskGroup { group in
-            for await line in input.lines {
-                guard let line else {
-                    let sentence = "the line is longer than \(input.bounds.bytesOfLine) bytes"
-                    reply(Array("? error not-applied \(sentence)".utf8), to: line)
-                    continue
-                }
-                let words = line.split(separator: UInt8(ascii: " "))
-                guard words.count >= 2 else {
-                    if words.isEmpty {
-                        input.answered(line)
-                    } else {
-                        reply(Array("? error not-applied a line is ID VERB …".utf8), to: line)
-                    }
-                    continue
-                }
-                if words.count == 2, words[1].elementsEqual("close".utf8) {
-                    reply(Array(words[0]) + Array(" ok".utf8), to: line)
-                    return
-                }
-                let request = words.map { Array($0) }
-                group.addTask { reply(await answer(request), to: line) }
+    /// Serves requests until the input ends or one of them is `close`, and returns when all are answered.
+    ///
+    /// - Parameter limit: how long those that are under way may take after the end. The store is closed then, which
+    ///   answers them. It is not closed before, since that would refuse a request that was read and has not begun.
+    func serve(drainingFor limit: Duration) async {
+        let closing = await withDiscardingTaskGroup(returning: Task<Void, Never>.self) { group in
+            await takeRequests(into: &group)
+            return Task {
+                do { try await Task.sleep(for: limit) } catch { return }
+                await store.close(drainingFor: .zero)
             }
+        }
+        closing.cancel()
+        await closing.value
+    }
+
+    /// Takes requests until there are no more. Each is answered by a task of the group.
+    private func takeRequests(into group: inout DiscardingTaskGroup) async {
+        for await line in input.lines {
+            guard let line else {
+                let sentence = "the line is longer than \(input.bounds.bytesOfLine) bytes"
+                reply(Array("? error not-applied \(sentence)".utf8), to: line)
+                continue
+            }
+            let words = line.split(separator: UInt8(ascii: " "))
+            guard words.count >= 2 else {
+                if words.isEmpty {
+                    input.answered(line)
+                } else {
+                    reply(Array("? error not-applied a line is ID VERB …".utf8), to: line)
+                }
+                continue
+            }
+            if words.count == 2, words[1].elementsEqual("close".utf8) {
+                reply(Array(words[0]) + Array(" ok".utf8), to: line)
+                return
+            }
+            let request = words.map { Array($0) }
+            group.addTask { reply(await answer(request), to: line) }
         }
     }
 
