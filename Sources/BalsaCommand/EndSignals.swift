@@ -27,7 +27,7 @@ final class EndSignals: Sendable {
     func start() throws(Failure) {
         var ends: [Int32] = [-1, -1]
         guard StandardDescriptors.fill(), Glibc.pipe(&ends) == 0 else {
-            throw Failure(description: "there is no pipe for signals: \(FileError.Number(rawValue: errno))")
+            throw Failure(description: "there is no pipe for signals: \(FileError.Number(rawValue: errno).sentence)")
         }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         // A handler must not wait, and a pipe that is full has told the first signals.

@@ -37,8 +37,6 @@ public struct TransportError: Error, Equatable, Sendable, CustomStringConvertibl
 
     /// The reason in one line, with what the system said, and without its kind.
     package var sentence: String {
-        guard let number else { return message }
-        let isOutOfDescriptors = [.tooManyOpenFiles, .tooManyOpenFilesInSystem].contains(number)
-        return "\(message): \(number)" + (isOutOfDescriptors ? "; raise the limit of open files" : "")
+        number.map { "\(message): \($0.sentence)" } ?? message
     }
 }

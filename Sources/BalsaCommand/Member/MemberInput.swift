@@ -39,7 +39,8 @@ final class MemberInput: @unchecked Sendable {
     init(_ descriptor: Int32, _ bounds: Bounds = Bounds()) throws(Failure) {
         var ends: [Int32] = [-1, -1]
         guard StandardDescriptors.fill(), pipe(&ends) == 0 else {
-            throw Failure(description: "there is no pipe to wake the thread that reads")
+            let reason = FileError.Number(rawValue: errno).sentence
+            throw Failure(description: "there is no pipe to wake the thread that reads: \(reason)")
         }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         let (stream, continuation) = AsyncStream<[UInt8]?>.makeStream()

@@ -109,7 +109,5 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
     public var isOutOfDescriptors: Bool { number == .tooManyOpenFiles || number == .tooManyOpenFilesInSystem }
 
     /// The failure in one line.
-    public var description: String {
-        "\(operation.rawValue) \(path): \(number)" + (isOutOfDescriptors ? "; raise the limit of open files" : "")
-    }
+    public var description: String { "\(operation.rawValue) \(path): \(number.sentence)" }
 }

@@ -10,4 +10,10 @@ extension FileError.Number: CustomStringConvertible {
         guard let text = strerror(rawValue) else { return "error \(rawValue)" }
         return "\(String(cString: text)) (errno \(rawValue))"
     }
+
+    /// The text, and which limit to raise where one was met.
+    package var sentence: String {
+        let isOutOfDescriptors = self == .tooManyOpenFiles || self == .tooManyOpenFilesInSystem
+        return description + (isOutOfDescriptors ? "; raise the limit of open files" : "")
+    }
 }

@@ -13,7 +13,7 @@ package final class ReservedPorts: @unchecked Sendable {
         package let number: Int32
         /// The failure in a sentence.
         package var description: String {
-            "no port of the loopback can be reserved: \(FileError.Number(rawValue: number))"
+            "no port of the loopback can be reserved: \(FileError.Number(rawValue: number).sentence)"
         }
         /// Whether somebody else has the port.
         package var isTaken: Bool { number == EADDRINUSE }

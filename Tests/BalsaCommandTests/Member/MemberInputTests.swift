@@ -1,3 +1,4 @@
+import BalsaPlatform
 import Foundation
 import XCTest
 
@@ -97,5 +98,28 @@ final class MemberInputTests: XCTestCase {
         XCTAssertEqual(found, [nil, Array("next".utf8)])
         await writing.value
         input.stop()
+    }
+
+    func testInit_withoutADescriptorLeft_saysWhyAndWhatToDo() throws {
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        var limit = rlimit()
+        XCTAssertEqual(getrlimit(resource, &limit), 0)
+        var none = limit
+        none.rlim_cur = 0
+        XCTAssertEqual(setrlimit(resource, &none), 0)
+        let results = [
+            Result { _ = try input() }, Result { try EndSignals().start() }, Result { _ = try ReservedPorts(1) },
+        ]
+        XCTAssertEqual(setrlimit(resource, &limit), 0)
+        let beginnings = [
+            "there is no pipe to wake the thread that reads", "there is no pipe for signals",
+            "no port of the loopback can be reserved",
+        ]
+        for (result, beginning) in zip(results, beginnings) {
+            XCTAssertThrowsError(try result.get()) { error in
+                let reason = "Too many open files (errno 24); raise the limit of open files"
+                XCTAssertEqual("\(error)", "\(beginning): \(reason)")
+            }
+        }
     }
 }
