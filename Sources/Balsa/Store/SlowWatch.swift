@@ -81,19 +81,32 @@ struct StallWatch {
     }
 }
 
-/// Lets a sentence through that is new, and one that is not once in an interval: a damaged block is met by every read.
+/// Lets each of some sentences through once in an interval, and only so many different ones: a damaged block is met by
+/// every read, and a damaged file by reads of many blocks.
 struct RepetitionWatch {
     private let interval: TimeSpan
-    private var last = ""
-    private var nextReport = Instant.zero
+    /// What was told within the last interval, and until when it is not told again.
+    private var told: [(sentence: String, end: Instant)] = []
+    private var unreportedCount = 0
 
     init(interval: Duration) { self.interval = TimeSpan(interval) }
 
-    /// Whether the sentence is worth telling now.
-    mutating func isNews(_ sentence: String, at now: Instant) -> Bool {
-        guard sentence != last || now >= nextReport else { return false }
-        last = sentence
-        nextReport = now + interval
+    /// Whether the sentence is worth telling now. Complexity: linear in what was told within an interval.
+    ///
+    /// - Parameter limit: how many sentences, of all callers, are told in an interval before this one is not.
+    mutating func isNews(_ sentence: String, at now: Instant, limit: Int) -> Bool {
+        told.removeAll { now >= $0.end }
+        guard told.count < limit, !told.contains(where: { $0.sentence == sentence }) else {
+            unreportedCount += 1
+            return false
+        }
+        told.append((sentence, now + interval))
         return true
+    }
+
+    /// How many sentences were not let through since this was asked last.
+    mutating func takeUnreportedCount() -> Int {
+        defer { unreportedCount = 0 }
+        return unreportedCount
     }
 }

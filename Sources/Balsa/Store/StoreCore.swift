@@ -195,7 +195,10 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
     /// A read of a caller met bytes that are not what was written.
     func metDamage(_ sentence: String) {
         shell.loop.post { [self] in
-            if damage.isNews(sentence, at: shell.now) { observer?.noticed(.damaged(sentence)) }
+            // Reads meet damage as often as callers ask, and in as many blocks.
+            guard damage.isNews(sentence, at: shell.now, limit: 8) else { return }
+            let count = damage.takeUnreportedCount()
+            observer?.noticed(.damaged(count > 0 ? "\(sentence); \(count) more since the last report" : sentence))
         }
     }
 
@@ -282,7 +285,8 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
     func settle() { carryOut() }
 
     func noticed(_ event: StoreEvent) {
-        if case .damaged(let sentence) = event, !damage.isNews(sentence, at: shell.now) { return }
+        // The replica names each damaged table once, so that none is left out.
+        if case .damaged(let sentence) = event, !damage.isNews(sentence, at: shell.now, limit: 1_000) { return }
         observer?.noticed(event)
         switch event {
         case .standing(let changed):

@@ -84,10 +84,27 @@ final class SlowWatchTests: XCTestCase {
 
     func testASentenceIsToldAgainOnlyAfterAWhile() {
         var watch = RepetitionWatch(interval: .milliseconds(1_000))
-        XCTAssertTrue(watch.isNews("block 3", at: at(0)))
-        XCTAssertFalse(watch.isNews("block 3", at: at(999)))
-        XCTAssertTrue(watch.isNews("block 4", at: at(999)))
-        XCTAssertFalse(watch.isNews("block 4", at: at(1_000)))
-        XCTAssertTrue(watch.isNews("block 4", at: at(1_999)))
+        XCTAssertTrue(watch.isNews("block 3", at: at(0), limit: 3))
+        XCTAssertFalse(watch.isNews("block 3", at: at(999), limit: 3))
+        XCTAssertTrue(watch.isNews("block 4", at: at(999), limit: 3))
+        XCTAssertFalse(watch.isNews("block 4", at: at(1_000), limit: 3))
+        XCTAssertTrue(watch.isNews("block 4", at: at(1_999), limit: 3))
+    }
+
+    func testRepetitions_ofManySentencesInTurn_areLimitedAndCounted() {
+        var watch = RepetitionWatch(interval: .milliseconds(1_000))
+        let told = (0..<300).filter { watch.isNews("block \($0 % 2)", at: at(0), limit: 3) }
+        XCTAssertEqual(told, [0, 1], "two blocks in turn")
+        let others = (300..<600).filter { watch.isNews("block \($0)", at: at(1), limit: 3) }
+        XCTAssertEqual(others, [300], "each time another block")
+        XCTAssertTrue(watch.isNews("a table", at: at(1), limit: 1_000), "with another limit")
+        XCTAssertEqual(watch.takeUnreportedCount(), 597)
+        XCTAssertTrue(watch.isNews("block 1", at: at(1_000), limit: 3))
+        XCTAssertFalse(
+            watch.isNews("block 3", at: at(1_000), limit: 3),
+            "block 300 and a table were told within a second"
+        )
+        XCTAssertEqual(watch.takeUnreportedCount(), 1)
+        XCTAssertEqual(watch.takeUnreportedCount(), 0)
     }
 }
