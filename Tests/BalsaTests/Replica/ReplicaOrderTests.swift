@@ -104,7 +104,9 @@ final class ReplicaOrderTests: ReplicaTestCase {
             var store = try GenerationStore(opening: "group", in: files)
             try publish(&store)
             hook.name = name
-            XCTAssertThrowsError(try store.markDiverged()) { XCTAssertEqual(($0 as? FileError)?.number, .noSpace, name) }
+            XCTAssertThrowsError(try store.markDiverged()) { error in
+                XCTAssertEqual((error as? FileError)?.number, .noSpace, name)
+            }
             XCTAssertEqual(try isMarked(other, files), true, "\(name) cannot be written")
             XCTAssertEqual(try isMarked(name, files), false)
             XCTAssertEqual(store.root?.isDiverged, false, "\(name) is written later")
