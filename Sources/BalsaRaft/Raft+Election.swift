@@ -38,9 +38,14 @@ extension Raft {
             endTransferIfOverdue(&effects)
         } else if now >= electionDeadline {
             restartElectionTimer()
+            forgetLeader()
             if canCampaign, campaignsNow() { startPreVote(&effects) }
         }
     }
+
+    /// The leader was not heard for an election timeout. A member that still took it for granted would refuse to help a
+    /// peer that campaigns, and would name it to its callers. That is so also where the member itself cannot campaign.
+    private mutating func forgetLeader() { leader = 0 }
 
     /// Whether the member could serve if it won. One whose disk does not answer, or whose state is being replaced,
     /// could not; it would only disturb.
@@ -54,11 +59,8 @@ extension Raft {
         return now >= oldest + options.minElectionTimeout
     }
 
-    /// Asks the others whether they would vote for this member, before disturbing anybody (dissertation, 9.6). The leader,
-    /// if one was known, is forgotten: a member that still took it for granted would refuse to help a peer that asks the
-    /// same at the same time.
+    /// Asks the others whether they would vote for this member, before disturbing anybody (dissertation, 9.6).
     private mutating func startPreVote(_ effects: inout Effects) {
-        leader = 0
         lastCampaign += 1
         campaign = Campaign(role: .preCandidate, number: lastCampaign)
         askForVotes { .preVoteRequest($0) }

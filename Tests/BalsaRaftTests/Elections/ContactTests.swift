@@ -190,6 +190,31 @@ final class ContactTests: XCTestCase {
         XCTAssertEqual(member.raft.role, .preCandidate, "its timer still runs")
     }
 
+    /// As on a full disk: it cannot campaign, and must not name a leader that has gone.
+    func testLostLeader_memberWhoseDiskStalls_isForgottenUntilItIsHeardAgain() throws {
+        var member = try TestMember.follower(of: 3, term: 1)
+        member.holdsPersists = true
+        member.hearAppend(from: 2, term: 1, behind: .zero, [1])
+        member.pass(.milliseconds(250))
+        XCTAssertEqual(member.raft.currentStanding, Standing(role: .follower, term: 1, leader: 2))
+        member.pass(member.options.maxElectionTimeout)
+        XCTAssertEqual(member.standings.last, Standing(role: .follower, term: 1, leader: 0))
+        XCTAssertEqual(member.raft.currentStanding, Standing(role: .follower, term: 1, leader: 0))
+        member.hearHeartbeat(from: 2, term: 1)
+        XCTAssertEqual(member.standings.last, Standing(role: .follower, term: 1, leader: 2))
+    }
+
+    /// A checkpoint takes the place of its state for longer than the leader lasts.
+    func testLostLeader_memberThatInstallsACheckpoint_isForgotten() throws {
+        var member = try TestMember.follower(of: 3, term: 1)
+        member.hear(.snapshot(SnapshotOffer(position: .at(1, 5))), from: 2, term: 1)
+        XCTAssertEqual(member.installing, .at(1, 5))
+        XCTAssertEqual(member.raft.currentStanding, Standing(role: .follower, term: 1, leader: 2))
+        member.pass(member.options.maxElectionTimeout)
+        XCTAssertEqual(member.standings.last, Standing(role: .follower, term: 1, leader: 0))
+        XCTAssertEqual(member.raft.role, .follower, "it cannot campaign")
+    }
+
     func testASteadyDiskThatIsOnlyBusyDoesNotEndLeadership() throws {
         var member = try TestMember.settledLeader(of: 3)
         member.holdsPersists = true
