@@ -7,3 +7,8 @@ extension Log {
         groups.slot(of: group).map { groups.elements[$0].written.commit } ?? 0
     }
 }
+
+extension Log {
+    /// How much free space the log needs to prepare its next segment, in bytes.
+    package var nextSegmentByteCount: UInt64 { max(UInt64(nextSegmentBytes), neededSegmentBytes) }
+}

@@ -14,7 +14,7 @@ import BalsaWire
 /// opened.
 struct GenerationStore {
     let fileSystem: any FileSystem
-    private let directory: String
+    let directory: String
     private let binding: FileBinding
     /// The cluster that the member belongs to; none for a replica without a member.
     var cluster: UniqueID { binding.owner.cluster }
@@ -177,6 +177,16 @@ struct GenerationStore {
 
     /// The directory of a generation.
     func path(of generation: UInt64) -> String { directory + "/" + name(of: generation) }
+
+    /// How much space OWNER and the ROOT that replaces the present one take, in bytes.
+    static let publicationByteCount = UInt64(
+        2 * (TwinFile.distance(StateOwner.byteCount) + TwinFile.distance(RootFile.byteCount))
+    )
+
+    /// How much space the file system has for another generation, in bytes; nil where that is not known.
+    var availableBytes: UInt64? {
+        do throws(FileError) { return try fileSystem.availableBytes(at: directory) } catch { return nil }
+    }
 
     /// A number that no directory has.
     mutating func takeGeneration() -> UInt64 {

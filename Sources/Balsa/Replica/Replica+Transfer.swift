@@ -22,6 +22,10 @@ extension Replica {
                 return
             }
         }
+        guard !transferPauses.isPaused(peer, in: raft.term, at: now) else {
+            tell(.snapshotSent(to: peer, position: raft.log.base, succeeded: false))
+            return
+        }
         senders.removeAll { $0.peer == peer }
         lastTransfer += 1
         let transfer = TransferID(nonce: lastRead.nonce, number: lastTransfer)
@@ -123,8 +127,10 @@ extension Replica {
         case .complete:
             let offer = SnapshotOffer(position: senders[slot].source.state.position)
             send(.message(.snapshot(offer), entries: nil), to: peer, &effects)
+            transferPauses.arrived(at: peer)
             endTransfer(slot, succeeded: true)
         case .refused:
+            transferPauses.refused(by: peer, in: raft.term, at: now, options.raft)
             endTransfer(slot, succeeded: false)
         }
     }
@@ -149,12 +155,12 @@ extension Replica {
                 if incoming?.isComplete == true { status = .complete }
             } catch {
                 metrics.transfersRefused += 1
-                if case .refused(let sentence) = error {
-                    effects.append(.checkpointRefused(from: peer, sentence))
-                }
+                tellRefusal(error, of: peer, term: term, &effects)
                 discardIncoming()
                 status = .refused
             }
+            // What is refused after that is news.
+            if status == .complete { toldRefusal = nil }
         }
         let isOwn = incoming?.transfer == chunk.transfer
         let response = CheckpointChunkResponse(
@@ -180,6 +186,7 @@ extension Replica {
             // One that begins in the middle is of a transfer whose beginning this replica has not seen, in this life.
             guard chunk.offset == 0 else { return }
             discardIncoming()
+            if let missing = missingSpace(for: chunk) { throw .noSpace(missing) }
             incomingGeneration = generations.takeGeneration()
             do throws(FileError) {
                 incoming = try CheckpointReceiver(
@@ -195,6 +202,34 @@ extension Replica {
             }
         }
         try incoming?.take(chunk)
+    }
+
+    /// Why a checkpoint cannot fit; nil where it can, or where that is not known.
+    ///
+    /// Space is kept for the next segment of the log: while a checkpoint arrives, the member goes on acknowledging
+    /// entries, and a quorum may need it. Space is also kept for the files that name the state when it is installed,
+    /// since a member that cannot write them fails.
+    private func missingSpace(for chunk: CheckpointChunk) -> MissingSpace? {
+        guard let available = generations.availableBytes else { return nil }
+        return MissingSpace(
+            chunk.streamByteCount,
+            in: generations.directory,
+            available: available,
+            kept: log.nextSegmentByteCount + GenerationStore.publicationByteCount
+        )
+    }
+
+    /// Tells the observer why a transfer was refused: once for all attempts of a leader that fail alike.
+    private func tellRefusal(
+        _ error: CheckpointReceiverError,
+        of peer: MemberID,
+        term: Term,
+        _ effects: inout [ReplicaEffect]
+    ) {
+        let told = ToldRefusal(error, of: peer, term: term)
+        guard told != toldRefusal else { return }
+        toldRefusal = told
+        effects.append(.checkpointRefused(from: peer, error.description))
     }
 
     func discardIncoming() {

@@ -123,10 +123,13 @@ public final class Replica {
     var replaced: [(machine: any StateMachine, generation: UInt64)] = []
     var senders: [CheckpointSender] = []
     var lastTransfer: UInt64 = 0
+    var transferPauses = TransferPauses()
     /// Checkpoints that were delivered, and until when the log behind them is kept.
     var delivered: [(index: LogIndex, until: Instant)] = []
     var incoming: CheckpointReceiver?
     var incomingGeneration: UInt64 = 0
+    /// The last refusal of a checkpoint that the observer was told, until one has arrived whole.
+    var toldRefusal: ToldRefusal?
 
     // The judges of the simulation listen.
     /// What the replica is in the middle of, should a file call be its last.

@@ -64,8 +64,8 @@ public enum ReplicaEffect {
     /// One of the two copies of a file is damaged: the other one is used, and the file is written again. Or a part of
     /// the state cannot be read, and the rest can. The text names the file.
     case damagedCopy(String)
-    /// What a peer has sent as a checkpoint is not one that may take the place of the state, which stays; the text says
-    /// why.
+    /// What a peer sends as a checkpoint may not take the place of the state, or does not fit on the disk. The state
+    /// stays; the text says why.
     case checkpointRefused(from: MemberID, String)
     /// The member was opened with other replicated options than are in force, which its own do not change. Told once an
     /// opening.

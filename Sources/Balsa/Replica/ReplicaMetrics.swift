@@ -26,7 +26,7 @@ public struct ReplicaMetrics: Sendable {
     public internal(set) var transfersStarted = 0
     /// Transfers that were given up. They begin anew when the peer needs it.
     public internal(set) var transfersFailed = 0
-    /// Transfers from a peer that were refused on the way: damaged, or not to be written here.
+    /// Transfers from a peer that were refused on the way: damaged, too long for the disk, or not to be written here.
     public internal(set) var transfersRefused = 0
     /// How many appends with entries were not taken, since the state waits for a checkpoint and the log is full.
     public internal(set) var appendsRefused = 0

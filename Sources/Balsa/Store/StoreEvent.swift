@@ -53,8 +53,10 @@ public enum StoreEvent: Sendable {
     /// nothing is answered from it. Of a file with two copies, the other one is used, and the file is written again. Of
     /// a damaged table, keys outside of the named range are served.
     case damaged(String)
-    /// What a peer has sent as a checkpoint cannot take the place of the state, which stays as it is. The text says
-    /// why: it was damaged on its way, it is of another cluster, or this release cannot read it. The peer tries again.
+    /// What a peer sends as a checkpoint cannot take the place of the state, which stays as it is. The text says why:
+    /// it was damaged on its way, it is of another cluster, this release cannot read it, it does not fit on the disk,
+    /// or its files cannot be written. The peer tries again, after a pause that doubles up to 64 of its longest
+    /// election timeouts. Of attempts of one leader that fail alike on their way, the first is told.
     case checkpointRefused(from: MemberID, String)
     /// The member takes less than it is offered, and waits for this.
     case stalled(StallReason)

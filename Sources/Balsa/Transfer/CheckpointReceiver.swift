@@ -157,9 +157,19 @@ final class CheckpointReceiver {
 }
 
 /// Why a transfer cannot go on.
-enum CheckpointReceiverError: Error {
+enum CheckpointReceiverError: Error, CustomStringConvertible {
     /// What arrived is not what was sent, or not a checkpoint.
     case refused(String)
     /// It cannot be written here now.
     case file(FileError)
+    /// The disk has no space for it.
+    case noSpace(MissingSpace)
+
+    var description: String {
+        switch self {
+        case .refused(let sentence): sentence
+        case .file(let error): "it cannot be written here now: \(error)"
+        case .noSpace(let missing): "\(missing)"
+        }
+    }
 }

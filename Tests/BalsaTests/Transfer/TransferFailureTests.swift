@@ -49,17 +49,67 @@ final class TransferFailureTests: ReplicaTestCase {
         let hook = SpaceHook()
         let scene = try Lagging { for host in $0.hosts { host.hook = hook } }
         let (group, host) = (scene.group, scene.host)
-        hook.full = "/state-2"
+        hook.full = "/state-"
+        hook.spared = "/state-1/"
         group.isolate()
-        group.advance(by: .seconds(3))
-        XCTAssertGreaterThan(host.replica?.metrics.transfersRefused ?? 0, 0)
+        group.advance(by: .seconds(60))
         XCTAssertNil(try XCTUnwrap(host.replica).failure)
         let attempts = try XCTUnwrap(scene.leaderHost.replica?.metrics.transfersStarted)
-        XCTAssertLessThan(attempts, 12, "it is not tried in a loop")
+        XCTAssertTrue((5...8).contains(attempts), "\(attempts) attempts: the pause doubles each time")
+        XCTAssertEqual(host.replica?.metrics.transfersRefused, attempts)
+        XCTAssertEqual(host.refusedCheckpoints.count, 1, "it is said once: \(host.refusedCheckpoints)")
+        XCTAssertTrue(host.refusedCheckpoints.first?.contains("it cannot be written here now") == true)
+        group.expect(.checkpointRefused, of: scene.late)
         hook.full = nil
-        group.advance(by: .seconds(2))
+        group.advance(by: longestPause(of: group))
         XCTAssertEqual(host.replica?.metrics.checkpointsInstalled, 1)
         XCTAssertEqual(try host.digest(), try scene.leaderHost.digest())
+    }
+
+    func testCheckpoint_thatDoesNotFitOnTheDisk_isRefusedAtTheFirstChunkAndComesOnceThereIsSpace() throws {
+        let scene = try Lagging { group in
+            var small = DiskOptions()
+            small.capacityBytes = 64 << 20
+            for host in group.hosts { host.disk = SimulatedDisk(options: small) }
+        }
+        let (group, host) = (scene.group, scene.host)
+        let kept = try XCTUnwrap(host.replica).log.nextSegmentByteCount + GenerationStore.publicationByteCount
+        let files = host.disk.mount()
+        let filler = try files.open("filler", .create)
+        try filler.setSize(try files.availableBytes(at: "/") - kept - 100)
+        let written = try files.availableBytes(at: "/")
+        group.isolate()
+        group.advance(by: .seconds(60))
+
+        let needed = try XCTUnwrap(scene.leaderHost.chunks.first).streamByteCount
+        XCTAssertGreaterThan(needed, 100)
+        XCTAssertEqual(
+            host.refusedCheckpoints,
+            [
+                "member \(scene.leader): it takes \(needed) bytes, and \(written) bytes are available in "
+                    + "balsa/groups/1, of which \(kept) are kept for the log and for ROOT: free "
+                    + "\(needed - 100) bytes there; the leader tries again by itself"
+            ],
+            "it is said once"
+        )
+        group.expect(.checkpointRefused, of: scene.late)
+        XCTAssertEqual(scene.leaderHost.chunks.map(\.offset).max(), 100, "no more than the first two are sent")
+        let attempts = try XCTUnwrap(scene.leaderHost.replica?.metrics.transfersStarted)
+        XCTAssertTrue((5...8).contains(attempts), "\(attempts) attempts: the pause doubles each time")
+        XCTAssertEqual(try files.list("balsa/groups/1"), ["ROOT", "VOTE", "state-1"], "nothing of it was written")
+        XCTAssertNil(try XCTUnwrap(host.replica).failure)
+
+        // Exactly as much as it said.
+        try filler.setSize(try filler.size() - (needed - 100))
+        group.advance(by: longestPause(of: group))
+        XCTAssertEqual(host.replica?.failure?.description, nil)
+        XCTAssertEqual(host.replica?.metrics.checkpointsInstalled, 1)
+        XCTAssertEqual(try host.digest(), try scene.leaderHost.digest())
+    }
+
+    /// The pause before a checkpoint is sent again, at most, and the time for it to arrive.
+    private func longestPause(of group: ReplicaGroup) -> TimeSpan {
+        group.options.raft.maxElectionTimeout * 64 + .seconds(2)
     }
 
     func testALeaderThatCannotReadItsStateGoesOnLeading() throws {
@@ -111,10 +161,14 @@ final class TransferFailureTests: ReplicaTestCase {
 /// A disk that has no space below some directory, or cannot read some files.
 private final class SpaceHook: DiskHook {
     var full: String?
+    /// What of that has space.
+    var spared: String?
     var unreadable: String?
 
     func answer(_ call: DiskCall) -> DiskAnswer {
-        if let full, call.operation == .write, call.path.contains(full) { return .fail(.noSpace) }
+        if let full, call.operation == .write, call.path.contains(full), !call.path.contains(spared ?? "//") {
+            return .fail(.noSpace)
+        }
         if let unreadable, call.operation == .read, call.path.contains(unreadable) { return .fail(.inputOutput) }
         return .proceed
     }
