@@ -45,9 +45,7 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
     private weak var delegate: (any ReplicaShellDelegate)?
     private var effects: [ReplicaEffect] = []
     private var timer: EventLoop.Timer?
-    /// Refusals that were reported, until the peer is connected; a few.
-    private var reported: [(peer: MemberID, refusal: HandshakeRefusal)] = []
-    private static let maxReported = 64
+    private var refusals = RefusalReports()
     private var firstBoot = FirstBootWatch()
     private var firstBootReasons = FirstBootReasons()
     private var firstBootTimer: EventLoop.Timer?
@@ -356,19 +354,14 @@ final class ReplicaShell: TransportReceiver, @unchecked Sendable {
     }
 
     func refused(_ peer: MemberID, _ refusal: HandshakeRefusal) {
-        // It is tried again every second or so, on both paths; once is enough to know.
-        if !refusal.isPassing, !reported.contains(where: { $0.peer == peer && $0.refusal == refusal }) {
-            if reported.count == ReplicaShell.maxReported { reported.removeFirst() }
-            reported.append((peer, refusal))
-            delegate?.noticed(.refused(peer, "\(refusal)"))
-        }
+        if refusals.isNews(refusal, of: peer) { delegate?.noticed(.refused(peer, "\(refusal)")) }
         guard let identity = refusal.ofThisMember else { return }
         step(.refused(identity))
         finishTurn()
     }
 
     func connected(_ peer: MemberID) {
-        reported.removeAll { $0.peer == peer }
+        refusals.forget(peer)
         member?.welcomed(by: peer)
         delegate?.noticed(.connected(peer))
     }

@@ -63,7 +63,9 @@ extension ReplicatedStore {
                 addresses.append(TCPTransport.Peer(id, at: try NetworkAddress(text)))
             }
             let own = addresses.first { $0.member == member }?.address
-            guard let own else { throw TransportError(.invalid, "member \(member) is not among the peers") }
+            guard let own else {
+                throw TransportError(.invalid, "member \(member) is not among the peers \(addresses.map(\.member))")
+            }
             var network = TCPOptions(listen: own)
             if let listen { network.listen = try NetworkAddress(listen) }
             network.advertise = own

@@ -76,7 +76,9 @@ public final class ReplicatedStore: Sendable {
     /// - Throws: ``StoreError`` with *invalid* where the range ends before it begins; nothing has happened then.
     @discardableResult
     public func delete(from: Bytes, to: Bytes?, timeout: Duration? = nil) async throws(StoreError) -> UInt64 {
-        if let to, to < from { throw StoreError(.notApplied, .invalid, "the range ends before it begins") }
+        if let to, to < from {
+            throw StoreError(.notApplied, .invalid, "the range from \(from) to \(to) ends before it begins")
+        }
         return try await applied(.deleteRange(from: from, to: to), timeout).revision
     }
 

@@ -198,7 +198,7 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
             // Reads meet damage as often as callers ask, and in as many blocks.
             guard damage.isNews(sentence, at: shell.now, limit: 8) else { return }
             let count = damage.takeUnreportedCount()
-            observer?.noticed(.damaged(count > 0 ? "\(sentence); \(count) more since the last report" : sentence))
+            notify(.damaged(count > 0 ? "\(sentence); \(count) more since the last report" : sentence))
         }
     }
 
@@ -287,7 +287,7 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
     func noticed(_ event: StoreEvent) {
         // The replica names each damaged table once, so that none is left out.
         if case .damaged(let sentence) = event, !damage.isNews(sentence, at: shell.now, limit: 1_000) { return }
-        observer?.noticed(event)
+        notify(event)
         switch event {
         case .standing(let changed):
             standing = changed
@@ -296,7 +296,7 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
             failure = error.description
             // Before those who wait are told, whose errors say why.
             published.withLock { $0.failure = error.description }
-            if error.code == .damaged { observer?.noticed(.damaged(error.description)) }
+            if error.code == .damaged { notify(.damaged(error.description)) }
         default:
             break
         }
@@ -318,7 +318,7 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
         }
         setState(currentState)
         if self.replica !== replica { self.replica = replica }
-        for event in stall.look(replica.stall, at: now) { observer?.noticed(event) }
+        for event in stall.look(replica.stall, at: now) { notify(event) }
     }
 
     func measured(_ measurement: ShellMeasurement) {
@@ -363,8 +363,13 @@ final class StoreCore: ReplicaShellDelegate, @unchecked Sendable {
         SlowOperation.Part(name, Duration(TimeSpan(nanoseconds: nanoseconds)))
     }
 
+    /// Tells the observer, to whom nothing is told after the last state. On the loop.
+    private func notify(_ event: StoreEvent) {
+        if !isClosed { observer?.noticed(event) }
+    }
+
     private func tell(_ operation: SlowOperation?) {
-        if let operation { observer?.noticed(.slow(operation)) }
+        if let operation { notify(.slow(operation)) }
     }
 
     /// The figures of this moment, on the loop.

@@ -95,12 +95,34 @@ extension StoreError {
             throw StoreError(
                 .notApplied,
                 .tooLarge,
-                excess(of: operation, options)
+                excess(of: operation, options) ?? growth(of: operation, reply.outcome, options)
                     ?? "\(reply.outcome.description); `ReplicatedOptions` has maxKeyBytes \(options.maxKeyBytes), "
                     + "maxValueBytes \(options.maxValueBytes)"
             )
         default:
-            throw StoreError(.notApplied, .invalid, reply.outcome.description)
+            throw StoreError(.notApplied, .invalid, sentence(of: reply.outcome, operation))
+        }
+    }
+
+    /// That the value that an append would have made is too long, in words; nil for anything else. Its length is not in
+    /// the reply.
+    private static func growth(
+        of operation: Command.Operation,
+        _ outcome: CommandReply.Outcome,
+        _ options: ReplicatedOptions
+    ) -> String? {
+        guard outcome == .valueTooLarge, case .append(let key, let bytes) = operation else { return nil }
+        return "the value of \(key) would be too long with \(bytes.count) bytes more; "
+            + "`ReplicatedOptions.maxValueBytes` is \(options.maxValueBytes)"
+    }
+
+    /// Why an operation was executed and refused, in words.
+    private static func sentence(of outcome: CommandReply.Outcome, _ operation: Command.Operation) -> String {
+        guard case .add(let key, let amount) = operation else { return outcome.description }
+        switch outcome {
+        case .notACounter: return "\(outcome): the value of \(key) has another length than 8 bytes"
+        case .overflow: return "\(outcome): the counter \(key) and \(amount) have no sum that fits in 64 bits"
+        default: return outcome.description
         }
     }
 }

@@ -16,7 +16,8 @@ struct DemoCommand {
           --members N  how many members, 1 to 7 (default 3)
           --pairs N    how many pairs to generate without a FILE (default 100000)
           --kills N    how often the leader is killed during the load, 0 to 100 (default 1, halfway)
-          --keep DIR   use this directory for the members' files, and leave it
+          --keep DIR   use this directory for the members' files, and leave it; a later run with it adds its pairs to
+                       those of the earlier ones, and reads back its own alone
         """
 
     static let concurrency = 64
@@ -168,7 +169,14 @@ struct DemoCommand {
     }
 
     private func read(_ path: String) throws -> Bytes {
-        let file = try LinuxFileSystem().open(path, .read)
+        let file: any File
+        do throws(FileError) {
+            file = try LinuxFileSystem().open(path, .read)
+        } catch {
+            // What the system says of a device or a pipe is for programmers.
+            guard error.operation == .open, error.number == .invalid else { throw error }
+            throw Failure(line: "\(path) is no regular file, which can be read as a whole")
+        }
         defer { file.close() }
         let size = try file.size()
         guard size <= 1 << 30 else { throw Failure(line: "\(path) has \(size) bytes; a FILE has at most \(1 << 30)") }

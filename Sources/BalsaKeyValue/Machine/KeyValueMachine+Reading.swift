@@ -75,7 +75,9 @@ extension KeyValueMachine {
         waiting: Waiting = .allowed
     ) throws(KeyValueError) -> ScanPage {
         guard limit >= 1 else { throw KeyValueError(.invalid, "the limit of a page must be at least 1, not \(limit)") }
-        if let from, let to, to < from { throw KeyValueError(.invalid, "the range ends before it begins") }
+        if let from, let to, to < from {
+            throw KeyValueError(.invalid, "the range from \(from) to \(to) ends before it begins")
+        }
         let longest = max(from?.count ?? 0, to?.count ?? 0)
         guard longest <= ReplicatedOptions.largestKeyBytes else {
             throw KeyValueError(
@@ -184,7 +186,7 @@ extension KeyValueMachine {
             throw KeyValueError(.futureRevision, "revision \(revision) is ahead of \(applied)")
         }
         guard revision >= mark else {
-            throw KeyValueError(.compacted, "revision \(revision) is below \(mark)")
+            throw KeyValueError(.compacted, "revision \(revision) is below \(mark): begin again without `at:`")
         }
         // Entries behind the last one that wrote something have left the state as it is.
         return min(revision, last)

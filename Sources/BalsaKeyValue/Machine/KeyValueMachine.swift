@@ -138,7 +138,7 @@ public final class KeyValueMachine: @unchecked Sendable {
         guard !engine.hasWriteAheadLog else {
             throw KeyValueError(
                 .invalid,
-                "the log of the group is the engine's write-ahead log; it has none of its own"
+                "hasWriteAheadLog must be false, not true: the log of the group is the engine's write-ahead log"
             )
         }
     }

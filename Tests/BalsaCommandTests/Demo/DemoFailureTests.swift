@@ -67,6 +67,13 @@ final class DemoFailureTests: XCTestCase {
         )
     }
 
+    func testDemo_inputThatIsADevice_isNamedAsNoRegularFile() throws {
+        XCTAssertEqual(
+            try refusal(of: "/dev/null"),
+            "balsa demo: /dev/null is no regular file, which can be read as a whole\n"
+        )
+    }
+
     func testDemo_lineThatIsTooLong_isNamedWithTheLimits() throws {
         let file = folder + "/input"
         try Data((String(repeating: "k", count: 5_000) + "\tv\n").utf8).write(to: URL(fileURLWithPath: file))

@@ -45,6 +45,25 @@ final class StoreClosingTests: StoreTestCase {
         await again.close()
     }
 
+    /// Notes states and events in one order.
+    private final class Lines: StoreObserver {
+        let noted = Locked<[String]>([])
+
+        func stateChanged(_ state: StoreState) { noted.withLock { $0.append("state \(state)") } }
+        func noticed(_ event: StoreEvent) { noted.withLock { $0.append("\(event)") } }
+    }
+
+    func testClosing_stateClosed_isTheLastThatAnObserverIsTold() async throws {
+        let lines = Lines()
+        var options = StoreOptions()
+        options.observer = lines
+        let store = try await ReplicatedStore.open(at: directory, options: options)
+        try await store.put("k", "v")
+        XCTAssertGreaterThan(lines.noted.withLock { $0.count }, 1)
+        await store.close()
+        XCTAssertEqual(lines.noted.withLock { $0.last }, "state closed", "\(lines.noted.withLock { $0 })")
+    }
+
     func testAClosedStorePublishesItsStateNoMore() async throws {
         let store = try await ReplicatedStore.open(at: directory)
         try await store.put("k", "v")

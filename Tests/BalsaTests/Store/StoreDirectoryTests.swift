@@ -66,6 +66,10 @@ final class StoreDirectoryTests: StoreTestCase {
                 { $0.replicated.maxReplyBytes = 0 }
             ),
             ("levels must be 2 to 16, not 0", { $0.keyValue.engine.levels = 0 }),
+            (
+                "hasWriteAheadLog must be false, not true: the log of the group is the engine's write-ahead log",
+                { $0.keyValue.engine.hasWriteAheadLog = true }
+            ),
             ("chunkBytes must be at least 1, not 0", { $0.replica.chunkBytes = 0 }),
             ("applyPageBytes must be at least 1, not 0", { $0.replica.applyPageBytes = 0 }),
             ("workBudgetBytes must be at least 1, not 0", { $0.replica.workBudgetBytes = 0 }),

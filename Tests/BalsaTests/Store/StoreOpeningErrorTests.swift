@@ -240,6 +240,6 @@ final class StoreOpeningErrorTests: StoreTestCase {
     func testOpening_memberThatIsNotAmongThePeers_saysSo() async throws {
         let error = await opening(of: 2, with: [1: "127.0.0.1:1"])
         XCTAssertEqual(error?.reason, .invalid)
-        XCTAssertEqual(error?.message, "member 2 is not among the peers")
+        XCTAssertEqual(error?.message, "member 2 is not among the peers [1]")
     }
 }

@@ -47,6 +47,8 @@ final class StoreReasonTests: StoreTestCase {
         errors.append(await refusal { _ = try await store.get(longest) })
         errors.append(await refusal { _ = try await store.scan(from: longest) })
         errors.append(await refusal { _ = try await store.scan(to: longest) })
+        let grown = "the value of k would be too long with 200 bytes more; `ReplicatedOptions.maxValueBytes` is 1000"
+        XCTAssertTrue(errors.contains { $0?.message == grown }, "\(errors)")
         for error in errors {
             XCTAssertEqual(error?.reason, .tooLarge)
             XCTAssertEqual(error?.outcome, .notApplied)
@@ -73,7 +75,11 @@ final class StoreReasonTests: StoreTestCase {
             XCTAssertEqual(error?.outcome, .notApplied)
             XCTAssertNotEqual(error?.message, "", "the sentence says what makes no sense")
         }
+        for range in errors[...2] {
+            XCTAssertEqual(range?.message, "the range from b to a ends before it begins")
+        }
         XCTAssertEqual(errors[3]?.message, "the limit of a page must be at least 1, not 0")
+        XCTAssertEqual(errors[6]?.message, "not a counter: the value of text has another length than 8 bytes")
         await store.close()
     }
 
@@ -97,6 +103,7 @@ final class StoreReasonTests: StoreTestCase {
         try await store.add(.max, to: "counter")
         let over = await refusal { try await store.add(1, to: "counter") }
         XCTAssertEqual(over?.outcome, .notApplied)
+        XCTAssertEqual(over?.message, "overflow: the counter counter and 1 have no sum that fits in 64 bits")
         let counter = try await store.add(0, to: "counter")
         XCTAssertEqual(counter, .max, "a sum that does not fit changes nothing")
         await store.close()
