@@ -23,7 +23,7 @@ struct CompactionAlternatives {
         return tables.count > 1 ? CompactionPlan(mergingNewest: Array(tables)) : nil
     }
 
-    /// All of them, for space that is enough for any.
+    /// The merge of the newest two: the least that shortens the level.
     var leastMerge: CompactionPlan? {
         newest.isEmpty ? nil : CompactionPlan(mergingNewest: Array(newest.prefix(2)))
     }

@@ -177,7 +177,6 @@ extension StorageEngine {
     private func pass(_ refusal: EngineError) throws(EngineError) {
         worker.flushBackoff.passCall()
         worker.compactionBackoff.passCall()
-        worker.next?.refusals.passCall()
         worker.hasRemovalFailed = false
         throw refusal
     }

@@ -12,6 +12,8 @@ struct WorkBackoff {
     private var failures = 0
     /// How many attempts in a row have failed.
     var failuresInARow: Int { failures }
+    /// Whether one of them has failed for want of space, whatever the file system says that it has: a quota may be less.
+    private(set) var hasLackedSpace = false
     private var callsLeft = 0
 
     /// What the last attempt failed with, if the work rests; nil if it may be attempted.
@@ -21,6 +23,7 @@ struct WorkBackoff {
     mutating func failed(_ error: EngineError) {
         self.error = error
         failures += 1
+        if error.cause?.isOutOfSpace ?? false { hasLackedSpace = true }
         callsLeft = failures > 4 ? WorkBackoff.mostCalls : (1 << (failures - 1)) - 1
     }
 

@@ -108,6 +108,9 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Whether the process or the system has no descriptor left. Nothing was done.
     public var isOutOfDescriptors: Bool { number == .tooManyOpenFiles || number == .tooManyOpenFilesInSystem }
 
+    /// Whether the file system has no space left, or the user none of what it may take.
+    package var isOutOfSpace: Bool { number == .noSpace || number == .quotaExceeded }
+
     /// The failure in one line.
     public var description: String { "\(operation.rawValue) \(path): \(number.sentence)" }
 }

@@ -66,7 +66,7 @@ package enum FileSystemProbe {
             } catch let left {
                 lack.what += ", and \(folder) cannot be removed (\(left))"
             }
-            guard !isFull(error.error) else { return }
+            guard error.error?.isOutOfSpace != true else { return }
             throw failure(lack, directory)
         }
     }
@@ -128,10 +128,6 @@ package enum FileSystemProbe {
         case .noLocks, .closed: error.operation == .lock
         default: false
         }
-    }
-
-    private static func isFull(_ error: FileError?) -> Bool {
-        error?.number == .noSpace || error?.number == .quotaExceeded
     }
 
     /// Names what is being tried in the error of `body`.

@@ -110,8 +110,8 @@ final class EngineFullDiskTests: XCTestCase {
         XCTAssertEqual(try fixture.pairs().count, 90)
     }
 
-    func testACompaction_thatFreesSpace_onADiskThatIsNearlyFull_isDone() throws {
-        let calls = Calls()
+    /// An engine in whose first level half of 43 KB is dead, on a disk with `rest` bytes.
+    private func fixtureWithDeletions(_ calls: Calls, leaving rest: UInt64) throws -> EngineFixture {
         let fixture = try fixture(calls)
         try fixture.work()
         for number in 100..<120 { try fixture.delete("k\(number)".bytes) }
@@ -122,8 +122,13 @@ final class EngineFullDiskTests: XCTestCase {
             try fixture.flush(mark: fixture.sequence)
         }
         XCTAssertEqual(fixture.tableCounts[0], 3)
+        try fill(fixture, leaving: rest)
+        return fixture
+    }
+
+    func testACompaction_thatFreesSpace_onADiskThatIsNearlyFull_isDone() throws {
         // A flush may need 80 KB, and the compaction reads 43 KB. It is done, for half of that is deleted.
-        try fill(fixture, leaving: 100 << 10)
+        let fixture = try fixtureWithDeletions(Calls(), leaving: 100 << 10)
         try fixture.work()
         // What is left of it are 20 entries and no tombstone. The way down through the levels takes four edits of the
         // manifest, each of a sector.
@@ -132,6 +137,22 @@ final class EngineFullDiskTests: XCTestCase {
         XCTAssertEqual(fixture.engine.metrics.levels.reduce(0) { $0 + $1.entryCount }, 20 + 6)
         XCTAssertGreaterThan(try fixture.disk.mount().availableBytes(at: "/"), 100 << 10)
         XCTAssertEqual(try fixture.pairs().count, 23)
+    }
+
+    func testACompaction_thatFreesSpace_leavesTheLastBytesToOthersWhileNobodyWaits() throws {
+        let calls = Calls()
+        let fixture = try fixtureWithDeletions(calls, leaving: 50 << 10)
+        let before = calls.tableBytes
+        // What needs no space is done, and then nothing.
+        _ = work(fixture, calls: 10)
+        XCTAssertEqual(work(fixture, calls: 30).failures, 30)
+        XCTAssertEqual(calls.tableBytes, before, "less than 16 KB would be left for the log and the vote")
+        // While a flush waits it is attempted, and frees what that needs.
+        for number in 100..<130 { try fixture.put("n\(number)".bytes, Bytes([UInt8](repeating: 9, count: 1_000))) }
+        try fixture.seal(mark: fixture.sequence)
+        let done = work(fixture, calls: 60)
+        XCTAssertTrue(done.kinds.contains(.compaction), "\(done)")
+        XCTAssertEqual(fixture.engine.durableSeal?.sequence, fixture.sequence, "\(done)")
     }
 
     func testWork_whereTheFileSystemDoesNotSayWhatIsFree_goesOn() throws {
