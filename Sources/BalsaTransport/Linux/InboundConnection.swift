@@ -27,7 +27,7 @@ final class InboundConnection: ReadinessHandler {
     private var greeting = HandshakeReader()
     private var decoder: FrameDecoder
     private var frames: [Bytes] = []
-    /// Whether a turn of the loop has read what had arrived. Only then it may be closed to make way for another.
+    /// Whether what had arrived when it was accepted has been read. Only then it may be closed to make way for another.
     var hasHadTurn = false
 
     /// Whose connection it is, and for what, once that is known.

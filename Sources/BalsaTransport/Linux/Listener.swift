@@ -112,13 +112,22 @@ final class Listener: ReadinessHandler {
         do throws(TransportError) {
             let connection = try InboundConnection(descriptor, self, context)
             halfOpen.append(connection)
-            // The next turn reads what has arrived until then.
-            context.loop.runAtEndOfTurn { [weak connection, loop = context.loop] in
-                loop.runAtEndOfTurn { connection?.hasHadTurn = true }
-            }
+            awaitTurn(of: connection)
         } catch {
             context.count { $0.lastFailure = error }
             Socket.close(descriptor)
+        }
+    }
+
+    /// Notes that a connection has had its turn: a turn after this one has handled all that were ready.
+    private func awaitTurn(of connection: InboundConnection, hasBegun: Bool = false) {
+        context.loop.runAtEndOfTurn { [weak self, weak connection] in
+            guard let self, let connection else { return }
+            if hasBegun, context.loop.selector.hasHandledAll {
+                connection.hasHadTurn = true
+            } else {
+                awaitTurn(of: connection, hasBegun: true)
+            }
         }
     }
 

@@ -57,6 +57,8 @@ final class Selector {
     private let events: UnsafeMutableBufferPointer<epoll_event>
     /// How many of `events` are still to be handled.
     private var readyCount = 0
+    /// Whether the last poll has handled all that were ready. If more are ready than one poll takes, some wait.
+    private(set) var hasHandledAll = true
     /// What is watched, by descriptor: the system always gives the lowest free number, so that the list stays short.
     private var slots: [Slot?] = []
     private var lastGeneration: UInt32 = 0
@@ -151,7 +153,9 @@ final class Selector {
 
     /// Has everything handled that is ready, or becomes so in time.
     func poll(timeoutMilliseconds: Int32) {
-        guard isReady(timeoutMilliseconds: timeoutMilliseconds) else { return }
+        let isAnyReady = isReady(timeoutMilliseconds: timeoutMilliseconds)
+        hasHandledAll = readyCount < events.count
+        guard isAnyReady else { return }
         for place in 0..<readyCount {
             let event = events[place]
             if event.data.u64 == Selector.wakeTag {

@@ -119,6 +119,33 @@ final class DescriptorExhaustionTests: XCTestCase {
         XCTAssertEqual(one.transport.metrics.connectionsCrowdedOut, 0)
     }
 
+    func testAListener_ofALoopThatHandlesOneSocketATurn_readsTheHelloOfAllThatWait() throws {
+        var loopOptions = EventLoop.Options()
+        loopOptions.maxEventsPerTurn = 1
+        let one = try TestMember(1, loopOptions: loopOptions) { $0.maxHalfOpenConnections = 1 }
+        let busy = try (0..<3).map { number in
+            let connection = try RawConnection(to: one.transport.port)
+            let hello = Introduction.sample(UInt64(20 + number)).hello()
+            XCTAssertEqual(try connection.greet(hello).kind, .welcome)
+            return connection
+        }
+        // The listener becomes ready first, then these: it comes again before the connection that it accepts.
+        let connections = try waiting(2, for: one) {
+            for connection in busy { connection.send([0]) }
+        }
+        for connection in connections {
+            let answer = try Handshake(decoding: Bytes(connection.receive(Handshake.encodedByteCount).bytes))
+            XCTAssertEqual(answer.kind, .welcome)
+        }
+        XCTAssertEqual(one.transport.metrics.connectionsCrowdedOut, 0)
+        // One that stays silent has had its turn once nothing else is ready.
+        let silent = try RawConnection(to: one.transport.port)
+        eventually("one is silent") { one.transport.metrics.halfOpenConnections == 1 }
+        let late = try RawConnection(to: one.transport.port)
+        XCTAssertEqual(try late.greet(Introduction.sample(30).hello()).kind, .welcome)
+        XCTAssertTrue(silent.receive().isEnded)
+    }
+
     func testAListener_withoutDescriptors_servesOnAndAcceptsLaterWithoutABusyLoop() throws {
         let (one, two) = (try TestMember(1), try TestMember(2))
         one.connect(to: two)

@@ -174,11 +174,12 @@ final class TestMember {
     init(
         _ introduction: Introduction,
         port: UInt16 = 0,
+        loopOptions: EventLoop.Options = EventLoop.Options(),
         _ change: (inout TCPOptions) -> Void = { _ in }
     ) throws {
         id = introduction.from
         recorder = Recorder(introduction)
-        loop = try EventLoop()
+        loop = try EventLoop(options: loopOptions)
         var options = TCPOptions(listen: NetworkAddress(host: "127.0.0.1", port: port))
         change(&options)
         transport = try TCPTransport(
@@ -190,8 +191,12 @@ final class TestMember {
         )
     }
 
-    convenience init(_ member: MemberID, _ change: (inout TCPOptions) -> Void = { _ in }) throws {
-        try self.init(.sample(member), change)
+    convenience init(
+        _ member: MemberID,
+        loopOptions: EventLoop.Options = EventLoop.Options(),
+        _ change: (inout TCPOptions) -> Void = { _ in }
+    ) throws {
+        try self.init(.sample(member), loopOptions: loopOptions, change)
     }
 
     func connect(to others: TestMember...) {
