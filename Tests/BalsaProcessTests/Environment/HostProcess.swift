@@ -34,10 +34,15 @@ enum HostStep: Codable, Equatable {
     case awaitFailure
     /// Allows so many descriptors more than there are.
     case limitDescriptors(Int)
-    /// Allows no descriptor more, not even in place of one that is closed.
+    /// Takes the descriptors of low numbers, so that the store's have higher ones.
+    case takeLowDescriptors
+    /// Allows a store no descriptor more, not even in place of one that is closed. As many are free as a store leaves to
+    /// the rest of the process: the runtime of Swift needs some.
     case allowNoDescriptor
     /// Allows as many descriptors as there may be.
     case freeDescriptors
+    /// Refuses `statx`, as filters of system calls do that do not know it.
+    case refuseStatx
     /// Becomes another user, who may start so many threads more than there are.
     case limitThreads(Int)
     /// Reports how many descriptors are open.
@@ -130,6 +135,9 @@ final class Host {
     }
     private var acknowledged = Acknowledged()
     private var next = 0
+    /// Descriptors of numbers below ``firstAboveLow``.
+    private var low: [Int32] = []
+    private static let firstAboveLow: Int32 = 64
 
     init(_ job: HostJob) {
         let file = open(job.report, O_WRONLY | O_CREAT | O_APPEND, 0o666)
@@ -214,7 +222,23 @@ final class Host {
         case .limitDescriptors(let count):
             let used = try files.contentsOfDirectory(atPath: "/proc/self/fd").count - 1
             try limitDescriptors(to: rlim_t(used + count))
-        case .allowNoDescriptor: try limitDescriptors(to: 0)
+        case .takeLowDescriptors:
+            while true {
+                let descriptor = dup(report)
+                try check(descriptor < 0 ? -1 : 0, "dup")
+                guard descriptor < Host.firstAboveLow else {
+                    close(descriptor)
+                    break
+                }
+                low.append(descriptor)
+            }
+        case .allowNoDescriptor:
+            // The store's own have numbers above the limit: one that is closed makes no room below.
+            try limitDescriptors(to: rlim_t(Host.firstAboveLow))
+            for descriptor in low where descriptor >= Host.firstAboveLow - Int32(StandardDescriptors.reserve) {
+                close(descriptor)
+            }
+        case .refuseStatx: try SystemCallFilter.refuseStatx()
         case .freeDescriptors: try limitDescriptors(to: nil)
         case .limitThreads(let count):
             // A user of its own, so that no other process counts.
@@ -270,5 +294,52 @@ final class Host {
         let low = below.filter { (Int($0.0) ?? 0) <= 2 }.map { "\($0.0) \($0.1)" }.sorted()
         say("low descriptors: \(low)")
         say("files: \(below.count)")
+    }
+}
+
+/// A filter of system calls (seccomp). The C library's module has none of its names.
+private enum SystemCallFilter {
+    /// A statement of a filter, as the system reads it.
+    private struct Statement {
+        var code: UInt16
+        var ifTrue: UInt8 = 0
+        var ifFalse: UInt8 = 0
+        var operand: UInt32
+    }
+
+    private struct Program {
+        var count: UInt16
+        var statements: UnsafeMutablePointer<Statement>?
+    }
+
+    #if arch(x86_64)
+        private static let (statx, seccomp): (UInt32, Int) = (332, 317)
+    #else
+        private static let (statx, seccomp): (UInt32, Int) = (291, 277)
+    #endif
+
+    /// Has all threads of this process get EPERM from `statx`, for good.
+    static func refuseStatx() throws {
+        typealias Call = @convention(c) (Int, Int, Int, UnsafeMutableRawPointer?, Int, Int) -> Int
+        guard let symbol = dlsym(dlopen(nil, RTLD_NOW), "syscall") else { throw Failure("there is no syscall") }
+        let call = unsafeBitCast(symbol, to: Call.self)
+        var statements = [
+            // The number of the call; a jump over the next statement if it is another one; EPERM; allowed.
+            Statement(code: 0x20, operand: 0), Statement(code: 0x15, ifFalse: 1, operand: statx),
+            Statement(code: 0x06, operand: 0x5_0000 | UInt32(EPERM)), Statement(code: 0x06, operand: 0x7fff_0000),
+        ]
+        // Without new privileges, which a user without any must promise first; and for all threads.
+        let (noNewPrivileges, setFilter, allThreads) = (38, 1, 1)
+        #if arch(x86_64)
+            let prctl = 157
+        #else
+            let prctl = 167
+        #endif
+        guard call(prctl, noNewPrivileges, 1, nil, 0, 0) == 0 else { throw Failure("prctl: errno \(errno)") }
+        let result = statements.withUnsafeMutableBufferPointer { buffer in
+            var program = Program(count: UInt16(buffer.count), statements: buffer.baseAddress)
+            return withUnsafeMutableBytes(of: &program) { call(seccomp, setFilter, allThreads, $0.baseAddress, 0, 0) }
+        }
+        guard result == 0 else { throw Failure("seccomp: errno \(errno)") }
     }
 }

@@ -150,7 +150,8 @@ final class HostTests: ProcessTestCase {
         try await withFolder { folder in
             let lines = try await HostProcess.run(
                 [
-                    .open("D"), .put(200), .allowNoDescriptor, .tryPut(2_000), .freeDescriptors, .put(300), .check,
+                    .takeLowDescriptors, .open("D"), .put(200), .allowNoDescriptor, .tryPut(2_000), .freeDescriptors,
+                    .put(300), .check,
                     .closeStore, .open("D"), .check,
                 ],
                 in: folder
@@ -161,6 +162,20 @@ final class HostTests: ProcessTestCase {
             XCTAssertEqual(puts.count, 3, "\(lines)")
             XCTAssertEqual(puts.dropFirst().first, "put: deadline exceeded (unknown)", "\(lines)")
             XCTAssertEqual(puts.last, "put: 300", "\(lines)")
+        }
+    }
+
+    /// A container of an older release may refuse a system call that it does not know.
+    func testStore_whereStatxIsRefused_keepsItsPairs() async throws {
+        try await withFolder { folder in
+            let steps: [HostStep] = [
+                .refuseStatx, .open("D"), .put(300), .check, .closeStore, .open("D"), .put(100), .check,
+            ]
+            let lines = try await HostProcess.run(steps, in: folder)
+            XCTAssertEqual(
+                lines,
+                ["opened", "put: 300", "losses: []", "closed", "opened", "put: 100", "losses: []"]
+            )
         }
     }
 
