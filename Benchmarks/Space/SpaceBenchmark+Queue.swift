@@ -64,7 +64,7 @@ extension SpaceBenchmark {
         _ page: () throws(BenchmarkError) -> Bool
     ) throws(BenchmarkError) -> Int {
         for number in 1...limit where try page() { return number }
-        throw BenchmarkError("\(what) was not found within \(limit) pages")
+        throw BenchmarkError("\(what) was not found within \(limit) \(limit == 1 ? "page" : "pages")")
     }
 
     /// Queues from which one key is taken for each that is put.

@@ -148,6 +148,10 @@ final class MeasurementsTests: BenchTestCase {
             "the front was not found within 7 pages"
         )
         XCTAssertEqual(pages, 7)
+        XCTAssertEqual(
+            sentence { _ = try SpaceBenchmark.countPages(atMost: 1, "the front") { false } },
+            "the front was not found within 1 page"
+        )
         pages = 0
         let counted = try SpaceBenchmark.countPages(atMost: 7, "the front") { () throws(BenchmarkError) in
             pages += 1

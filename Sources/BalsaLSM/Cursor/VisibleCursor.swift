@@ -368,8 +368,8 @@ struct VisibleCursor: ~Copyable {
     /// What a cursor that began at its bound, and showed nothing, has passed until it pauses is noted, however few
     /// entries that are. Otherwise a caller that begins every page at the same key would not get further. After a seek
     /// within the bounds, or a key that was shown, a run that is shorter than
-    /// ``EmptyRanges/Limits/entriesBeforeLooking`` has no edge and is not noted: its caller goes on behind the pause. A
-    /// cursor that has noted a range notes no other.
+    /// ``EmptyRanges/Limits/entriesBeforeLooking`` has no edge and is not noted: its caller continues after the pause.
+    /// A cursor that has noted a range notes no other.
     @inline(never)
     private mutating func endRun() {
         let isLong = run.count > 0 && (isRunLong || pause != nil)

@@ -96,7 +96,7 @@ extension StorageEngine {
             blocks: cache
         )
         // A call of this file system that finds no descriptor can have that of a table. Sockets do not go through it:
-        // they get the half of the descriptors that tables leave.
+        // for them, the tables of each engine leave half of the descriptors.
         fileSystem.add(tables)
         // Without a manifest there are no tables that it could name.
         let manifestPath = directory + "/" + EngineFileName.manifestName(found?.number ?? 1)

@@ -72,9 +72,9 @@ public protocol FileSystem: AnyObject, Sendable {
     /// say.
     func availableBytes(at path: String) throws(FileError) -> UInt64
 
-    /// How many files that can be opened again, such as tables, should be open at once, so that the process has
-    /// descriptors left for sockets and other files. Asked before each such file is opened, since the system's limit
-    /// may be changed.
+    /// How many files that can be opened again, such as the tables of an engine, one owner should have open at once, so
+    /// that the process has descriptors left for sockets and other files. Other owners do not count. Asked before each
+    /// such file is opened, since the system's limit may be changed.
     var maxOpenFiles: Int { get }
 }
 

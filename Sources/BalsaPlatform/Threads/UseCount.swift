@@ -34,7 +34,7 @@ package struct UseCount: ~Copyable {
         state.wrappingSubtract(2, ordering: .acquiringAndReleasing).newValue == 1
     }
 
-    /// Closes the resource. Again without effect.
+    /// Closes the resource. Does nothing if called again.
     ///
     /// - Returns: whether it was open, and whether the caller gives it back, since no call is under way.
     package func close() -> (wasOpen: Bool, isUnused: Bool) {
