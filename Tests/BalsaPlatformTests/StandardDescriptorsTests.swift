@@ -90,16 +90,38 @@ final class StandardDescriptorsTests: XCTestCase {
         for thread in threads { thread.stop() }
     }
 
-    /// Has threads make descriptors at the same moment: each one goes on when all others have been refused or are there.
+    /// Counts what threads have come to. Uses no descriptor.
+    private final class Arrivals: @unchecked Sendable {
+        private let condition = NSCondition()
+        private var count = 0
+
+        func note() {
+            condition.lock()
+            count += 1
+            condition.broadcast()
+            condition.unlock()
+        }
+
+        /// Returns when so many have come, or when nobody has any more hope that they do.
+        func wait(for count: Int) {
+            let end = Date(timeIntervalSinceNow: 20)
+            condition.lock()
+            while self.count < count, condition.wait(until: end) {}
+            condition.unlock()
+        }
+    }
+
+    /// Has threads make descriptors at the same moment: each one goes on when all others have been refused or are
+    /// there.
     ///
     /// - Returns: the numbers that were made, and the errors of the others.
     private func makeAtOnce(_ count: Int) throws -> (numbers: [Int32], errors: [Int32]) {
-        let begun = Locked(0)
+        let begun = Arrivals()
         let made = Locked<(numbers: [Int32], errors: [Int32])>(([], []))
         try onThreads(count) { _ in
             let descriptor = StandardDescriptors.avoid {
-                begun.withLock { $0 += 1 }
-                for _ in 0..<10_000 where begun.withLock({ $0 }) < count { usleep(1_000) }
+                begun.note()
+                begun.wait(for: count)
                 return open("/dev/null", O_RDONLY | O_CLOEXEC)
             }
             let error = errno
@@ -108,7 +130,7 @@ final class StandardDescriptorsTests: XCTestCase {
             }
             // One that was refused has not been counted by the closure. One that was made counts twice, which is no
             // matter: all were there by then.
-            begun.withLock { $0 += 1 }
+            begun.note()
         }
         let (numbers, errors) = made.withLock { ($0.numbers.map { $0 }, $0.errors.map { $0 }) }
         taken += numbers
@@ -170,6 +192,7 @@ final class StandardDescriptorsTests: XCTestCase {
             let mayEnd = DispatchSemaphore(value: 0)
             let numbers = Locked<[Int32]>([])
             let answers = Locked<[Int32]>([])
+            let answered = Arrivals()
             // The first one waits for a disk that does not answer. That holds up no other, such as that of a loop.
             let first = try BackgroundThread {
                 let descriptor = StandardDescriptors.avoid {
@@ -187,11 +210,12 @@ final class StandardDescriptorsTests: XCTestCase {
                     let error = descriptor < 0 ? errno : 0
                     if descriptor >= 0 { numbers.withLock { $0.append(descriptor) } }
                     answers.withLock { $0.append(error) }
+                    answered.note()
                 }
                 return .wait
             }
             // Not by an expectation, which would take a descriptor itself.
-            for _ in 0..<20_000 where answers.withLock({ $0.count }) < 2 { usleep(1_000) }
+            answered.wait(for: 2)
             XCTAssertEqual(answers.withLock { $0.map { $0 } }, expected, "of \(free)")
             mayEnd.signal()
             first.stop()

@@ -224,8 +224,8 @@ struct GenerationStore {
 
     /// Notes durably that the live generation differs from the state of the majority. The next generation does not.
     ///
-    /// OWNER says it as well, and first: a ROOT that is put back as it was before does not make the member forget it. Where
-    /// one of the two cannot be written, the other one is nevertheless: one is enough for the next opening.
+    /// OWNER says it as well, and first: a ROOT that is put back as it was before does not make the member forget it.
+    /// Where one of the two cannot be written, the other one is nevertheless: one is enough for the next opening.
     ///
     /// - Throws: why a file could not be written. Another call writes both again.
     mutating func markDiverged() throws(FileError) {

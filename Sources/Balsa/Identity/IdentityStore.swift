@@ -135,8 +135,8 @@ struct IdentityStore {
         else { return }
         throw ReplicaError(
             .invalid,
-            "\(directory) holds other files, such as \(other), and none of a store: name another directory, or an empty "
-                + "one"
+            "\(directory) holds other files, such as \(other), and none of a store: name another directory, or "
+                + "an empty one"
         )
     }
 

@@ -62,8 +62,9 @@ extension Replica {
         }
     }
 
-    /// Notes in OWNER and ROOT that the state differs, before anything else of this step leaves the member: what a later start
-    /// applies again could differ as well, and would be served until the next comparison. Tried again where it fails.
+    /// Notes in OWNER and ROOT that the state differs, before anything else of this step leaves the member: what a
+    /// later start applies again could differ as well, and would be served until the next comparison. Tried again where
+    /// it fails.
     func markDivergence() throws(ReplicaError) {
         guard now >= divergenceMarkAt else { return }
         do throws(FileError) {

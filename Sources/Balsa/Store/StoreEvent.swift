@@ -35,8 +35,8 @@ public enum StoreEvent: Sendable {
     case refused(MemberID, String)
     /// All members were started for the first time, and this one belongs to the cluster of this id from now on.
     case joined(cluster: String)
-    /// The members cannot become a cluster until something is done; the text says what. Each text is told at most once a
-    /// minute, and mostly by one member alone.
+    /// The members cannot become a cluster until something is done; the text says what. Each text is told at most once
+    /// a minute, and mostly by one member alone.
     case firstBootWaits(String)
     /// The first boot waits for these peers, to which no connection could be made yet; for all members to agree where
     /// there are none. Told a second after the start, then when it changes and once a minute, but at most every 10 s.

@@ -22,8 +22,8 @@ struct MissingSpace: CustomStringConvertible {
         let (required, overflow) = needed.addingReportingOverflow(kept)
         let missing = (overflow ? .max : required) - available
         return "it takes \(needed) bytes, and \(available) bytes are available in \(directory), of which "
-            + "\(min(kept, available)) are kept for the log and for ROOT: free \(missing) bytes there; the leader tries again "
-            + "by itself"
+            + "\(min(kept, available)) are kept for the log and for ROOT: free \(missing) bytes there; the leader "
+            + "tries again by itself"
     }
 }
 

@@ -3,8 +3,8 @@ import BalsaRaft
 /// How long a leader waits before it sends another checkpoint to a peer that has refused one.
 ///
 /// A peer without space for a checkpoint refuses each attempt, and each costs the leader what it reads and sends until
-/// then. So the pause doubles with each refusal in a row, from two shortest election timeouts up to 64 of the longest. It
-/// ends when a checkpoint has arrived whole, and with the term: another leader's state may be another one.
+/// then. So the pause doubles with each refusal in a row, from two shortest election timeouts up to 64 of the longest.
+/// It ends when a checkpoint has arrived whole, and with the term: another leader's state may be another one.
 struct TransferPauses {
     private struct Pause {
         let peer: MemberID

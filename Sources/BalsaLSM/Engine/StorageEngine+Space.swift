@@ -129,7 +129,8 @@ extension CompactionAlternatives {
             return backoff.hasLackedSpace ? fitting[backoff.failuresInARow % fitting.count] : first
         }
         // None fits, as far as can be told before it is known what is dropped. What may help those who wait is
-        // attempted, in turns: an attempt that fails leaves nothing. If nobody waits, the last bytes are left to others.
+        // attempted, in turns: an attempt that fails leaves nothing. If nobody waits, the last bytes are left to
+        // others.
         var attempts: [CompactionPlan?] = space.isFlushWaiting ? [plan] : []
         if space.isWriterWaiting { attempts += [leastMerge, firstLevel] }
         if space.isWriterWaiting || space.isFlushWaiting { attempts.append(reclaiming) }

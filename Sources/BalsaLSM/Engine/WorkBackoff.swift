@@ -12,7 +12,8 @@ struct WorkBackoff {
     private var failures = 0
     /// How many attempts in a row have failed.
     var failuresInARow: Int { failures }
-    /// Whether one of them has failed for want of space, whatever the file system says that it has: a quota may be less.
+    /// Whether one of them has failed for want of space, whatever the file system says that it has: a quota may be
+    /// less.
     private(set) var hasLackedSpace = false
     private var callsLeft = 0
 

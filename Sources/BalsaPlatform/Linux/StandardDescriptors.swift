@@ -31,8 +31,8 @@ package enum StandardDescriptors {
     /// is moved all the same if the host has closed a number meanwhile.
     ///
     /// Where only the last ones are left, nothing is made, and the error is `EMFILE`. That is found out before
-    /// anything is made: a file that was created, or a connection that was accepted, could not be given back. One number
-    /// must be free for this call, and one for each call that is under way on another thread. So threads make
+    /// anything is made: a file that was created, or a connection that was accepted, could not be given back. One
+    /// number must be free for this call, and one for each call that is under way on another thread. So threads make
     /// descriptors side by side, and none waits for the disk of another. At the limit a call may be refused although it
     /// would have got a number: if another one, still under way, fails or has got its own already.
     ///
@@ -90,8 +90,8 @@ package enum StandardDescriptors {
 
     /// Whether so many numbers before `end` are free. Takes none, and waits for nothing.
     ///
-    /// - Complexity: one short system call for each number from `end` down to the last one that counts. The system gives
-    ///   the lowest numbers first, so that they are few unless nearly all are taken.
+    /// - Complexity: one short system call for each number from `end` down to the last one that counts. The system
+    ///   gives the lowest numbers first, so that they are few unless nearly all are taken.
     private static func hasFree(_ count: Int, before end: Int32) -> Bool {
         var missing = count
         for number in (first..<max(end, first)).reversed() where fcntl(number, F_GETFD) < 0 {

@@ -56,8 +56,8 @@ struct LivenessCheck {
         var excusesSound: Bool { isDisputeLeft }
     }
 
-    /// For how long before the end an agreement counts. At the end itself an entry may be on its way, or the members may
-    /// be about to elect a leader.
+    /// For how long before the end an agreement counts. At the end itself an entry may be on its way, or the members
+    /// may be about to elect a leader.
     static let lastMoments = TimeSpan.seconds(1)
 
     /// When those that are not excused agreed last; nil if they never did.

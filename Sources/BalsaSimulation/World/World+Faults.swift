@@ -221,8 +221,8 @@ extension World {
     }
 
     /// Ends the run once every client was answered, as often as it has to be, and the members of the surviving quorum
-    /// agree. An excuse may hold for a moment only: where one is needed, all the time passes that there is, and it has to
-    /// hold in the last moments.
+    /// agree. An excuse may hold for a moment only: where one is needed, all the time passes that there is, and it has
+    /// to hold in the last moments.
     func checkSettled() {
         guard isCalm, !isDone, violation == nil, clients.allSatisfy({ $0.hasSettled }) else { return }
         let check = liveness

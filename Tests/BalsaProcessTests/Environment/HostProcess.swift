@@ -36,8 +36,8 @@ enum HostStep: Codable, Equatable {
     case limitDescriptors(Int)
     /// Takes the descriptors of low numbers, so that the store's have higher ones.
     case takeLowDescriptors
-    /// Allows a store no descriptor more, not even in place of one that is closed. As many are free as a store leaves to
-    /// the rest of the process: the runtime of Swift needs some.
+    /// Allows a store no descriptor more, not even in place of one that is closed. As many are free as a store leaves
+    /// to the rest of the process: the runtime of Swift needs some.
     case allowNoDescriptor
     /// Allows as many descriptors as there may be.
     case freeDescriptors

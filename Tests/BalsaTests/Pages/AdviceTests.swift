@@ -105,6 +105,9 @@ final class AdviceTests: XCTestCase {
         the opening frame is damaged, or a segment before this one is missing: put it back as it was when the
         member stopped
         - RepeatedOpeningTests.testAnOpening_withoutTheSegmentBeforeASpare_saysThatItMayBeMissing
+        it takes bytes, and bytes are available in , of which are kept for the log and for ROOT: free bytes
+        there; the leader tries again by itself
+        - TransferFailureTests.testCheckpoint_thatDoesNotFitOnTheDisk_isRefusedAtTheFirstChunkAndComesOnceThereIsSpace
         ; raise the limit of open files
         - HostTests.testOpening_withFewDescriptors_saysThatThereAreTooMany
         the process has no descriptor or memory left; allow it more open files, or open fewer

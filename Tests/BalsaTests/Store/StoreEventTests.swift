@@ -41,7 +41,8 @@ final class StoreEventTests: XCTestCase {
         ),
         (
             .firstBootMisses([]), .info,
-            "the first boot misses no peer, and waits for all to agree; where that does not end, another member tells why"
+            "the first boot misses no peer, and waits for all to agree; "
+                + "where that does not end, another member tells why"
         ),
         (.connectionClosed("no hello"), .warning, "no hello"),
         (.connected(3), .debug, "connected to member 3"),

@@ -102,8 +102,8 @@ final class StoreOpeningErrorTests: StoreTestCase {
             XCTAssertEqual(error?.reason, .invalid)
             XCTAssertEqual(
                 error?.message,
-                "\(full) holds other files, such as notes.txt, and none of a store: name another directory, or an empty "
-                    + "one"
+                "\(full) holds other files, such as notes.txt, and none of a store: name another directory, or "
+                    + "an empty one"
             )
         }
         XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: full), ["notes.txt"], "not even a LOCK")
