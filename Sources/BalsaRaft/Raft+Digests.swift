@@ -157,6 +157,8 @@ extension Raft {
         }
         let pause = Raft.firstRebuildPause * (1 << (vainRebuilds - 1))
         divergence?.nextRequest = now + pause
+        // It is this leader that has said so.
+        noteAsked()
         effects.append(.report(.rebuiltInVain(times: vainRebuilds, pause: pause)))
     }
 
@@ -183,12 +185,20 @@ extension Raft {
     /// Asks the leader for a checkpoint, now and then.
     ///
     /// - Parameter isFirst: whether the leader was not known before, so that it may take the member's state for sound.
-    ///   It is asked at once.
+    ///   It is asked at once, unless it is only heard again.
     mutating func requestCheckpoint(from leader: MemberID, isFirst: Bool = false) {
-        guard let divergence, installing == nil, isFirst || now >= divergence.nextRequest else { return }
+        guard let divergence, installing == nil else { return }
+        guard now >= divergence.nextRequest || (isFirst && divergence.askedTerm != term) else { return }
+        noteAsked()
         self.divergence?.nextRequest = max(divergence.nextRequest, now + options.maxElectionTimeout)
         // A member that was started again may have nothing of its state: index 0 is no entry.
         send(.checkpointRequest(CheckpointRequest(divergence.cause, atLeast: max(applyIndex, 1))), to: leader)
+    }
+
+    /// Notes that the leader of this term knows that the member waits.
+    private mutating func noteAsked() {
+        let known = term
+        divergence?.askedTerm = known
     }
 
     /// Whether the member campaigns at the end of this election timeout. One whose state differs lets the others go

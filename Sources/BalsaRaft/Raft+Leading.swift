@@ -17,6 +17,8 @@ struct Leadership: Sendable {
     /// Since when a peer, or a dispute, waits for what another comparison of the states may bring, or when that was
     /// last begun; nil where none has waited.
     var waitsForDigestsSince: Instant?
+    /// The index of the empty entry at which the members were last compared once more; 0 before the first.
+    var comparedIndex: LogIndex = 0
     /// The member that was told last to campaign; 0 for none.
     var lastTold: MemberID = 0
 

@@ -9,8 +9,9 @@
 //   state of the leader in any case. Others that are silent, or acknowledge nothing, count for eight election timeouts
 //   as if they held entries; those that the log cannot serve either do not, unless they are being sent a checkpoint.
 //
-// The same rules hold for a transfer that is under way: it pauses while it might not begin. A peer that waits is not
-// forgotten. An empty entry makes all members report their states once more, where those that are heard can decide.
+// The same rules hold for a transfer that is under way: it pauses while it might not begin. Of several that a quorum
+// needs, the first goes on. A peer that waits is not forgotten. An empty entry makes all members report their states
+// once more, where those that are heard can decide.
 
 extension Raft {
     /// Has a checkpoint sent to a peer that asks for one. The log goes on being replicated to it.
@@ -63,7 +64,9 @@ extension Raft {
     package func mayOffer(to peer: MemberID) -> Bool {
         guard divergence?.cause != .diverged, let slot = leadership?.slot(of: peer) else { return false }
         if mayReplace(slot) { return true }
-        return leadership?.peers[slot].mode == .snapshot && isNeeded(slot, silence: comparisonInterval)
+        // Two would wait for each other, if each counted the other one as served.
+        return leadership?.peers[slot].mode == .snapshot
+            && isNeeded(slot, silence: comparisonInterval, besideTransfersBelow: slot)
     }
 
     /// Whether a peer is heard, this leader's log begins after what it holds, and those that are heard are no quorum
@@ -76,12 +79,17 @@ extension Raft {
     }
 
     /// Whether those that hold entries, or get them from this leader, are no quorum without this peer.
-    private func isNeeded(_ slot: Int, silence: TimeSpan) -> Bool {
+    ///
+    /// - Parameter limit: of peers that are being sent a checkpoint, those with slots below it count.
+    private func isNeeded(_ slot: Int, silence: TimeSpan, besideTransfersBelow limit: Int = .max) -> Bool {
         guard let leadership else { return false }
         let peer = leadership.peers[slot].member
         return configuration.result { voter in
             guard voter != peer else { return false }
-            return voter == member || leadership.peers.contains { $0.member == voter && isServed($0, silence: silence) }
+            guard voter != member else { return true }
+            guard let other = leadership.slot(of: voter) else { return false }
+            let progress = leadership.peers[other]
+            return isServed(progress, silence: silence) && (progress.mode != .snapshot || other < limit)
         } != .won
     }
 
@@ -137,6 +145,7 @@ extension Raft {
             leadership?.digests.isExhausted(configuration, canReport) == false
         else { return }
         leadership?.waitsForDigestsSince = now
+        leadership?.comparedIndex = log.lastIndex + 1
         for (slot, peer) in (leadership?.peers ?? []).enumerated() where isCompared(peer) {
             leadership?.peers[slot].comparisonBegins()
         }
@@ -152,7 +161,10 @@ extension Raft {
     /// checkpoint.
     private func canReport(_ voter: MemberID) -> Bool {
         guard let leadership else { return false }
-        guard voter != member else { return !isDiverged && appliedIndex >= leadership.firstIndex }
+        guard voter != member else {
+            // A leader that has not applied the entry of the last comparison reports nothing new at another.
+            return !isDiverged && appliedIndex >= max(leadership.firstIndex, leadership.comparedIndex)
+        }
         return leadership.peers.contains {
             $0.member == voter && ($0.isSound || isDoubtful($0)) && isCompared($0)
         }

@@ -50,6 +50,8 @@ extension Replica {
             guard diverged == member else { break }
             reads.failAll(.diverged, &effects)
             divergenceMarkAt = now
+            // The note would write ROOT without the mark.
+            isConfirmationDue = false
             try markDivergence()
         case .stateRebuilt:
             metrics.statesRebuilt += 1

@@ -317,8 +317,11 @@ extension Replica {
                 + "was offered with \(position) and the stamp \(received.stamp)"
             opened.close()
         } catch {
-            // A failed file operation says nothing of the checkpoint.
-            guard error.file == nil else { return nil }
+            if let file = error.file {
+                // That says nothing of the checkpoint.
+                tellRefusal(.file(file), of: received.sender, term: received.term, &effects)
+                return nil
+            }
             sentence = error.description
         }
         metrics.checkpointsUnreadable += 1

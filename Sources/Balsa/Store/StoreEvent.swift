@@ -55,8 +55,9 @@ public enum StoreEvent: Sendable {
     case damaged(String)
     /// What a peer sends as a checkpoint cannot take the place of the state, which stays as it is. The text says why:
     /// it was damaged on its way, it is of another cluster, this release cannot read it, it does not fit on the disk,
-    /// or its files cannot be written. The peer tries again, after a pause that doubles up to 64 of its longest
-    /// election timeouts. Of attempts of one leader that fail alike on their way, the first is told.
+    /// or its files cannot be written. The peer tries again. After one that was refused before all of it had
+    /// arrived, it pauses, and the pause doubles up to 64 of its longest election timeouts; of such attempts of one
+    /// leader that fail alike, the first is told.
     case checkpointRefused(from: MemberID, String)
     /// The member takes less than it is offered, and waits for this.
     case stalled(StallReason)

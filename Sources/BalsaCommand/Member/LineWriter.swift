@@ -163,7 +163,8 @@ final class LineWriter: @unchecked Sendable {
         while offset < bytes.count {
             let (count, number) = bytes.withUnsafeBytes { raw in
                 let count = call(descriptor, raw.baseAddress.map { $0 + offset }, bytes.count - offset)
-                return (count, count < 0 ? errno : 0)
+                // Nothing was taken, and nothing says why: another try would say as much.
+                return (count, count < 0 ? errno : count == 0 ? EPIPE : 0)
             }
             if count > 0 {
                 offset += count

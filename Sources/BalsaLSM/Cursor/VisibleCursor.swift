@@ -22,6 +22,8 @@ struct VisibleCursor: ~Copyable {
     private let hasTombstones: Bool
     /// Whether the memtable that writes go to is among the sources.
     private let looksAtActiveMemtable: Bool
+    /// What ``memtableSequences()`` has found; nil before the first jump.
+    private var knownMemtableSequences: [SequenceNumber]?
     private var merger: MergingCursor
     /// Whether the cursor is at a key, which is that of the merger's entry.
     private(set) var isValid = false
@@ -309,15 +311,19 @@ struct VisibleCursor: ~Copyable {
         guard let edge else { return false }
         hiddenEntries += 1
         run.count += 1
-        try merger.skip(to: edge, olderThan: tombstone, memtables: memtableSequences)
+        let sequences = memtableSequences()
+        try merger.skip(to: edge, olderThan: tombstone, memtables: sequences)
         work.noteJump(sources: merger.sourceCount)
         return true
     }
 
     /// For each memtable among the sources, the highest sequence number that an entry can have.
-    private var memtableSequences: [SequenceNumber] {
+    private mutating func memtableSequences() -> [SequenceNumber] {
+        if let known = knownMemtableSequences { return known }
         let sealed = view.sealed.filter { $0.entryCount > 0 }.map(\.largestEntrySequence)
-        return looksAtActiveMemtable ? [.max] + sealed : sealed
+        let found = looksAtActiveMemtable ? [.max] + sealed : sealed
+        knownMemtableSequences = found
+        return found
     }
 
     // MARK: Empty ranges

@@ -3,7 +3,7 @@ import BalsaPlatform
 /// Writes that become visible together, under one sequence number.
 ///
 /// A batch is one encoded buffer, which ``removeAll()`` empties and keeps, so that a batch that is used again allocates
-/// nothing. The same bytes go to a write-ahead log, behind their count:
+/// nothing, unless a copy of it is alive. The same bytes go to a write-ahead log, behind their count:
 ///
 /// ```
 /// count u32 | { kind u8 | key bytes u32 | value bytes u32 | key | value }

@@ -36,6 +36,8 @@ struct Divergence: Sendable {
     let leadsUntil: Instant
     /// When a checkpoint may be asked for again.
     var nextRequest: Instant
+    /// The term whose leader knows that the member waits; there is one leader a term.
+    var askedTerm: Term = 0
     /// How many election timeouts have passed without a leader.
     var timeouts: UInt64 = 0
 }

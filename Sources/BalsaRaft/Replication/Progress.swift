@@ -301,6 +301,8 @@ struct Progress: Sendable {
     mutating func noteReceived(_ index: LogIndex) {
         guard index > receivedIndex else { return }
         receivedIndex = index
+        // It can report again.
+        missedComparisons = 0
         if let applied = unreadableAt, index >= applied { unreadableAt = nil }
         guard index >= divergedAt else { return }
         untoldDigest = nil

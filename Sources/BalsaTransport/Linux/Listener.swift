@@ -112,21 +112,22 @@ final class Listener: ReadinessHandler {
         do throws(TransportError) {
             let connection = try InboundConnection(descriptor, self, context)
             halfOpen.append(connection)
-            awaitTurn(of: connection)
+            // This turn does not count, since its poll has begun.
+            awaitTurn(of: connection, after: 1 + context.loop.selector.pollsUntilAllAreHandled)
         } catch {
             context.count { $0.lastFailure = error }
             Socket.close(descriptor)
         }
     }
 
-    /// Notes that a connection has had its turn: a turn after this one has handled all that were ready.
-    private func awaitTurn(of connection: InboundConnection, hasBegun: Bool = false) {
+    /// Notes that a connection has had its turn once so many turns have ended.
+    private func awaitTurn(of connection: InboundConnection, after turns: Int) {
         context.loop.runAtEndOfTurn { [weak self, weak connection] in
             guard let self, let connection else { return }
-            if hasBegun, context.loop.selector.hasHandledAll {
+            if turns == 1 {
                 connection.hasHadTurn = true
             } else {
-                awaitTurn(of: connection, hasBegun: true)
+                awaitTurn(of: connection, after: turns - 1)
             }
         }
     }

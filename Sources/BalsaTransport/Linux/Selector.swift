@@ -57,8 +57,8 @@ final class Selector {
     private let events: UnsafeMutableBufferPointer<epoll_event>
     /// How many of `events` are still to be handled.
     private var readyCount = 0
-    /// Whether the last poll has handled all that were ready. If more are ready than one poll takes, some wait.
-    private(set) var hasHandledAll = true
+    /// How many descriptors are watched, the own one included.
+    private var watchedCount = 1
     /// What is watched, by descriptor: the system always gives the lowest free number, so that the list stays short.
     private var slots: [Slot?] = []
     private var lastGeneration: UInt32 = 0
@@ -117,6 +117,7 @@ final class Selector {
             throw TransportError(.system, "watch a socket", number: .last)
         }
         slots[Int(descriptor)] = Slot(generation: lastGeneration, interest: interest, handler: handler)
+        watchedCount += 1
         return registration
     }
 
@@ -132,12 +133,16 @@ final class Selector {
     func remove(_ registration: Registration) {
         guard slot(registration) != nil else { return }
         slots[Int(registration.descriptor)] = nil
+        watchedCount -= 1
         let isDone = control(EPOLL_CTL_DEL, registration, [])
         precondition(isDone, "a socket was closed while it was watched")
     }
 
     /// Forgets all handlers.
     func removeAll() { slots = [] }
+
+    /// After how many polls everything has been handled that is ready now. The system hands out what is ready in turns.
+    var pollsUntilAllAreHandled: Int { watchedCount / events.count + 1 }
 
     /// Waits until something is ready, if only for ``wake()``.
     ///
@@ -154,7 +159,6 @@ final class Selector {
     /// Has everything handled that is ready, or becomes so in time.
     func poll(timeoutMilliseconds: Int32) {
         let isAnyReady = isReady(timeoutMilliseconds: timeoutMilliseconds)
-        hasHandledAll = readyCount < events.count
         guard isAnyReady else { return }
         for place in 0..<readyCount {
             let event = events[place]

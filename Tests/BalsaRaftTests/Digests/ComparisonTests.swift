@@ -39,8 +39,31 @@ final class ComparisonTests: DigestTestCase {
         }
         XCTAssertEqual(member.raft.log.lastIndex, 11)
         XCTAssertTrue(member.raft.isInDispute)
+        // One that was rebuilt meanwhile can report again.
+        func isCompared() throws -> Bool {
+            member.raft.isCompared(try XCTUnwrap(member.raft.leadership?.peers.first { $0.member == 3 }))
+        }
+        XCTAssertFalse(try isCompared())
+        var rebuilt = member
+        var response = AppendResponse.accepted(through: 11)
+        response.receivedIndex = 10
+        rebuilt.hear(.appendResponse(response), from: 3, term: 1)
+        swap(&member, &rebuilt)
+        XCTAssertTrue(try isCompared())
+        swap(&member, &rebuilt)
         member.hear(report(digest(11, 21), through: 11), from: 3, term: 1)
         XCTAssertFalse(member.raft.isInDispute)
+    }
+
+    /// Its own report is what is missing, and no other entry brings it.
+    func testLeader_thatAppliesNothing_comparesOnceAtMost() throws {
+        var member = try leader()
+        member.appliesNothing = true
+        pass(&member, 100, heard: [2, 3]) {
+            self.report(&$0, [3: 30])
+            $0.hear(self.diverged, from: 2, term: 1)
+        }
+        XCTAssertEqual(member.raft.log.lastIndex, 6)
     }
 
     /// The request was sent before the checkpoint was installed, and arrives last. Nothing is written meanwhile.

@@ -159,6 +159,25 @@ final class RebuildingTests: DigestTestCase {
         XCTAssertTrue(member.raft.mayOffer(to: 3))
     }
 
+    /// Each would count the other one as served, and both would pause until they are given up.
+    func testTransfers_toTwoThatAQuorumNeeds_goOnOneByOneInADispute() throws {
+        var member = try TestMember.leader(of: 5)
+        member.propose(4)
+        member.hearAcceptance(from: [2, 3], through: 5)
+        member.compact(through: 5)
+        for peer in [4, 5] as [MemberID] { lag(&member, peer) }
+        pass(&member, 1, heard: [2, 3, 4, 5])
+        XCTAssertEqual(Set(member.wantedSnapshots), [4, 5])
+        member.step(.digest(digest(5, 7)))
+        member.hear(report(digest(5, 8), through: 5), from: 2, term: 1)
+        func offered() -> [MemberID] { [4, 5].filter { member.raft.mayOffer(to: $0) } }
+        XCTAssertEqual(offered(), [], "2 and 3 may be started again")
+        pass(&member, 9, heard: [3, 4, 5]) { $0.hearAcceptance(from: [3], through: 5) }
+        XCTAssertEqual(offered(), [4], "the leader, 3 and one of them are a quorum")
+        member.step(.snapshotSent(to: 4, position: .at(1, 5), succeeded: false))
+        XCTAssertEqual(offered(), [5])
+    }
+
     // MARK: A peer that takes no entries
 
     private func entriesSent(_ messages: [Message], to peer: MemberID) -> Int {

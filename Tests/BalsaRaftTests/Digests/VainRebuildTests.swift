@@ -97,6 +97,23 @@ final class VainRebuildTests: DigestTestCase {
         XCTAssertEqual(requests(broken.member.takeSent()).count, 1)
     }
 
+    /// It knows. Each silence would cost it another checkpoint, and the member one of the rebuilds that it has.
+    func testMember_thatIsRebuiltInVain_keepsItsPauseWhereTheSameLeaderIsHeardAgain() throws {
+        var broken = try Broken()
+        broken.diverge()
+        _ = broken.pause()
+        broken.rebuild()
+        broken.diverge()
+        broken.member.takeSent()
+        broken.member.pass(broken.member.options.maxElectionTimeout)
+        XCTAssertEqual(broken.member.raft.currentStanding.leader, 0)
+        broken.member.hearHeartbeat(from: 2, term: 2, commit: broken.last)
+        XCTAssertEqual(broken.member.raft.currentStanding.leader, 2)
+        XCTAssertEqual(requests(broken.member.takeSent()).count, 0)
+        let rest = try XCTUnwrap(broken.pause())
+        XCTAssertGreaterThanOrEqual(rest + broken.member.options.maxElectionTimeout, Raft.firstRebuildPause)
+    }
+
     /// What comes long after the rebuild is another error.
     func testMember_thatWasWellForLong_asksAtOnce() throws {
         for wellFor in [7, 8] {

@@ -28,6 +28,8 @@ struct TestMember {
     private(set) var waiting: [WaitingPersist] = []
     /// Whether persists wait for ``completePersist()``.
     var holdsPersists = false
+    /// Whether the state machine takes no entries, as without space for them.
+    var appliesNothing = false
 
     var sent: [Packet] = []
     var responses: [Response] = []
@@ -109,7 +111,7 @@ struct TestMember {
             }
         }
         check()
-        if let newlyApplied { step(.applied(through: newlyApplied)) }
+        if let newlyApplied, !appliesNothing { step(.applied(through: newlyApplied)) }
         if !holdsPersists { completePersists() }
     }
 

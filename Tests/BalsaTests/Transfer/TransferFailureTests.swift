@@ -99,7 +99,7 @@ final class TransferFailureTests: ReplicaTestCase {
         XCTAssertEqual(try files.list("balsa/groups/1"), ["ROOT", "VOTE", "state-1"], "nothing of it was written")
         XCTAssertNil(try XCTUnwrap(host.replica).failure)
 
-        // Exactly as much as it said.
+        // As it advises: exactly as much is freed as it said.
         try filler.setSize(try filler.size() - (needed - 100))
         group.advance(by: longestPause(of: group))
         XCTAssertEqual(host.replica?.failure?.description, nil)
