@@ -297,6 +297,8 @@ extension World {
             // Outside the core a process may be paused beyond the end.
             guard member.pausedUntil <= now else { continue }
             guard !network.isBlocked(leader, member.id), !network.isBlocked(member.id, leader) else { continue }
+            // One whose log ends before the leader's begins has to be sent a checkpoint before it can report.
+            guard raft.log.lastIndex >= leading.log.base.index else { continue }
             rebuilding.reporting += 1
             if raft.receivedIndex == 0, judges.digests.isRight(member.id) { rebuilding.witnesses += 1 }
         }
