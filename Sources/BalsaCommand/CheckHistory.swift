@@ -154,14 +154,13 @@ struct CheckHistory {
         var files: [String] = []
         var rest = arguments[...]
         var optionsEnded = false
-        var given: [String] = []
+        var given = GivenOptions()
         while let argument = rest.popFirst() {
             if optionsEnded || !argument.hasPrefix("-") {
                 files.append(argument)
                 continue
             }
-            guard !given.contains(argument) else { throw UsageError(problem: "\(argument) is given twice") }
-            given.append(argument)
+            if let refusal = given.refusal(of: argument) { throw UsageError(problem: refusal) }
             switch argument {
             case "--":
                 optionsEnded = true

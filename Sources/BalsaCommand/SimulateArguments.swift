@@ -90,14 +90,13 @@ struct SimulateArguments: Equatable {
 
     init(_ arguments: [String]) throws(Failure) {
         var rest = arguments[...]
-        var given: [String] = []
+        var given = GivenOptions()
         while let option = rest.popFirst() {
             if option == "--help" || option == "-h" {
                 wantsHelp = true
                 return
             }
-            guard !given.contains(option) else { throw Failure(line: "\(option) is given twice") }
-            given.append(option)
+            if let refusal = given.refusal(of: option) { throw Failure(line: refusal) }
             if option == "--require-counters" || option == "--until-enough" {
                 if option == "--require-counters" { requiresCounters = true } else { untilEnough = true }
                 continue
@@ -109,7 +108,7 @@ struct SimulateArguments: Equatable {
             try take(option, value)
         }
         guard breakName != "help", !wantsInvariants else { return }
-        try check(given)
+        try check(given.names)
         try checkFiles()
     }
 

@@ -47,7 +47,7 @@ struct DemoCommand {
     /// Reads a command line.
     static func parse(_ arguments: [String]) throws(Failure) -> Arguments {
         var parsed = Arguments()
-        var given: [String] = []
+        var given = GivenOptions()
         var rest = arguments[...]
         while let argument = rest.popFirst() {
             guard argument.hasPrefix("--") else {
@@ -58,8 +58,7 @@ struct DemoCommand {
             guard options.contains(argument) else {
                 throw Failure(line: "unknown argument '\(argument)'; --help lists the arguments")
             }
-            guard !given.contains(argument) else { throw Failure(line: "\(argument) is given twice") }
-            given.append(argument)
+            if let refusal = given.refusal(of: argument) { throw Failure(line: refusal) }
             guard let value = rest.popFirst() else { throw Failure(line: "\(argument) needs a value") }
             switch argument {
             case "--members":

@@ -70,18 +70,15 @@ struct MemberCommand {
     static func parse(_ arguments: [String]) throws(Failure) -> Arguments {
         var parsed = Arguments()
         var rest = arguments[...]
-        var given: [String] = []
+        var given = GivenOptions()
         while let option = rest.popFirst() {
-            let isFirst = !given.contains(option)
-            let twice = Failure(line: "\(option) is given twice")
-            given.append(option)
             if option == "--insecure-network" {
-                guard isFirst else { throw twice }
+                try note(option, in: &given)
                 parsed.security = .insecureNetwork
                 continue
             }
             if option == "--must-exist" {
-                guard isFirst else { throw twice }
+                try note(option, in: &given)
                 parsed.mustExist = true
                 continue
             }
@@ -89,7 +86,7 @@ struct MemberCommand {
                 throw Failure(line: "unknown argument '\(option)'; --help lists the arguments")
             }
             guard let value = rest.popFirst() else { throw Failure(line: "\(option) needs a value") }
-            guard isFirst else { throw twice }
+            try note(option, in: &given)
             switch option {
             case "--directory": parsed.directory = value
             case "--listen": parsed.listen = value
@@ -117,6 +114,10 @@ struct MemberCommand {
         guard parsed.member > 0 else { throw Failure(line: "--member is needed") }
         guard !parsed.peers.isEmpty else { throw Failure(line: "--peers is needed") }
         return parsed
+    }
+
+    private static func note(_ option: String, in given: inout GivenOptions) throws(Failure) {
+        if let refusal = given.refusal(of: option) { throw Failure(line: refusal) }
     }
 
     /// Runs, and returns the exit status.

@@ -28,6 +28,15 @@ final class VainRebuildTests: DigestTestCase {
             member.hear(.notice(.diverged(StateDigest(index: last, value: 78))), from: 2, term: 2)
         }
 
+        /// It goes wrong, is rebuilt, and goes wrong again: it is in its first pause.
+        mutating func divergeAfterARebuild() {
+            diverge()
+            _ = pause()
+            rebuild()
+            diverge()
+            member.takeSent()
+        }
+
         mutating func rebuild() {
             member.hear(.snapshot(SnapshotOffer(position: .at(2, last))), from: 2, term: 2)
             member.finishInstall()
@@ -82,11 +91,7 @@ final class VainRebuildTests: DigestTestCase {
     /// The request also tells a leader that the state differs: one that does not know could send its own at once.
     func testMember_thatIsRebuiltInVain_asksANewLeaderAtOnce() throws {
         var broken = try Broken()
-        broken.diverge()
-        _ = broken.pause()
-        broken.rebuild()
-        broken.diverge()
-        broken.member.takeSent()
+        broken.divergeAfterARebuild()
         for _ in 0..<2 { broken.member.hearHeartbeat(from: 3, term: 3, commit: broken.last) }
         XCTAssertEqual(requests(broken.member.takeSent()).count, 1)
         broken.member.sleep(.milliseconds(1_999))
@@ -100,11 +105,7 @@ final class VainRebuildTests: DigestTestCase {
     /// It knows. Each silence would cost it another checkpoint, and the member one of the rebuilds that it has.
     func testMember_thatIsRebuiltInVain_keepsItsPauseWhereTheSameLeaderIsHeardAgain() throws {
         var broken = try Broken()
-        broken.diverge()
-        _ = broken.pause()
-        broken.rebuild()
-        broken.diverge()
-        broken.member.takeSent()
+        broken.divergeAfterARebuild()
         broken.member.pass(broken.member.options.maxElectionTimeout)
         XCTAssertEqual(broken.member.raft.currentStanding.leader, 0)
         broken.member.hearHeartbeat(from: 2, term: 2, commit: broken.last)

@@ -7,26 +7,7 @@ import XCTest
 @testable import Balsa
 
 /// A replica whose state differs from that of the majority: found, stopped, rebuilt, equal.
-final class DivergenceTests: ReplicaTestCase {
-    private func started(sealAfterBytes: UInt64? = nil) throws -> (ReplicaGroup, MemberID) {
-        let group = ReplicaGroup(members: 3)
-        if let sealAfterBytes { group.options.sealStateAfterBytes = sealAfterBytes }
-        group.options.digestInterval = 8
-        return (group, try group.start())
-    }
-
-    private func write(_ group: ReplicaGroup, _ id: MemberID, _ count: Int) {
-        for number in 0..<count {
-            let write = group.write(id, "k", Bytes("\(number)"))
-            group.advance(by: .milliseconds(5))
-            XCTAssertEqual(group.host(id).reply(to: write)?.isSuccess, true)
-        }
-    }
-
-    private func isChunk(_ frame: PeerFrame) -> Bool {
-        if case .checkpointChunk = frame.content { true } else { false }
-    }
-
+final class DivergenceTests: DivergenceTestCase {
     func testFollower_whoseStateDiffers_isFoundAndRebuiltWithoutAnOperator() throws {
         let (group, leader) = try started()
         let follower = leader % 3 + 1
@@ -308,103 +289,6 @@ final class DivergenceTests: ReplicaTestCase {
             let sentence = "balsa/groups/1/state-1 is missing, though balsa/groups/1/ROOT names it"
             XCTAssertEqual(error?.message, sentence)
         }
-    }
-
-    /// Fails every replacement of ROOT while it is on.
-    private final class RootHook: DiskHook {
-        var isOn = false
-        private(set) var failures = 0
-
-        func answer(_ call: DiskCall) -> DiskAnswer {
-            guard isOn, call.path.hasSuffix("/ROOT.new") else { return .proceed }
-            failures += 1
-            return .fail(.noSpace)
-        }
-    }
-
-    func testMember_thatCannotNoteThatItsStateDiffers_triesAgainAndGoesOn() throws {
-        let (group, leader) = try started()
-        let follower = leader % 3 + 1
-        let hook = RootHook()
-        group.crash(follower, powerLoss: nil)
-        group.host(follower).hook = hook
-        try group.open(follower)
-        group.advance(by: .milliseconds(200))
-        hook.isOn = true
-        group.fate = { self.isChunk($0) ? .isLost : .arrives }
-        group.host(follower).provider.digestMask = 1
-        group.expect(.stateDiverged, of: leader, follower)
-        write(group, leader, 10)
-        group.advance(by: .milliseconds(300))
-        XCTAssertNil(group.host(follower).replica?.failure)
-        XCTAssertEqual(group.host(follower).replica?.isDiverged, true)
-        XCTAssertEqual(group.host(follower).replica?.generations.root?.isDiverged, false)
-        XCTAssertGreaterThan(hook.failures, 1)
-        hook.isOn = false
-        group.advance(by: .milliseconds(200))
-        XCTAssertEqual(group.host(follower).replica?.generations.root?.isDiverged, true)
-    }
-
-    /// Nothing waits for the note, and the thread that decides about leadership does not wait for the disk.
-    func testMember_thatCannotNoteThatItsStateIsThatOfTheOthers_triesAgainInTheBackground() throws {
-        let (group, leader) = try started()
-        let follower = leader % 3 + 1
-        let hook = RootHook()
-        group.crash(follower, powerLoss: nil)
-        group.host(follower).hook = hook
-        try group.open(follower)
-        group.advance(by: .milliseconds(200))
-        group.host(follower).provider.digestMask = 1
-        group.expect(.stateDiverged, of: leader, follower)
-        group.expect(.stateRebuilt, of: follower)
-        write(group, leader, 8)
-        group.advance(by: .seconds(3))
-        let replica = try XCTUnwrap(group.host(follower).replica)
-        XCTAssertGreaterThan(replica.raft.receivedIndex, 0)
-        hook.isOn = true
-        write(group, leader, 8)
-        group.advance(by: .milliseconds(500))
-        XCTAssertEqual(replica.raft.receivedIndex, 0)
-        XCTAssertEqual(replica.generations.root?.isConfirmed, false)
-        XCTAssertGreaterThan(hook.failures, 1)
-        XCTAssertEqual(replica.metrics.workFailed, hook.failures, "each attempt was work")
-        hook.isOn = false
-        group.advance(by: .milliseconds(500))
-        XCTAssertEqual(replica.generations.root?.isConfirmed, true)
-        group.crash(follower, powerLoss: 7)
-        try group.open(follower)
-        XCTAssertEqual(group.host(follower).replica?.raft.receivedIndex, 0)
-    }
-
-    /// The disk may have no space for ROOT for long. What the state machine has to do may be what frees some.
-    func testMember_thatCannotNoteThatItsStateIsThatOfTheOthers_goesOnWithTheWorkOfItsState() throws {
-        let (group, leader) = try started()
-        let follower = leader % 3 + 1
-        let hook = RootHook()
-        group.crash(follower, powerLoss: nil)
-        group.host(follower).hook = hook
-        try group.open(follower)
-        group.advance(by: .milliseconds(200))
-        group.host(follower).provider.digestMask = 1
-        group.expect(.stateDiverged, of: leader, follower)
-        group.expect(.stateRebuilt, of: follower)
-        write(group, leader, 8)
-        group.advance(by: .seconds(3))
-        let replica = try XCTUnwrap(group.host(follower).replica)
-        hook.isOn = true
-        write(group, leader, 8)
-        group.advance(by: .milliseconds(500))
-        XCTAssertGreaterThan(hook.failures, 1)
-        group.host(follower).provider.sealAfterBytes = 1
-        for _ in 0..<3 {
-            write(group, leader, 1)
-            group.advance(by: .milliseconds(200))
-            XCTAssertEqual(replica.machine.durable.position.index, replica.appliedIndex, "every seal is written")
-        }
-        XCTAssertEqual(replica.generations.root?.isConfirmed, false)
-        hook.isOn = false
-        group.advance(by: .milliseconds(500))
-        XCTAssertEqual(replica.generations.root?.isConfirmed, true)
     }
 
     /// Nothing of its log is dropped before, and the disk would be full at last.

@@ -138,17 +138,22 @@ final class StoreOpeningErrorTests: StoreTestCase {
         await store.close()
     }
 
+    private func checkIsInUse(_ error: StoreError?, line: UInt = #line) {
+        XCTAssertEqual(error?.reason, .inUse, line: line)
+        XCTAssertEqual(
+            error?.message,
+            "\(directory) is already open; this process, \(getpid()), holds \(directory)/LOCK: close it there; if the "
+                + "directory of member 1 is another one, name that one",
+            line: line
+        )
+    }
+
     /// The port belongs to the same store mostly: to listen on another one would not help.
     func testOpening_memberThatIsOpen_isInUseAndNamesTheDirectoryAndNotThePort() async throws {
         let peers = try newPeers(1)
         let first = try await ReplicatedStore.open(at: directory, member: 1, peers: peers)
         let error = await refusal { _ = try await ReplicatedStore.open(at: directory, member: 1, peers: peers) }
-        XCTAssertEqual(error?.reason, .inUse)
-        XCTAssertEqual(
-            error?.message,
-            "\(directory) is already open; this process, \(getpid()), holds \(directory)/LOCK: close it there; if the "
-                + "directory of member 1 is another one, name that one"
-        )
+        checkIsInUse(error)
         await first.close()
         let second = try await ReplicatedStore.open(at: directory, member: 1, peers: peers)
         await second.close()
@@ -157,12 +162,7 @@ final class StoreOpeningErrorTests: StoreTestCase {
     func testOpening_directoryThatIsOpen_isInUseAndNamesTheDirectory() async throws {
         let first = try await ReplicatedStore.open(at: directory)
         let error = await refusal { _ = try await ReplicatedStore.open(at: directory) }
-        XCTAssertEqual(error?.reason, .inUse)
-        XCTAssertEqual(
-            error?.message,
-            "\(directory) is already open; this process, \(getpid()), holds \(directory)/LOCK: close it there; if the "
-                + "directory of member 1 is another one, name that one"
-        )
+        checkIsInUse(error)
         await first.close()
         // What the message advises.
         let second = try await ReplicatedStore.open(at: directory)

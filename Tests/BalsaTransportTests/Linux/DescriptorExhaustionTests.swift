@@ -146,6 +146,28 @@ final class DescriptorExhaustionTests: XCTestCase {
         XCTAssertTrue(silent.receive().isEnded)
     }
 
+    /// Two stay silent, and their places are not kept until their patience is over.
+    func testAListener_ofALoopThatHandlesOneSocketATurn_closesTheSilentOnesForOthers() throws {
+        var loopOptions = EventLoop.Options()
+        loopOptions.maxEventsPerTurn = 1
+        let one = try TestMember(1, loopOptions: loopOptions) {
+            $0.maxHalfOpenConnections = 1
+            $0.handshakeTimeout = .seconds(600)
+        }
+        let isHeld = DispatchSemaphore(value: 0)
+        let mayGoOn = DispatchSemaphore(value: 0)
+        one.loop.post {
+            isHeld.signal()
+            mayGoOn.wait()
+        }
+        isHeld.wait()
+        let silent = try (0..<2).map { _ in try RawConnection(to: one.transport.port) }
+        mayGoOn.signal()
+        eventually("the first makes way") { one.transport.metrics.connectionsCrowdedOut == 1 }
+        XCTAssertTrue(silent[0].receive().isEnded)
+        XCTAssertFalse(silent[1].receive(patience: 0).isEnded)
+    }
+
     func testAListener_withoutDescriptors_servesOnAndAcceptsLaterWithoutABusyLoop() throws {
         let (one, two) = (try TestMember(1), try TestMember(2))
         one.connect(to: two)
