@@ -33,8 +33,8 @@ extension Raft {
 
     mutating func timerFired(_ effects: inout Effects) {
         guard halt == nil else { return }
-        if let leadership {
-            if now >= leadership.nextHeartbeat { startRound(&effects) }
+        if let nextHeartbeat = leadership?.nextHeartbeat {
+            if now >= nextHeartbeat { startRound(&effects) }
             endTransferIfOverdue(&effects)
         } else if now >= electionDeadline {
             restartElectionTimer()
@@ -201,8 +201,10 @@ extension Raft {
     func overdueAt(_ peers: [Progress]) -> Instant {
         let disk = persists.oldestIssue.map { $0 + options.minElectionTimeout } ?? .never
         guard !options.plantedBugs.contains(.leadsWithoutQuorum) else { return disk }
+        // Not of the whole core, which the closure would copy in every step.
+        let own = member
         let heard = configuration.reached { voter in
-            guard voter != member else { return .max }
+            guard voter != own else { return .max }
             return peers.firstIndex { $0.member == voter }.map { peers[$0].heardAt.nanoseconds } ?? 0
         }
         return min(disk, Instant(nanoseconds: heard) + options.minElectionTimeout)

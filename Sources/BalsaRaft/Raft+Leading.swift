@@ -163,10 +163,10 @@ extension Raft {
     /// Commits what a quorum holds durably, this member counting like the others (Raft, sections 5.3 and 5.4.2): an entry of
     /// an older term is never committed because a quorum holds it, only along with one of the current term.
     mutating func advanceCommit(_ effects: inout Effects) {
-        guard let leadership else { return }
-        let own = ownDurableIndex
+        guard let peers = leadership?.peers else { return }
+        let (own, held) = (member, ownDurableIndex)
         let index = configuration.reached { voter in
-            voter == member ? own : leadership.peers.first { $0.member == voter }?.held ?? 0
+            voter == own ? held : peers.firstIndex { $0.member == voter }.map { peers[$0].held } ?? 0
         }
         guard index > commitIndex, index <= log.lastIndex else { return }
         guard log.term(at: index) == term || options.plantedBugs.contains(.commitsOldTermsByCounting) else { return }

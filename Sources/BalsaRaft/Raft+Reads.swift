@@ -65,8 +65,9 @@ extension Raft {
     }
 
     private mutating func admit(_ id: ReadID, from requester: MemberID, _ effects: inout Effects) {
-        guard let leadership else { return }
-        guard leadership.reads.count < options.maxPendingReads else {
+        // No copy of the queue, which would make the next read copy all of it.
+        guard let first = leadership?.firstIndex, let count = leadership?.reads.count else { return }
+        guard count < options.maxPendingReads else {
             if requester == member {
                 effects.append(.respond(.readRefused(id, .overloaded)))
             } else {
@@ -74,16 +75,15 @@ extension Raft {
             }
             return
         }
-        let hasCommitted = commitIndex >= leadership.firstIndex
-        let isKnown = hasCommitted || options.plantedBugs.contains(.readsBeforeFirstCommit)
-        self.leadership?.reads.add(id, from: requester, index: isKnown ? commitIndex : nil)
+        let isKnown = commitIndex >= first || options.plantedBugs.contains(.readsBeforeFirstCommit)
+        leadership?.reads.add(id, from: requester, index: isKnown ? commitIndex : nil)
         startRoundIfNeeded(&effects)
     }
 
     /// Once an entry of the term is committed, the commit index covers every write that was ever acknowledged.
     mutating func admitEarlyReads(_ effects: inout Effects) {
-        guard let leadership, commitIndex >= leadership.firstIndex else { return }
-        self.leadership?.reads.admitEarly(index: commitIndex)
+        guard let first = leadership?.firstIndex, commitIndex >= first else { return }
+        leadership?.reads.admitEarly(index: commitIndex)
         startRoundIfNeeded(&effects)
     }
 
@@ -93,11 +93,14 @@ extension Raft {
 
     /// Answers the reads whose round a quorum has answered.
     private mutating func confirmReads(_ effects: inout Effects) {
-        guard let leadership, leadership.reads.count > 0 else { return }
-        let round = configuration.reached { voter in
-            voter == member ? leadership.round : leadership.peers.first { $0.member == voter }?.confirmedRound ?? 0
+        guard let peers = leadership?.peers, let started = leadership?.round, leadership?.reads.count != 0 else {
+            return
         }
-        let confirmed = self.leadership?.reads.confirmed(through: round) ?? []
+        let own = member
+        let round = configuration.reached { voter in
+            voter == own ? started : peers.firstIndex { $0.member == voter }.map { peers[$0].confirmedRound } ?? 0
+        }
+        let confirmed = leadership?.reads.confirmed(through: round) ?? []
         for read in confirmed {
             if read.requester == member {
                 effects.append(.respond(.readReady(read.id, index: read.index)))

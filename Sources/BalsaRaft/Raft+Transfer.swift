@@ -63,7 +63,8 @@ extension Raft {
 
     /// Tells the member that is to lead to campaign, once it holds all of the log.
     mutating func tellSuccessor() {
-        guard let leadership, let transfer = leadership.transfer, transfer.told == 0,
+        // Looked at with each answer of a peer: there is rarely a transfer, and all of the leadership is much to copy.
+        guard let transfer = leadership?.transfer, transfer.told == 0, let leadership,
             let peer = successor(for: transfer, leadership)
         else { return }
         self.leadership?.transfer?.told = peer
@@ -84,7 +85,7 @@ extension Raft {
 
     /// Ends an attempt in which nobody has taken over.
     mutating func endTransferIfOverdue(_ effects: inout Effects) {
-        guard let leadership, let transfer = leadership.transfer, now >= transfer.deadline else { return }
+        guard let transfer = leadership?.transfer, now >= transfer.deadline, let leadership else { return }
         self.leadership?.transfer = nil
         if let request = transfer.request { effects.append(.respond(.refused(request: request, .timedOut))) }
         // It has no checkpoint for a member that needs one. Another leader may have.

@@ -48,6 +48,57 @@ final class BackgroundThreadTests: XCTestCase {
         XCTAssertEqual(steps.value, 2)
     }
 
+    /// A thread that falls asleep while it is woken would leave the last numbers, and the test would not end.
+    func testNoWakingIsLost() throws {
+        let queue = Locked<[Int]>([])
+        let taken = Counter()
+        let thread = try BackgroundThread {
+            let numbers = queue.withLock { queue in
+                defer { queue = [] }
+                return queue
+            }
+            for _ in numbers { _ = taken.increment() }
+            return .wait
+        }
+        let left = Locked([2_000, 2_000])
+        let wakers = try (0..<2).map { waker in
+            try BackgroundThread {
+                let number = left.withLock { left in
+                    left[waker] -= 1
+                    return left[waker]
+                }
+                queue.withLock { $0.append(number) }
+                thread.wake()
+                return number > 0 ? .again : .wait
+            }
+        }
+        taken.wait(for: 4_000)
+        for waker in wakers { waker.stop() }
+        thread.stop()
+        XCTAssertEqual(taken.value, 4_000)
+        XCTAssertEqual(left.withLock { $0 }, [0, 0])
+    }
+
+    func testASemaphoreKeepsEachSignalForOneWait() throws {
+        let semaphore = Semaphore()
+        semaphore.signal()
+        semaphore.signal()
+        semaphore.wait()
+        semaphore.wait()
+        // None is left: the next wait ends with the next signal.
+        let waits = Counter()
+        let thread = try BackgroundThread {
+            semaphore.wait()
+            return waits.increment() < 3 ? .again : .wait
+        }
+        for number in 1...3 {
+            XCTAssertEqual(waits.value, number - 1)
+            semaphore.signal()
+            waits.wait(for: number)
+        }
+        thread.stop()
+    }
+
     func testNoStepBeginsOnceItHasBeenStopped() throws {
         let steps = Counter()
         let thread = try BackgroundThread {

@@ -178,15 +178,18 @@ extension Replica {
     /// bound and could not be dropped far enough otherwise.
     func sealIfDue() throws(ReplicaError) {
         // What differs from the others' is not made durable: applied again, it may come out right.
-        guard applied.position.index > sealed.index, !machine.isOverloaded, !raft.isDiverged else { return }
+        guard applied.position.index > sealed.index, !raft.isDiverged else { return }
         let written = log.metrics.bytes - logBytesAtSeal + unsealedBytesFound
         let isAwaited = log.isOverBound && machine.durable.position.index >= sealed.index
-        if written >= options.sealStateAfterBytes || isAwaited || now >= stateSealDeadline {
+        let isDue = written >= options.sealStateAfterBytes || isAwaited || now >= stateSealDeadline
+        let isSoon = !isDue && machine.wantsSealSoon
+        // Asked last: every step comes here, and few have something to do.
+        guard isDue || isSoon || stateSealDeadline == .never, !machine.isOverloaded else { return }
+        if isDue {
             try seal()
-        } else if machine.wantsSealSoon {
-            stateSealDeadline = min(stateSealDeadline, now + min(options.sealStateAfter, Replica.sealSoonInterval))
-        } else if stateSealDeadline == .never {
-            stateSealDeadline = now + options.sealStateAfter
+        } else {
+            let wait = isSoon ? min(options.sealStateAfter, Replica.sealSoonInterval) : options.sealStateAfter
+            stateSealDeadline = min(stateSealDeadline, now + wait)
         }
     }
 

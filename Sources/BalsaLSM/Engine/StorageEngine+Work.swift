@@ -3,9 +3,14 @@ import BalsaPlatform
 extension StorageEngine {
     /// Whether a call of ``work(budget:)`` would have something to do.
     public var hasWork: Bool {
-        removals.count > 0
-            || withShared { !$0.seals.isEmpty || $0.wantsManifest || $0.wantsCompaction || $0.wantsLogRemoval }
-            || wantsReclaiming
+        // Asked in each step of a replica, and most often there is nothing: one look tells of all but the removals.
+        let (isWaiting, mayReclaim) = withShared { shared in
+            (
+                !shared.seals.isEmpty || shared.wantsManifest || shared.wantsCompaction || shared.wantsLogRemoval,
+                compactionMark(&shared) > shared.reclaimedThrough
+            )
+        }
+        return isWaiting || removals.count > 0 || mayReclaim && wantsReclaiming
     }
 
     /// What is being worked on at this moment; nil between two calls of ``work(budget:)``.
@@ -313,9 +318,11 @@ extension StorageEngine {
     }
 
     /// Up to where a compaction may drop what is hidden.
-    private var compactionMark: SequenceNumber {
+    private var compactionMark: SequenceNumber { withShared(compactionMark) }
+
+    private func compactionMark(_ shared: inout Shared) -> SequenceNumber {
         if options.plantedBugs.contains(.compactionBeyondDurableMark) { return retentionMark }
-        return durableSeal?.retentionMark ?? 0
+        return shared.durableSeal?.retentionMark ?? 0
     }
 
     /// From where on everything is protected: what is hidden there can be dropped.

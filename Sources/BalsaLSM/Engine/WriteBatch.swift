@@ -163,7 +163,14 @@ public struct WriteBatch: Sendable {
     @inline(never)
     private mutating func grow(to end: Int) {
         let room = max(end, 2 * storage.count, 64)
-        storage.append(contentsOf: repeatElement(0, count: room - storage.count))
+        let used = storage
+        storage = [UInt8](unsafeUninitializedCapacity: room) { target, count in
+            let target = UnsafeMutableRawBufferPointer(target)
+            used.withUnsafeBytes { target.copyMemory(from: $0) }
+            let rest = UnsafeMutableRawBufferPointer(rebasing: target[used.count...])
+            rest.initializeMemory(as: UInt8.self, repeating: 0)
+            count = room
+        }
     }
 
     private mutating func note(_ kind: ValueKind, keyBytes: Int, valueBytes: Int) {

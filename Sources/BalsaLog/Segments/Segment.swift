@@ -32,6 +32,9 @@ struct Segment: Sendable {
         end = header.firstFrame
     }
 
+    /// Where the next frame goes.
+    var nextPlace: LogPlace { LogPlace(segment: number, offset: end) }
+
     /// The bytes behind the last frame, without those that are kept for the frame that ends the segment.
     var room: UInt64 {
         let reserved = Continuation.reservedBytes(sectorBytes: sectorBytes)

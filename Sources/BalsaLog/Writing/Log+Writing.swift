@@ -84,7 +84,7 @@ extension Log {
     private func makeContinuation(_ next: Continuation) -> DurableWrite {
         let active = segments.count - 1
         let segment = segments[active]
-        let place = LogPlace(segment: segment.number, offset: segment.end)
+        let place = segment.nextPlace
         var builder = FrameBuilder(
             place: place,
             flags: .continuation,
@@ -101,20 +101,20 @@ extension Log {
     /// before.
     private func makeFrame(flags: FrameFlags, states: (bytes: Bytes, records: Int)) -> DurableWrite {
         let active = segments.count - 1
-        let segment = segments[active]
-        let place = LogPlace(segment: segment.number, offset: segment.end)
+        let (place, room, seed) = (segments[active].nextPlace, segments[active].room, segments[active].frameSeed)
+        let sectorBytes = Int(segments[active].sectorBytes)
         // The one segment without space for it is one that was named before the mark was new.
         let plain = FrameHeader.encodedByteCount + states.bytes.count
-        let isMarked = isMarkNew && Int(segment.room) >= plain + DirectoryMark.recordByteCount
+        let isMarked = isMarkNew && Int(room) >= plain + DirectoryMark.recordByteCount
         let fixed = plain + (isMarked ? DirectoryMark.recordByteCount : 0)
-        let room = Int(min(segment.room, UInt64(max(options.maxFrameBytes, fixed)))) - fixed
-        let fits = Int(segment.room) - fixed >= (staged.first?.firstRecordByteCount ?? 0)
-        let (parts, complete) = fits ? staged.take(maxBytes: room) : ([], 0)
+        let space = Int(min(room, UInt64(max(options.maxFrameBytes, fixed)))) - fixed
+        let fits = Int(room) - fixed >= (staged.first?.firstRecordByteCount ?? 0)
+        let (parts, complete) = fits ? staged.take(maxBytes: space) : ([], 0)
         var builder = FrameBuilder(
             place: place,
             flags: flags,
             durableThrough: durableThrough,
-            seed: segment.frameSeed
+            seed: seed
         )
         builder.append(states.bytes, records: states.records)
         if isMarked {
@@ -122,9 +122,9 @@ extension Log {
             writtenMark = directoryMark
         }
         for part in parts { append(part, to: &builder) }
-        let left = Int(segment.room) - builder.byteCount
+        let left = Int(room) - builder.byteCount
         let notes = takeCommitNotes(maxBytes: min(left, max(0, options.maxFrameBytes - builder.byteCount)))
-        let pieces = builder.finish(notes: notes, sectorBytes: Int(segment.sectorBytes))
+        let pieces = builder.finish(notes: notes, sectorBytes: sectorBytes)
         segments[active].end += UInt64(builder.paddedByteCount)
         lastFrameIsSeal = flags.contains(.seal)
         sealIsStaged = false
@@ -142,15 +142,15 @@ extension Log {
         at place: LogPlace,
         completes complete: UInt64
     ) -> DurableWrite {
-        let segment = segments[segments.count - 1]
-        precondition(segment.end <= segment.byteCount, "a frame lies within its segment")
-        guard let file = segment.file else { preconditionFailure("the segment that is written is open") }
+        let active = segments.count - 1
+        precondition(segments[active].end <= segments[active].byteCount, "a frame lies within its segment")
+        guard let file = segments[active].file else { preconditionFailure("the segment that is written is open") }
         let number = nextWriteNumber
         nextWriteNumber += 1
         let before = inFlight.last?.mark ?? durableMark
         let frame = FrameInFlight(
             number: number,
-            end: LogPlace(segment: segment.number, offset: segment.end),
+            end: segments[active].nextPlace,
             mark: LogMark(number: before.number + complete),
             said: writtenMark
         )

@@ -84,7 +84,8 @@ final class HeldDirectories: Sendable {
         guard !directory.isRetired.withLock({ $0 }) else { return }
         do throws(FileError) {
             var status = stat()
-            try SystemCall.run(operation, directory.path) { stat($0, &status) }
+            // The path that it was opened by, which need not be looked through for a zero byte again.
+            try SystemCall.run(operation, on: directory.path) { Int(stat(directory.path, &status)) }
             guard FileIdentity(status) != directory.identity else { return }
         } catch  where error.number != .notFound && error.number != .notDirectory {
             throw FileError(operation, path, error.number)

@@ -29,37 +29,60 @@ public final class BackgroundThread: @unchecked Sendable {
     /// What thread and owner share. The thread holds this and not its owner, so that the owner can go.
     private final class Shared: @unchecked Sendable {
         let step: @Sendable () -> Next
-        let condition = Condition()
-        // Both are touched with the condition held.
-        var isWoken = true
-        var isStopped = false
+        private let state = Locked(State())
+        private let wakeUp = Semaphore()
+
+        private struct State {
+            var isWoken = true
+            var isStopped = false
+            /// Whether the thread sleeps, or is about to, and is to be signalled once.
+            var isAsleep = false
+        }
 
         init(_ step: @escaping @Sendable () -> Next) { self.step = step }
 
         func run() {
-            while waitForWork() {
-                guard case .again = step() else { continue }
-                condition.withLock { isWoken = true }
+            var next = Next.again
+            while waitForWork(after: next) { next = step() }
+        }
+
+        /// Waits until the thread is woken, or does not where the last step asks for another.
+        ///
+        /// - Returns: false when the thread is to end.
+        private func waitForWork(after last: Next) -> Bool {
+            while true {
+                let goesOn: Bool? = state.withLock { state in
+                    if state.isStopped { return false }
+                    guard state.isWoken || last == .again else {
+                        state.isAsleep = true
+                        return nil
+                    }
+                    // Forgotten before the step: who wakes the thread during it gets one more.
+                    state.isWoken = false
+                    return true
+                }
+                if let goesOn { return goesOn }
+                wakeUp.wait()
             }
         }
 
-        /// Waits until the thread is woken.
-        ///
-        /// - Returns: false when the thread is to end.
-        private func waitForWork() -> Bool {
-            condition.withLock {
-                while !isWoken, !isStopped { condition.wait() }
-                // Forgotten before the step: who wakes the thread during it gets one more.
-                isWoken = false
-                return !isStopped
+        /// Has the thread look again, now or after the step under way.
+        func wake(toStop: Bool = false) {
+            let mustSignal = state.withLock { state in
+                state.isWoken = true
+                state.isStopped = state.isStopped || toStop
+                defer { state.isAsleep = false }
+                return state.isAsleep
             }
+            // Without the lock, which the thread takes first of all.
+            if mustSignal { wakeUp.signal() }
         }
     }
 
     private let shared: Shared
     private let thread: pthread_t
-    // Touched with the shared condition held.
-    private var isJoined = false
+    /// Whether somebody waits for the end of the thread, or has.
+    private let isJoined = Locked(false)
 
     /// Starts a thread, which does its first step at once.
     ///
@@ -90,20 +113,14 @@ public final class BackgroundThread: @unchecked Sendable {
     deinit { stop() }
 
     /// Has the thread do a step, or one more after that which is under way.
-    public func wake() {
-        shared.condition.withLock {
-            shared.isWoken = true
-            shared.condition.notifyAll()
-        }
-    }
+    public func wake() { shared.wake() }
 
     /// Ends the thread, and returns when it has ended. The step under way is completed; no other begins.
     ///
     /// May be called again, then without effect; not by the step itself, and by one thread at a time.
     public func stop() {
-        let mustJoin = shared.condition.withLock {
-            shared.isStopped = true
-            shared.condition.notifyAll()
+        shared.wake(toStop: true)
+        let mustJoin = isJoined.withLock { isJoined in
             defer { isJoined = true }
             return !isJoined
         }

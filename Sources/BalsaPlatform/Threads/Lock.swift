@@ -32,6 +32,7 @@ public final class Lock: @unchecked Sendable {
     }
 
     /// Calls `body` while no other thread is in such a call of the same lock.
+    @inlinable
     public func withLock<Result: ~Copyable, Failure: Error>(
         _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
@@ -41,12 +42,14 @@ public final class Lock: @unchecked Sendable {
     }
 
     /// Waits until nobody holds the lock, and takes it.
+    @usableFromInline
     func acquire() {
         let result = pthread_mutex_lock(mutex)
         precondition(result == 0, "a thread took a lock that it holds already")
     }
 
     /// Gives the lock to whoever waits for it.
+    @usableFromInline
     func release() {
         let result = pthread_mutex_unlock(mutex)
         precondition(result == 0, "a lock was released by a thread that does not hold it")

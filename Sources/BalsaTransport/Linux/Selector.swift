@@ -49,8 +49,8 @@ final class Selector {
     private static let wakeTag = UInt64.max
 
     private let poll: Int32
-    /// By which other threads wake this one.
-    private let wakeUp: Int32
+    /// By which other threads wake this one: a counter that is never read, but where it is full.
+    let wakeUp: Int32
     /// Keeps ``wakeUp`` open during a call of ``wake()``. A lock would be held while the thread that is woken begins to
     /// run, which would then wait for it.
     private let wakes = UseCount()
@@ -69,7 +69,11 @@ final class Selector {
         wakeUp = StandardDescriptors.avoid { eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK)) }
         events = .allocate(capacity: maxEvents)
         guard wakeUp >= 0 else { throw TransportError(.system, "make an event descriptor", number: .last) }
-        var event = epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(u64: Selector.wakeTag))
+        // By its edges: each call of `wake()` is an event of its own, and the counter need not be read to end it.
+        var event = epoll_event(
+            events: EPOLLIN.rawValue | EPOLLET.rawValue,
+            data: epoll_data_t(u64: Selector.wakeTag)
+        )
         guard epoll_ctl(poll, EPOLL_CTL_ADD, wakeUp, &event) == 0 else {
             throw TransportError(.system, "watch an event descriptor", number: .last)
         }
@@ -91,8 +95,12 @@ final class Selector {
     /// Has the wait that is under way, or else the next one, return at once. From any thread.
     func wake() {
         guard wakes.begin() else { return }
-        // The only failure is a counter at its limit, which wakes as well.
-        _ = eventfd_write(wakeUp, 1)
+        if eventfd_write(wakeUp, 1) != 0 {
+            // The only failure is a counter at its limit: it begins anew.
+            var count: eventfd_t = 0
+            _ = eventfd_read(wakeUp, &count)
+            _ = eventfd_write(wakeUp, 1)
+        }
         if wakes.end() { closeWakeUp() }
     }
 
@@ -162,11 +170,8 @@ final class Selector {
         guard isAnyReady else { return }
         for place in 0..<readyCount {
             let event = events[place]
-            if event.data.u64 == Selector.wakeTag {
-                var count: eventfd_t = 0
-                _ = eventfd_read(wakeUp, &count)
-                continue
-            }
+            // It has woken the thread, which is all.
+            if event.data.u64 == Selector.wakeTag { continue }
             let descriptor = Int(event.data.u64 & 0xffff_ffff)
             let generation = UInt32(event.data.u64 >> 32)
             guard descriptor < slots.count, let slot = slots[descriptor], slot.generation == generation else {

@@ -36,6 +36,36 @@ final class EventLoopTests: XCTestCase {
         }
     }
 
+    /// Each job comes while the loop sleeps, since the next one waits for the last.
+    func testEachJobWakesTheLoop() throws {
+        let loop = try EventLoop()
+        let done = Semaphore()
+        for _ in 0..<5_000 {
+            XCTAssertTrue(loop.post { done.signal() })
+            done.wait()
+        }
+        loop.stop()
+    }
+
+    func testAWakeUpIsSeenOnce_andAlsoWhereItsCounterIsFull() throws {
+        let selector = try Selector(maxEvents: 1)
+        XCTAssertFalse(selector.isReady(timeoutMilliseconds: 0))
+        for _ in 0..<2 {
+            selector.wake()
+            selector.wake()
+            XCTAssertTrue(selector.isReady(timeoutMilliseconds: 0))
+            selector.poll(timeoutMilliseconds: 0)
+            XCTAssertFalse(selector.isReady(timeoutMilliseconds: 0))
+        }
+        // To the last value that it can hold.
+        XCTAssertEqual(eventfd_write(selector.wakeUp, .max - 5), 0)
+        selector.poll(timeoutMilliseconds: 0)
+        XCTAssertFalse(selector.isReady(timeoutMilliseconds: 0))
+        selector.wake()
+        XCTAssertTrue(selector.isReady(timeoutMilliseconds: 0))
+        selector.closeDescriptors()
+    }
+
     func testOptions_asSmallOrAsLargeAsTheyCanBe_areRefusedOrWork() throws {
         for count in [Int.min, 0, 65_537, .max] {
             var options = EventLoop.Options()

@@ -1,0 +1,34 @@
+import Glibc
+
+/// Counts signals that threads wait for: each wait takes one.
+///
+/// A thread that waits and one that signals touch no lock of each other's. With ``Condition`` the woken thread begins by
+/// taking the lock that the other may still hold, and gives it back by a system call.
+package final class Semaphore: @unchecked Sendable {
+    // It must never move, so that it has memory of its own.
+    private let semaphore: UnsafeMutablePointer<sem_t>
+
+    /// A semaphore without signals.
+    package init() {
+        semaphore = .allocate(capacity: 1)
+        semaphore.initialize(to: sem_t())
+        let result = sem_init(semaphore, 0, 0)
+        precondition(result == 0, "a semaphore could not be made")
+    }
+
+    deinit {
+        sem_destroy(semaphore)
+        semaphore.deallocate()
+    }
+
+    /// Adds a signal, and wakes one of the threads that wait.
+    package func signal() {
+        let result = sem_post(semaphore)
+        precondition(result == 0, "a semaphore was signalled too often")
+    }
+
+    /// Takes a signal, and waits for one where there is none.
+    package func wait() {
+        while sem_wait(semaphore) != 0 { precondition(errno == EINTR, "a semaphore could not be waited for") }
+    }
+}
