@@ -1,4 +1,5 @@
 import BalsaPlatform
+import Glibc
 import XCTest
 
 final class BackgroundThreadTests: XCTestCase {
@@ -48,55 +49,45 @@ final class BackgroundThreadTests: XCTestCase {
         XCTAssertEqual(steps.value, 2)
     }
 
-    /// A thread that falls asleep while it is woken would leave the last numbers, and the test would not end.
+    /// Each waking comes while the thread sleeps, or is about to, and is the last one: a step that does not follow is waited
+    /// for without end.
     func testNoWakingIsLost() throws {
-        let queue = Locked<[Int]>([])
-        let taken = Counter()
+        let steps = Counter()
         let thread = try BackgroundThread {
-            let numbers = queue.withLock { queue in
-                defer { queue = [] }
-                return queue
-            }
-            for _ in numbers { _ = taken.increment() }
+            _ = steps.increment()
             return .wait
         }
-        let left = Locked([2_000, 2_000])
-        let wakers = try (0..<2).map { waker in
-            try BackgroundThread {
-                let number = left.withLock { left in
-                    left[waker] -= 1
-                    return left[waker]
-                }
-                queue.withLock { $0.append(number) }
-                thread.wake()
-                return number > 0 ? .again : .wait
-            }
+        for number in 1...50_000 {
+            // Awake itself, so that it wakes the thread at the very moment at which that falls asleep.
+            while steps.value < number { sched_yield() }
+            thread.wake()
         }
-        taken.wait(for: 4_000)
-        for waker in wakers { waker.stop() }
+        steps.wait(for: 50_001)
         thread.stop()
-        XCTAssertEqual(taken.value, 4_000)
-        XCTAssertEqual(left.withLock { $0 }, [0, 0])
+        XCTAssertEqual(steps.value, 50_001)
     }
 
     func testASemaphoreKeepsEachSignalForOneWait() throws {
         let semaphore = Semaphore()
-        semaphore.signal()
-        semaphore.signal()
-        semaphore.wait()
-        semaphore.wait()
-        // None is left: the next wait ends with the next signal.
+        for count in [0, 1, 3] {
+            for _ in 0..<count { semaphore.signal() }
+            XCTAssertEqual(semaphore.count, count)
+            for _ in 0..<count { semaphore.wait() }
+            XCTAssertEqual(semaphore.count, 0)
+        }
+        // A wait without a signal ends with the next one.
         let waits = Counter()
         let thread = try BackgroundThread {
             semaphore.wait()
             return waits.increment() < 3 ? .again : .wait
         }
         for number in 1...3 {
-            XCTAssertEqual(waits.value, number - 1)
             semaphore.signal()
             waits.wait(for: number)
         }
         thread.stop()
+        XCTAssertEqual(waits.value, 3)
+        XCTAssertEqual(semaphore.count, 0)
     }
 
     func testNoStepBeginsOnceItHasBeenStopped() throws {

@@ -3,7 +3,7 @@ import BalsaPlatform
 extension StorageEngine {
     /// Whether a call of ``work(budget:)`` would have something to do.
     public var hasWork: Bool {
-        // Asked in each step of a replica, and most often there is nothing: one look tells of all but the removals.
+        // Asked in each step of a replica, and most often there is nothing: one look tells so, but of removals.
         let (isWaiting, mayReclaim) = withShared { shared in
             (
                 !shared.seals.isEmpty || shared.wantsManifest || shared.wantsCompaction || shared.wantsLogRemoval,

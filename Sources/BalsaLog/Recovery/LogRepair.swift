@@ -297,7 +297,7 @@ struct LogRepair {
     /// Seals the new segment, so that what was just rewritten is not in the blind spot.
     private mutating func writeSeal() throws(LogError) {
         guard let segment = active else { preconditionFailure("the segment has been prepared") }
-        let place = LogPlace(segment: segment.number, offset: segment.end)
+        let place = segment.nextPlace
         var builder = FrameBuilder(
             place: place,
             flags: .seal,

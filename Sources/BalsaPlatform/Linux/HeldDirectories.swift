@@ -84,7 +84,7 @@ final class HeldDirectories: Sendable {
         guard !directory.isRetired.withLock({ $0 }) else { return }
         do throws(FileError) {
             var status = stat()
-            // The path that it was opened by, which need not be looked through for a zero byte again.
+            // The path was looked through for a zero byte when the directory was opened.
             try SystemCall.run(operation, on: directory.path) { Int(stat(directory.path, &status)) }
             guard FileIdentity(status) != directory.identity else { return }
         } catch  where error.number != .notFound && error.number != .notDirectory {

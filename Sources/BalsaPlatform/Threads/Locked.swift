@@ -29,7 +29,11 @@ public final class Locked<Value>: @unchecked Sendable {
         _ body: (inout sending Value) throws(Failure) -> sending Result
     ) throws(Failure) -> sending Result {
         lock.acquire()
-        defer { lock.release() }
+        defer {
+            lock.release()
+            // The pointer alone would not keep the value until here.
+            withExtendedLifetime(self) {}
+        }
         return try body(&value.pointee)
     }
 }

@@ -2,8 +2,8 @@ import Glibc
 
 /// Counts signals that threads wait for: each wait takes one.
 ///
-/// A thread that waits and one that signals touch no lock of each other's. With ``Condition`` the woken thread begins by
-/// taking the lock that the other may still hold, and gives it back by a system call.
+/// A thread that waits and one that signals share no lock. With ``Condition`` the thread that is woken begins by taking the
+/// lock, which the other one may still hold, and makes a system call to give it back.
 package final class Semaphore: @unchecked Sendable {
     // It must never move, so that it has memory of its own.
     private let semaphore: UnsafeMutablePointer<sem_t>
@@ -17,8 +17,17 @@ package final class Semaphore: @unchecked Sendable {
     }
 
     deinit {
-        sem_destroy(semaphore)
+        let result = sem_destroy(semaphore)
+        precondition(result == 0, "a semaphore could not be given up")
         semaphore.deallocate()
+    }
+
+    /// How many signals nobody has taken yet.
+    package var count: Int {
+        var value: Int32 = 0
+        let result = sem_getvalue(semaphore, &value)
+        precondition(result == 0, "a semaphore could not be asked")
+        return Int(value)
     }
 
     /// Adds a signal, and wakes one of the threads that wait.

@@ -69,7 +69,7 @@ final class Selector {
         wakeUp = StandardDescriptors.avoid { eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK)) }
         events = .allocate(capacity: maxEvents)
         guard wakeUp >= 0 else { throw TransportError(.system, "make an event descriptor", number: .last) }
-        // By its edges: each call of `wake()` is an event of its own, and the counter need not be read to end it.
+        // By its edges: each call of `wake()` makes it ready anew, and the counter need not be read to end that.
         var event = epoll_event(
             events: EPOLLIN.rawValue | EPOLLET.rawValue,
             data: epoll_data_t(u64: Selector.wakeTag)

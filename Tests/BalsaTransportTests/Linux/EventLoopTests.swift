@@ -36,7 +36,7 @@ final class EventLoopTests: XCTestCase {
         }
     }
 
-    /// Each job comes while the loop sleeps, since the next one waits for the last.
+    /// Each job comes while the loop sleeps, or is about to, since the next one waits for the last.
     func testEachJobWakesTheLoop() throws {
         let loop = try EventLoop()
         let done = Semaphore()
