@@ -57,14 +57,55 @@ final class BackgroundThreadTests: XCTestCase {
             _ = steps.increment()
             return .wait
         }
-        for number in 1...50_000 {
+        // As many rounds as a slow machine does in a few seconds, and a fast one in a moment.
+        let end = ContinuousClock.now + .seconds(2)
+        var rounds = 0
+        while rounds < 2000 || (rounds < 50_000 && ContinuousClock.now < end) {
+            rounds += 1
             // Awake itself, so that it wakes the thread at the very moment at which that falls asleep.
-            while steps.value < number { sched_yield() }
+            while steps.value < rounds { sched_yield() }
             thread.wake()
         }
-        steps.wait(for: 50_001)
+        steps.wait(for: rounds + 1)
         thread.stop()
-        XCTAssertEqual(steps.value, 50_001)
+        XCTAssertEqual(steps.value, rounds + 1)
+    }
+
+    /// Two threads ask for something at once, and each waits for a step that has seen what it asked for.
+    func testNoWakingOfTwoThreadsIsLost() throws {
+        let asked = Locked([0, 0])
+        let answered = Locked([0, 0])
+        let thread = try BackgroundThread {
+            let seen = asked.withLock { $0 }
+            answered.withLock { $0 = seen }
+            return .wait
+        }
+        DispatchQueue.concurrentPerform(iterations: 2) { index in
+            for round in 1...2000 {
+                asked.withLock { $0[index] = round }
+                thread.wake()
+                while answered.withLock({ $0[index] }) < round { sched_yield() }
+            }
+        }
+        thread.stop()
+        XCTAssertEqual(answered.withLock { $0 }, [2000, 2000])
+    }
+
+    /// A waking may come at the moment of the end, and after it.
+    func testAThreadThatIsWokenWhileItIsStoppedEnds() throws {
+        for _ in 0..<200 {
+            let steps = Counter()
+            let thread = try BackgroundThread {
+                _ = steps.increment()
+                return .wait
+            }
+            DispatchQueue.concurrentPerform(iterations: 2) { index in
+                if index == 0 { thread.stop() } else { for _ in 0..<20 { thread.wake() } }
+            }
+            let count = steps.value
+            thread.wake()
+            XCTAssertEqual(steps.value, count, "a step began after the end")
+        }
     }
 
     func testASemaphoreKeepsEachSignalForOneWait() throws {

@@ -183,7 +183,7 @@ extension Replica {
         let isAwaited = log.isOverBound && machine.durable.position.index >= sealed.index
         let isDue = written >= options.sealStateAfterBytes || isAwaited || now >= stateSealDeadline
         let isSoon = !isDue && machine.wantsSealSoon
-        // Asked last: every step comes here, and few have something to do.
+        // The overload is asked last: every step comes here, and few have something to do.
         guard isDue || isSoon || stateSealDeadline == .never, !machine.isOverloaded else { return }
         if isDue {
             try seal()

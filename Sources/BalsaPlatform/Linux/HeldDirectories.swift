@@ -85,7 +85,7 @@ final class HeldDirectories: Sendable {
         do throws(FileError) {
             var status = stat()
             // The path was looked through for a zero byte when the directory was opened.
-            try SystemCall.run(operation, on: directory.path) { Int(stat(directory.path, &status)) }
+            try SystemCall.run(operation, checked: directory.path) { stat($0, &status) }
             guard FileIdentity(status) != directory.identity else { return }
         } catch  where error.number != .notFound && error.number != .notDirectory {
             throw FileError(operation, path, error.number)

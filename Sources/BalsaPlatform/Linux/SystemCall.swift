@@ -9,6 +9,17 @@ enum SystemCall {
         _ call: (UnsafePointer<CChar>) -> Int32
     ) throws(FileError) {
         try checkPath(operation, path)
+        try run(operation, checked: path, call)
+    }
+
+    /// Makes a call on a path that was looked through for a zero byte before.
+    static func run(
+        _ operation: FileError.Operation,
+        checked path: String,
+        _ call: (UnsafePointer<CChar>) -> Int32
+    ) throws(FileError) {
+        // The string that the system reads is made and given back around the call, so that nothing runs between that and
+        // the error number.
         let number = path.withCString { cPath in repeated { Int(call(cPath)) }.number }
         if let number { throw FileError(operation, path, number) }
     }

@@ -67,6 +67,8 @@ public final class BackgroundThread: @unchecked Sendable {
         }
 
         /// Has the thread look again, now or after the step under way.
+        ///
+        /// Of several that wake it at once the first one signals, and may do so after the others have returned.
         func wake(toStop: Bool = false) {
             let mustSignal = state.withLock { state in
                 state.isWoken = true
