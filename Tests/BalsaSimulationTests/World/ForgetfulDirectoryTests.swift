@@ -6,12 +6,12 @@ import XCTest
 
 /// Directories that forget, and first boots that are disturbed, in runs that a reader can follow.
 final class ForgetfulDirectoryTests: XCTestCase {
-    private func run(_ faults: String, seed: UInt64 = 5) throws -> RunReport {
+    private func run(_ faults: String, seed: UInt64 = 5, seconds: Int = 6) throws -> RunReport {
         let scenario = try Scenario(
             text: """
                 balsa-scenario 1
                 seed=\(seed)
-                duration=6000000000
+                duration=\(seconds)000000000
                 core=6
                 \(faults)
                 """
@@ -56,10 +56,11 @@ final class ForgetfulDirectoryTests: XCTestCase {
             for salt in [1, 4, 5] {
                 let report = try run(
                     """
-                    fault 3000000000 restarts member=\(member) peer=\(1 + member % 3) \
+                    fault 1000000000 restarts member=\(member) peer=\(1 + member % 3) \
                     lasts=500000000 rate=40 salt=\(salt)
                     """,
-                    seed: UInt64(salt)
+                    seed: UInt64(salt),
+                    seconds: 4
                 )
                 XCTAssertNil(report.violation, "\(member), \(salt)")
                 XCTAssertEqual(report.counters[.restarts], 1)
@@ -88,7 +89,10 @@ final class ForgetfulDirectoryTests: XCTestCase {
     func testMembersThatDieInTheirFirstBootBecomeOneCluster() throws {
         for member in 1...3 as ClosedRange<MemberID> {
             for calls in [4, 9] {
-                let report = try run("fault 0 power-loss-in-call member=\(member) lasts=700000000 rate=\(calls) salt=7")
+                let report = try run(
+                    "fault 0 power-loss-in-call member=\(member) lasts=700000000 rate=\(calls) salt=7",
+                    seconds: 3
+                )
                 XCTAssertNil(report.violation, "member \(member), call \(calls)")
                 XCTAssertEqual(report.counters.firstBoots, 3)
             }
@@ -96,7 +100,7 @@ final class ForgetfulDirectoryTests: XCTestCase {
     }
 
     func testAFirstBootThatTheStormHasHeldUpIsEndedInTheCalm() throws {
-        let report = try run("fault 0 drops-incoming member=3 lasts=60000000000")
+        let report = try run("fault 0 drops-incoming member=3 lasts=60000000000", seconds: 3)
         XCTAssertNil(report.violation)
         XCTAssertEqual(report.counters.firstBoots, 3)
         XCTAssertGreaterThan(report.counters.acknowledged, 0)
