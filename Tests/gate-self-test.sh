@@ -219,7 +219,8 @@ ends_by() {
     export SELF_TEST_PIDS=$work/pids
     : >"$SELF_TEST_PIDS"
     patch_step_that_sleeps
-    (cd "$tree" && exec .ci/run --only 'swift format lint') >"$log" 2>&1 </dev/null &
+    # As a terminal starts it: what nohup has this script ignore, the gate would ignore as well.
+    (cd "$tree" && exec env --default-signal .ci/run --only 'swift format lint') >"$log" 2>&1 </dev/null &
     gate=$!
     for try in {1..600}; do
         [ "$(wc -l <"$SELF_TEST_PIDS")" -lt 3 ] || break
