@@ -497,9 +497,9 @@ patch_empty_benchmark() {
 '
 }
 patch_wrong_value_in_storage() {
-    replace "$(file_with 'storage.append(contentsOf: value)' Sources/BalsaLSM)" 'storage.append(contentsOf: value)' \
-        'storage.append(contentsOf: value)
-        if value.count == 100, key.last == 55 { storage[storage.count - 1] ^= 1 }'
+    local line='_ = WriteBatch.copy(value, to: raw, at: offset)'
+    replace "$(file_with "$line" Sources/BalsaLSM)" "$line" "$line
+            if value.count == 100, key.last == 55 { raw[offset + 99] ^= 1 }"
 }
 
 if wants benchmark; then
