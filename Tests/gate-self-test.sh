@@ -543,7 +543,7 @@ with_pages() {
         [ -d "$tree/Tests/${folder##*/}" ] || cp -Rp "$folder" "$tree/Tests"
     done
     replace Package.swift '        .testTarget(
-            name: "BalsaWireTests",' '        .testTarget(name: "BalsaTests", sources: ["Pages"]),
+            name: "BalsaWireTests",' '        .testTarget(name: "BalsaTests", sources: ["Pages/PageClaims.swift", "Pages/PageClaimTests.swift"]),
         .testTarget(
             name: "BalsaWireTests",'
     changed=()
