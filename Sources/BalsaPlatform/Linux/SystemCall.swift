@@ -18,8 +18,7 @@ enum SystemCall {
         checked path: String,
         _ call: (UnsafePointer<CChar>) -> Int32
     ) throws(FileError) {
-        // The string that the system reads is made and given back around the call, so that nothing runs between that and
-        // the error number.
+        // The error number is read before the string that the system reads is given back.
         let number = path.withCString { cPath in repeated { Int(call(cPath)) }.number }
         if let number { throw FileError(operation, path, number) }
     }

@@ -2,8 +2,8 @@ import Glibc
 
 /// Counts signals that threads wait for: each wait takes one.
 ///
-/// There is no lock around a wait. With ``Condition`` the thread that is woken begins by taking the lock, which the other one
-/// may still hold, and makes a system call to give it back.
+/// There is no lock around a wait. With ``Condition`` the thread that is woken begins by taking the lock, which the
+/// other one may still hold, and makes a system call to give it back.
 package final class Semaphore: @unchecked Sendable {
     // It must never move, so that it has memory of its own.
     private let semaphore: UnsafeMutablePointer<sem_t>
